@@ -1,0 +1,39 @@
+/** Reads the time in milliseconds; fractions count. */
+export type Clock = () => number;
+
+/** Monotonic in every runtime, so that setting the system's clock changes nothing. */
+export const systemClock: Clock = () => performance.now();
+
+/**
+ * Time that only moves forward (guarantee G6), whatever `clock` does. A step back is taken as a
+ * pause: time stands still for that call and goes on from there, so a clock that was set back by
+ * an hour doesn't hold anybody's limit for an hour. What isn't a finite number is a pause too.
+ */
+export class ForwardClock {
+  readonly #clock: Clock;
+  #lastReading = Number.NEGATIVE_INFINITY;
+  #offsetMs = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  now(): number {
+    const reading = this.#clock();
+    if (reading >= this.#lastReading && reading < Number.POSITIVE_INFINITY) {
+      this.#lastReading = reading;
+      return reading + this.#offsetMs;
+    }
+    return this.#paused(reading);
+  }
+
+  #paused(reading: number): number {
+    if (this.#lastReading === Number.NEGATIVE_INFINITY) return 0;
+    const nowMs = this.#lastReading + this.#offsetMs;
+    if (Number.isFinite(reading)) {
+      this.#offsetMs = nowMs - reading;
+      this.#lastReading = reading;
+    }
+    return nowMs;
+  }
+}

@@ -1,0 +1,37 @@
+/** The stable codes of a {@link TrypemaError}; messages may be reworded, codes are not. */
+export type TrypemaErrorCode =
+  | "INVALID_RATE"
+  | "INVALID_OPTION"
+  | "INVALID_KEY"
+  | "INVALID_COUNT"
+  | "CAPACITY_BELOW_ONE"
+  | "BACKEND_UNAVAILABLE"
+  | "BACKEND_TIMEOUT"
+  | "BACKEND_SCRIPT";
+
+/**
+ * A programming error, or an unreachable backend whose failure policy says to throw. Nothing was
+ * recorded. A denial is never an exception: it is a decision with `allowed: false`.
+ */
+export class TrypemaError extends Error {
+  readonly code: TrypemaErrorCode;
+
+  constructor(code: TrypemaErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = "TrypemaError";
+    this.code = code;
+  }
+}
+
+/** How an error message shows a value of any kind: short, and never throwing itself. */
+export function show(value: unknown): string {
+  if (typeof value === "string") {
+    return value.length <= 40
+      ? JSON.stringify(value)
+      : `${JSON.stringify(value.slice(0, 40))}… (${value.length} characters)`;
+  }
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  if (typeof value === "function") return "a function";
+  return String(value);
+}

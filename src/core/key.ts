@@ -1,0 +1,36 @@
+import { show, TrypemaError } from "./errors.ts";
+
+const MAX_KEY_BYTES = 255;
+
+/**
+ * @throws {TrypemaError} `INVALID_KEY` unless a non-empty string of at most 255 UTF-8 bytes. Lone
+ *   surrogates have no UTF-8 form (two such keys would be one in Redis), so they are errors too.
+ */
+export function checkKey(key: string): void {
+  if (typeof key !== "string") {
+    throw new TrypemaError("INVALID_KEY", `key: got ${show(key)}, expected a string`);
+  }
+  if (key.length === 0) throw new TrypemaError("INVALID_KEY", "key: got an empty string, expected a name");
+  if (utf8Length(key) > MAX_KEY_BYTES) {
+    throw new TrypemaError(
+      "INVALID_KEY",
+      `key: got ${show(key)}, expected at most ${MAX_KEY_BYTES} bytes of UTF-8; hash long keys`,
+    );
+  }
+  if (!key.isWellFormed()) {
+    throw new TrypemaError("INVALID_KEY", `key: got ${show(key)}, which has a lone surrogate and so is not Unicode`);
+  }
+}
+
+/** Counted only as far as it matters: no character takes less than a byte per UTF-16 unit. */
+function utf8Length(text: string): number {
+  if (text.length > MAX_KEY_BYTES) return text.length;
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 0x80) bytes += 1;
+    else if (unit < 0x800 || (unit >= 0xd800 && unit < 0xe000)) bytes += 2;
+    else bytes += 3;
+  }
+  return bytes;
+}

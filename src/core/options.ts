@@ -1,0 +1,86 @@
+import { type Clock, ForwardClock, systemClock } from "./clock.ts";
+import { show, TrypemaError } from "./errors.ts";
+
+/** The options that every provider takes. */
+export interface LimiterOptions {
+  /** How far back history counts, in ms; at least 1. Default 60 000. */
+  readonly windowMs?: number;
+  /** Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default 100, or `windowMs` if that is less. */
+  readonly bucketMs?: number;
+  /** Suppressed: accepted usage never passes the capacity times this; at least 1. Default 1.5. */
+  readonly hardLimitFactor?: number;
+  /** Suppressed: a key's factor is computed at most once in this many ms; 0 for always. Default 100. */
+  readonly suppressionCacheMs?: number;
+  /** Draws from [0, 1) for suppression. Default `Math.random`. */
+  readonly random?: () => number;
+  /** The time in ms, for tests. Default: the monotonic `performance.now()`. */
+  readonly clock?: Clock;
+}
+
+/** {@link LimiterOptions} checked, with the defaults filled in. */
+export interface LimiterSettings extends Required<Omit<LimiterOptions, "clock">> {
+  readonly clock: ForwardClock;
+}
+
+/** The largest delay that timers take: beyond it they fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export function resolveLimiterOptions(options: LimiterOptions): LimiterSettings {
+  const windowMs = numberOption("windowMs", options.windowMs, 60_000, 1, Number.MAX_SAFE_INTEGER);
+  return {
+    windowMs,
+    bucketMs: numberOption("bucketMs", options.bucketMs, Math.min(100, windowMs), 1, windowMs),
+    hardLimitFactor: numberOption("hardLimitFactor", options.hardLimitFactor, 1.5, 1, Number.MAX_VALUE),
+    suppressionCacheMs: numberOption("suppressionCacheMs", options.suppressionCacheMs, 100, 0, Number.MAX_SAFE_INTEGER),
+    random: functionOption("random", options.random, Math.random),
+    clock: new ForwardClock(functionOption("clock", options.clock, systemClock)),
+  };
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` when `options` is no object or has a name that isn't in `known` */
+export function checkOptionNames(options: unknown, known: readonly string[], owner = ""): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new TrypemaError("INVALID_OPTION", `${owner || "options"}: got ${show(options)}, expected an object`);
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue;
+    throw new TrypemaError(
+      "INVALID_OPTION",
+      `${owner && `${owner}.`}${name} is not an option; there are ${known.join(", ")}`,
+    );
+  }
+}
+
+export function numberOption(
+  name: string,
+  value: number | undefined,
+  fallback: number,
+  least: number,
+  most: number,
+): number {
+  if (value === undefined) return fallback;
+  if (typeof value === "number" && value >= least && value <= most) return value;
+  throw new TrypemaError("INVALID_OPTION", `${name}: got ${show(value)}, expected a number from ${least} to ${most}`);
+}
+
+export function integerOption(
+  name: string,
+  value: number | undefined,
+  fallback: number,
+  least: number,
+  most: number,
+): number {
+  const number = numberOption(name, value, fallback, least, most);
+  if (Number.isInteger(number)) return number;
+  throw new TrypemaError("INVALID_OPTION", `${name}: got ${show(value)}, expected a whole number`);
+}
+
+export function timerOption(name: string, value: number | undefined, fallback: number): number {
+  return numberOption(name, value, fallback, 1, MAX_TIMER_MS);
+}
+
+function functionOption<F extends () => number>(name: string, value: F | undefined, fallback: F): F {
+  if (value === undefined) return fallback;
+  if (typeof value === "function") return value;
+  throw new TrypemaError("INVALID_OPTION", `${name}: got ${show(value)}, expected a function`);
+}

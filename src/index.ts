@@ -1,0 +1,21 @@
+export type { Clock } from "./core/clock.ts";
+export { TrypemaError, type TrypemaErrorCode } from "./core/errors.ts";
+export type { LimiterOptions } from "./core/options.ts";
+export { perDay, perHour, perMinute, perSecond, type Rate, unlimited } from "./core/rate.ts";
+export type {
+  AllowedDecision,
+  Awaitable,
+  Condition,
+  Decision,
+  History,
+  Limiter,
+  Provider,
+  RejectedDecision,
+  SetIfResult,
+  SuppressedDecision,
+  SuppressedLimiter,
+  Usage,
+} from "./core/types.ts";
+export type { LocalAbsolute } from "./local/absolute.ts";
+export { type CleanupOptions, createLocalProvider, type LocalOptions, type LocalProvider } from "./local/provider.ts";
+export type { LocalSuppressed } from "./local/suppressed.ts";

@@ -1,0 +1,78 @@
+// Forgets stale keys in the background: one timer for a provider, only while it has keys, that
+// keeps neither the process nor the provider alive.
+
+import { type ForwardClock, systemClock } from "../core/clock.ts";
+import type { WindowStore } from "./window-store.ts";
+
+/** A sweep gives way to the program after about this long, or this many keys where clocks stand still. */
+const SLICE_MS = 1;
+const SLICE_KEYS = 16_384;
+/** Keys between two looks at the clock. */
+const STEP_KEYS = 16;
+
+export class Cleanup {
+  readonly #stores: readonly WindowStore[];
+  readonly #clock: ForwardClock;
+  readonly #intervalMs: number;
+  readonly #staleAfterMs: number;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+  #sweeping: { store: number; end: number } | undefined;
+
+  constructor(stores: readonly WindowStore[], clock: ForwardClock, intervalMs: number, staleAfterMs: number) {
+    this.#stores = stores;
+    this.#clock = clock;
+    this.#intervalMs = intervalMs;
+    this.#staleAfterMs = staleAfterMs;
+  }
+
+  /** There are keys now. */
+  start(): void {
+    if (this.#timer === undefined && !this.#closed) this.#wait(this.#intervalMs);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** One slice of a sweep; true when the sweep is complete. */
+  slice(): boolean {
+    const at = this.#sweeping ?? { store: 0, end: Number.MAX_SAFE_INTEGER };
+    const nowMs = this.#clock.now();
+    const startMs = systemClock();
+    for (let keys = 0; keys < SLICE_KEYS && systemClock() - startMs < SLICE_MS; keys += STEP_KEYS) {
+      const store = this.#stores[at.store];
+      if (store === undefined) {
+        this.#sweeping = undefined;
+        return true;
+      }
+      at.end = store.sweep(at.end, STEP_KEYS, nowMs, this.#staleAfterMs);
+      if (at.end > 0) continue;
+      at.store++;
+      at.end = Number.MAX_SAFE_INTEGER;
+    }
+    this.#sweeping = at;
+    return false;
+  }
+
+  /** What the timer calls: a slice, and then the next one or the next sweep, while there are keys. */
+  run(): void {
+    this.#timer = undefined;
+    if (!this.slice()) this.#wait(0);
+    else if (this.#stores.some((store) => store.size > 0)) this.#wait(this.#intervalMs);
+  }
+
+  #wait(delayMs: number): void {
+    const held = new WeakRef(this);
+    this.#timer = weakTimer(() => held.deref()?.run(), delayMs);
+  }
+}
+
+function weakTimer(run: () => void, delayMs: number): ReturnType<typeof setTimeout> {
+  const timer: unknown = setTimeout(run, delayMs);
+  // Node and Bun have an object here; browsers a number, and no process to keep alive.
+  (timer as { unref?: () => void }).unref?.();
+  return timer as ReturnType<typeof setTimeout>;
+}

@@ -1,0 +1,150 @@
+// What both strategies share on Local: finding a key's window, and the methods that do the same to
+// either. The strategies add how to decide.
+
+import type { ForwardClock } from "../core/clock.ts";
+import { checkKey } from "../core/key.ts";
+import type { LimiterSettings } from "../core/options.ts";
+import type { Rate } from "../core/rate.ts";
+import type { Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
+import { capacityOf } from "../strategy/capacity.ts";
+import { adjusted, checkCondition, checkCount, checkHistory, meets, totalOf, withTotal } from "../strategy/history.ts";
+import { NONE } from "./cells.ts";
+import type { Cleanup } from "./cleanup.ts";
+import type { WindowStore } from "./window-store.ts";
+
+const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit: 0, suppressionFactor: 0 });
+
+/** The methods of one strategy on Local; all are synchronous. */
+export abstract class LocalLimiter implements Limiter {
+  protected readonly store: WindowStore;
+  protected readonly clock: ForwardClock;
+  readonly #windowMs: number;
+  readonly #cleanup: Cleanup | undefined;
+  #lastRate: number = Number.NaN;
+  #lastLimit: number = Number.NaN;
+
+  /** @internal */
+  constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup | undefined) {
+    this.store = store;
+    this.clock = settings.clock;
+    this.#windowMs = settings.windowMs;
+    this.#cleanup = cleanup;
+  }
+
+  /**
+   * Decides about a call and records it.
+   *
+   * @param key who or what is limited: 1 to 255 bytes of UTF-8
+   * @param rate the key's rate from now on
+   * @param count the weight of the call, a positive integer
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`;
+   *   then nothing was recorded
+   */
+  abstract inc(key: string, rate: Rate, count?: number): Decision;
+
+  /** The decision that `inc` would give now, at the rate last given. Records nothing; an unknown key is allowed. */
+  abstract isAllowed(key: string, count?: number): Decision;
+
+  /** What the key has used; zeros for an unknown key, which stays unknown. */
+  get(key: string): Usage {
+    const nowMs = this.clock.now();
+    const record = this.store.findLive(key, nowMs);
+    if (record === NONE) {
+      checkKey(key);
+      return UNKNOWN;
+    }
+    const total = this.store.total(record);
+    const declined = this.store.declined(record);
+    return {
+      total,
+      declined,
+      accepted: total - declined,
+      limit: this.limitOf(this.store.rate(record)),
+      suppressionFactor: this.factorOf(record, nowMs),
+    };
+  }
+
+  /**
+   * Corrects usage after the fact: a refund of a call that failed, or the difference to an estimate.
+   * Adds to or takes from the newest history, and never leaves less than 0; accepted usage is given
+   * back before declined. A key whose history is gone has nothing to correct and stays unknown.
+   *
+   * @param delta an integer
+   * @returns the new total
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`
+   */
+  adjust(key: string, delta: number): number {
+    checkCount("delta", delta, Number.MIN_SAFE_INTEGER);
+    const store = this.store;
+    const record = store.findLive(key, this.clock.now());
+    if (record === NONE) {
+      checkKey(key);
+      return 0;
+    }
+    if (delta < 0 && store.takeFromNewest(record, -delta)) return store.total(record);
+    const buckets = adjusted(store.buckets(record), delta);
+    store.replaceBuckets(record, buckets);
+    return totalOf(buckets);
+  }
+
+  /**
+   * Sets the total to `count` when the live total meets `condition`, in one step.
+   *
+   * @param count 0 or a positive integer; 0 forgets the key
+   * @param history which buckets give or take the difference; declined counts shrink in proportion
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `INVALID_OPTION`, `CAPACITY_BELOW_ONE`
+   */
+  setIf(key: string, rate: Rate, condition: Condition, count: number, history: History = "replace"): SetIfResult {
+    this.limitOf(rate);
+    checkCondition(condition);
+    checkCount("count", count, 0);
+    checkHistory(history);
+    checkKey(key);
+    const nowMs = this.clock.now();
+    const store = this.store;
+    let record = store.findLive(key, nowMs);
+    const previousTotal = record === NONE ? 0 : store.total(record);
+    if (record !== NONE) store.setRate(record, rate);
+    if (!meets(condition, previousTotal)) return { matched: false, previousTotal, currentTotal: previousTotal };
+    if (record === NONE && count > 0) record = this.open(key, rate, nowMs);
+    if (record !== NONE) store.replaceBuckets(record, withTotal(store.buckets(record), count, history, nowMs));
+    return { matched: true, previousTotal, currentTotal: count };
+  }
+
+  /** Forgets the key; returns the total that it had. */
+  delete(key: string): number {
+    const record = this.store.findLive(key, this.clock.now());
+    if (record === NONE) {
+      checkKey(key);
+      return 0;
+    }
+    const total = this.store.total(record);
+    this.store.remove(record);
+    return total;
+  }
+
+  /** Forgets every key of this strategy. */
+  clear(): void {
+    this.store.clear();
+  }
+
+  /** The factor that a call of 1 would meet now. */
+  protected abstract factorOf(record: number, nowMs: number): number;
+
+  /** The capacity at `rate`; successive calls mostly bring the same one. */
+  protected limitOf(rate: Rate): number {
+    if (rate !== this.#lastRate) {
+      this.#lastLimit = capacityOf(rate, this.#windowMs);
+      this.#lastRate = rate;
+    }
+    return this.#lastLimit;
+  }
+
+  /** The record of a valid key in which something will be counted at once. */
+  protected open(key: string, rate: Rate, nowMs: number): number {
+    const record = this.store.find(key, nowMs);
+    if (record !== NONE) return record;
+    this.#cleanup?.start();
+    return this.store.insert(key, rate, nowMs);
+  }
+}

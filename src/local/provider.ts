@@ -1,0 +1,99 @@
+import { show, TrypemaError } from "../core/errors.ts";
+import {
+  checkOptionNames,
+  integerOption,
+  type LimiterOptions,
+  numberOption,
+  resolveLimiterOptions,
+  timerOption,
+} from "../core/options.ts";
+import type { Provider } from "../core/types.ts";
+import { LocalAbsolute } from "./absolute.ts";
+import { Cleanup } from "./cleanup.ts";
+import { LocalSuppressed } from "./suppressed.ts";
+import { WindowStore } from "./window-store.ts";
+
+export interface CleanupOptions {
+  /** How often stale keys are looked for, in ms; 1 to 2^31 - 1. Default 30 000. */
+  readonly intervalMs?: number;
+  /** How long after its last hit a key is stale, in ms; at least `windowMs`, the default. */
+  readonly staleAfterMs?: number;
+}
+
+export interface LocalOptions extends LimiterOptions {
+  /**
+   * How many keys each strategy keeps, 1 to 16 000 000. Default 1 000 000. Past it expired keys go
+   * first, then those with most of their capacity unused; a key at its limit is never forgotten.
+   */
+  readonly maxKeys?: number;
+  /** The background sweep for stale keys; `false` for none. */
+  readonly cleanup?: CleanupOptions | false;
+}
+
+/** Counts in this process. Made by {@link createLocalProvider}. */
+export interface LocalProvider extends Provider, Disposable {
+  readonly absolute: LocalAbsolute;
+  readonly suppressed: LocalSuppressed;
+  /** Stops the background sweep for good. Limits go on, with memory bounded by `maxKeys`. */
+  close(): void;
+}
+
+/** Map takes 2^24 entries, and in the worst case all keys are in one. */
+const MOST_KEYS = 16_000_000;
+
+const OPTION_NAMES = [
+  "windowMs",
+  "bucketMs",
+  "hardLimitFactor",
+  "suppressionCacheMs",
+  "random",
+  "clock",
+  "maxKeys",
+  "cleanup",
+];
+
+/**
+ * A provider that counts in this process: exact, synchronous, without dependencies.
+ *
+ * @example
+ * const limiter = createLocalProvider({ windowMs: 10_000 });
+ * const decision = limiter.absolute.inc("user-123", perSecond(5.5));
+ * if (!decision.allowed) console.log(`retry in ${decision.retryAfterMs} ms`);
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`
+ */
+export function createLocalProvider(options: LocalOptions = {}): LocalProvider {
+  checkOptionNames(options, OPTION_NAMES);
+  const settings = resolveLimiterOptions(options);
+  const { windowMs, bucketMs, clock } = settings;
+  const maxKeys = integerOption("maxKeys", options.maxKeys, 1_000_000, 1, MOST_KEYS);
+  const absoluteStore = new WindowStore(windowMs, bucketMs, maxKeys);
+  const suppressedStore = new WindowStore(windowMs, bucketMs, maxKeys);
+  const cleanup = cleanupOf(options.cleanup, windowMs, (intervalMs, staleAfterMs) => {
+    return new Cleanup([absoluteStore, suppressedStore], clock, intervalMs, staleAfterMs);
+  });
+  const close = () => cleanup?.close();
+  return {
+    absolute: new LocalAbsolute(settings, absoluteStore, cleanup),
+    suppressed: new LocalSuppressed(settings, suppressedStore, cleanup),
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+function cleanupOf(
+  options: CleanupOptions | false | undefined,
+  windowMs: number,
+  make: (intervalMs: number, staleAfterMs: number) => Cleanup,
+): Cleanup | undefined {
+  if (options === false) return undefined;
+  if (options !== undefined && typeof options !== "object") {
+    throw new TrypemaError("INVALID_OPTION", `cleanup: got ${show(options)}, expected an object or false`);
+  }
+  const { intervalMs, staleAfterMs } = options ?? {};
+  checkOptionNames(options ?? {}, ["intervalMs", "staleAfterMs"], "cleanup");
+  return make(
+    timerOption("cleanup.intervalMs", intervalMs, 30_000),
+    numberOption("cleanup.staleAfterMs", staleAfterMs, windowMs, windowMs, Number.MAX_SAFE_INTEGER),
+  );
+}

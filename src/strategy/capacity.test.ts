@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import { perDay, perHour, perMinute, perSecond, type Rate, unlimited } from "../core/rate.ts";
+import { capacityOf, hardLimitOf } from "./capacity.ts";
+
+describe("capacity", () => {
+  it("is exactly what the rate was meant to give, whatever floating point makes of it", () => {
+    for (let count = 1; count <= 10_000; count++) {
+      expect(capacityOf(perMinute(count), 60_000)).toBe(count);
+      expect(capacityOf(perHour(count), 3_600_000)).toBe(count);
+      expect(capacityOf(perDay(count), 86_400_000)).toBe(count);
+      expect(capacityOf(perSecond(count / 10), 10_000)).toBe(count);
+    }
+  });
+
+  it("rounds down what is really a fraction", () => {
+    expect(capacityOf(perSecond(5.5), 1_000)).toBe(5);
+    expect(capacityOf(perSecond(1.9999), 1_000)).toBe(1);
+    expect(capacityOf(perSecond(0.5), 2_000)).toBe(1);
+  });
+
+  it("is infinite without a limit", () => {
+    expect(capacityOf(unlimited(), 1)).toBe(Number.POSITIVE_INFINITY);
+    expect(hardLimitOf(unlimited(), 1, 1.5)).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it("refuses a window that could never admit anything, and names one that could", () => {
+    expect(() => capacityOf(perSecond(0.1), 9_999)).toThrowError(/windowMs to at least 10000/);
+    expect(() => capacityOf(perSecond(0.1), 9_999)).toThrowError(
+      expect.objectContaining({ code: "CAPACITY_BELOW_ONE" }),
+    );
+    expect(capacityOf(perSecond(0.1), 10_000)).toBe(1);
+  });
+
+  it.each([0, -1, Number.NaN, "5", null, undefined, 5n])("refuses %s as a rate", (rate) => {
+    expect(() => capacityOf(rate as Rate, 1_000)).toThrowError(expect.objectContaining({ code: "INVALID_RATE" }));
+  });
+
+  it("has a ceiling for accepted usage that is as exact", () => {
+    expect(hardLimitOf(perSecond(10), 1_000, 1.5)).toBe(15);
+    expect(hardLimitOf(perSecond(10), 10_000, 1.15)).toBe(115);
+    expect(hardLimitOf(perSecond(1.1), 1_000, 10)).toBe(11);
+  });
+});

@@ -1,0 +1,36 @@
+// How many requests a rate lets into one window. Every provider takes its limits from here, Redis
+// as script arguments, so that they cannot disagree.
+
+import { show, TrypemaError } from "../core/errors.ts";
+import { checkRate, type Rate } from "../core/rate.ts";
+
+/**
+ * The capacity: floor(rate × windowMs / 1000). Infinity for `unlimited()`.
+ *
+ * @throws {TrypemaError} `INVALID_RATE`; `CAPACITY_BELOW_ONE` when the window holds less than one
+ *   request, so that nothing could ever be admitted
+ */
+export function capacityOf(rate: Rate, windowMs: number): number {
+  checkRate(rate);
+  const capacity = floorForgiving((rate * windowMs) / 1_000);
+  if (capacity >= 1) return capacity;
+  throw new TrypemaError(
+    "CAPACITY_BELOW_ONE",
+    `rate ${show(rate)} per second: a window of ${windowMs} ms holds less than one request; ` +
+      `raise the rate, or windowMs to at least ${Math.ceil(1_000 / rate)}`,
+  );
+}
+
+/** The ceiling on accepted usage under suppression: floor(rate × windowMs / 1000 × hardLimitFactor). */
+export function hardLimitOf(rate: Rate, windowMs: number, hardLimitFactor: number): number {
+  return floorForgiving(((rate * windowMs) / 1_000) * hardLimitFactor);
+}
+
+/**
+ * floor, but a value that floating point left a hair under a whole number is that number: 6 per
+ * minute is 0.1 per second, and such a rate must not give 5. The hair is a few thousand roundings
+ * wide (2⁻⁵³ each), far less than anyone could mean.
+ */
+function floorForgiving(value: number): number {
+  return Math.floor(value * (1 + 1e-12));
+}

@@ -1,0 +1,123 @@
+// What `adjust` and `setIf` do to a key's buckets. Pure: oldest first in, oldest first out.
+
+import { show, TrypemaError } from "../core/errors.ts";
+import type { Condition, History } from "../core/types.ts";
+
+export interface Bucket {
+  /** The time of the newest hit: the bucket is live until exactly `hitMs + windowMs`. */
+  readonly hitMs: number;
+  readonly count: number;
+  readonly declined: number;
+}
+
+const HISTORIES: readonly History[] = ["replace", "preserve-newest", "preserve-oldest"];
+
+export function totalOf(buckets: readonly Bucket[]): number {
+  return buckets.reduce((total, bucket) => total + bucket.count, 0);
+}
+
+/** @throws {TrypemaError} `INVALID_COUNT` unless a safe integer from `least` up */
+export function checkCount(name: string, count: number, least: number): void {
+  if (Number.isSafeInteger(count) && count >= least) return;
+  const accepted = least === 1 ? "a positive integer" : least === 0 ? "0 or a positive integer" : "an integer";
+  throw new TrypemaError("INVALID_COUNT", `${name}: got ${show(count)}, expected ${accepted} up to 2^53 - 1`);
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` for a wrong operator, `INVALID_COUNT` for a wrong value */
+export function checkCondition(condition: Condition): void {
+  const op: unknown = condition?.op;
+  if (op === "always") return;
+  if (op !== "lt" && op !== "gt" && op !== "eq" && op !== "ne") {
+    throw new TrypemaError(
+      "INVALID_OPTION",
+      `condition.op: got ${show(op)}, expected "lt", "gt", "eq", "ne" or "always"`,
+    );
+  }
+  const value: unknown = condition.value;
+  if (typeof value === "number" && !Number.isNaN(value)) return;
+  throw new TrypemaError("INVALID_COUNT", `condition.value: got ${show(value)}, expected a number`);
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` */
+export function checkHistory(history: History): void {
+  if (HISTORIES.includes(history)) return;
+  throw new TrypemaError("INVALID_OPTION", `history: got ${show(history)}, expected one of ${HISTORIES.join(", ")}`);
+}
+
+export function meets(condition: Condition, total: number): boolean {
+  switch (condition.op) {
+    case "lt":
+      return total < condition.value;
+    case "gt":
+      return total > condition.value;
+    case "eq":
+      return total === condition.value;
+    case "ne":
+      return total !== condition.value;
+    case "always":
+      return true;
+  }
+}
+
+/** The buckets whose total is `count`, made from `buckets` in the way that `history` says. */
+export function withTotal(buckets: readonly Bucket[], count: number, history: History, nowMs: number): Bucket[] {
+  if (count === 0) return [];
+  const total = totalOf(buckets);
+  if (total === 0 || history === "replace") {
+    const declined = buckets.reduce((sum, bucket) => sum + bucket.declined, 0);
+    return [{ hitMs: nowMs, count, declined: shrunk(declined, total, count) }];
+  }
+  if (history === "preserve-newest") {
+    return count < total ? takenInOrder(buckets, total - count) : grown(buckets, buckets.length - 1, count - total);
+  }
+  if (count >= total) return grown(buckets, 0, count - total);
+  return takenInOrder(buckets.toReversed(), total - count).reverse();
+}
+
+/**
+ * The buckets after a correction by `delta`. More usage joins the newest bucket. A refund takes
+ * from the newest bucket back: first what was accepted, for that is what a caller gives back, and
+ * only then what was declined. A correction of history that is already gone changes nothing.
+ */
+export function adjusted(buckets: readonly Bucket[], delta: number): Bucket[] {
+  if (buckets.length === 0) return [];
+  if (delta >= 0) return grown(buckets, buckets.length - 1, delta);
+  let left = -delta;
+  const result = buckets.toReversed().map((bucket) => {
+    const taken = Math.min(left, bucket.count - bucket.declined);
+    left -= taken;
+    return { ...bucket, count: bucket.count - taken };
+  });
+  for (const [index, bucket] of result.entries()) {
+    const taken = Math.min(left, bucket.count);
+    if (taken === 0) continue;
+    left -= taken;
+    result[index] = { ...bucket, count: bucket.count - taken, declined: bucket.declined - taken };
+  }
+  return result.filter((bucket) => bucket.count > 0).reverse();
+}
+
+/** Takes `amount` from the first buckets; their declined counts shrink in proportion. */
+function takenInOrder(buckets: readonly Bucket[], amount: number): Bucket[] {
+  let left = amount;
+  const kept: Bucket[] = [];
+  for (const bucket of buckets) {
+    const taken = Math.min(left, bucket.count);
+    left -= taken;
+    const count = bucket.count - taken;
+    if (count > 0) kept.push({ ...bucket, count, declined: shrunk(bucket.declined, bucket.count, count) });
+  }
+  return kept;
+}
+
+function grown(buckets: readonly Bucket[], index: number, amount: number): Bucket[] {
+  const room = Number.MAX_SAFE_INTEGER - totalOf(buckets);
+  return buckets.map((bucket, i) =>
+    i === index ? { ...bucket, count: bucket.count + Math.min(amount, room) } : bucket,
+  );
+}
+
+/** `declined` of `from`, for a bucket that now counts `to`; rounded down, in the limit's favour. */
+function shrunk(declined: number, from: number, to: number): number {
+  return to >= from ? declined : Math.floor(declined * (to / from));
+}
