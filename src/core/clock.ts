@@ -1,6 +1,9 @@
 /** Reads the time in milliseconds; fractions count. */
 export type Clock = () => number;
 
+// Held here because the global is a getter in Node, which costs as much as a fifth of a call.
+const { performance } = globalThis;
+
 /** Monotonic in every runtime, so that setting the system's clock changes nothing. */
 export const systemClock: Clock = () => performance.now();
 

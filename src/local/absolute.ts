@@ -18,10 +18,8 @@ export class LocalAbsolute extends LocalLimiter {
       checkKey(key);
       if (count > limit) return rejected(limit, limit, Number.POSITIVE_INFINITY, limit);
       record = this.open(key, rate, nowMs);
-    } else {
-      store.setRate(record, rate);
     }
-    const total = store.total(record);
+    const total = store.setRate(record, rate);
     if (total + count > limit) return this.#rejection(record, limit, count, nowMs);
     store.record(record, nowMs, count, 0);
     return allowed(limit, limit - total - count);

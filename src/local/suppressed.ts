@@ -30,10 +30,8 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     if (record === NONE) {
       checkKey(key);
       record = this.open(key, rate, nowMs);
-    } else {
-      store.setRate(record, rate);
     }
-    const accepted = store.total(record) - store.declined(record);
+    const accepted = store.setRate(record, rate) - store.declined(record);
     if (accepted + count <= limit) {
       store.record(record, nowMs, count, 0);
       return allowed(limit, limit - accepted - count);

@@ -124,26 +124,32 @@ export class WindowStore {
     return this.#words[record >>> CHUNK_BITS]![(record & CHUNK_MASK) * WORDS + RATE]! as Rate;
   }
 
-  /** The new rate holds from now on, so a factor that was computed for the old one is void. */
-  setRate(record: number, rate: Rate): void {
+  /** Sets the rate that holds from now on, and returns the live total. */
+  setRate(record: number, rate: Rate): number {
     const words = this.#words[record >>> CHUNK_BITS]!;
     const at = (record & CHUNK_MASK) * WORDS;
-    if (words[at + RATE] === rate) return;
-    words[at + RATE] = rate;
-    this.#forgetFactor(record);
+    if (words[at + RATE] !== rate) {
+      words[at + RATE] = rate;
+      this.#forgetFactor(record);
+    }
+    return words[at + TOTAL]!;
   }
 
   /** Counts a hit, of which `declined` was denied. The record's expired buckets have been dropped. */
   record(record: number, nowMs: number, count: number, declined: number): void {
     const words = this.#words[record >>> CHUNK_BITS]!;
     const at = (record & CHUNK_MASK) * WORDS;
-    if (
-      words[at + TOTAL] === 0 ||
-      Math.floor(words[at + NEWEST_MS]! / this.#bucketMs) !== Math.floor(nowMs / this.#bucketMs)
-    ) {
-      this.#startBucket(record);
-    }
-    this.#addToNewest(record, nowMs, count, declined);
+    const newestMs = words[at + NEWEST_MS]!;
+    const sameBucket = Math.floor(newestMs / this.#bucketMs) === Math.floor(nowMs / this.#bucketMs);
+    if (!sameBucket || words[at + TOTAL] === 0) this.#startBucket(record);
+    // Totals stay exact integers whatever strangers count: they stop at the largest one.
+    const added = Math.min(count, Number.MAX_SAFE_INTEGER - words[at + TOTAL]!);
+    words[at + NEWEST_MS] = nowMs;
+    words[at + NEWEST_COUNT]! += added;
+    words[at + TOTAL]! += added;
+    words[at + RECENT_COUNT]! += added;
+    if (this.#halves[record >>> CHUNK_BITS]![at * 2 + HEAD] === NONE) words[at + OLDEST_MS] = nowMs;
+    if (declined !== 0) this.#decline(record, Math.min(declined, added));
   }
 
   /** How long until the oldest buckets that hold `count` together have expired, for a total of at least that. */
@@ -252,10 +258,7 @@ export class WindowStore {
       return;
     }
     this.#empty(record);
-    for (const bucket of buckets) {
-      this.#startBucket(record);
-      this.#addToNewest(record, bucket.hitMs, bucket.count, bucket.declined);
-    }
+    for (const bucket of buckets) this.record(record, bucket.hitMs, bucket.count, bucket.declined);
   }
 
   /** Forgets a key. The last record takes its place, so keep no record number across this. */
@@ -426,19 +429,6 @@ export class WindowStore {
     halves[at * 2 + RECENT] = UNTRACKED;
     words[at + TOTAL] = 0;
     words[at + NEWEST_COUNT] = 0;
-  }
-
-  #addToNewest(record: number, hitMs: number, count: number, declined: number): void {
-    const words = this.#words[record >>> CHUNK_BITS]!;
-    const at = (record & CHUNK_MASK) * WORDS;
-    // Totals stay exact integers whatever strangers count: they stop at the largest one.
-    const added = Math.min(count, Number.MAX_SAFE_INTEGER - words[at + TOTAL]!);
-    words[at + NEWEST_MS] = hitMs;
-    words[at + NEWEST_COUNT]! += added;
-    words[at + TOTAL]! += added;
-    words[at + RECENT_COUNT]! += added;
-    if (this.#halves[record >>> CHUNK_BITS]![at * 2 + HEAD] === NONE) words[at + OLDEST_MS] = hitMs;
-    if (declined !== 0) this.#decline(record, Math.min(declined, added));
   }
 
   /** Makes room for a new newest bucket: the one before, if any, moves to the end of the list. */
