@@ -13,12 +13,20 @@ import type { WindowStore } from "./window-store.ts";
 
 /** Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. */
 export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
-  readonly #settings: LimiterSettings;
+  readonly #windowMs: number;
+  readonly #hardLimitFactor: number;
+  readonly #suppressionCacheMs: number;
+  readonly #random: () => number;
+  #lastRate = Number.NaN;
+  #lastHardLimit = Number.NaN;
 
   /** @internal */
   constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup | undefined) {
     super(settings, store, cleanup);
-    this.#settings = settings;
+    this.#windowMs = settings.windowMs;
+    this.#hardLimitFactor = settings.hardLimitFactor;
+    this.#suppressionCacheMs = settings.suppressionCacheMs;
+    this.#random = settings.random;
   }
 
   inc(key: string, rate: Rate, count = 1): Decision {
@@ -37,9 +45,12 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
       return allowed(limit, limit - accepted - count);
     }
     const factor = this.#factor(record, accepted + count, nowMs, true);
-    const admitted = this.#admits(factor);
-    store.record(record, nowMs, count, admitted ? 0 : count);
-    return this.#suppression(record, admitted, accepted, count, factor, nowMs);
+    if (this.#admits(factor)) {
+      store.record(record, nowMs, count, 0);
+      return this.#admission(limit, accepted + count, factor);
+    }
+    store.record(record, nowMs, count, count);
+    return this.#denial(record, limit, accepted, count, factor, nowMs);
   }
 
   isAllowed(key: string, count = 1): Decision {
@@ -55,7 +66,8 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     const limit = this.limitOf(store.rate(record));
     if (accepted + count <= limit) return allowed(limit, limit - accepted - count);
     const factor = this.#factor(record, accepted + count, nowMs, false);
-    return this.#suppression(record, this.#admits(factor), accepted, count, factor, nowMs);
+    if (this.#admits(factor)) return this.#admission(limit, accepted + count, factor);
+    return this.#denial(record, limit, accepted, count, factor, nowMs);
   }
 
   /** The factor that a call of 1 would meet now; 0 for an unknown key. Records nothing. */
@@ -74,48 +86,42 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   }
 
   /** The factor over the soft limit, for a call that would bring accepted usage to `wanted`. */
-  #factor(record: number, wanted: number, nowMs: number, store: boolean): number {
-    const { windowMs, hardLimitFactor, suppressionCacheMs } = this.#settings;
-    const rate = this.store.rate(record);
-    if (wanted > hardLimitOf(rate, windowMs, hardLimitFactor)) return 1;
-    const cached = this.store.cachedFactor(record, nowMs, suppressionCacheMs);
+  #factor(record: number, wanted: number, nowMs: number, keep: boolean): number {
+    const store = this.store;
+    const rate = store.rate(record);
+    if (wanted > this.#hardLimitOf(rate)) return 1;
+    const cached = store.cachedFactor(record, nowMs, this.#suppressionCacheMs);
     if (cached >= 0) return cached;
-    const factor = suppressionFactor(rate, this.store.total(record), windowMs, this.store.recent(record, nowMs));
-    if (store) this.store.cacheFactor(record, nowMs, factor);
+    const factor = suppressionFactor(rate, store.total(record), this.#windowMs, store.recent(record, nowMs));
+    if (keep) store.cacheFactor(record, nowMs, factor);
     return factor;
   }
 
   #admits(factor: number): boolean {
-    return factor < 1 && this.#settings.random() >= factor;
+    return factor < 1 && this.#random() >= factor;
   }
 
-  #suppression(
-    record: number,
-    admitted: boolean,
-    accepted: number,
-    count: number,
-    factor: number,
-    nowMs: number,
-  ): Decision {
-    const store = this.store;
-    const rate = store.rate(record);
-    const limit = this.limitOf(rate);
-    if (admitted) {
-      const remaining = Math.max(0, limit - accepted - count);
-      return suppressed(true, limit, remaining, 0, remaining, factor);
-    }
+  #admission(limit: number, accepted: number, factor: number): Decision {
     const remaining = Math.max(0, limit - accepted);
-    const { windowMs, hardLimitFactor } = this.#settings;
-    if (count > hardLimitOf(rate, windowMs, hardLimitFactor)) {
+    return suppressed(true, limit, remaining, 0, remaining, factor);
+  }
+
+  #denial(record: number, limit: number, accepted: number, count: number, factor: number, nowMs: number): Decision {
+    const store = this.store;
+    const remaining = Math.max(0, limit - accepted);
+    if (count > this.#hardLimitOf(store.rate(record))) {
       return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, factor);
     }
-    return suppressed(
-      false,
-      limit,
-      remaining,
-      store.oldestMs(record) + windowMs - nowMs,
-      Math.max(0, limit - accepted + store.oldestAccepted(record)),
-      factor,
-    );
+    const retryAfterMs = store.oldestMs(record) + this.#windowMs - nowMs;
+    const remainingAfterWaiting = Math.max(0, limit - accepted + store.oldestAccepted(record));
+    return suppressed(false, limit, remaining, retryAfterMs, remainingAfterWaiting, factor);
+  }
+
+  #hardLimitOf(rate: Rate): number {
+    if (rate !== this.#lastRate) {
+      this.#lastHardLimit = hardLimitOf(rate, this.#windowMs, this.#hardLimitFactor);
+      this.#lastRate = rate;
+    }
+    return this.#lastHardLimit;
   }
 }
