@@ -3,7 +3,6 @@ import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { allowed, rejected } from "../strategy/decision.ts";
 import { checkCount } from "../strategy/history.ts";
-import { NONE } from "./cells.ts";
 import { LocalLimiter } from "./limiter.ts";
 
 /** The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. */
@@ -13,47 +12,39 @@ export class LocalAbsolute extends LocalLimiter {
     if (count !== 1) checkCount("count", count, 1);
     const store = this.store;
     const nowMs = this.clock.now();
-    let record = store.find(key, nowMs);
-    if (record === NONE) {
+    if (store.find(key, nowMs)) {
+      store.rate = rate;
+    } else {
       checkKey(key);
       if (count > limit) return rejected(limit, limit, Number.POSITIVE_INFINITY, limit);
-      record = this.open(key, rate, nowMs);
+      this.insert(key, rate, nowMs);
     }
-    const total = store.setRate(record, rate);
-    if (total + count > limit) return this.#rejection(record, limit, count, nowMs);
-    store.record(record, nowMs, count, 0);
+    const total = store.total;
+    if (total + count > limit) return this.#rejection(limit, count, nowMs);
+    store.record(nowMs, count, 0);
     return allowed(limit, limit - total - count);
   }
 
   isAllowed(key: string, count = 1): Decision {
     checkCount("count", count, 1);
     const nowMs = this.clock.now();
-    const record = this.store.findLive(key, nowMs);
-    if (record === NONE) {
-      checkKey(key);
-      return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
-    }
-    const limit = this.limitOf(this.store.rate(record));
-    const total = this.store.total(record);
-    if (total + count > limit) return this.#rejection(record, limit, count, nowMs);
+    if (!this.findLive(key, nowMs)) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+    const limit = this.limitOf(this.store.rate);
+    const total = this.store.total;
+    if (total + count > limit) return this.#rejection(limit, count, nowMs);
     return allowed(limit, limit - total - count);
   }
 
-  protected factorOf(record: number): number {
-    return this.store.total(record) < this.limitOf(this.store.rate(record)) ? 0 : 1;
+  protected factor(): number {
+    return this.store.total < this.limitOf(this.store.rate) ? 0 : 1;
   }
 
-  #rejection(record: number, limit: number, count: number, nowMs: number): Decision {
+  #rejection(limit: number, count: number, nowMs: number): Decision {
     const store = this.store;
-    const total = store.total(record);
+    const total = store.total;
     const remaining = Math.max(0, limit - total);
     if (count > limit) return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit);
     const missing = total + count - limit;
-    return rejected(
-      limit,
-      remaining,
-      store.timeUntilFreed(record, missing, nowMs),
-      limit - total + store.freedWith(record, missing),
-    );
+    return rejected(limit, remaining, store.expiryOf(missing) - nowMs, limit - total + store.freedWith(missing));
   }
 }

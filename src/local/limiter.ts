@@ -8,7 +8,6 @@ import type { Rate } from "../core/rate.ts";
 import type { Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { adjusted, checkCondition, checkCount, checkHistory, meets, totalOf, withTotal } from "../strategy/history.ts";
-import { NONE } from "./cells.ts";
 import type { Cleanup } from "./cleanup.ts";
 import type { WindowStore } from "./window-store.ts";
 
@@ -48,19 +47,14 @@ export abstract class LocalLimiter implements Limiter {
   /** What the key has used; zeros for an unknown key, which stays unknown. */
   get(key: string): Usage {
     const nowMs = this.clock.now();
-    const record = this.store.findLive(key, nowMs);
-    if (record === NONE) {
-      checkKey(key);
-      return UNKNOWN;
-    }
-    const total = this.store.total(record);
-    const declined = this.store.declined(record);
+    if (!this.findLive(key, nowMs)) return UNKNOWN;
+    const { total, declined, rate } = this.store;
     return {
       total,
       declined,
       accepted: total - declined,
-      limit: this.limitOf(this.store.rate(record)),
-      suppressionFactor: this.factorOf(record, nowMs),
+      limit: this.limitOf(rate),
+      suppressionFactor: this.factor(nowMs),
     };
   }
 
@@ -76,14 +70,10 @@ export abstract class LocalLimiter implements Limiter {
   adjust(key: string, delta: number): number {
     checkCount("delta", delta, Number.MIN_SAFE_INTEGER);
     const store = this.store;
-    const record = store.findLive(key, this.clock.now());
-    if (record === NONE) {
-      checkKey(key);
-      return 0;
-    }
-    if (delta < 0 && store.takeFromNewest(record, -delta)) return store.total(record);
-    const buckets = adjusted(store.buckets(record), delta);
-    store.replaceBuckets(record, buckets);
+    if (!this.findLive(key, this.clock.now())) return 0;
+    if (delta < 0 && store.takeFromNewest(-delta)) return store.total;
+    const buckets = adjusted(store.buckets(), delta);
+    store.replaceBuckets(buckets);
     return totalOf(buckets);
   }
 
@@ -102,24 +92,20 @@ export abstract class LocalLimiter implements Limiter {
     checkKey(key);
     const nowMs = this.clock.now();
     const store = this.store;
-    let record = store.findLive(key, nowMs);
-    const previousTotal = record === NONE ? 0 : store.total(record);
-    if (record !== NONE) store.setRate(record, rate);
+    const stored = store.find(key, nowMs);
+    const previousTotal = stored ? store.total : 0;
+    if (stored) store.rate = rate;
     if (!meets(condition, previousTotal)) return { matched: false, previousTotal, currentTotal: previousTotal };
-    if (record === NONE && count > 0) record = this.open(key, rate, nowMs);
-    if (record !== NONE) store.replaceBuckets(record, withTotal(store.buckets(record), count, history, nowMs));
+    if (!stored && count > 0) this.insert(key, rate, nowMs);
+    if (stored || count > 0) store.replaceBuckets(withTotal(store.buckets(), count, history, nowMs));
     return { matched: true, previousTotal, currentTotal: count };
   }
 
   /** Forgets the key; returns the total that it had. */
   delete(key: string): number {
-    const record = this.store.findLive(key, this.clock.now());
-    if (record === NONE) {
-      checkKey(key);
-      return 0;
-    }
-    const total = this.store.total(record);
-    this.store.remove(record);
+    if (!this.findLive(key, this.clock.now())) return 0;
+    const total = this.store.total;
+    this.store.remove();
     return total;
   }
 
@@ -128,8 +114,21 @@ export abstract class LocalLimiter implements Limiter {
     this.store.clear();
   }
 
-  /** The factor that a call of 1 would meet now. */
-  protected abstract factorOf(record: number, nowMs: number): number;
+  /** The factor that a call of 1 to the selected key would meet now. */
+  protected abstract factor(nowMs: number): number;
+
+  /** Selects `key` if anything of it is live; any other key has to be a valid one. */
+  protected findLive(key: string, nowMs: number): boolean {
+    if (this.store.findLive(key, nowMs)) return true;
+    checkKey(key);
+    return false;
+  }
+
+  /** Stores and selects a valid key, in which something is counted at once. */
+  protected insert(key: string, rate: Rate, nowMs: number): void {
+    this.store.insert(key, rate, nowMs);
+    this.#cleanup?.start();
+  }
 
   /** The capacity at `rate`; successive calls mostly bring the same one. */
   protected limitOf(rate: Rate): number {
@@ -138,13 +137,5 @@ export abstract class LocalLimiter implements Limiter {
       this.#lastRate = rate;
     }
     return this.#lastLimit;
-  }
-
-  /** The record of a valid key in which something will be counted at once. */
-  protected open(key: string, rate: Rate, nowMs: number): number {
-    const record = this.store.find(key, nowMs);
-    if (record !== NONE) return record;
-    this.#cleanup?.start();
-    return this.store.insert(key, rate, nowMs);
   }
 }

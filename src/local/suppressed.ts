@@ -6,7 +6,6 @@ import { hardLimitOf } from "../strategy/capacity.ts";
 import { allowed, suppressed } from "../strategy/decision.ts";
 import { checkCount } from "../strategy/history.ts";
 import { suppressionFactor } from "../strategy/suppressed.ts";
-import { NONE } from "./cells.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { LocalLimiter } from "./limiter.ts";
 import type { WindowStore } from "./window-store.ts";
@@ -34,66 +33,60 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     if (count !== 1) checkCount("count", count, 1);
     const store = this.store;
     const nowMs = this.clock.now();
-    let record = store.find(key, nowMs);
-    if (record === NONE) {
+    if (store.find(key, nowMs)) {
+      store.rate = rate;
+    } else {
       checkKey(key);
-      record = this.open(key, rate, nowMs);
+      this.insert(key, rate, nowMs);
     }
-    const accepted = store.setRate(record, rate) - store.declined(record);
+    const accepted = store.total - store.declined;
     if (accepted + count <= limit) {
-      store.record(record, nowMs, count, 0);
+      store.record(nowMs, count, 0);
       return allowed(limit, limit - accepted - count);
     }
-    const factor = this.#factor(record, accepted + count, nowMs, true);
+    const factor = this.#factorFor(accepted + count, nowMs, true);
     if (this.#admits(factor)) {
-      store.record(record, nowMs, count, 0);
+      store.record(nowMs, count, 0);
       return this.#admission(limit, accepted + count, factor);
     }
-    store.record(record, nowMs, count, count);
-    return this.#denial(record, limit, accepted, count, factor, nowMs);
+    store.record(nowMs, count, count);
+    return this.#denial(limit, accepted, count, factor, nowMs);
   }
 
   isAllowed(key: string, count = 1): Decision {
     checkCount("count", count, 1);
     const store = this.store;
     const nowMs = this.clock.now();
-    const record = store.findLive(key, nowMs);
-    if (record === NONE) {
-      checkKey(key);
-      return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
-    }
-    const accepted = store.total(record) - store.declined(record);
-    const limit = this.limitOf(store.rate(record));
+    if (!this.findLive(key, nowMs)) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+    const accepted = store.total - store.declined;
+    const limit = this.limitOf(store.rate);
     if (accepted + count <= limit) return allowed(limit, limit - accepted - count);
-    const factor = this.#factor(record, accepted + count, nowMs, false);
+    const factor = this.#factorFor(accepted + count, nowMs, false);
     if (this.#admits(factor)) return this.#admission(limit, accepted + count, factor);
-    return this.#denial(record, limit, accepted, count, factor, nowMs);
+    return this.#denial(limit, accepted, count, factor, nowMs);
   }
 
   /** The factor that a call of 1 would meet now; 0 for an unknown key. Records nothing. */
   getSuppressionFactor(key: string): number {
     const nowMs = this.clock.now();
-    const record = this.store.findLive(key, nowMs);
-    if (record !== NONE) return this.factorOf(record, nowMs);
-    checkKey(key);
-    return 0;
+    return this.findLive(key, nowMs) ? this.factor(nowMs) : 0;
   }
 
-  protected factorOf(record: number, nowMs: number): number {
-    const accepted = this.store.total(record) - this.store.declined(record);
-    if (accepted + 1 <= this.limitOf(this.store.rate(record))) return 0;
-    return this.#factor(record, accepted + 1, nowMs, false);
+  protected factor(nowMs: number): number {
+    const accepted = this.store.total - this.store.declined;
+    if (accepted + 1 <= this.limitOf(this.store.rate)) return 0;
+    return this.#factorFor(accepted + 1, nowMs, false);
   }
 
   /** The factor over the soft limit, for a call that would bring accepted usage to `wanted`. */
-  #factor(record: number, wanted: number, nowMs: number, keep: boolean): number {
+  #factorFor(wanted: number, nowMs: number, keep: boolean): number {
     const store = this.store;
-    const rate = store.rate(record);
+    const rate = store.rate;
     if (wanted > this.#hardLimitOf(rate)) return 1;
-    const cached = store.cachedFactor(record, nowMs, this.#suppressionCacheMs);
-    if (cached >= 0) return cached;
-    const factor = suppressionFactor(rate, store.total(record), this.#windowMs, store.recent(record, nowMs));
-    if (keep) store.cacheFactor(record, nowMs, factor);
+    const kept = store.keptFactor(nowMs, this.#suppressionCacheMs);
+    if (kept >= 0) return kept;
+    const factor = suppressionFactor(rate, store.total, this.#windowMs, store.recent(nowMs));
+    if (keep) store.keepFactor(nowMs, factor);
     return factor;
   }
 
@@ -106,14 +99,14 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     return suppressed(true, limit, remaining, 0, remaining, factor);
   }
 
-  #denial(record: number, limit: number, accepted: number, count: number, factor: number, nowMs: number): Decision {
+  #denial(limit: number, accepted: number, count: number, factor: number, nowMs: number): Decision {
     const store = this.store;
     const remaining = Math.max(0, limit - accepted);
-    if (count > this.#hardLimitOf(store.rate(record))) {
+    if (count > this.#hardLimitOf(store.rate)) {
       return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, factor);
     }
-    const retryAfterMs = store.oldestMs(record) + this.#windowMs - nowMs;
-    const remainingAfterWaiting = Math.max(0, limit - accepted + store.oldestAccepted(record));
+    const retryAfterMs = store.oldestMs + this.#windowMs - nowMs;
+    const remainingAfterWaiting = Math.max(0, limit - accepted + store.oldestAccepted);
     return suppressed(false, limit, remaining, retryAfterMs, remainingAfterWaiting, factor);
   }
 

@@ -1,7 +1,10 @@
 // Keys and their sliding windows. A key is a record of 64 bytes, one cache line, in a typed chunk:
 // the newest bucket lies in it, so that most calls touch nothing else; older buckets are a linked
-// list of cells. Records are dense: deleting one moves the last into its place, so memory follows
+// list of cells. Records are dense: forgetting one moves the last into its place, so memory follows
 // the number of keys and a sweep reads it in order.
+//
+// The store is a cursor: `find` and `insert` select a key, and what follows is about that key until
+// the next of them. That spares every step of a call to compute again where its record is.
 
 import type { Rate } from "../core/rate.ts";
 import { capacityOf } from "../strategy/capacity.ts";
@@ -25,9 +28,9 @@ const RECENT_COUNT = 7;
 // Its 32-bit halves: words 4 and 6.
 const HEAD = 8; // the oldest bucket in the list
 const TAIL = 9; // the newest in the list: the second newest of all
-const OVERLOAD = 12; // a cell with what only suppression needs, once it denies or sheds
+const OVERLOAD = 12; // a cell with what only suppression over the limit needs
 const RECENT = 13; // the oldest bucket of the list within the recent span
-/** RECENT while nobody has asked for the recent count, so that it isn't kept. */
+/** RECENT until somebody asks for the recent count, and it begins to be kept. */
 const UNTRACKED = -2;
 
 // The words and halves of a bucket's cell.
@@ -43,8 +46,8 @@ const FACTOR_MS = 1;
 const DECLINED_TOTAL = 2;
 const NEWEST_DECLINED = 3;
 
-/** How many records an insertion into a full store looks at for one to evict. */
-const EVICTION_LOOK = 128;
+/** How many records an insertion into a full store looks at for one to give up. */
+const EVICTION_LOOKS = 128;
 
 export class WindowStore {
   readonly #windowMs: number;
@@ -53,14 +56,21 @@ export class WindowStore {
   readonly #maxKeys: number;
   readonly #index = new KeyIndex();
   readonly #cells = new Cells();
-  #words: Float64Array[] = [];
-  #halves: Int32Array[] = [];
-  #keys: string[][] = [];
+  readonly #chunks: Float64Array[] = [];
+  /** The same memory as `#chunks`, as integers. */
+  readonly #halfChunks: Int32Array[] = [];
+  readonly #keyChunks: string[][] = [];
   #size = 0;
-  /** Where the next look for a record to evict starts. */
+  /** Where the next look for a record to give up starts. */
   #hand = 0;
-  /** The record beyond `maxKeys`, which exists while all others are at their limits. */
+  /** The record beyond `maxKeys`, which exists only while all others are at their limits. */
   #newcomer = NONE;
+
+  // The selected record: its number, its chunk, and where in the chunk its words and halves begin.
+  #record = NONE;
+  #words: Float64Array = new Float64Array(0);
+  #halves: Int32Array = new Int32Array(0);
+  #at = 0;
 
   constructor(windowMs: number, bucketMs: number, maxKeys: number) {
     this.#windowMs = windowMs;
@@ -76,219 +86,195 @@ export class WindowStore {
 
   /** What records and buckets take; the index of the keys comes on top. */
   get bytes(): number {
-    return this.#words.length * ((WORDS * 8) << CHUNK_BITS) + this.#cells.bytes;
+    return this.#chunks.length * ((WORDS * 8) << CHUNK_BITS) + this.#cells.bytes;
   }
 
-  /** The record of `key` without its expired buckets, or NONE. Its total may be 0. */
-  find(key: string, nowMs: number): number {
+  /** Selects `key` and drops its expired buckets, if it is stored. Its total may be 0 then. */
+  find(key: string, nowMs: number): boolean {
     const record = this.#index.get(key);
-    if (record === undefined) return NONE;
-    const words = this.#words[record >>> CHUNK_BITS]!;
-    if (words[(record & CHUNK_MASK) * WORDS + OLDEST_MS]! + this.#windowMs <= nowMs) this.#expire(record, nowMs);
-    return record;
+    if (record === undefined) return false;
+    this.#select(record);
+    if (this.#words[this.#at + OLDEST_MS]! + this.#windowMs <= nowMs) this.#expire(nowMs);
+    return true;
   }
 
-  /** The record of `key` if anything of it is live, else NONE. */
-  findLive(key: string, nowMs: number): number {
-    const record = this.find(key, nowMs);
-    return record === NONE || this.total(record) === 0 ? NONE : record;
+  /** Selects `key` if anything of it is live. */
+  findLive(key: string, nowMs: number): boolean {
+    return this.find(key, nowMs) && this.total > 0;
   }
 
-  /** A new record for `key`, which has none; a full store gives up another for it. */
-  insert(key: string, rate: Rate, nowMs: number): number {
-    const record = this.#size < this.#maxKeys ? this.#addRecord() : this.#evict(nowMs);
-    const words = this.#words[record >>> CHUNK_BITS]!;
-    const at = (record & CHUNK_MASK) * WORDS;
-    words.fill(0, at, at + WORDS);
-    words[at + RATE] = rate;
-    const halves = this.#halves[record >>> CHUNK_BITS]!;
-    halves[at * 2 + HEAD] = NONE;
-    halves[at * 2 + TAIL] = NONE;
-    halves[at * 2 + OVERLOAD] = NONE;
-    halves[at * 2 + RECENT] = UNTRACKED;
-    this.#keys[record >>> CHUNK_BITS]![record & CHUNK_MASK] = key;
-    this.#index.set(key, record);
-    return record;
+  /** Stores and selects `key`, which isn't stored yet. A full store gives up another key for it. */
+  insert(key: string, rate: Rate, nowMs: number): void {
+    this.#select(this.#size < this.#maxKeys ? this.#addRecord() : this.#evict(nowMs));
+    this.#words.fill(0, this.#at, this.#at + WORDS);
+    this.#words[this.#at + RATE] = rate;
+    this.#setHalf(HEAD, NONE);
+    this.#setHalf(TAIL, NONE);
+    this.#setHalf(OVERLOAD, NONE);
+    this.#setHalf(RECENT, UNTRACKED);
+    this.#keyChunks[this.#record >>> CHUNK_BITS]![this.#record & CHUNK_MASK] = key;
+    this.#index.set(key, this.#record);
   }
 
-  total(record: number): number {
-    return this.#words[record >>> CHUNK_BITS]![(record & CHUNK_MASK) * WORDS + TOTAL]!;
+  get total(): number {
+    return this.#words[this.#at + TOTAL]!;
   }
 
-  declined(record: number): number {
-    const overload = this.#overload(record);
+  get declined(): number {
+    const overload = this.#half(OVERLOAD);
     return overload === NONE ? 0 : this.#cells.read(overload, DECLINED_TOTAL);
   }
 
-  rate(record: number): Rate {
-    return this.#words[record >>> CHUNK_BITS]![(record & CHUNK_MASK) * WORDS + RATE]! as Rate;
+  get rate(): Rate {
+    return this.#words[this.#at + RATE]! as Rate;
   }
 
-  /** Sets the rate that holds from now on, and returns the live total. */
-  setRate(record: number, rate: Rate): number {
-    const words = this.#words[record >>> CHUNK_BITS]!;
-    const at = (record & CHUNK_MASK) * WORDS;
-    if (words[at + RATE] !== rate) {
-      words[at + RATE] = rate;
-      this.#forgetFactor(record);
-    }
-    return words[at + TOTAL]!;
+  /** The new rate holds from now on, so a factor that was computed for the old one is void. */
+  set rate(rate: Rate) {
+    if (this.#words[this.#at + RATE] === rate) return;
+    this.#words[this.#at + RATE] = rate;
+    this.#forgetFactor();
   }
 
-  /** Counts a hit, of which `declined` was denied. The record's expired buckets have been dropped. */
-  record(record: number, nowMs: number, count: number, declined: number): void {
-    const words = this.#words[record >>> CHUNK_BITS]!;
-    const at = (record & CHUNK_MASK) * WORDS;
-    const newestMs = words[at + NEWEST_MS]!;
-    const sameBucket = Math.floor(newestMs / this.#bucketMs) === Math.floor(nowMs / this.#bucketMs);
-    if (!sameBucket || words[at + TOTAL] === 0) this.#startBucket(record);
+  /** Counts a hit, of which `declined` was denied. */
+  record(hitMs: number, count: number, declined: number): void {
+    const words = this.#words;
+    const at = this.#at;
+    const sameCell = Math.floor(words[at + NEWEST_MS]! / this.#bucketMs) === Math.floor(hitMs / this.#bucketMs);
+    if (!sameCell || words[at + TOTAL] === 0) this.#startBucket();
     // Totals stay exact integers whatever strangers count: they stop at the largest one.
     const added = Math.min(count, Number.MAX_SAFE_INTEGER - words[at + TOTAL]!);
-    words[at + NEWEST_MS] = nowMs;
+    words[at + NEWEST_MS] = hitMs;
     words[at + NEWEST_COUNT]! += added;
     words[at + TOTAL]! += added;
     words[at + RECENT_COUNT]! += added;
-    if (this.#halves[record >>> CHUNK_BITS]![at * 2 + HEAD] === NONE) words[at + OLDEST_MS] = nowMs;
-    if (declined !== 0) this.#decline(record, Math.min(declined, added));
+    if (this.#half(HEAD) === NONE) words[at + OLDEST_MS] = hitMs;
+    if (declined > 0) this.#decline(Math.min(declined, added));
   }
 
-  /** How long until the oldest buckets that hold `count` together have expired, for a total of at least that. */
-  timeUntilFreed(record: number, count: number, nowMs: number): number {
+  get oldestMs(): number {
+    return this.#words[this.#at + OLDEST_MS]!;
+  }
+
+  get oldestAccepted(): number {
+    const head = this.#half(HEAD);
+    if (head !== NONE) return this.#cells.read(head, COUNT) - this.#cells.read(head, DECLINED);
+    return this.#words[this.#at + NEWEST_COUNT]! - this.#newestDeclined;
+  }
+
+  /** When the oldest buckets that hold `count` together have expired; the total is at least that. */
+  expiryOf(count: number): number {
     let left = count;
-    for (let node = this.#half(record, HEAD); node !== NONE; node = this.#cells.readHalf(node, NEXT)) {
+    for (let node = this.#half(HEAD); node !== NONE; node = this.#cells.readHalf(node, NEXT)) {
       left -= this.#cells.read(node, COUNT);
-      if (left <= 0) return this.#cells.read(node, HIT_MS) + this.#windowMs - nowMs;
+      if (left <= 0) return this.#cells.read(node, HIT_MS) + this.#windowMs;
     }
-    return this.#word(record, NEWEST_MS) + this.#windowMs - nowMs;
+    return this.#words[this.#at + NEWEST_MS]! + this.#windowMs;
   }
 
-  /** The count that goes with the oldest buckets, up to the one in which `count` is reached. */
-  freedWith(record: number, count: number): number {
+  /** How much expires by `expiryOf(count)`. */
+  freedWith(count: number): number {
     let freed = 0;
-    for (let node = this.#half(record, HEAD); node !== NONE; node = this.#cells.readHalf(node, NEXT)) {
+    for (let node = this.#half(HEAD); node !== NONE; node = this.#cells.readHalf(node, NEXT)) {
       freed += this.#cells.read(node, COUNT);
       if (freed >= count) return freed;
     }
-    return freed + this.#word(record, NEWEST_COUNT);
-  }
-
-  oldestMs(record: number): number {
-    return this.#word(record, OLDEST_MS);
-  }
-
-  oldestAccepted(record: number): number {
-    const node = this.#half(record, HEAD);
-    if (node !== NONE) return this.#cells.read(node, COUNT) - this.#cells.read(node, DECLINED);
-    const overload = this.#overload(record);
-    return this.#word(record, NEWEST_COUNT) - (overload === NONE ? 0 : this.#cells.read(overload, NEWEST_DECLINED));
+    return freed + this.#words[this.#at + NEWEST_COUNT]!;
   }
 
   /**
-   * The live count that was hit within the recent span. From the first call on the record keeps it
-   * up to date, so that a call costs the same however many buckets the span has.
+   * The live count that was hit within the recent span. From the first call on it is kept up to
+   * date, so that a call costs the same however many buckets the span has.
    */
-  recent(record: number, nowMs: number): number {
-    const windows = this.#words[record >>> CHUNK_BITS]!;
-    const at = (record & CHUNK_MASK) * WORDS;
-    if (this.#recentMs === this.#windowMs) return windows[at + TOTAL]!;
-    const halves = this.#halves[record >>> CHUNK_BITS]!;
-    if (halves[at * 2 + RECENT] === UNTRACKED) this.#trackRecent(record, nowMs);
+  recent(nowMs: number): number {
+    if (this.#recentMs === this.#windowMs) return this.total;
+    if (this.#half(RECENT) === UNTRACKED) this.#trackRecent(nowMs);
     const cells = this.#cells;
-    let node = halves[at * 2 + RECENT]!;
+    let node = this.#half(RECENT);
     while (node !== NONE && cells.read(node, HIT_MS) + this.#recentMs <= nowMs) {
-      windows[at + RECENT_COUNT]! -= cells.read(node, COUNT);
+      this.#words[this.#at + RECENT_COUNT]! -= cells.read(node, COUNT);
       node = cells.readHalf(node, NEXT);
     }
-    halves[at * 2 + RECENT] = node;
-    return windows[at + NEWEST_MS]! + this.#recentMs > nowMs ? windows[at + RECENT_COUNT]! : 0;
+    this.#setHalf(RECENT, node);
+    const newestIsRecent = this.#words[this.#at + NEWEST_MS]! + this.#recentMs > nowMs;
+    return newestIsRecent ? this.#words[this.#at + RECENT_COUNT]! : 0;
   }
 
-  /** The factor stored less than `maxAgeMs` ago, or -1. */
-  cachedFactor(record: number, nowMs: number, maxAgeMs: number): number {
-    const overload = this.#overload(record);
+  /** The suppression factor that was kept less than `maxAgeMs` ago, or -1. */
+  keptFactor(nowMs: number, maxAgeMs: number): number {
+    const overload = this.#half(OVERLOAD);
     if (overload === NONE || nowMs - this.#cells.read(overload, FACTOR_MS) >= maxAgeMs) return -1;
     return this.#cells.read(overload, FACTOR);
   }
 
-  cacheFactor(record: number, nowMs: number, factor: number): void {
-    const overload = this.#ensureOverload(record);
+  keepFactor(nowMs: number, factor: number): void {
+    const overload = this.#ensureOverload();
     this.#cells.write(overload, FACTOR, factor);
     this.#cells.write(overload, FACTOR_MS, nowMs);
   }
 
   /** Takes `amount` from the newest bucket if that leaves something accepted in it; else does nothing. */
-  takeFromNewest(record: number, amount: number): boolean {
-    const words = this.#words[record >>> CHUNK_BITS]!;
-    const at = (record & CHUNK_MASK) * WORDS;
-    const overload = this.#overload(record);
-    const declined = overload === NONE ? 0 : this.#cells.read(overload, NEWEST_DECLINED);
-    if (words[at + NEWEST_COUNT]! - declined <= amount) return false;
+  takeFromNewest(amount: number): boolean {
+    const words = this.#words;
+    const at = this.#at;
+    if (words[at + NEWEST_COUNT]! - this.#newestDeclined <= amount) return false;
     words[at + NEWEST_COUNT]! -= amount;
     words[at + TOTAL]! -= amount;
     words[at + RECENT_COUNT]! -= amount;
-    this.#forgetFactor(record);
+    this.#forgetFactor();
     return true;
   }
 
   /** The live buckets, oldest first. */
-  buckets(record: number): Bucket[] {
-    const buckets: Bucket[] = [];
-    if (this.total(record) === 0) return buckets;
+  buckets(): Bucket[] {
     const cells = this.#cells;
-    for (let node = this.#half(record, HEAD); node !== NONE; node = cells.readHalf(node, NEXT)) {
+    const buckets: Bucket[] = [];
+    if (this.total === 0) return buckets;
+    for (let node = this.#half(HEAD); node !== NONE; node = cells.readHalf(node, NEXT)) {
       buckets.push({
         hitMs: cells.read(node, HIT_MS),
         count: cells.read(node, COUNT),
         declined: cells.read(node, DECLINED),
       });
     }
-    const overload = this.#overload(record);
+    const words = this.#words;
     buckets.push({
-      hitMs: this.#word(record, NEWEST_MS),
-      count: this.#word(record, NEWEST_COUNT),
-      declined: overload === NONE ? 0 : cells.read(overload, NEWEST_DECLINED),
+      hitMs: words[this.#at + NEWEST_MS]!,
+      count: words[this.#at + NEWEST_COUNT]!,
+      declined: this.#newestDeclined,
     });
     return buckets;
   }
 
-  /** Makes `buckets`, oldest first, the record's history; without any, forgets the key. */
-  replaceBuckets(record: number, buckets: readonly Bucket[]): void {
+  /** Makes `buckets`, oldest first, the key's history; without any, forgets the key. */
+  replaceBuckets(buckets: readonly Bucket[]): void {
     if (buckets.length === 0) {
-      this.remove(record);
+      this.remove();
       return;
     }
-    this.#empty(record);
-    for (const bucket of buckets) this.record(record, bucket.hitMs, bucket.count, bucket.declined);
+    this.#empty();
+    for (const bucket of buckets) this.record(bucket.hitMs, bucket.count, bucket.declined);
   }
 
-  /** Forgets a key. The last record takes its place, so keep no record number across this. */
-  remove(record: number): void {
-    this.#empty(record);
+  /** Forgets the selected key; none is selected afterwards. */
+  remove(): void {
+    this.#empty();
+    const record = this.#record;
     this.#index.delete(this.#keyOf(record));
     const last = --this.#size;
-    if (record !== last) {
-      const at = (last & CHUNK_MASK) * WORDS;
-      this.#words[record >>> CHUNK_BITS]!.set(
-        this.#words[last >>> CHUNK_BITS]!.subarray(at, at + WORDS),
-        (record & CHUNK_MASK) * WORDS,
-      );
-      const key = this.#keyOf(last);
-      this.#keys[record >>> CHUNK_BITS]![record & CHUNK_MASK] = key;
-      this.#index.set(key, record);
-    }
+    if (record !== last) this.#move(last, record);
+    this.#keyChunks[last >>> CHUNK_BITS]![last & CHUNK_MASK] = "";
     this.#newcomer = NONE;
-    this.#keys[last >>> CHUNK_BITS]![last & CHUNK_MASK] = "";
-    this.#dropSpareChunks();
+    // One empty chunk may stay, so that a size that swings about a chunk's end doesn't thrash.
+    this.#keepChunks(((this.#size + CHUNK_MASK) >>> CHUNK_BITS) + 1);
   }
 
   clear(): void {
     this.#index.clear();
     this.#cells.clear();
-    this.#words = [];
-    this.#halves = [];
-    this.#keys = [];
     this.#size = 0;
     this.#newcomer = NONE;
+    this.#keepChunks(0);
   }
 
   /**
@@ -301,46 +287,56 @@ export class WindowStore {
     let record = Math.min(end, this.#size);
     const stop = Math.max(0, record - count);
     while (record > stop) {
-      record--;
-      if (this.#word(record, NEWEST_MS) + staleAfterMs <= nowMs) this.remove(record);
+      this.#select(--record);
+      if (this.#words[this.#at + NEWEST_MS]! + staleAfterMs <= nowMs) this.remove();
     }
     return record;
   }
 
-  #word(record: number, word: number): number {
-    return this.#words[record >>> CHUNK_BITS]![(record & CHUNK_MASK) * WORDS + word]!;
+  #select(record: number): void {
+    this.#record = record;
+    this.#words = this.#chunks[record >>> CHUNK_BITS]!;
+    this.#halves = this.#halfChunks[record >>> CHUNK_BITS]!;
+    this.#at = (record & CHUNK_MASK) * WORDS;
   }
 
-  #half(record: number, half: number): number {
-    return this.#halves[record >>> CHUNK_BITS]![(record & CHUNK_MASK) * WORDS * 2 + half]!;
+  #half(half: number): number {
+    return this.#halves[this.#at * 2 + half]!;
   }
 
-  #setHalf(record: number, half: number, value: number): void {
-    this.#halves[record >>> CHUNK_BITS]![(record & CHUNK_MASK) * WORDS * 2 + half] = value;
+  #setHalf(half: number, value: number): void {
+    this.#halves[this.#at * 2 + half] = value;
   }
 
   #keyOf(record: number): string {
-    return this.#keys[record >>> CHUNK_BITS]![record & CHUNK_MASK]!;
+    return this.#keyChunks[record >>> CHUNK_BITS]![record & CHUNK_MASK]!;
   }
 
   #addRecord(): number {
     const record = this.#size++;
-    if (record >>> CHUNK_BITS === this.#words.length) {
+    if (record >>> CHUNK_BITS === this.#chunks.length) {
       const words = new Float64Array(WORDS << CHUNK_BITS);
-      this.#words.push(words);
-      this.#halves.push(new Int32Array(words.buffer));
-      this.#keys.push(new Array<string>(CHUNK_SIZE).fill(""));
+      this.#chunks.push(words);
+      this.#halfChunks.push(new Int32Array(words.buffer));
+      this.#keyChunks.push(new Array<string>(CHUNK_SIZE).fill(""));
     }
     return record;
   }
 
-  /** One empty chunk may stay, so that a store whose size swings about a chunk's end doesn't thrash. */
-  #dropSpareChunks(): void {
-    const needed = (this.#size + CHUNK_MASK) >>> CHUNK_BITS;
-    if (this.#words.length <= needed + 1) return;
-    this.#words.length = needed + 1;
-    this.#halves.length = needed + 1;
-    this.#keys.length = needed + 1;
+  #move(from: number, to: number): void {
+    const at = (from & CHUNK_MASK) * WORDS;
+    const words = this.#chunks[from >>> CHUNK_BITS]!.subarray(at, at + WORDS);
+    this.#chunks[to >>> CHUNK_BITS]!.set(words, (to & CHUNK_MASK) * WORDS);
+    const key = this.#keyOf(from);
+    this.#keyChunks[to >>> CHUNK_BITS]![to & CHUNK_MASK] = key;
+    this.#index.set(key, to);
+  }
+
+  #keepChunks(count: number): void {
+    if (this.#chunks.length <= count) return;
+    this.#chunks.length = count;
+    this.#halfChunks.length = count;
+    this.#keyChunks.length = count;
   }
 
   /**
@@ -352,14 +348,14 @@ export class WindowStore {
   #evict(nowMs: number): number {
     let victim = NONE;
     let leastUse = 1;
-    for (let looks = Math.min(EVICTION_LOOK, this.#size); looks > 0 && leastUse > 0.5; looks--) {
+    for (let looks = Math.min(EVICTION_LOOKS, this.#size); looks > 0 && leastUse > 0.5; looks--) {
       if (this.#hand >= this.#size) this.#hand = 0;
-      const record = this.#hand++;
-      this.#expire(record, nowMs);
-      const use = this.total(record) / capacityOf(this.rate(record), this.#windowMs);
+      this.#select(this.#hand++);
+      this.#expire(nowMs);
+      const use = this.total / capacityOf(this.rate, this.#windowMs);
       if (use >= leastUse) continue;
       leastUse = use;
-      victim = record;
+      victim = this.#record;
     }
     if (victim === NONE) {
       if (this.#newcomer === NONE) {
@@ -368,23 +364,22 @@ export class WindowStore {
       }
       victim = this.#newcomer;
     }
-    this.#empty(victim);
+    this.#select(victim);
+    this.#empty();
     this.#index.delete(this.#keyOf(victim));
     return victim;
   }
 
-  #expire(record: number, nowMs: number): void {
-    const words = this.#words[record >>> CHUNK_BITS]!;
-    const at = (record & CHUNK_MASK) * WORDS;
-    if (words[at + OLDEST_MS]! + this.#windowMs > nowMs) return;
+  #expire(nowMs: number): void {
+    const words = this.#words;
+    const at = this.#at;
     if (words[at + NEWEST_MS]! + this.#windowMs <= nowMs) {
-      this.#empty(record);
+      this.#empty();
       return;
     }
-    const halves = this.#halves[record >>> CHUNK_BITS]!;
     const cells = this.#cells;
-    const overload = halves[at * 2 + OVERLOAD]!;
-    let node = halves[at * 2 + HEAD]!;
+    const overload = this.#half(OVERLOAD);
+    let node = this.#half(HEAD);
     while (node !== NONE && cells.read(node, HIT_MS) + this.#windowMs <= nowMs) {
       const count = cells.read(node, COUNT);
       const next = cells.readHalf(node, NEXT);
@@ -392,16 +387,16 @@ export class WindowStore {
       if (overload !== NONE) {
         cells.write(overload, DECLINED_TOTAL, cells.read(overload, DECLINED_TOTAL) - cells.read(node, DECLINED));
       }
-      if (halves[at * 2 + RECENT] === node) {
+      if (this.#half(RECENT) === node) {
         words[at + RECENT_COUNT]! -= count;
-        halves[at * 2 + RECENT] = next;
+        this.#setHalf(RECENT, next);
       }
       cells.release(node);
       node = next;
     }
-    halves[at * 2 + HEAD] = node;
+    this.#setHalf(HEAD, node);
     if (node === NONE) {
-      halves[at * 2 + TAIL] = NONE;
+      this.#setHalf(TAIL, NONE);
       words[at + OLDEST_MS] = words[at + NEWEST_MS]!;
     } else {
       cells.writeHalf(node, PREVIOUS, NONE);
@@ -410,94 +405,82 @@ export class WindowStore {
   }
 
   /** Drops all history and what came with it; the key and its rate stay. */
-  #empty(record: number): void {
-    const words = this.#words[record >>> CHUNK_BITS]!;
-    const halves = this.#halves[record >>> CHUNK_BITS]!;
-    const at = (record & CHUNK_MASK) * WORDS;
+  #empty(): void {
     const cells = this.#cells;
-    let node = halves[at * 2 + HEAD]!;
+    let node = this.#half(HEAD);
     while (node !== NONE) {
       const next = cells.readHalf(node, NEXT);
       cells.release(node);
       node = next;
     }
-    const overload = halves[at * 2 + OVERLOAD]!;
-    if (overload !== NONE) cells.release(overload);
-    halves[at * 2 + HEAD] = NONE;
-    halves[at * 2 + TAIL] = NONE;
-    halves[at * 2 + OVERLOAD] = NONE;
-    halves[at * 2 + RECENT] = UNTRACKED;
-    words[at + TOTAL] = 0;
-    words[at + NEWEST_COUNT] = 0;
+    if (this.#half(OVERLOAD) !== NONE) cells.release(this.#half(OVERLOAD));
+    this.#setHalf(HEAD, NONE);
+    this.#setHalf(TAIL, NONE);
+    this.#setHalf(OVERLOAD, NONE);
+    this.#setHalf(RECENT, UNTRACKED);
+    this.#words[this.#at + TOTAL] = 0;
+    this.#words[this.#at + NEWEST_COUNT] = 0;
   }
 
   /** Makes room for a new newest bucket: the one before, if any, moves to the end of the list. */
-  #startBucket(record: number): void {
-    const words = this.#words[record >>> CHUNK_BITS]!;
-    const halves = this.#halves[record >>> CHUNK_BITS]!;
-    const at = (record & CHUNK_MASK) * WORDS;
-    if (words[at + TOTAL] === 0) return;
+  #startBucket(): void {
+    if (this.total === 0) return;
+    const words = this.#words;
+    const at = this.#at;
     const cells = this.#cells;
     const node = cells.take();
+    const tail = this.#half(TAIL);
     cells.write(node, HIT_MS, words[at + NEWEST_MS]!);
     cells.write(node, COUNT, words[at + NEWEST_COUNT]!);
-    const overload = halves[at * 2 + OVERLOAD]!;
-    if (overload === NONE) {
-      cells.write(node, DECLINED, 0);
-    } else {
-      cells.write(node, DECLINED, cells.read(overload, NEWEST_DECLINED));
-      cells.write(overload, NEWEST_DECLINED, 0);
-    }
-    const tail = halves[at * 2 + TAIL]!;
+    cells.write(node, DECLINED, this.#newestDeclined);
     cells.writeHalf(node, NEXT, NONE);
     cells.writeHalf(node, PREVIOUS, tail);
-    if (tail === NONE) halves[at * 2 + HEAD] = node;
+    if (tail === NONE) this.#setHalf(HEAD, node);
     else cells.writeHalf(tail, NEXT, node);
-    halves[at * 2 + TAIL] = node;
-    if (halves[at * 2 + RECENT] === NONE) halves[at * 2 + RECENT] = node;
+    this.#setHalf(TAIL, node);
+    if (this.#half(RECENT) === NONE) this.#setHalf(RECENT, node);
+    if (this.#half(OVERLOAD) !== NONE) cells.write(this.#half(OVERLOAD), NEWEST_DECLINED, 0);
     words[at + NEWEST_COUNT] = 0;
   }
 
-  #trackRecent(record: number, nowMs: number): void {
+  #trackRecent(nowMs: number): void {
     const cells = this.#cells;
-    let count = this.#word(record, NEWEST_COUNT);
+    let count = this.#words[this.#at + NEWEST_COUNT]!;
     let first = NONE;
-    for (
-      let node = this.#half(record, TAIL);
-      node !== NONE && cells.read(node, HIT_MS) + this.#recentMs > nowMs;
-      node = cells.readHalf(node, PREVIOUS)
-    ) {
+    let node = this.#half(TAIL);
+    while (node !== NONE && cells.read(node, HIT_MS) + this.#recentMs > nowMs) {
       count += cells.read(node, COUNT);
       first = node;
+      node = cells.readHalf(node, PREVIOUS);
     }
-    this.#setHalf(record, RECENT, first);
-    this.#words[record >>> CHUNK_BITS]![(record & CHUNK_MASK) * WORDS + RECENT_COUNT] = count;
+    this.#setHalf(RECENT, first);
+    this.#words[this.#at + RECENT_COUNT] = count;
   }
 
-  #overload(record: number): number {
-    return this.#half(record, OVERLOAD);
+  get #newestDeclined(): number {
+    const overload = this.#half(OVERLOAD);
+    return overload === NONE ? 0 : this.#cells.read(overload, NEWEST_DECLINED);
   }
 
-  #ensureOverload(record: number): number {
-    const existing = this.#overload(record);
-    if (existing !== NONE) return existing;
+  #ensureOverload(): number {
+    if (this.#half(OVERLOAD) !== NONE) return this.#half(OVERLOAD);
     const overload = this.#cells.take();
     this.#cells.write(overload, FACTOR_MS, Number.NEGATIVE_INFINITY);
     this.#cells.write(overload, DECLINED_TOTAL, 0);
     this.#cells.write(overload, NEWEST_DECLINED, 0);
-    this.#setHalf(record, OVERLOAD, overload);
+    this.#setHalf(OVERLOAD, overload);
     return overload;
   }
 
-  #decline(record: number, count: number): void {
+  #decline(count: number): void {
     const cells = this.#cells;
-    const overload = this.#ensureOverload(record);
+    const overload = this.#ensureOverload();
     cells.write(overload, DECLINED_TOTAL, cells.read(overload, DECLINED_TOTAL) + count);
     cells.write(overload, NEWEST_DECLINED, cells.read(overload, NEWEST_DECLINED) + count);
   }
 
-  #forgetFactor(record: number): void {
-    const overload = this.#overload(record);
+  #forgetFactor(): void {
+    const overload = this.#half(OVERLOAD);
     if (overload !== NONE) this.#cells.write(overload, FACTOR_MS, Number.NEGATIVE_INFINITY);
   }
 }
