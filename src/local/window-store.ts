@@ -29,16 +29,16 @@ const RECENT_COUNT = 7;
 const HEAD = 8; // the oldest bucket in the list
 const TAIL = 9; // the newest in the list: the second newest of all
 const OVERLOAD = 12; // a cell with what only suppression over the limit needs
-const RECENT = 13; // the oldest bucket of the list within the recent span
-/** RECENT until somebody asks for the recent count, and it begins to be kept. */
+const SEEN = 13; // the newest bucket of the list that has left the recent span
+/** SEEN until somebody asks for the recent count, and it begins to be kept. */
 const UNTRACKED = -2;
 
-// The words and halves of a bucket's cell.
-const HIT_MS = 0;
+// The words and halves of a bucket's cell. It has the hit time of the bucket after it, not its own:
+// so the oldest bucket's end is known, and the next one's, without touching the next one's cell.
+const NEXT_HIT_MS = 0;
 const COUNT = 1;
 const DECLINED = 2;
 const NEXT = 6;
-const PREVIOUS = 7;
 
 // The words of an overload cell.
 const FACTOR = 0;
@@ -111,7 +111,7 @@ export class WindowStore {
     this.#setHalf(HEAD, NONE);
     this.#setHalf(TAIL, NONE);
     this.#setHalf(OVERLOAD, NONE);
-    this.#setHalf(RECENT, UNTRACKED);
+    this.#setHalf(SEEN, UNTRACKED);
     this.#keyChunks[this.#record >>> CHUNK_BITS]![this.#record & CHUNK_MASK] = key;
     this.#index.set(key, this.#record);
   }
@@ -164,12 +164,15 @@ export class WindowStore {
 
   /** When the oldest buckets that hold `count` together have expired; the total is at least that. */
   expiryOf(count: number): number {
+    const cells = this.#cells;
+    let hitMs = this.oldestMs;
     let left = count;
-    for (let node = this.#half(HEAD); node !== NONE; node = this.#cells.readHalf(node, NEXT)) {
-      left -= this.#cells.read(node, COUNT);
-      if (left <= 0) return this.#cells.read(node, HIT_MS) + this.#windowMs;
+    for (let node = this.#half(HEAD); node !== NONE; node = cells.readHalf(node, NEXT)) {
+      left -= cells.read(node, COUNT);
+      if (left <= 0) break;
+      hitMs = this.#hitMsAfter(node);
     }
-    return this.#words[this.#at + NEWEST_MS]! + this.#windowMs;
+    return hitMs + this.#windowMs;
   }
 
   /** How much expires by `expiryOf(count)`. */
@@ -188,14 +191,18 @@ export class WindowStore {
    */
   recent(nowMs: number): number {
     if (this.#recentMs === this.#windowMs) return this.total;
-    if (this.#half(RECENT) === UNTRACKED) this.#trackRecent(nowMs);
+    if (this.#half(SEEN) === UNTRACKED) this.#trackRecent();
     const cells = this.#cells;
-    let node = this.#half(RECENT);
-    while (node !== NONE && cells.read(node, HIT_MS) + this.#recentMs <= nowMs) {
+    let seen = this.#half(SEEN);
+    let node = seen === NONE ? this.#half(HEAD) : cells.readHalf(seen, NEXT);
+    let hitMs = seen === NONE ? this.oldestMs : this.#hitMsAfter(seen);
+    while (node !== NONE && hitMs + this.#recentMs <= nowMs) {
       this.#words[this.#at + RECENT_COUNT]! -= cells.read(node, COUNT);
-      node = cells.readHalf(node, NEXT);
+      seen = node;
+      hitMs = this.#hitMsAfter(seen);
+      node = cells.readHalf(seen, NEXT);
     }
-    this.#setHalf(RECENT, node);
+    this.#setHalf(SEEN, seen);
     const newestIsRecent = this.#words[this.#at + NEWEST_MS]! + this.#recentMs > nowMs;
     return newestIsRecent ? this.#words[this.#at + RECENT_COUNT]! : 0;
   }
@@ -230,19 +237,13 @@ export class WindowStore {
     const cells = this.#cells;
     const buckets: Bucket[] = [];
     if (this.total === 0) return buckets;
+    let hitMs = this.oldestMs;
     for (let node = this.#half(HEAD); node !== NONE; node = cells.readHalf(node, NEXT)) {
-      buckets.push({
-        hitMs: cells.read(node, HIT_MS),
-        count: cells.read(node, COUNT),
-        declined: cells.read(node, DECLINED),
-      });
+      buckets.push({ hitMs, count: cells.read(node, COUNT), declined: cells.read(node, DECLINED) });
+      hitMs = this.#hitMsAfter(node);
     }
-    const words = this.#words;
-    buckets.push({
-      hitMs: words[this.#at + NEWEST_MS]!,
-      count: words[this.#at + NEWEST_COUNT]!,
-      declined: this.#newestDeclined,
-    });
+    const count = this.#words[this.#at + NEWEST_COUNT]!;
+    buckets.push({ hitMs, count, declined: this.#newestDeclined });
     return buckets;
   }
 
@@ -380,28 +381,25 @@ export class WindowStore {
     const cells = this.#cells;
     const overload = this.#half(OVERLOAD);
     let node = this.#half(HEAD);
-    while (node !== NONE && cells.read(node, HIT_MS) + this.#windowMs <= nowMs) {
+    while (node !== NONE && words[at + OLDEST_MS]! + this.#windowMs <= nowMs) {
       const count = cells.read(node, COUNT);
-      const next = cells.readHalf(node, NEXT);
       words[at + TOTAL]! -= count;
-      if (overload !== NONE) {
-        cells.write(overload, DECLINED_TOTAL, cells.read(overload, DECLINED_TOTAL) - cells.read(node, DECLINED));
-      }
-      if (this.#half(RECENT) === node) {
-        words[at + RECENT_COUNT]! -= count;
-        this.#setHalf(RECENT, next);
-      }
+      words[at + OLDEST_MS] = this.#hitMsAfter(node);
+      if (overload !== NONE) this.#expireOverload(overload, node, count);
+      const next = cells.readHalf(node, NEXT);
       cells.release(node);
       node = next;
     }
     this.#setHalf(HEAD, node);
-    if (node === NONE) {
-      this.#setHalf(TAIL, NONE);
-      words[at + OLDEST_MS] = words[at + NEWEST_MS]!;
-    } else {
-      cells.writeHalf(node, PREVIOUS, NONE);
-      words[at + OLDEST_MS] = cells.read(node, HIT_MS);
-    }
+    if (node === NONE) this.#setHalf(TAIL, NONE);
+  }
+
+  #expireOverload(overload: number, node: number, count: number): void {
+    const declined = this.#cells.read(overload, DECLINED_TOTAL) - this.#cells.read(node, DECLINED);
+    this.#cells.write(overload, DECLINED_TOTAL, declined);
+    // Whatever expires has left the recent span, unless nobody looked since.
+    if (this.#half(SEEN) === node) this.#setHalf(SEEN, NONE);
+    else if (this.#half(SEEN) === NONE) this.#words[this.#at + RECENT_COUNT]! -= count;
   }
 
   /** Drops all history and what came with it; the key and its rate stay. */
@@ -417,7 +415,7 @@ export class WindowStore {
     this.#setHalf(HEAD, NONE);
     this.#setHalf(TAIL, NONE);
     this.#setHalf(OVERLOAD, NONE);
-    this.#setHalf(RECENT, UNTRACKED);
+    this.#setHalf(SEEN, UNTRACKED);
     this.#words[this.#at + TOTAL] = 0;
     this.#words[this.#at + NEWEST_COUNT] = 0;
   }
@@ -430,31 +428,31 @@ export class WindowStore {
     const cells = this.#cells;
     const node = cells.take();
     const tail = this.#half(TAIL);
-    cells.write(node, HIT_MS, words[at + NEWEST_MS]!);
     cells.write(node, COUNT, words[at + NEWEST_COUNT]!);
     cells.write(node, DECLINED, this.#newestDeclined);
     cells.writeHalf(node, NEXT, NONE);
-    cells.writeHalf(node, PREVIOUS, tail);
-    if (tail === NONE) this.#setHalf(HEAD, node);
-    else cells.writeHalf(tail, NEXT, node);
+    if (tail === NONE) {
+      this.#setHalf(HEAD, node);
+    } else {
+      cells.writeHalf(tail, NEXT, node);
+      cells.write(tail, NEXT_HIT_MS, words[at + NEWEST_MS]!);
+    }
     this.#setHalf(TAIL, node);
-    if (this.#half(RECENT) === NONE) this.#setHalf(RECENT, node);
     if (this.#half(OVERLOAD) !== NONE) cells.write(this.#half(OVERLOAD), NEWEST_DECLINED, 0);
     words[at + NEWEST_COUNT] = 0;
   }
 
-  #trackRecent(nowMs: number): void {
-    const cells = this.#cells;
-    let count = this.#words[this.#at + NEWEST_COUNT]!;
-    let first = NONE;
-    let node = this.#half(TAIL);
-    while (node !== NONE && cells.read(node, HIT_MS) + this.#recentMs > nowMs) {
-      count += cells.read(node, COUNT);
-      first = node;
-      node = cells.readHalf(node, PREVIOUS);
-    }
-    this.#setHalf(RECENT, first);
-    this.#words[this.#at + RECENT_COUNT] = count;
+  /** Starts with everything as recent; what isn't will have left at the first look. */
+  #trackRecent(): void {
+    this.#ensureOverload();
+    this.#setHalf(SEEN, NONE);
+    this.#words[this.#at + RECENT_COUNT] = this.total;
+  }
+
+  /** The hit time of the bucket that follows the list's bucket `node`: another or the newest. */
+  #hitMsAfter(node: number): number {
+    if (node === this.#half(TAIL)) return this.#words[this.#at + NEWEST_MS]!;
+    return this.#cells.read(node, NEXT_HIT_MS);
   }
 
   get #newestDeclined(): number {
