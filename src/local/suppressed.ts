@@ -85,7 +85,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     if (wanted > this.#hardLimitOf(rate)) return 1;
     const kept = store.keptFactor(nowMs, this.#suppressionCacheMs);
     if (kept >= 0) return kept;
-    const factor = suppressionFactor(rate, store.total, this.#windowMs, store.recent(nowMs));
+    const factor = suppressionFactor(rate, store.total, this.#windowMs, store.recentPerSecond(nowMs));
     if (keep) store.keepFactor(nowMs, factor);
     return factor;
   }

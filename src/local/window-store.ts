@@ -9,7 +9,7 @@
 import type { Rate } from "../core/rate.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import type { Bucket } from "../strategy/history.ts";
-import { recentSpanMs } from "../strategy/suppressed.ts";
+import { recentPerSecond, recentSpanMs } from "../strategy/suppressed.ts";
 import { Cells, NONE } from "./cells.ts";
 import { KeyIndex } from "./key-index.ts";
 
@@ -186,11 +186,10 @@ export class WindowStore {
   }
 
   /**
-   * The live count that was hit within the recent span. From the first call on it is kept up to
-   * date, so that a call costs the same however many buckets the span has.
+   * The rate of the live buckets that were hit within the recent span. From the first call on their
+   * count is kept up to date, so that a call costs the same however many buckets the span has.
    */
-  recent(nowMs: number): number {
-    if (this.#recentMs === this.#windowMs) return this.total;
+  recentPerSecond(nowMs: number): number {
     if (this.#half(SEEN) === UNTRACKED) this.#trackRecent();
     const cells = this.#cells;
     let seen = this.#half(SEEN);
@@ -203,8 +202,8 @@ export class WindowStore {
       node = cells.readHalf(seen, NEXT);
     }
     this.#setHalf(SEEN, seen);
-    const newestIsRecent = this.#words[this.#at + NEWEST_MS]! + this.#recentMs > nowMs;
-    return newestIsRecent ? this.#words[this.#at + RECENT_COUNT]! : 0;
+    if (hitMs + this.#recentMs <= nowMs) return 0;
+    return recentPerSecond(this.#words[this.#at + RECENT_COUNT]!, hitMs, this.#bucketMs, this.#recentMs, nowMs);
   }
 
   /** The suppression factor that was kept less than `maxAgeMs` ago, or -1. */

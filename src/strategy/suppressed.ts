@@ -10,13 +10,28 @@ export function recentSpanMs(windowMs: number): number {
 }
 
 /**
+ * The rate of the buckets that were hit within the recent span. They may reach back further than
+ * the span, to where the oldest one's cell of the grid begins, and are a rate over all of that: to
+ * take it for the span's would see twice the load where buckets are as wide as the span.
+ */
+export function recentPerSecond(
+  count: number,
+  oldestHitMs: number,
+  bucketMs: number,
+  spanMs: number,
+  nowMs: number,
+): number {
+  const cellStartMs = Math.floor(oldestHitMs / bucketMs) * bucketMs;
+  return (count * 1_000) / Math.max(spanMs, nowMs - cellStartMs);
+}
+
+/**
  * f = clamp(1 − rate / perceived, 0, 1), where perceived is the larger of the window's rate and
  * the recent rate, per second.
  *
  * @param observed the live total of the window
- * @param recentObserved the part of it hit within the last `recentSpanMs(windowMs)`
  */
-export function suppressionFactor(rate: Rate, observed: number, windowMs: number, recentObserved: number): number {
-  const perceived = Math.max((observed * 1_000) / windowMs, (recentObserved * 1_000) / recentSpanMs(windowMs));
+export function suppressionFactor(rate: Rate, observed: number, windowMs: number, recentPerSecond: number): number {
+  const perceived = Math.max((observed * 1_000) / windowMs, recentPerSecond);
   return Math.max(0, 1 - rate / perceived);
 }
