@@ -1,13 +1,11 @@
 import { show, TrypemaError } from "./errors.ts";
 
-declare const perSecondUnit: unique symbol;
-
 /**
  * A rate in requests per second; it may be fractional. Made by {@link perSecond},
  * {@link perMinute}, {@link perHour}, {@link perDay} or {@link unlimited}, so that a bare number,
  * whose unit nobody can see, does not compile.
  */
-export type Rate = number & { readonly [perSecondUnit]: true };
+export type Rate = number & { readonly unit: "requests per second" };
 
 /**
  * `count` requests per second.

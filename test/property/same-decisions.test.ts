@@ -1,0 +1,69 @@
+import fc from "fast-check";
+import { createLocalProvider, perSecond } from "trypema";
+import { expect, it } from "vitest";
+import { ManualClock } from "../support/manual-clock.ts";
+import { createNaiveProvider } from "../support/naive-provider.ts";
+import { seededRandom } from "../support/random.ts";
+import { sizes, steps, take } from "../support/schedules.ts";
+
+const cases = sizes.chain((size) =>
+  fc.record({
+    size: fc.constant(size),
+    steps: steps(size.windowMs, size.bucketMs),
+    hardLimitFactor: fc.constantFrom(1, 1.5, 4),
+    suppressionCacheMs: fc.constantFrom(0, 1, 100, 100_000),
+    seed: fc.nat(),
+  }),
+);
+
+it("Local answers every call as the specification kept in plain arrays does", () => {
+  fc.assert(
+    fc.property(cases, ({ size, steps, seed, ...suppression }) => {
+      const clock = new ManualClock(1_234_567);
+      const options = { ...size, ...suppression, clock: clock.read };
+      const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
+      const naive = createNaiveProvider({ ...options, random: seededRandom(seed) });
+      for (const step of steps) {
+        clock.advance(step.waitMs);
+        expect(take(step, local)).toEqual(take(step, naive));
+      }
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+/** Surges: far over the limit, with pauses about as long as a second, and no ceiling that hides the factor. */
+const surges = fc.record({
+  bucketMs: fc.constantFrom(10, 100, 700, 1_000, 3_000),
+  suppressionCacheMs: fc.constantFrom(0, 300),
+  steps: fc.array(
+    fc.record({
+      waitMs: fc.constantFrom(0, 1, 60, 300, 950, 1_000, 1_050, 4_000, 9_000, 10_000),
+      method: fc.constantFrom("inc", "inc", "inc", "adjust", "setIf", "look"),
+      count: fc.integer({ min: 1, max: 30 }),
+    }),
+    { maxLength: 80 },
+  ),
+  seed: fc.nat(),
+});
+
+it("Local sees the rate of the last second as a sum over the buckets would", () => {
+  fc.assert(
+    fc.property(surges, ({ steps, seed, ...settings }) => {
+      const clock = new ManualClock();
+      const options = { windowMs: 10_000, hardLimitFactor: 1e6, clock: clock.read, ...settings };
+      const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false }).suppressed;
+      const naive = createNaiveProvider({ ...options, random: seededRandom(seed) }).suppressed;
+      for (const { waitMs, method, count } of steps) {
+        clock.advance(waitMs);
+        for (const limiter of [local, naive]) {
+          if (method === "inc") limiter.inc("k", perSecond(0.5), count);
+          if (method === "adjust") limiter.adjust("k", 15 - count);
+          if (method === "setIf") limiter.setIf("k", perSecond(0.5), { op: "lt", value: 40 }, count, "preserve-newest");
+        }
+        expect(local.getSuppressionFactor("k")).toBe(naive.getSuppressionFactor("k"));
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+});

@@ -1,0 +1,203 @@
+// The specification in arrays, as plainly as it can be said: what the real providers are compared
+// with. It shares their pure maths (which has tests of its own) and nothing of how they keep counts.
+
+import type { Condition, Decision, History, LimiterOptions, Rate, SetIfResult, Usage } from "trypema";
+import { capacityOf, hardLimitOf } from "../../src/strategy/capacity.ts";
+import { allowed, rejected, suppressed } from "../../src/strategy/decision.ts";
+import { adjusted, type Bucket, meets, totalOf, withTotal } from "../../src/strategy/history.ts";
+import { recentPerSecond, suppressionFactor } from "../../src/strategy/suppressed.ts";
+
+interface Window {
+  rate: Rate;
+  buckets: Bucket[];
+  factor?: { atMs: number; value: number } | undefined;
+}
+
+const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0);
+const declinedOf = (buckets: Bucket[]) => sum(buckets.map((bucket) => bucket.declined));
+
+abstract class NaiveLimiter {
+  protected readonly options: Required<LimiterOptions>;
+  protected readonly windows = new Map<string, Window>();
+
+  constructor(options: Required<LimiterOptions>) {
+    this.options = options;
+  }
+
+  protected abstract factor(window: Window): number;
+
+  protected get nowMs(): number {
+    return this.options.clock();
+  }
+
+  /** The key's window without what has expired; undefined when nothing is left. */
+  protected live(key: string): Window | undefined {
+    const window = this.windows.get(key);
+    if (window === undefined) return undefined;
+    window.buckets = window.buckets.filter((bucket) => bucket.hitMs + this.options.windowMs > this.nowMs);
+    if (window.buckets.length > 0) return window;
+    this.windows.delete(key);
+    return undefined;
+  }
+
+  protected record(key: string, window: Window, count: number, declined: number): void {
+    const hitMs = this.nowMs;
+    const newest = window.buckets.at(-1);
+    const cell = (ms: number) => Math.floor(ms / this.options.bucketMs);
+    if (newest !== undefined && cell(newest.hitMs) === cell(hitMs)) {
+      const merged = { hitMs, count: newest.count + count, declined: newest.declined + declined };
+      window.buckets.splice(-1, 1, merged);
+    } else {
+      window.buckets.push({ hitMs, count, declined });
+    }
+    this.windows.set(key, window);
+  }
+
+  protected setRate(window: Window, rate: Rate): void {
+    if (window.rate !== rate) window.factor = undefined;
+    window.rate = rate;
+  }
+
+  get(key: string): Usage {
+    const window = this.live(key);
+    if (window === undefined) return { total: 0, declined: 0, accepted: 0, limit: 0, suppressionFactor: 0 };
+    const total = totalOf(window.buckets);
+    const declined = declinedOf(window.buckets);
+    const limit = capacityOf(window.rate, this.options.windowMs);
+    return { total, declined, accepted: total - declined, limit, suppressionFactor: this.factor(window) };
+  }
+
+  adjust(key: string, delta: number): number {
+    const window = this.live(key);
+    if (window === undefined) return 0;
+    window.buckets = adjusted(window.buckets, delta);
+    window.factor = undefined;
+    return totalOf(window.buckets);
+  }
+
+  setIf(key: string, rate: Rate, condition: Condition, count: number, history: History = "replace"): SetIfResult {
+    const window = this.live(key) ?? { rate, buckets: [] };
+    const previousTotal = totalOf(window.buckets);
+    this.setRate(window, rate);
+    if (!meets(condition, previousTotal)) return { matched: false, previousTotal, currentTotal: previousTotal };
+    window.buckets = withTotal(window.buckets, count, history, this.nowMs);
+    window.factor = undefined;
+    this.windows.set(key, window);
+    return { matched: true, previousTotal, currentTotal: count };
+  }
+
+  delete(key: string): number {
+    const total = totalOf(this.live(key)?.buckets ?? []);
+    this.windows.delete(key);
+    return total;
+  }
+
+  clear(): void {
+    this.windows.clear();
+  }
+}
+
+class NaiveAbsolute extends NaiveLimiter {
+  inc(key: string, rate: Rate, count = 1): Decision {
+    const window = this.live(key) ?? { rate, buckets: [] };
+    this.setRate(window, rate);
+    const decision = this.#decide(window, count);
+    if (decision.allowed) this.record(key, window, count, 0);
+    return decision;
+  }
+
+  isAllowed(key: string, count = 1): Decision {
+    const window = this.live(key);
+    return window ? this.#decide(window, count) : allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+  }
+
+  protected factor(window: Window): number {
+    return this.#decide(window, 1).suppressionFactor;
+  }
+
+  #decide({ rate, buckets }: Window, count: number): Decision {
+    const limit = capacityOf(rate, this.options.windowMs);
+    const total = totalOf(buckets);
+    if (total + count <= limit) return allowed(limit, limit - total - count);
+    const remaining = Math.max(0, limit - total);
+    for (const [i, { hitMs }] of buckets.entries()) {
+      const left = totalOf(buckets.slice(i + 1));
+      if (left + count > limit) continue;
+      return rejected(limit, remaining, hitMs + this.options.windowMs - this.nowMs, limit - left);
+    }
+    return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit);
+  }
+}
+
+class NaiveSuppressed extends NaiveLimiter {
+  inc(key: string, rate: Rate, count = 1): Decision {
+    const window = this.live(key) ?? { rate, buckets: [] };
+    this.setRate(window, rate);
+    const limit = capacityOf(rate, this.options.windowMs);
+    const accepted = totalOf(window.buckets) - declinedOf(window.buckets);
+    if (accepted + count <= limit) {
+      this.record(key, window, count, 0);
+      return allowed(limit, limit - accepted - count);
+    }
+    const factor = this.#factorFor(window, accepted + count, true);
+    const admitted = factor < 1 && this.options.random() >= factor;
+    this.record(key, window, count, admitted ? 0 : count);
+    return this.#suppressed(window, accepted, count, factor, admitted);
+  }
+
+  isAllowed(key: string, count = 1): Decision {
+    const window = this.live(key);
+    if (window === undefined) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+    const limit = capacityOf(window.rate, this.options.windowMs);
+    const accepted = totalOf(window.buckets) - declinedOf(window.buckets);
+    if (accepted + count <= limit) return allowed(limit, limit - accepted - count);
+    const factor = this.#factorFor(window, accepted + count, false);
+    return this.#suppressed(window, accepted, count, factor, factor < 1 && this.options.random() >= factor);
+  }
+
+  getSuppressionFactor(key: string): number {
+    const window = this.live(key);
+    return window ? this.factor(window) : 0;
+  }
+
+  protected factor(window: Window): number {
+    const accepted = totalOf(window.buckets) - declinedOf(window.buckets);
+    const limit = capacityOf(window.rate, this.options.windowMs);
+    return accepted + 1 <= limit ? 0 : this.#factorFor(window, accepted + 1, false);
+  }
+
+  #factorFor(window: Window, wanted: number, keep: boolean): number {
+    const { windowMs, bucketMs, suppressionCacheMs } = this.options;
+    if (wanted > this.#hardLimit(window)) return 1;
+    const { factor, buckets, rate } = window;
+    if (factor !== undefined && this.nowMs - factor.atMs < suppressionCacheMs) return factor.value;
+    const spanMs = Math.min(1_000, windowMs);
+    const recent = buckets.filter((bucket) => bucket.hitMs + spanMs > this.nowMs);
+    const recentRate =
+      recent[0] === undefined ? 0 : recentPerSecond(totalOf(recent), recent[0].hitMs, bucketMs, spanMs, this.nowMs);
+    const value = suppressionFactor(rate, totalOf(buckets), windowMs, recentRate);
+    if (keep) window.factor = { atMs: this.nowMs, value };
+    return value;
+  }
+
+  #suppressed(window: Window, accepted: number, count: number, factor: number, admitted: boolean): Decision {
+    const { windowMs } = this.options;
+    const limit = capacityOf(window.rate, windowMs);
+    const remaining = Math.max(0, limit - accepted - (admitted ? count : 0));
+    if (admitted) return suppressed(true, limit, remaining, 0, remaining, factor);
+    if (count > this.#hardLimit(window)) {
+      return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, factor);
+    }
+    const { hitMs, count: observed, declined } = window.buckets[0]!;
+    const later = Math.max(0, limit - accepted + observed - declined);
+    return suppressed(false, limit, remaining, hitMs + windowMs - this.nowMs, later, factor);
+  }
+
+  #hardLimit({ rate }: Window): number {
+    return hardLimitOf(rate, this.options.windowMs, this.options.hardLimitFactor);
+  }
+}
+
+export function createNaiveProvider(options: Required<LimiterOptions>) {
+  return { absolute: new NaiveAbsolute(options), suppressed: new NaiveSuppressed(options), close() {} };
+}

@@ -1,0 +1,106 @@
+// Random schedules of calls, as fast-check makes and shrinks them.
+
+import fc from "fast-check";
+import { type Condition, type History, type Provider, perSecond, type Rate, unlimited } from "trypema";
+
+/** One call of any method, and how long before it nothing happened. */
+export type Step = { readonly waitMs: number; readonly strategy: "absolute" | "suppressed"; readonly key: string } & (
+  | { readonly method: "inc"; readonly rate: Rate; readonly count: number }
+  | { readonly method: "isAllowed"; readonly count: number }
+  | { readonly method: "get" | "delete" | "clear" | "getSuppressionFactor" }
+  | { readonly method: "adjust"; readonly delta: number }
+  | {
+      readonly method: "setIf";
+      readonly rate: Rate;
+      readonly condition: Condition;
+      readonly count: number;
+      readonly history: History;
+    }
+);
+
+/** Windows and buckets of every relation: equal, dividing each other or not, a single millisecond. */
+export const sizes = fc
+  .record({
+    windowMs: fc.constantFrom(1, 7, 100, 1_000, 2_500, 10_000),
+    bucketShare: fc.constantFrom(0, 0.001, 0.03, 0.1, 0.5, 1),
+  })
+  .map(({ windowMs, bucketShare }) => ({ windowMs, bucketMs: Math.max(1, windowMs * bucketShare) }));
+
+/** Capacities of 1 to 40 in any of the windows above. */
+export function rates(windowMs: number) {
+  return fc.integer({ min: 1, max: 40 }).map((capacity) => perSecond((capacity * 1_000) / windowMs));
+}
+
+/** Mostly within a bucket or a window, sometimes past it. */
+export function waits(windowMs: number, bucketMs: number) {
+  return fc.oneof(
+    { arbitrary: fc.constant(0), weight: 4 },
+    { arbitrary: fc.integer({ min: 0, max: Math.ceil(bucketMs) }), weight: 4 },
+    { arbitrary: fc.integer({ min: 0, max: Math.ceil(windowMs / 4) }), weight: 3 },
+    { arbitrary: fc.integer({ min: 0, max: windowMs * 2 }), weight: 1 },
+  );
+}
+
+const histories = fc.constantFrom<History>("replace", "preserve-newest", "preserve-oldest");
+const conditions = fc.record({
+  op: fc.constantFrom("lt", "gt", "eq", "ne", "always"),
+  value: fc.integer({ min: 0, max: 30 }),
+});
+
+export function steps(windowMs: number, bucketMs: number): fc.Arbitrary<Step[]> {
+  const call = fc.record({
+    waitMs: waits(windowMs, bucketMs),
+    strategy: fc.constantFrom("absolute" as const, "suppressed" as const),
+    key: fc.constantFrom("a", "b"),
+  });
+  const rate = fc.oneof({ arbitrary: rates(windowMs), weight: 20 }, { arbitrary: fc.constant(unlimited()), weight: 1 });
+  const count = fc.oneof(
+    { arbitrary: fc.constant(1), weight: 3 },
+    { arbitrary: fc.integer({ min: 1, max: 12 }), weight: 1 },
+  );
+  const method = fc.oneof(
+    { arbitrary: fc.record({ method: fc.constant("inc" as const), rate, count }), weight: 12 },
+    { arbitrary: fc.record({ method: fc.constant("isAllowed" as const), count }), weight: 2 },
+    { arbitrary: fc.record({ method: fc.constantFrom("get", "getSuppressionFactor") }), weight: 2 },
+    { arbitrary: fc.record({ method: fc.constantFrom("delete", "clear") }), weight: 1 },
+    {
+      arbitrary: fc.record({ method: fc.constant("adjust" as const), delta: fc.integer({ min: -15, max: 15 }) }),
+      weight: 2,
+    },
+    {
+      arbitrary: fc.record({
+        method: fc.constant("setIf" as const),
+        rate,
+        condition: conditions,
+        count: fc.integer({ min: 0, max: 50 }),
+        history: histories,
+      }),
+      weight: 2,
+    },
+  );
+  return fc.array(
+    fc.tuple(call, method).map(([common, specific]) => ({ ...common, ...specific }) as Step),
+    { maxLength: 120 },
+  );
+}
+
+/** Makes the call that a step describes. */
+export function take(step: Step, provider: Provider): unknown {
+  const limiter = provider[step.strategy];
+  switch (step.method) {
+    case "inc":
+      return limiter.inc(step.key, step.rate, step.count);
+    case "isAllowed":
+      return limiter.isAllowed(step.key, step.count);
+    case "adjust":
+      return limiter.adjust(step.key, step.delta);
+    case "setIf":
+      return limiter.setIf(step.key, step.rate, step.condition, step.count, step.history);
+    case "clear":
+      return limiter.clear();
+    case "getSuppressionFactor":
+      return provider.suppressed.getSuppressionFactor(step.key);
+    default:
+      return limiter[step.method](step.key);
+  }
+}
