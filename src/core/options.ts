@@ -38,16 +38,13 @@ export function resolveLimiterOptions(options: LimiterOptions): LimiterSettings 
 }
 
 /** @throws {TrypemaError} `INVALID_OPTION` when `options` is no object or has a name that isn't in `known` */
-export function checkOptionNames(options: unknown, known: readonly string[], owner = ""): void {
+export function checkOptions(owner: string, options: unknown, known: readonly string[], expected = "an object"): void {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw new TrypemaError("INVALID_OPTION", `${owner || "options"}: got ${show(options)}, expected an object`);
+    throw new TrypemaError("INVALID_OPTION", `${owner}: got ${show(options)}, expected ${expected}`);
   }
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
-    throw new TrypemaError(
-      "INVALID_OPTION",
-      `${owner && `${owner}.`}${name} is not an option; there are ${known.join(", ")}`,
-    );
+    throw new TrypemaError("INVALID_OPTION", `${owner}.${name} is not an option; there are ${known.join(", ")}`);
   }
 }
 

@@ -1,6 +1,5 @@
-import { show, TrypemaError } from "../core/errors.ts";
 import {
-  checkOptionNames,
+  checkOptions,
   integerOption,
   type LimiterOptions,
   numberOption,
@@ -63,7 +62,7 @@ const OPTION_NAMES = [
  * @throws {TrypemaError} `INVALID_OPTION`
  */
 export function createLocalProvider(options: LocalOptions = {}): LocalProvider {
-  checkOptionNames(options, OPTION_NAMES);
+  checkOptions("options", options, OPTION_NAMES);
   const settings = resolveLimiterOptions(options);
   const { windowMs, bucketMs, clock } = settings;
   const maxKeys = integerOption("maxKeys", options.maxKeys, 1_000_000, 1, MOST_KEYS);
@@ -82,16 +81,13 @@ export function createLocalProvider(options: LocalOptions = {}): LocalProvider {
 }
 
 function cleanupOf(
-  options: CleanupOptions | false | undefined,
+  options: CleanupOptions | false = {},
   windowMs: number,
   make: (intervalMs: number, staleAfterMs: number) => Cleanup,
 ): Cleanup | undefined {
   if (options === false) return undefined;
-  if (options !== undefined && typeof options !== "object") {
-    throw new TrypemaError("INVALID_OPTION", `cleanup: got ${show(options)}, expected an object or false`);
-  }
-  const { intervalMs, staleAfterMs } = options ?? {};
-  checkOptionNames(options ?? {}, ["intervalMs", "staleAfterMs"], "cleanup");
+  checkOptions("cleanup", options, ["intervalMs", "staleAfterMs"], "an object or false");
+  const { intervalMs, staleAfterMs } = options;
   return make(
     timerOption("cleanup.intervalMs", intervalMs, 30_000),
     numberOption("cleanup.staleAfterMs", staleAfterMs, windowMs, windowMs, Number.MAX_SAFE_INTEGER),

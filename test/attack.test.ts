@@ -1,0 +1,80 @@
+import { createLocalProvider, perSecond } from "trypema";
+import { describe, expect, it } from "vitest";
+import { ManualClock } from "./support/manual-clock.ts";
+import { runScript } from "./support/process.ts";
+
+const MAX_KEYS = 1_000;
+
+function open(windowMs = 1_000) {
+  const clock = new ManualClock();
+  return { clock, ...createLocalProvider({ windowMs, maxKeys: MAX_KEYS, clock: clock.read, cleanup: false }) };
+}
+
+describe.each(["absolute", "suppressed"] as const)("a flood of fresh keys, %s", (strategy) => {
+  // With a capacity of 1 every fresh key is at its limit at once, so that no key is a better one to forget.
+  it.each([1, 2, 10])("does not make a limited key pass, at a capacity of %d", (capacity) => {
+    const limiter = open()[strategy];
+    const rate = perSecond(capacity);
+    const limited = (key: string) => limiter.get(key).total >= capacity && limiter.isAllowed(key).outcome !== "allowed";
+    limiter.inc("victim", rate, capacity);
+    for (let i = 0; i < 10 * MAX_KEYS; i++) {
+      expect(limiter.inc(`fresh-${i}`, rate).allowed).toBe(true);
+      if (!limited("victim")) expect.fail(`passed after ${i} fresh keys`);
+    }
+  });
+
+  it("does not free any of many limited keys", () => {
+    const limiter = open()[strategy];
+    for (let i = 0; i < MAX_KEYS - 1; i++) limiter.inc(`limited-${i}`, perSecond(3), 3);
+    for (let i = 0; i < 10 * MAX_KEYS; i++) limiter.inc(`fresh-${i}`, perSecond(3));
+    const kept = Array.from({ length: MAX_KEYS - 1 }, (_, i) => limiter.get(`limited-${i}`).total);
+    expect(kept.every((total) => total === 3)).toBe(true);
+  });
+
+  it("pushes out expired keys before live ones", () => {
+    const { clock, ...provider } = open();
+    const limiter = provider[strategy];
+    for (let i = 0; i < MAX_KEYS / 2; i++) limiter.inc(`old-${i}`, perSecond(10), 10);
+    clock.advance(999);
+    for (let i = 0; i < MAX_KEYS / 2; i++) limiter.inc(`live-${i}`, perSecond(10), 6);
+    clock.advance(1);
+    for (let i = 0; i < MAX_KEYS / 2; i++) limiter.inc(`fresh-${i}`, perSecond(10), 6);
+    const kept = Array.from({ length: MAX_KEYS / 2 }, (_, i) => limiter.get(`live-${i}`).total);
+    expect(kept.every((total) => total === 6)).toBe(true);
+  });
+
+  it("pushes out keys with most of their capacity unused before others", () => {
+    const limiter = open()[strategy];
+    for (let i = 0; i < MAX_KEYS; i++) limiter.inc(`k-${i}`, perSecond(10), i % 2 === 0 ? 1 : 7);
+    for (let i = 0; i < MAX_KEYS / 2; i++) limiter.inc(`fresh-${i}`, perSecond(10), 7);
+    const kept = Array.from({ length: MAX_KEYS }, (_, i) => limiter.get(`k-${i}`).total);
+    expect(kept.filter((total) => total === 7)).toHaveLength(MAX_KEYS / 2);
+  });
+});
+
+it("a flood of fresh keys leaves memory bounded, however long it lasts", async () => {
+  const { stdout } = await runScript(
+    `
+    import { createLocalProvider, perSecond } from "trypema";
+    const maxKeys = 20_000;
+    const limiter = createLocalProvider({ maxKeys, cleanup: false });
+    const flood = (from, to) => {
+      for (let i = from; i < to; i++) {
+        limiter.absolute.inc("key-" + i, perSecond(1));
+        limiter.suppressed.inc("key-" + i, perSecond(1), 100);
+      }
+      gc();
+      const { heapUsed, arrayBuffers } = process.memoryUsage();
+      return heapUsed + arrayBuffers;
+    };
+    const [full, later, muchLater] = [flood(0, maxKeys), flood(maxKeys, 5 * maxKeys), flood(5 * maxKeys, 15 * maxKeys)];
+    console.log(JSON.stringify({ full, later, muchLater }));
+    limiter.absolute.inc("still in use, so not collected", perSecond(1));
+    `,
+    ["--expose-gc"],
+  );
+  const { full, later, muchLater } = JSON.parse(stdout) as Record<string, number>;
+  // Maps that entries come to and leave take up to twice the room of those that were only filled.
+  expect(later).toBeLessThan(full! * 1.5);
+  expect(muchLater).toBeLessThan(later! * 1.05);
+});

@@ -1,0 +1,102 @@
+// What a process sees of a provider: nothing that it has to clean up. Real processes, since a test
+// runner's own handles and references would hide what is kept alive.
+
+import { expect, it } from "vitest";
+import { runScript } from "../support/process.ts";
+
+it("a script that only makes a provider and one call ends by itself", async () => {
+  const { stdout, stderr } = await runScript(`
+    import { createLocalProvider, perSecond } from "trypema";
+    process.on("exit", () => console.log("uptime", process.uptime() < 25 ? "short" : "long"));
+    console.log(createLocalProvider().absolute.inc("k", perSecond(1)).allowed);
+  `);
+  // The cleanup timer is due after 30 s: a process that it held would live as long.
+  expect(stdout).toBe("true\nuptime short\n");
+  expect(stderr).toBe("");
+});
+
+it("nothing is started at import or construction, and one timer by the first key", async () => {
+  const { stdout } = await runScript(`
+    const timers = [];
+    for (const name of ["setTimeout", "setInterval", "setImmediate", "queueMicrotask"]) {
+      const original = globalThis[name];
+      globalThis[name] = (...args) => (timers.push(name), original(...args));
+    }
+    const { createLocalProvider, perSecond } = await import("trypema");
+    const limiter = createLocalProvider();
+    limiter.absolute.get("k");
+    limiter.absolute.isAllowed("k");
+    console.log(timers.length);
+    for (let i = 0; i < 1000; i++) limiter.absolute.inc("k" + i, perSecond(1));
+    for (let i = 0; i < 1000; i++) limiter.suppressed.inc("k" + i, perSecond(1), 99);
+    console.log(timers.join());
+  `);
+  expect(stdout).toBe("0\nsetTimeout\n");
+});
+
+const COLLECTION = `
+  import { setTimeout as sleep } from "node:timers/promises";
+  async function collected(ref) {
+    for (let i = 0; i < 200 && ref.deref() !== undefined; i++) {
+      await sleep(5);
+      gc();
+    }
+    return ref.deref() === undefined;
+  }
+`;
+
+it("a dropped provider is collected, and its timer ends with its next turn", async () => {
+  const { stdout } = await runScript(
+    `
+    import { createLocalProvider, perSecond } from "trypema";
+    ${COLLECTION}
+    let fired = 0;
+    const original = globalThis.setTimeout;
+    globalThis.setTimeout = (run, ms, ...rest) => original(() => { fired++; run(); }, ms, ...rest);
+    let limiter = createLocalProvider({ windowMs: 3_600_000, cleanup: { intervalMs: 50 } });
+    const refs = [new WeakRef(limiter), new WeakRef(limiter.absolute), new WeakRef(limiter.suppressed)];
+    for (let i = 0; i < 1000; i++) limiter.absolute.inc("k" + i, perSecond(1));
+    limiter = undefined;
+    for (const ref of refs) console.log(await collected(ref));
+    await sleep(200);
+    const before = fired;
+    await sleep(300);
+    console.log(fired - before);
+    `,
+    ["--expose-gc"],
+  );
+  expect(stdout).toBe("true\ntrue\ntrue\n0\n");
+});
+
+it("the timer stops when no key is left, starts with the next one, and stops for good on close", async () => {
+  const { stdout } = await runScript(`
+    import { createLocalProvider, perSecond } from "trypema";
+    import { setTimeout as sleep } from "node:timers/promises";
+    let pending = 0;
+    const { setTimeout: set, clearTimeout: clear } = globalThis;
+    globalThis.setTimeout = (run, ms) => (pending++, set(() => { pending--; run(); }, ms));
+    globalThis.clearTimeout = (timer) => (timer && pending--, clear(timer));
+    const until = async (condition) => { while (!condition()) await sleep(5); };
+    let now = 0;
+    const limiter = createLocalProvider({ windowMs: 1000, clock: () => now, cleanup: { intervalMs: 10 } });
+    limiter.absolute.inc("a", perSecond(1));
+    console.log("after a key", pending);
+    now = 1000;
+    await until(() => pending === 0);
+    console.log("after its sweep", pending);
+    limiter.suppressed.inc("b", perSecond(1));
+    console.log("after another key", pending);
+    limiter.close();
+    limiter.close();
+    console.log("after close", pending);
+    limiter.absolute.inc("c", perSecond(1));
+    console.log("limits go on", limiter.absolute.inc("c", perSecond(1)).allowed, pending);
+  `);
+  expect(stdout.trim().split("\n")).toEqual([
+    "after a key 1",
+    "after its sweep 0",
+    "after another key 1",
+    "after close 0",
+    "limits go on false 0",
+  ]);
+});
