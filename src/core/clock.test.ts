@@ -1,0 +1,24 @@
+import { expect, it } from "vitest";
+import { ForwardClock } from "./clock.ts";
+
+function timesOf(readings: number[]): number[] {
+  const left = [...readings];
+  const clock = new ForwardClock(() => left.shift()!);
+  return readings.map(() => clock.now());
+}
+
+it("is the clock it was given while that goes forward", () => {
+  expect(timesOf([-5, 0, 0.25, 7, 7])).toEqual([-5, 0, 0.25, 7, 7]);
+});
+
+it("stands still when that steps back, and goes on from there", () => {
+  expect(timesOf([1_000, 400, 450, 1_400])).toEqual([1_000, 1_000, 1_050, 2_000]);
+});
+
+it("stands still for a reading that is no time", () => {
+  expect(timesOf([5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 8])).toEqual([5, 5, 5, 5, 8]);
+});
+
+it("has a time even before the first one", () => {
+  expect(timesOf([Number.NaN, 3])).toEqual([0, 3]);
+});

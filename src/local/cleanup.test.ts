@@ -1,0 +1,103 @@
+import { afterEach, expect, it, vi } from "vitest";
+import { ForwardClock } from "../core/clock.ts";
+import { perSecond } from "../core/rate.ts";
+import { Cleanup } from "./cleanup.ts";
+import { WindowStore } from "./window-store.ts";
+
+const WINDOW_MS = 1_000;
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** Two stores: `count` keys hit at 0 and then as many hit at 500, in the first; nothing in the second. */
+function open(count: number, staleAfterMs = WINDOW_MS) {
+  const store = new WindowStore(WINDOW_MS, 10, 1_000_000);
+  let nowMs = 0;
+  const hit = (key: string) => {
+    if (!store.find(key, nowMs)) store.insert(key, perSecond(5), nowMs);
+    store.record(nowMs, 1, 0);
+  };
+  for (let i = 0; i < count; i++) hit(`old-${i}`);
+  nowMs = 500;
+  for (let i = 0; i < count; i++) hit(`new-${i}`);
+  const other = new WindowStore(WINDOW_MS, 10, 1_000_000);
+  const cleanup = new Cleanup([store, other], new ForwardClock(() => nowMs), 30_000, staleAfterMs);
+  const at = (ms: number) => {
+    nowMs = ms;
+  };
+  return { store, cleanup, hit, at };
+}
+
+function sweep(cleanup: Cleanup, between = () => {}): number {
+  for (let slices = 1; ; slices++) {
+    if (cleanup.slice()) return slices;
+    between();
+  }
+}
+
+it("forgets the keys that are stale and no others", () => {
+  const { store, cleanup, at } = open(5_000);
+  at(999);
+  sweep(cleanup);
+  expect(store.size).toBe(10_000);
+  at(1_000);
+  sweep(cleanup);
+  expect(store.size).toBe(5_000);
+  expect(store.findLive("new-0", 1_000)).toBe(true);
+  expect(store.findLive("new-4999", 1_000)).toBe(true);
+  at(1_500);
+  sweep(cleanup);
+  expect(store.size).toBe(0);
+});
+
+it("keeps keys for as long as staleAfterMs says", () => {
+  const { store, cleanup, at } = open(10, 3_000);
+  at(2_999);
+  sweep(cleanup);
+  expect(store.size).toBe(20);
+  at(3_000);
+  sweep(cleanup);
+  expect(store.size).toBe(10);
+});
+
+it("gives way to the program after a millisecond", () => {
+  const { store, cleanup, at } = open(5_000);
+  let ms = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => (ms += 0.25));
+  at(2_000);
+  cleanup.slice();
+  expect(store.size).toBeLessThan(10_000);
+  expect(store.size).toBeGreaterThan(9_800);
+});
+
+it("gives way where the clock stands still between two events", () => {
+  const { store, cleanup, at } = open(20_000);
+  vi.spyOn(performance, "now").mockImplementation(() => 7);
+  at(2_000);
+  expect(cleanup.slice()).toBe(false);
+  expect(store.size).toBe(40_000 - 16_384);
+  sweep(cleanup);
+  expect(store.size).toBe(0);
+});
+
+it("takes no harm from what happens to the keys between two slices", () => {
+  const { store, cleanup, hit, at } = open(5_000);
+  let ms = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => (ms += 0.1));
+  at(1_200);
+  let i = 0;
+  const slices = sweep(cleanup, () => {
+    hit(`fresh-${i}`);
+    hit(`old-${i}`);
+    if (store.find(`new-${i}`, 1_200)) store.remove();
+    i++;
+  });
+  expect(slices).toBeGreaterThan(30);
+  sweep(cleanup);
+  const live = (name: string) => Array.from({ length: 5_000 }, (_, n) => store.findLive(`${name}-${n}`, 1_200));
+  expect(live("fresh").filter(Boolean)).toHaveLength(i);
+  expect(live("old").filter(Boolean)).toHaveLength(i);
+  expect(live("new").filter(Boolean)).toHaveLength(5_000 - i);
+  expect(store.size).toBe(5_000 + i);
+});
