@@ -1,0 +1,53 @@
+import { parseArgs } from "node:util";
+
+export type Command =
+  | { readonly name: "help" }
+  | { readonly name: "serve"; readonly port: number }
+  | { readonly name: "show"; readonly phaseSeconds: number };
+
+/** Something that the user can put right: its message is all there is to say. */
+export class UserError extends Error {}
+
+export const HELP = `usage: npm run demo -- [options]
+
+Starts an HTTP server on loopback, limits it with trypema, offers it less than the limit, as much
+and far more, and shows what is admitted each second: first by the absolute strategy, then by the
+suppressed one.
+
+  --phase-seconds <n>  how long each of the six phases lasts, 1 to 600; default 8,
+                       from 4 on they are measured
+  --serve              only start the server and keep it listening, to be tried with curl
+  --port <n>           where --serve listens, 0 to 65535; default 3000, 0 for any free port
+  --help               this text
+`;
+
+/** @throws {UserError} */
+export function parseCommand(args: readonly string[]): Command {
+  const { help, serve, port, "phase-seconds": phaseSeconds } = parse(args);
+  if (help) return { name: "help" };
+  if (serve) {
+    if (phaseSeconds !== undefined) throw new UserError("--phase-seconds is for the demo without --serve");
+    return { name: "serve", port: wholeNumber("--port", port ?? "3000", 0, 65_535) };
+  }
+  if (port !== undefined) throw new UserError("--port is for --serve: add that, or leave the port out");
+  return { name: "show", phaseSeconds: wholeNumber("--phase-seconds", phaseSeconds ?? "8", 1, 600) };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    const string = { type: "string" } as const;
+    const boolean = { type: "boolean" } as const;
+    const options = { help: boolean, serve: boolean, port: string, "phase-seconds": string };
+    return parseArgs({ args: [...args], options }).values;
+  } catch (error) {
+    // The first sentence says it; those that follow are about how to quote.
+    const [sentence] = (error as Error).message.split(/\.\s/);
+    throw new UserError(`${sentence}; --help lists the options`);
+  }
+}
+
+function wholeNumber(name: string, text: string, least: number, most: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw new UserError(`${name}: got ${JSON.stringify(text)}, expected a whole number from ${least} to ${most}`);
+}

@@ -1,0 +1,62 @@
+import { describe, expect, it } from "vitest";
+import { countedSpan, notesOn, type PhaseResult, tableOf } from "./summary.ts";
+
+function result(strategy: PhaseResult["strategy"], timesLimit: number, admitted: number[]): PhaseResult {
+  const offered = timesLimit * 100;
+  const seconds = admitted.map((count) => {
+    return { offered, admitted: count, denied: offered - count, failed: 0, factor: 0 };
+  });
+  return { strategy, timesLimit, seconds };
+}
+
+describe("the table", () => {
+  it("has a row for each phase, over the counted seconds alone", () => {
+    const results = [
+      result("absolute", 0.5, [999, 50, 50, 50, 50]),
+      result("absolute", 10, [999, 200, 0, 200, 0]),
+      result("suppressed", 10, [999, 110, 90, 110, 110]),
+    ];
+    expect(tableOf(results, 100, { first: 2, last: 5 })).toEqual([
+      "strategy    load  offered/s  admitted/s  of the limit  variation",
+      "absolute    0.5x       50.0        50.0          50 %       0.00",
+      "absolute     10x     1000.0       100.0         100 %       1.00",
+      "suppressed   10x     1000.0       105.0         105 %       0.08",
+    ]);
+  });
+
+  it("claims no share of the limit where the phases were too short to tell", () => {
+    expect(tableOf([result("absolute", 10, [200])], 100, undefined)[1]).toBe(
+      "absolute   10x     1000.0       200.0             -          -",
+    );
+  });
+
+  it("has no variation where nothing was admitted", () => {
+    expect(tableOf([result("absolute", 1, [0, 0])], 100, { first: 1, last: 2 })[1]).toBe(
+      "absolute    1x      100.0         0.0           0 %          -",
+    );
+  });
+});
+
+describe("the counted seconds", () => {
+  it.each([
+    { phaseSeconds: 8, first: 3, last: 8 },
+    { phaseSeconds: 9, first: 4, last: 9 },
+    { phaseSeconds: 4, first: 3, last: 4 },
+  ])(
+    "are all whole windows but the first, up to the end, of a phase of $phaseSeconds s",
+    ({ phaseSeconds, first, last }) => {
+      expect(countedSpan(phaseSeconds, 2)).toEqual({ first, last });
+    },
+  );
+
+  it.each([1, 2, 3])("do not exist where a phase of %d s has no second window", (phaseSeconds) => {
+    expect(countedSpan(phaseSeconds, 2)).toBeUndefined();
+  });
+});
+
+it("the notes say what was counted, and how much randomness alone would vary", () => {
+  const notes = notesOn({ first: 3, last: 8 }, 100).join("\n");
+  expect(notes).toContain("Counted: seconds 3 to 8 of each phase.");
+  expect(notes).toContain("vary by 0.10 by themselves");
+  expect(notesOn(undefined, 100).join("\n")).toContain("Counted: all of each phase, which was too short");
+});
