@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { adjusted, type Bucket, totalOf, withTotal } from "./history.ts";
+import type { Bucket } from "./bucket.ts";
+import { adjusted, totalOf, withTotal } from "./history.ts";
 
 const bucketLists = fc
   .array(

@@ -2,13 +2,7 @@
 
 import { show, TrypemaError } from "../core/errors.ts";
 import type { Condition, History } from "../core/types.ts";
-
-export interface Bucket {
-  /** The time of the newest hit: the bucket is live until exactly `hitMs + windowMs`. */
-  readonly hitMs: number;
-  readonly count: number;
-  readonly declined: number;
-}
+import type { Bucket } from "./bucket.ts";
 
 const HISTORIES: readonly History[] = ["replace", "preserve-newest", "preserve-oldest"];
 

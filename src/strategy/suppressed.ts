@@ -3,6 +3,7 @@
 // what keeps the outcome smooth (see docs/suppression.md).
 
 import type { Rate } from "../core/rate.ts";
+import { cellStartOf } from "./bucket.ts";
 
 /** How far back the recent rate looks: a surge shows here long before it shows in a long window. */
 export function recentSpanMs(windowMs: number): number {
@@ -21,7 +22,7 @@ export function recentPerSecond(
   spanMs: number,
   nowMs: number,
 ): number {
-  const cellStartMs = Math.floor(oldestHitMs / bucketMs) * bucketMs;
+  const cellStartMs = cellStartOf(oldestHitMs, bucketMs);
   return (count * 1_000) / Math.max(spanMs, nowMs - cellStartMs);
 }
 

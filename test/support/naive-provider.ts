@@ -2,9 +2,10 @@
 // with. It shares their pure maths (which has tests of its own) and nothing of how they keep counts.
 
 import type { Condition, Decision, History, LimiterOptions, Rate, SetIfResult, Usage } from "trypema";
+import type { Bucket } from "../../src/strategy/bucket.ts";
 import { capacityOf, hardLimitOf } from "../../src/strategy/capacity.ts";
 import { allowed, rejected, suppressed } from "../../src/strategy/decision.ts";
-import { adjusted, type Bucket, meets, totalOf, withTotal } from "../../src/strategy/history.ts";
+import { adjusted, meets, totalOf, withTotal } from "../../src/strategy/history.ts";
 import { recentPerSecond, suppressionFactor } from "../../src/strategy/suppressed.ts";
 
 interface Window {

@@ -1,0 +1,145 @@
+// One side of the comparison of speed: run with its name and the number of keys.
+
+import { MemoryStore, type Options } from "express-rate-limit";
+import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import { createLocalProvider, perSecond } from "trypema";
+import { type Side, serve } from "./turns.ts";
+import { Calls, makeKeys } from "./workloads.ts";
+
+const WINDOW = { windowMs: 10_000, bucketMs: 10 };
+/** A capacity that nobody reaches. */
+const AMPLE = perSecond(1e8);
+/** A capacity of 2. */
+const SCARCE = perSecond(0.2);
+
+const [name = "", count] = process.argv.slice(2);
+const keys = makeKeys(Number(count));
+const calls = new Calls(keys);
+
+const sides: Record<string, () => Side | Promise<Side>> = {
+  floor() {
+    const places = new Map(keys.map((key, place) => [key, place]));
+    const values = new Float64Array(keys.length);
+    const run = (from: number, to: number) => {
+      for (let i = from; i < to; i++) values[places.get(calls.key(i))!]! += performance.now();
+      return to - from;
+    };
+    return { admits: "all", prepare: () => {}, run };
+  },
+
+  "floor without clock"() {
+    const places = new Map(keys.map((key, place) => [key, place]));
+    const values = new Float64Array(keys.length);
+    const run = (from: number, to: number) => {
+      for (let i = from; i < to; i++) values[places.get(calls.key(i))!]! += 1;
+      return to - from;
+    };
+    return { admits: "all", prepare: () => {}, run };
+  },
+
+  "absolute, admitted"() {
+    const { absolute } = createLocalProvider(WINDOW);
+    const prepare = () => {
+      for (const key of keys) absolute.inc(key, AMPLE);
+    };
+    const run = (from: number, to: number) => {
+      let admitted = 0;
+      for (let i = from; i < to; i++) if (absolute.inc(calls.key(i), AMPLE).allowed) admitted++;
+      return admitted;
+    };
+    return { admits: "all", prepare, run };
+  },
+
+  "absolute, rejected"() {
+    const { absolute } = createLocalProvider(WINDOW);
+    const prepare = () => {
+      absolute.clear();
+      for (const key of keys) absolute.inc(key, SCARCE, 2);
+    };
+    const run = (from: number, to: number) => {
+      let admitted = 0;
+      for (let i = from; i < to; i++) if (absolute.inc(calls.key(i), SCARCE).allowed) admitted++;
+      return admitted;
+    };
+    return { admits: "none", prepare, run };
+  },
+
+  "suppressed, under the limit"() {
+    const { suppressed } = createLocalProvider(WINDOW);
+    const prepare = () => {
+      for (const key of keys) suppressed.inc(key, AMPLE);
+    };
+    const run = (from: number, to: number) => {
+      let admitted = 0;
+      for (let i = from; i < to; i++) if (suppressed.inc(calls.key(i), AMPLE).allowed) admitted++;
+      return admitted;
+    };
+    return { admits: "all", prepare, run };
+  },
+
+  "suppressed, over the limit"() {
+    // Draws at Math.random's cost, but never a lucky one, so that the check can be exact.
+    const random = () => Math.random() * 1e-9;
+    const { suppressed } = createLocalProvider({ ...WINDOW, random });
+    const prepare = () => {
+      suppressed.clear();
+      for (const key of keys) {
+        suppressed.inc(key, SCARCE, 2);
+        suppressed.inc(key, SCARCE, 10);
+      }
+    };
+    const run = (from: number, to: number) => {
+      let admitted = 0;
+      for (let i = from; i < to; i++) if (suppressed.inc(calls.key(i), SCARCE).allowed) admitted++;
+      return admitted;
+    };
+    return { admits: "none", prepare, run };
+  },
+
+  /** Awaited, as its middleware does; it counts, and the middleware compares. */
+  async "express-rate-limit MemoryStore"() {
+    const store = new MemoryStore();
+    store.init({ windowMs: WINDOW.windowMs } as Options);
+    const prepare = async () => {
+      for (const key of keys) await store.increment(key);
+    };
+    const run = async (from: number, to: number) => {
+      let admitted = 0;
+      for (let i = from; i < to; i++) if ((await store.increment(calls.key(i))).totalHits < 1e9) admitted++;
+      return admitted;
+    };
+    return { admits: "all", prepare, run };
+  },
+
+  async "rate-limiter-flexible, admitted"() {
+    const limiter = new RateLimiterMemory({ points: 1e9, duration: WINDOW.windowMs / 1_000 });
+    const prepare = async () => {
+      for (const key of keys) await limiter.consume(key);
+    };
+    const run = async (from: number, to: number) => {
+      for (let i = from; i < to; i++) await limiter.consume(calls.key(i));
+      return to - from;
+    };
+    return { admits: "all", prepare, run };
+  },
+
+  async "rate-limiter-flexible, rejected"() {
+    const limiter = new RateLimiterMemory({ points: 1, duration: WINDOW.windowMs / 1_000 });
+    const prepare = async () => {
+      for (const key of keys) await limiter.consume(key).catch(() => {});
+    };
+    const run = async (from: number, to: number) => {
+      let rejected = 0;
+      for (let i = from; i < to; i++) {
+        await limiter.consume(calls.key(i)).catch((denial) => {
+          if (denial instanceof RateLimiterRes) rejected++;
+          else throw denial;
+        });
+      }
+      return to - from - rejected;
+    };
+    return { admits: "none", prepare, run };
+  },
+};
+
+serve(await sides[name]!());

@@ -1,0 +1,13 @@
+/** Hits that share a cell of the bucket grid. */
+export interface Bucket {
+  /** The time of the newest hit: the bucket is live until exactly `hitMs + windowMs`. */
+  readonly hitMs: number;
+  readonly count: number;
+  readonly declined: number;
+}
+
+/** Where the cell of the grid that has `ms` begins; never after `ms`, though a division may round up. */
+export function cellStartOf(ms: number, bucketMs: number): number {
+  const startMs = Math.floor(ms / bucketMs) * bucketMs;
+  return startMs <= ms ? startMs : startMs - bucketMs;
+}
