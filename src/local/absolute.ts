@@ -11,27 +11,25 @@ export class LocalAbsolute extends LocalLimiter {
     const limit = this.limitOf(rate);
     if (count !== 1) checkCount("count", count, 1);
     const store = this.store;
-    const nowMs = this.clock.now();
-    if (store.find(key, nowMs)) {
+    if (store.find(key)) {
       store.rate = rate;
     } else {
       checkKey(key);
       if (count > limit) return rejected(limit, limit, Number.POSITIVE_INFINITY, limit);
-      this.insert(key, rate, nowMs);
+      this.insert(key, rate);
     }
     const total = store.total;
-    if (total + count > limit) return this.#rejection(limit, count, nowMs);
-    store.record(nowMs, count, 0);
+    if (total + count > limit) return this.#rejection(limit, count);
+    store.record(count, 0);
     return allowed(limit, limit - total - count);
   }
 
   isAllowed(key: string, count = 1): Decision {
     checkCount("count", count, 1);
-    const nowMs = this.clock.now();
-    if (!this.findLive(key, nowMs)) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+    if (!this.findLive(key)) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
     const limit = this.limitOf(this.store.rate);
     const total = this.store.total;
-    if (total + count > limit) return this.#rejection(limit, count, nowMs);
+    if (total + count > limit) return this.#rejection(limit, count);
     return allowed(limit, limit - total - count);
   }
 
@@ -39,12 +37,12 @@ export class LocalAbsolute extends LocalLimiter {
     return this.store.total < this.limitOf(this.store.rate) ? 0 : 1;
   }
 
-  #rejection(limit: number, count: number, nowMs: number): Decision {
+  #rejection(limit: number, count: number): Decision {
     const store = this.store;
     const total = store.total;
     const remaining = Math.max(0, limit - total);
     if (count > limit) return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit);
     const missing = total + count - limit;
-    return rejected(limit, remaining, store.expiryOf(missing) - nowMs, limit - total + store.freedWith(missing));
+    return rejected(limit, remaining, store.waitFor(missing), limit - total + store.freedWith(missing));
   }
 }

@@ -12,17 +12,18 @@ afterEach(() => {
 
 /** Two stores: `count` keys hit at 0 and then as many hit at 500, in the first; nothing in the second. */
 function open(count: number, staleAfterMs = WINDOW_MS) {
-  const store = new WindowStore(WINDOW_MS, 10, 1_000_000);
   let nowMs = 0;
+  const clock = new ForwardClock(() => nowMs);
+  const store = new WindowStore(WINDOW_MS, 10, 1_000_000, clock);
   const hit = (key: string) => {
-    if (!store.find(key, nowMs)) store.insert(key, perSecond(5), nowMs);
-    store.record(nowMs, 1, 0);
+    if (!store.find(key)) store.insert(key, perSecond(5));
+    store.record(1, 0);
   };
   for (let i = 0; i < count; i++) hit(`old-${i}`);
   nowMs = 500;
   for (let i = 0; i < count; i++) hit(`new-${i}`);
-  const other = new WindowStore(WINDOW_MS, 10, 1_000_000);
-  const cleanup = new Cleanup([store, other], new ForwardClock(() => nowMs), 30_000, staleAfterMs);
+  const other = new WindowStore(WINDOW_MS, 10, 1_000_000, clock);
+  const cleanup = new Cleanup([store, other], clock, 30_000, staleAfterMs);
   const at = (ms: number) => {
     nowMs = ms;
   };
@@ -44,8 +45,8 @@ it("forgets the keys that are stale and no others", () => {
   at(1_000);
   sweep(cleanup);
   expect(store.size).toBe(5_000);
-  expect(store.findLive("new-0", 1_000)).toBe(true);
-  expect(store.findLive("new-4999", 1_000)).toBe(true);
+  expect(store.findLive("new-0")).toBe(true);
+  expect(store.findLive("new-4999")).toBe(true);
   at(1_500);
   sweep(cleanup);
   expect(store.size).toBe(0);
@@ -90,12 +91,12 @@ it("takes no harm from what happens to the keys between two slices", () => {
   const slices = sweep(cleanup, () => {
     hit(`fresh-${i}`);
     hit(`old-${i}`);
-    if (store.find(`new-${i}`, 1_200)) store.remove();
+    if (store.find(`new-${i}`)) store.remove();
     i++;
   });
   expect(slices).toBeGreaterThan(30);
   sweep(cleanup);
-  const live = (name: string) => Array.from({ length: 5_000 }, (_, n) => store.findLive(`${name}-${n}`, 1_200));
+  const live = (name: string) => Array.from({ length: 5_000 }, (_, n) => store.findLive(`${name}-${n}`));
   expect(live("fresh").filter(Boolean)).toHaveLength(i);
   expect(live("old").filter(Boolean)).toHaveLength(i);
   expect(live("new").filter(Boolean)).toHaveLength(5_000 - i);

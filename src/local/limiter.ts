@@ -1,7 +1,6 @@
 // What both strategies share on Local: finding a key's window, and the methods that do the same to
 // either. The strategies add how to decide.
 
-import type { ForwardClock } from "../core/clock.ts";
 import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
@@ -16,7 +15,6 @@ const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit
 /** The methods of one strategy on Local; all are synchronous. */
 export abstract class LocalLimiter implements Limiter {
   protected readonly store: WindowStore;
-  protected readonly clock: ForwardClock;
   readonly #windowMs: number;
   readonly #cleanup: Cleanup | undefined;
   #lastRate: number = Number.NaN;
@@ -25,7 +23,6 @@ export abstract class LocalLimiter implements Limiter {
   /** @internal */
   constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup | undefined) {
     this.store = store;
-    this.clock = settings.clock;
     this.#windowMs = settings.windowMs;
     this.#cleanup = cleanup;
   }
@@ -46,15 +43,14 @@ export abstract class LocalLimiter implements Limiter {
 
   /** What the key has used; zeros for an unknown key, which stays unknown. */
   get(key: string): Usage {
-    const nowMs = this.clock.now();
-    if (!this.findLive(key, nowMs)) return UNKNOWN;
+    if (!this.findLive(key)) return UNKNOWN;
     const { total, declined, rate } = this.store;
     return {
       total,
       declined,
       accepted: total - declined,
       limit: this.limitOf(rate),
-      suppressionFactor: this.factor(nowMs),
+      suppressionFactor: this.factor(),
     };
   }
 
@@ -70,7 +66,7 @@ export abstract class LocalLimiter implements Limiter {
   adjust(key: string, delta: number): number {
     checkCount("delta", delta, Number.MIN_SAFE_INTEGER);
     const store = this.store;
-    if (!this.findLive(key, this.clock.now())) return 0;
+    if (!this.findLive(key)) return 0;
     if (delta < 0 && store.takeFromNewest(-delta)) return store.total;
     const buckets = adjusted(store.buckets(), delta);
     store.replaceBuckets(buckets);
@@ -90,20 +86,19 @@ export abstract class LocalLimiter implements Limiter {
     checkCount("count", count, 0);
     checkHistory(history);
     checkKey(key);
-    const nowMs = this.clock.now();
     const store = this.store;
-    const stored = store.find(key, nowMs);
+    const stored = store.find(key);
     const previousTotal = stored ? store.total : 0;
     if (stored) store.rate = rate;
     if (!meets(condition, previousTotal)) return { matched: false, previousTotal, currentTotal: previousTotal };
-    if (!stored && count > 0) this.insert(key, rate, nowMs);
-    if (stored || count > 0) store.replaceBuckets(withTotal(store.buckets(), count, history, nowMs));
+    if (!stored && count > 0) this.insert(key, rate);
+    if (stored || count > 0) store.replaceBuckets(withTotal(store.buckets(), count, history, store.nowMs));
     return { matched: true, previousTotal, currentTotal: count };
   }
 
   /** Forgets the key; returns the total that it had. */
   delete(key: string): number {
-    if (!this.findLive(key, this.clock.now())) return 0;
+    if (!this.findLive(key)) return 0;
     const total = this.store.total;
     this.store.remove();
     return total;
@@ -115,18 +110,18 @@ export abstract class LocalLimiter implements Limiter {
   }
 
   /** The factor that a call of 1 to the selected key would meet now. */
-  protected abstract factor(nowMs: number): number;
+  protected abstract factor(): number;
 
   /** Selects `key` if anything of it is live; any other key has to be a valid one. */
-  protected findLive(key: string, nowMs: number): boolean {
-    if (this.store.findLive(key, nowMs)) return true;
+  protected findLive(key: string): boolean {
+    if (this.store.findLive(key)) return true;
     checkKey(key);
     return false;
   }
 
   /** Stores and selects a valid key, in which something is counted at once. */
-  protected insert(key: string, rate: Rate, nowMs: number): void {
-    this.store.insert(key, rate, nowMs);
+  protected insert(key: string, rate: Rate): void {
+    this.store.insert(key, rate);
     this.#cleanup?.start();
   }
 

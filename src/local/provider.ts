@@ -66,8 +66,8 @@ export function createLocalProvider(options: LocalOptions = {}): LocalProvider {
   const settings = resolveLimiterOptions(options);
   const { windowMs, bucketMs, clock } = settings;
   const maxKeys = integerOption("maxKeys", options.maxKeys, 1_000_000, 1, MOST_KEYS);
-  const absoluteStore = new WindowStore(windowMs, bucketMs, maxKeys);
-  const suppressedStore = new WindowStore(windowMs, bucketMs, maxKeys);
+  const absoluteStore = new WindowStore(windowMs, bucketMs, maxKeys, clock);
+  const suppressedStore = new WindowStore(windowMs, bucketMs, maxKeys, clock);
   const cleanup = cleanupOf(options.cleanup, windowMs, (intervalMs, staleAfterMs) => {
     return new Cleanup([absoluteStore, suppressedStore], clock, intervalMs, staleAfterMs);
   });

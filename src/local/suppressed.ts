@@ -32,61 +32,58 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     const limit = this.limitOf(rate);
     if (count !== 1) checkCount("count", count, 1);
     const store = this.store;
-    const nowMs = this.clock.now();
-    if (store.find(key, nowMs)) {
+    if (store.find(key)) {
       store.rate = rate;
     } else {
       checkKey(key);
-      this.insert(key, rate, nowMs);
+      this.insert(key, rate);
     }
     const accepted = store.total - store.declined;
     if (accepted + count <= limit) {
-      store.record(nowMs, count, 0);
+      store.record(count, 0);
       return allowed(limit, limit - accepted - count);
     }
-    const factor = this.#factorFor(accepted + count, nowMs, true);
+    const factor = this.#factorFor(accepted + count, true);
     if (this.#admits(factor)) {
-      store.record(nowMs, count, 0);
+      store.record(count, 0);
       return this.#admission(limit, accepted + count, factor);
     }
-    store.record(nowMs, count, count);
-    return this.#denial(limit, accepted, count, factor, nowMs);
+    store.record(count, count);
+    return this.#denial(limit, accepted, count, factor);
   }
 
   isAllowed(key: string, count = 1): Decision {
     checkCount("count", count, 1);
     const store = this.store;
-    const nowMs = this.clock.now();
-    if (!this.findLive(key, nowMs)) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+    if (!this.findLive(key)) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
     const accepted = store.total - store.declined;
     const limit = this.limitOf(store.rate);
     if (accepted + count <= limit) return allowed(limit, limit - accepted - count);
-    const factor = this.#factorFor(accepted + count, nowMs, false);
+    const factor = this.#factorFor(accepted + count, false);
     if (this.#admits(factor)) return this.#admission(limit, accepted + count, factor);
-    return this.#denial(limit, accepted, count, factor, nowMs);
+    return this.#denial(limit, accepted, count, factor);
   }
 
   /** The factor that a call of 1 would meet now; 0 for an unknown key. Records nothing. */
   getSuppressionFactor(key: string): number {
-    const nowMs = this.clock.now();
-    return this.findLive(key, nowMs) ? this.factor(nowMs) : 0;
+    return this.findLive(key) ? this.factor() : 0;
   }
 
-  protected factor(nowMs: number): number {
+  protected factor(): number {
     const accepted = this.store.total - this.store.declined;
     if (accepted + 1 <= this.limitOf(this.store.rate)) return 0;
-    return this.#factorFor(accepted + 1, nowMs, false);
+    return this.#factorFor(accepted + 1, false);
   }
 
   /** The factor over the soft limit, for a call that would bring accepted usage to `wanted`. */
-  #factorFor(wanted: number, nowMs: number, keep: boolean): number {
+  #factorFor(wanted: number, keep: boolean): number {
     const store = this.store;
     const rate = store.rate;
     if (wanted > this.#hardLimitOf(rate)) return 1;
-    const kept = store.keptFactor(nowMs, this.#suppressionCacheMs);
+    const kept = store.keptFactor(this.#suppressionCacheMs);
     if (kept >= 0) return kept;
-    const factor = suppressionFactor(rate, store.total, this.#windowMs, store.recentPerSecond(nowMs));
-    if (keep) store.keepFactor(nowMs, factor);
+    const factor = suppressionFactor(rate, store.total, this.#windowMs, store.recentPerSecond());
+    if (keep) store.keepFactor(factor);
     return factor;
   }
 
@@ -99,13 +96,13 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     return suppressed(true, limit, remaining, 0, remaining, factor);
   }
 
-  #denial(limit: number, accepted: number, count: number, factor: number, nowMs: number): Decision {
+  #denial(limit: number, accepted: number, count: number, factor: number): Decision {
     const store = this.store;
     const remaining = Math.max(0, limit - accepted);
     if (count > this.#hardLimitOf(store.rate)) {
       return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, factor);
     }
-    const retryAfterMs = store.oldestMs + this.#windowMs - nowMs;
+    const retryAfterMs = store.waitFor(1);
     const remainingAfterWaiting = Math.max(0, limit - accepted + store.oldestAccepted);
     return suppressed(false, limit, remaining, retryAfterMs, remainingAfterWaiting, factor);
   }

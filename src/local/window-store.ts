@@ -3,9 +3,11 @@
 // list of cells. Records are dense: forgetting one moves the last into its place, so memory follows
 // the number of keys and a sweep reads it in order.
 //
-// The store is a cursor: `find` and `insert` select a key, and what follows is about that key until
-// the next of them. That spares every step of a call to compute again where its record is.
+// The store is a cursor: `find` selects a key at the present time, and what follows is about that key
+// at that time. That spares every step of a call to compute again where its record is, and the time
+// from being boxed on its way from step to step.
 
+import type { ForwardClock } from "../core/clock.ts";
 import type { Rate } from "../core/rate.ts";
 import { type Bucket, cellStartOf } from "../strategy/bucket.ts";
 import { capacityOf } from "../strategy/capacity.ts";
@@ -51,6 +53,7 @@ const NEWEST_DECLINED = 3;
 const EVICTION_LOOKS = 128;
 
 export class WindowStore {
+  readonly #clock: ForwardClock;
   readonly #windowMs: number;
   readonly #bucketMs: number;
   readonly #recentMs: number;
@@ -72,12 +75,14 @@ export class WindowStore {
   #words: Float64Array = new Float64Array(0);
   #halves: Int32Array = new Int32Array(0);
   #at = 0;
+  #nowMs = 0;
 
   // The cell of the bucket grid that was hit last.
   #cellStartMs = Number.POSITIVE_INFINITY;
   #cellEndMs = Number.NEGATIVE_INFINITY;
 
-  constructor(windowMs: number, bucketMs: number, maxKeys: number) {
+  constructor(windowMs: number, bucketMs: number, maxKeys: number, clock: ForwardClock) {
+    this.#clock = clock;
     this.#windowMs = windowMs;
     this.#bucketMs = bucketMs;
     this.#recentMs = recentSpanMs(windowMs);
@@ -95,22 +100,23 @@ export class WindowStore {
   }
 
   /** Selects `key` and drops its expired buckets, if it is stored. Its total may be 0 then. */
-  find(key: string, nowMs: number): boolean {
+  find(key: string): boolean {
+    this.#nowMs = this.#clock.now();
     const record = this.#index.get(key);
     if (record === undefined) return false;
     this.#select(record);
-    if (this.#words[this.#at + OLDEST_MS]! + this.#windowMs <= nowMs) this.#expire(nowMs);
+    if (this.#words[this.#at + OLDEST_MS]! + this.#windowMs <= this.#nowMs) this.#expire();
     return true;
   }
 
   /** Selects `key` if anything of it is live. */
-  findLive(key: string, nowMs: number): boolean {
-    return this.find(key, nowMs) && this.total > 0;
+  findLive(key: string): boolean {
+    return this.find(key) && this.total > 0;
   }
 
-  /** Stores and selects `key`, which isn't stored yet. A full store gives up another key for it. */
-  insert(key: string, rate: Rate, nowMs: number): void {
-    this.#select(this.#size < this.#maxKeys ? this.#addRecord() : this.#evict(nowMs));
+  /** Stores and selects `key`, which `find` hasn't found. A full store gives up another key for it. */
+  insert(key: string, rate: Rate): void {
+    this.#select(this.#size < this.#maxKeys ? this.#addRecord() : this.#evict());
     this.#words.fill(0, this.#at, this.#at + WORDS);
     this.#words[this.#at + RATE] = rate;
     this.#setHalf(HEAD, NONE);
@@ -119,6 +125,11 @@ export class WindowStore {
     this.#setHalf(SEEN, UNTRACKED);
     this.#keyChunks[this.#record >>> CHUNK_BITS]![this.#record & CHUNK_MASK] = key;
     this.#index.set(key, this.#record);
+  }
+
+  /** The time of the last `find`. */
+  get nowMs(): number {
+    return this.#nowMs;
   }
 
   get total(): number {
@@ -142,7 +153,8 @@ export class WindowStore {
   }
 
   /** Counts a hit, of which `declined` was denied. */
-  record(hitMs: number, count: number, declined: number): void {
+  record(count: number, declined: number): void {
+    const hitMs = this.#nowMs;
     const words = this.#words;
     const at = this.#at;
     // Most hits are in the cell of the grid that the hit before was in, whoever's: that saves a division.
@@ -158,30 +170,26 @@ export class WindowStore {
     if (declined > 0) this.#decline(Math.min(declined, added));
   }
 
-  get oldestMs(): number {
-    return this.#words[this.#at + OLDEST_MS]!;
-  }
-
   get oldestAccepted(): number {
     const head = this.#half(HEAD);
     if (head !== NONE) return this.#cells.read(head, COUNT) - this.#cells.read(head, DECLINED);
     return this.#words[this.#at + NEWEST_COUNT]! - this.#newestDeclined;
   }
 
-  /** When the oldest buckets that hold `count` together have expired; the total is at least that. */
-  expiryOf(count: number): number {
+  /** How long until the oldest buckets that hold `count` together have expired; the total is at least that. */
+  waitFor(count: number): number {
     const cells = this.#cells;
-    let hitMs = this.oldestMs;
+    let hitMs = this.#words[this.#at + OLDEST_MS]!;
     let left = count;
     for (let node = this.#half(HEAD); node !== NONE; node = cells.readHalf(node, NEXT)) {
       left -= cells.read(node, COUNT);
       if (left <= 0) break;
       hitMs = this.#hitMsAfter(node);
     }
-    return hitMs + this.#windowMs;
+    return hitMs + this.#windowMs - this.#nowMs;
   }
 
-  /** How much expires by `expiryOf(count)`. */
+  /** How much has expired after `waitFor(count)`. */
   freedWith(count: number): number {
     let freed = 0;
     for (let node = this.#half(HEAD); node !== NONE; node = this.#cells.readHalf(node, NEXT)) {
@@ -195,12 +203,13 @@ export class WindowStore {
    * The rate of the live buckets that were hit within the recent span. From the first call on their
    * count is kept up to date, so that a call costs the same however many buckets the span has.
    */
-  recentPerSecond(nowMs: number): number {
+  recentPerSecond(): number {
+    const nowMs = this.#nowMs;
     if (this.#half(SEEN) === UNTRACKED) this.#trackRecent();
     const cells = this.#cells;
     let seen = this.#half(SEEN);
     let node = seen === NONE ? this.#half(HEAD) : cells.readHalf(seen, NEXT);
-    let hitMs = seen === NONE ? this.oldestMs : this.#hitMsAfter(seen);
+    let hitMs = seen === NONE ? this.#words[this.#at + OLDEST_MS]! : this.#hitMsAfter(seen);
     while (node !== NONE && hitMs + this.#recentMs <= nowMs) {
       this.#words[this.#at + RECENT_COUNT]! -= cells.read(node, COUNT);
       seen = node;
@@ -213,16 +222,16 @@ export class WindowStore {
   }
 
   /** The suppression factor that was kept less than `maxAgeMs` ago, or -1. */
-  keptFactor(nowMs: number, maxAgeMs: number): number {
+  keptFactor(maxAgeMs: number): number {
     const overload = this.#half(OVERLOAD);
-    if (overload === NONE || nowMs - this.#cells.read(overload, FACTOR_MS) >= maxAgeMs) return -1;
+    if (overload === NONE || this.#nowMs - this.#cells.read(overload, FACTOR_MS) >= maxAgeMs) return -1;
     return this.#cells.read(overload, FACTOR);
   }
 
-  keepFactor(nowMs: number, factor: number): void {
+  keepFactor(factor: number): void {
     const overload = this.#ensureOverload();
     this.#cells.write(overload, FACTOR, factor);
-    this.#cells.write(overload, FACTOR_MS, nowMs);
+    this.#cells.write(overload, FACTOR_MS, this.#nowMs);
   }
 
   /** Takes `amount` from the newest bucket if that leaves something accepted in it; else does nothing. */
@@ -242,7 +251,7 @@ export class WindowStore {
     const cells = this.#cells;
     const buckets: Bucket[] = [];
     if (this.total === 0) return buckets;
-    let hitMs = this.oldestMs;
+    let hitMs = this.#words[this.#at + OLDEST_MS]!;
     for (let node = this.#half(HEAD); node !== NONE; node = cells.readHalf(node, NEXT)) {
       buckets.push({ hitMs, count: cells.read(node, COUNT), declined: cells.read(node, DECLINED) });
       hitMs = this.#hitMsAfter(node);
@@ -259,7 +268,10 @@ export class WindowStore {
       return;
     }
     this.#empty();
-    for (const bucket of buckets) this.record(bucket.hitMs, bucket.count, bucket.declined);
+    for (const bucket of buckets) {
+      this.#nowMs = bucket.hitMs;
+      this.record(bucket.count, bucket.declined);
+    }
   }
 
   /** Forgets the selected key; none is selected afterwards. */
@@ -351,13 +363,13 @@ export class WindowStore {
    * is never given up, or a flood of fresh keys would free whoever is limited. When all looked at
    * are at their limits, newcomers take turns in one place beyond `maxKeys`.
    */
-  #evict(nowMs: number): number {
+  #evict(): number {
     let victim = NONE;
     let leastUse = 1;
     for (let looks = Math.min(EVICTION_LOOKS, this.#size); looks > 0 && leastUse > 0.5; looks--) {
       if (this.#hand >= this.#size) this.#hand = 0;
       this.#select(this.#hand++);
-      this.#expire(nowMs);
+      this.#expire();
       const use = this.total / capacityOf(this.rate, this.#windowMs);
       if (use >= leastUse) continue;
       leastUse = use;
@@ -376,7 +388,8 @@ export class WindowStore {
     return victim;
   }
 
-  #expire(nowMs: number): void {
+  #expire(): void {
+    const nowMs = this.#nowMs;
     const words = this.#words;
     const at = this.#at;
     if (words[at + NEWEST_MS]! + this.#windowMs <= nowMs) {

@@ -1,15 +1,36 @@
-// The makers of decisions. Each names the fields in an order of its own, and so has a hidden class
-// of its own in V8: were it shared, the fractions in a denial would make V8 box every number of an
-// admission too (five more allocations a call).
+// The makers of decisions. V8 boxes the numbers of an object, one allocation each, in every object
+// of a hidden class as soon as one of them held there what isn't a 32-bit integer. So each maker
+// names the fields in an order of its own, which gives it a class of its own, and the whole numbers
+// are made 32-bit integers where they can be: that saves three of four allocations.
 
 import type { AllowedDecision, RejectedDecision, SuppressedDecision } from "../core/types.ts";
 
+const MAX_INT32 = 0x7fffffff;
+
 export function allowed(limit: number, remaining: number): AllowedDecision {
+  return limit > MAX_INT32 ? allowedOfMany(limit, remaining) : allowedOfFew(limit | 0, remaining | 0);
+}
+
+function allowedOfFew(limit: number, remaining: number): AllowedDecision {
   return {
     outcome: "allowed",
     allowed: true,
     limit,
     remaining,
+    retryAfterMs: 0,
+    remainingAfterWaiting: remaining,
+    suppressionFactor: 0,
+    degraded: false,
+  };
+}
+
+/** Also where there is no limit. */
+function allowedOfMany(limit: number, remaining: number): AllowedDecision {
+  return {
+    outcome: "allowed",
+    limit,
+    remaining,
+    allowed: true,
     retryAfterMs: 0,
     remainingAfterWaiting: remaining,
     suppressionFactor: 0,
@@ -26,10 +47,10 @@ export function rejected(
   return {
     allowed: false,
     outcome: "rejected",
-    limit,
-    remaining,
+    limit: int32(limit),
+    remaining: int32(remaining),
     retryAfterMs,
-    remainingAfterWaiting,
+    remainingAfterWaiting: int32(remainingAfterWaiting),
     suppressionFactor: 1,
     degraded: false,
   };
@@ -47,10 +68,15 @@ export function suppressed(
     outcome: "suppressed",
     allowed: admitted,
     suppressionFactor,
-    limit,
-    remaining,
+    limit: int32(limit),
+    remaining: int32(remaining),
     retryAfterMs,
-    remainingAfterWaiting,
+    remainingAfterWaiting: int32(remainingAfterWaiting),
     degraded: false,
   };
+}
+
+/** `count`, which is a whole number and not negative, as a 32-bit integer if it is one. */
+function int32(count: number): number {
+  return count > MAX_INT32 ? count : count | 0;
 }
