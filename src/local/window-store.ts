@@ -1,7 +1,7 @@
-// Keys and their sliding windows. A key is a record of 64 bytes, one cache line, in a typed chunk:
-// the newest bucket lies in it, so that most calls touch nothing else; older buckets are a linked
-// list of cells. Records are dense: forgetting one moves the last into its place, so memory follows
-// the number of keys and a sweep reads it in order.
+// Keys and their sliding windows. A key is a record of 64 bytes, one cache line: the newest bucket
+// lies in it, so that most calls touch nothing else; older buckets are a linked list of cells.
+// Records are dense: forgetting one moves the last into its place, so memory follows the number of
+// keys and a sweep reads it in order.
 //
 // The store is a cursor: `find` selects a key at the present time, and what follows is about that key
 // at that time. That spares every step of a call to compute again where its record is, and the time
@@ -11,14 +11,10 @@ import type { ForwardClock } from "../core/clock.ts";
 import type { Rate } from "../core/rate.ts";
 import { type Bucket, cellStartOf } from "../strategy/bucket.ts";
 import { capacityOf } from "../strategy/capacity.ts";
-
 import { recentPerSecond, recentSpanMs } from "../strategy/suppressed.ts";
 import { Cells, NONE } from "./cells.ts";
+import { CHUNK_BITS, CHUNK_MASK, makeRoom } from "./chunks.ts";
 import { KeyIndex } from "./key-index.ts";
-
-const CHUNK_BITS = 12;
-const CHUNK_SIZE = 1 << CHUNK_BITS;
-const CHUNK_MASK = CHUNK_SIZE - 1;
 
 // The words of a record.
 const WORDS = 8;
@@ -36,12 +32,12 @@ const SEEN = 13; // the newest bucket of the list that has left the recent span
 /** SEEN until somebody asks for the recent count, and it begins to be kept. */
 const UNTRACKED = -2;
 
-// The words and halves of a bucket's cell. It has the hit time of the bucket after it, not its own:
+// The words of a bucket's cell. It has the hit time of the bucket after it, not its own:
 // so the oldest bucket's end is known, and the next one's, without touching the next one's cell.
 const NEXT_HIT_MS = 0;
 const COUNT = 1;
 const DECLINED = 2;
-const NEXT = 6;
+const NEXT = 3;
 
 // The words of an overload cell.
 const FACTOR = 0;
@@ -92,11 +88,6 @@ export class WindowStore {
   /** How many keys are stored, whether live or waiting to be swept. */
   get size(): number {
     return this.#size;
-  }
-
-  /** What records and buckets take; the index of the keys comes on top. */
-  get bytes(): number {
-    return this.#chunks.length * ((WORDS * 8) << CHUNK_BITS) + this.#cells.bytes;
   }
 
   /** Selects `key` and drops its expired buckets, if it is stored. Its total may be 0 then. */
@@ -181,7 +172,7 @@ export class WindowStore {
     const cells = this.#cells;
     let hitMs = this.#words[this.#at + OLDEST_MS]!;
     let left = count;
-    for (let node = this.#half(HEAD); node !== NONE; node = cells.readHalf(node, NEXT)) {
+    for (let node = this.#half(HEAD); node !== NONE; node = cells.read(node, NEXT)) {
       left -= cells.read(node, COUNT);
       if (left <= 0) break;
       hitMs = this.#hitMsAfter(node);
@@ -192,7 +183,7 @@ export class WindowStore {
   /** How much has expired after `waitFor(count)`. */
   freedWith(count: number): number {
     let freed = 0;
-    for (let node = this.#half(HEAD); node !== NONE; node = this.#cells.readHalf(node, NEXT)) {
+    for (let node = this.#half(HEAD); node !== NONE; node = this.#cells.read(node, NEXT)) {
       freed += this.#cells.read(node, COUNT);
       if (freed >= count) return freed;
     }
@@ -208,13 +199,13 @@ export class WindowStore {
     if (this.#half(SEEN) === UNTRACKED) this.#trackRecent();
     const cells = this.#cells;
     let seen = this.#half(SEEN);
-    let node = seen === NONE ? this.#half(HEAD) : cells.readHalf(seen, NEXT);
+    let node = seen === NONE ? this.#half(HEAD) : cells.read(seen, NEXT);
     let hitMs = seen === NONE ? this.#words[this.#at + OLDEST_MS]! : this.#hitMsAfter(seen);
     while (node !== NONE && hitMs + this.#recentMs <= nowMs) {
       this.#words[this.#at + RECENT_COUNT]! -= cells.read(node, COUNT);
       seen = node;
       hitMs = this.#hitMsAfter(seen);
-      node = cells.readHalf(seen, NEXT);
+      node = cells.read(seen, NEXT);
     }
     this.#setHalf(SEEN, seen);
     if (hitMs + this.#recentMs <= nowMs) return 0;
@@ -252,7 +243,7 @@ export class WindowStore {
     const buckets: Bucket[] = [];
     if (this.total === 0) return buckets;
     let hitMs = this.#words[this.#at + OLDEST_MS]!;
-    for (let node = this.#half(HEAD); node !== NONE; node = cells.readHalf(node, NEXT)) {
+    for (let node = this.#half(HEAD); node !== NONE; node = cells.read(node, NEXT)) {
       buckets.push({ hitMs, count: cells.read(node, COUNT), declined: cells.read(node, DECLINED) });
       hitMs = this.#hitMsAfter(node);
     }
@@ -281,10 +272,10 @@ export class WindowStore {
     this.#index.delete(this.#keyOf(record));
     const last = --this.#size;
     if (record !== last) this.#move(last, record);
-    this.#keyChunks[last >>> CHUNK_BITS]![last & CHUNK_MASK] = "";
+    this.#keyChunks[last >>> CHUNK_BITS]!.pop();
     this.#newcomer = NONE;
     // One empty chunk may stay, so that a size that swings about a chunk's end doesn't thrash.
-    this.#keepChunks(((this.#size + CHUNK_MASK) >>> CHUNK_BITS) + 1);
+    this.#keepChunks(this.#size === 0 ? 0 : ((this.#size + CHUNK_MASK) >>> CHUNK_BITS) + 1);
   }
 
   clear(): void {
@@ -332,12 +323,9 @@ export class WindowStore {
 
   #addRecord(): number {
     const record = this.#size++;
-    if (record >>> CHUNK_BITS === this.#chunks.length) {
-      const words = new Float64Array(WORDS << CHUNK_BITS);
-      this.#chunks.push(words);
-      this.#halfChunks.push(new Int32Array(words.buffer));
-      this.#keyChunks.push(new Array<string>(CHUNK_SIZE).fill(""));
-    }
+    const words = makeRoom(this.#chunks, record, WORDS);
+    if (words) this.#halfChunks[record >>> CHUNK_BITS] = new Int32Array(words.buffer);
+    this.#keyChunks[record >>> CHUNK_BITS] ??= [];
     return record;
   }
 
@@ -404,7 +392,7 @@ export class WindowStore {
       words[at + TOTAL]! -= count;
       words[at + OLDEST_MS] = this.#hitMsAfter(node);
       if (overload !== NONE) this.#expireOverload(overload, node, count);
-      const next = cells.readHalf(node, NEXT);
+      const next = cells.read(node, NEXT);
       cells.release(node);
       node = next;
     }
@@ -425,7 +413,7 @@ export class WindowStore {
     const cells = this.#cells;
     let node = this.#half(HEAD);
     while (node !== NONE) {
-      const next = cells.readHalf(node, NEXT);
+      const next = cells.read(node, NEXT);
       cells.release(node);
       node = next;
     }
@@ -453,11 +441,11 @@ export class WindowStore {
     const tail = this.#half(TAIL);
     cells.write(node, COUNT, words[at + NEWEST_COUNT]!);
     cells.write(node, DECLINED, this.#newestDeclined);
-    cells.writeHalf(node, NEXT, NONE);
+    cells.write(node, NEXT, NONE);
     if (tail === NONE) {
       this.#setHalf(HEAD, node);
     } else {
-      cells.writeHalf(tail, NEXT, node);
+      cells.write(tail, NEXT, node);
       cells.write(tail, NEXT_HIT_MS, words[at + NEWEST_MS]!);
     }
     this.#setHalf(TAIL, node);
