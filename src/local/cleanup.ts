@@ -7,8 +7,8 @@ import type { WindowStore } from "./window-store.ts";
 /** A sweep gives way to the program after about this long, or this many keys where clocks stand still. */
 const SLICE_MS = 1;
 const SLICE_KEYS = 16_384;
-/** Keys between two looks at the clock. */
-const STEP_KEYS = 16;
+/** Keys between two looks at the clock: few, for where one shard of the index shrinks, the next does too. */
+const STEP_KEYS = 4;
 
 export class Cleanup {
   readonly #stores: readonly WindowStore[];

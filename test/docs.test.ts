@@ -1,0 +1,70 @@
+// Every example of the documentation is compiled and run, and prints what its comments say.
+
+import { execFile } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { beforeAll, describe, expect, it } from "vitest";
+import { ROOT } from "./support/process.ts";
+
+const run = promisify(execFile);
+
+interface Example {
+  readonly name: string;
+  readonly code: string;
+}
+
+function examplesOf(file: string): Example[] {
+  const text = readFileSync(join(ROOT, file), "utf8");
+  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map((match) => {
+    const line = text.slice(0, match.index).split("\n").length;
+    return { name: `${file.replaceAll(/\W/g, "-")}-${line}`, code: match[1]! };
+  });
+}
+
+/** What `console.log(…); // this` promises, line by line. */
+function promisedOutput(code: string): string[] {
+  return [...code.matchAll(/^console\.log\(.*\); \/\/ (.*)$/gm)].map((match) => match[1]!);
+}
+
+const documents = ["README.md", ...readdirSync(join(ROOT, "docs")).map((file) => `docs/${file}`)];
+const examples = documents.flatMap(examplesOf);
+const folder = join(ROOT, ".build", "examples");
+
+describe("the documentation's examples", () => {
+  beforeAll(async () => {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    for (const { name, code } of examples) writeFileSync(join(folder, `${name}.ts`), code);
+    const compilerOptions = { noEmit: false, noUnusedLocals: false, rewriteRelativeImportExtensions: true };
+    const config = { extends: "../../tsconfig.json", compilerOptions, include: ["*.ts"] };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
+    await run("npx", ["tsc", "-p", folder], { cwd: ROOT }).catch((error) => {
+      throw new Error(error.stdout);
+    });
+  });
+
+  it.each(examples)("$name", async ({ name, code }) => {
+    const { stdout, stderr } = await run(process.execPath, [join(folder, `${name}.js`)], { timeout: 50_000 });
+    expect(stderr).toBe("");
+    const lines = stdout.split("\n").slice(0, -1);
+    const promised = promisedOutput(code);
+    if (promised.length > 0) expect(lines).toEqual(promised);
+  });
+
+  it("are all found", () => {
+    const fences = documents.map((file) => readFileSync(join(ROOT, file), "utf8").split("```ts").length - 1);
+    expect(examples.length).toBe(fences.reduce((sum, count) => sum + count));
+    expect(examples.length).toBeGreaterThan(0);
+  });
+});
+
+describe("the documentation's links", () => {
+  it.each(documents)("%s", (file) => {
+    const text = readFileSync(join(ROOT, file), "utf8");
+    for (const [, target] of text.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
+      if (/^https?:/.test(target!)) continue;
+      expect(() => readFileSync(join(ROOT, file, "..", target!)), target).not.toThrow();
+    }
+  });
+});

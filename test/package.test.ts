@@ -1,0 +1,103 @@
+// What the package is made of: which way its parts depend, and what it gives to whom.
+
+import { execFile } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { promisify } from "node:util";
+import * as trypema from "trypema";
+import { describe, expect, it } from "vitest";
+import { ROOT, runScript } from "./support/process.ts";
+
+const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;
+
+/** Each folder of src, with those that it may import from. */
+const LAYERS: Record<string, readonly string[]> = {
+  core: ["core"],
+  strategy: ["core", "strategy"],
+  local: ["core", "strategy", "local"],
+  "": ["core", "local"],
+};
+
+const src = join(ROOT, "src");
+const dist = join(ROOT, "dist");
+const sources = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => /(?<!\.test)\.ts$/.test(file));
+const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+
+function importsOf(file: string): string[] {
+  return [...readFileSync(file, "utf8").matchAll(IMPORT)].map((match) => match[1]!);
+}
+
+function layerOf(file: string): string {
+  return dirname(file) === "." ? "" : file.split("/")[0]!;
+}
+
+describe("the sources", () => {
+  it.each(sources)("%s imports in the direction of the layers, and nothing from outside", (file) => {
+    const allowed = LAYERS[layerOf(file)];
+    expect(allowed, "a folder that LAYERS doesn't know").toBeDefined();
+    for (const specifier of importsOf(join(src, file))) {
+      expect(specifier).toMatch(/^\.\.?\//);
+      const target = relative(src, resolve(src, dirname(file), specifier));
+      expect(allowed, `${file} imports ${specifier}`).toContain(layerOf(target));
+    }
+  });
+});
+
+describe("the package", () => {
+  it("exports the functions and types that the documentation names, and nothing else", () => {
+    expect(Object.keys(trypema).sort()).toEqual([
+      "TrypemaError",
+      "createLocalProvider",
+      "perDay",
+      "perHour",
+      "perMinute",
+      "perSecond",
+      "unlimited",
+    ]);
+  });
+
+  it("has what its manifest promises", () => {
+    for (const target of Object.values<string | Record<string, string>>(manifest.exports)) {
+      for (const path of typeof target === "string" ? [target] : Object.values(target)) {
+        expect(existsSync(join(ROOT, path)), path).toBe(true);
+      }
+    }
+    expect(manifest.dependencies).toBeUndefined();
+    expect(manifest.sideEffects).toBe(false);
+  });
+
+  it("ships what users need and nothing of how it is made", async () => {
+    // Without scripts: a build now would pull the files from under other tests.
+    const { stdout } = await promisify(execFile)("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+      cwd: ROOT,
+    });
+    const paths: string[] = JSON.parse(stdout)[0].files.map((file: { path: string }) => file.path);
+    const others = paths.filter((path) => !/^dist\/.+\.(js|d\.ts)$/.test(path));
+    expect(others.sort()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "package.json"]);
+    expect(paths.filter((path) => path.includes(".test."))).toEqual([]);
+  });
+
+  it("loads only what Local needs", () => {
+    const loaded = new Set<string>();
+    const load = (file: string) => {
+      if (loaded.has(file)) return;
+      loaded.add(file);
+      for (const specifier of importsOf(join(dist, file))) load(join(dirname(file), specifier));
+    };
+    load("index.js");
+    expect(loaded.size).toBeGreaterThan(10);
+    for (const file of loaded) expect(file).toMatch(/^(index|(core|strategy|local)\/[a-z-]+)\.js$/);
+  });
+
+  it("works where nothing of Node is", async () => {
+    const { stdout } = await runScript(`
+      const log = console.log;
+      const node = ["process", "Buffer", "global", "setImmediate", "clearImmediate", "setInterval", "queueMicrotask", "navigator"];
+      for (const name of node) delete globalThis[name];
+      const { createLocalProvider, perSecond } = await import("trypema");
+      const limiter = createLocalProvider();
+      log(limiter.absolute.inc("key", perSecond(1)).allowed, limiter.suppressed.inc("key", perSecond(1)).allowed);
+    `);
+    expect(stdout).toBe("true true\n");
+  });
+});
