@@ -17,6 +17,8 @@ export class Cleanup {
   readonly #staleAfterMs: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  /** Starts the timer; there while it doesn't run. */
+  #startTimer: (() => void) | undefined;
   #sweeping: { store: number; end: number } | undefined;
 
   constructor(stores: readonly WindowStore[], clock: ForwardClock, intervalMs: number, staleAfterMs: number) {
@@ -24,15 +26,18 @@ export class Cleanup {
     this.#clock = clock;
     this.#intervalMs = intervalMs;
     this.#staleAfterMs = staleAfterMs;
+    this.#arm();
   }
 
   /** There are keys now. */
   start(): void {
-    if (this.#timer === undefined && !this.#closed) this.#wait(this.#intervalMs);
+    this.#startTimer?.();
+    this.#startTimer = undefined;
   }
 
   close(): void {
     this.#closed = true;
+    this.#startTimer = undefined;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
@@ -59,9 +64,22 @@ export class Cleanup {
 
   /** What the timer calls: a slice, and then the next one or the next sweep, while there are keys. */
   run(): void {
-    this.#timer = undefined;
     if (!this.slice()) this.#wait(0);
     else if (this.#stores.some((store) => store.size > 0)) this.#wait(this.#intervalMs);
+    else this.#arm();
+  }
+
+  /**
+   * A timer holds the async context that it is made in: a request's, if that brought the first key, and
+   * after it every next timer would. So the key resolves a promise, whose reaction has this context.
+   */
+  #arm(): void {
+    const started = new Promise<void>((resolve) => {
+      this.#startTimer = resolve;
+    });
+    started.then(() => {
+      if (!this.#closed) this.#wait(this.#intervalMs);
+    });
   }
 
   #wait(delayMs: number): void {

@@ -29,6 +29,7 @@ it("nothing is started at import or construction, and one timer by the first key
     console.log(timers.length);
     for (let i = 0; i < 1000; i++) limiter.absolute.inc("k" + i, perSecond(1));
     for (let i = 0; i < 1000; i++) limiter.suppressed.inc("k" + i, perSecond(1), 99);
+    await null;
     console.log(timers.join());
   `);
   expect(stdout).toBe("0\nsetTimeout\n");
@@ -80,16 +81,19 @@ it("the timer stops when no key is left, starts with the next one, and stops for
     let now = 0;
     const limiter = createLocalProvider({ windowMs: 1000, clock: () => now, cleanup: { intervalMs: 10 } });
     limiter.absolute.inc("a", perSecond(1));
+    await null;
     console.log("after a key", pending);
     now = 1000;
     await until(() => pending === 0);
     console.log("after its sweep", pending);
     limiter.suppressed.inc("b", perSecond(1));
+    await null;
     console.log("after another key", pending);
     limiter.close();
     limiter.close();
     console.log("after close", pending);
     limiter.absolute.inc("c", perSecond(1));
+    await null;
     console.log("limits go on", limiter.absolute.inc("c", perSecond(1)).allowed, pending);
   `);
   expect(stdout.trim().split("\n")).toEqual([
@@ -99,4 +103,22 @@ it("the timer stops when no key is left, starts with the next one, and stops for
     "after close 0",
     "limits go on false 0",
   ]);
+});
+
+it("the timer holds nothing of the request that brought the first key", async () => {
+  const { stdout } = await runScript(
+    `${COLLECTION}
+    import { AsyncLocalStorage } from "node:async_hooks";
+    import { createLocalProvider, perSecond } from "trypema";
+    const storage = new AsyncLocalStorage();
+    const limiter = createLocalProvider();
+    let request = { body: "large" };
+    const ref = new WeakRef(request);
+    storage.run(request, () => limiter.absolute.inc("k", perSecond(1)));
+    request = undefined;
+    console.log(await collected(ref), limiter.absolute.get("k").total);
+    `,
+    ["--expose-gc"],
+  );
+  expect(stdout).toBe("true 1\n");
 });
