@@ -1,0 +1,39 @@
+// Packs the Lua of src/redis/lua into src/redis/lua.generated.ts: each command with its parts in place,
+// without comments, and with its SHA-1. `--check` only tells whether the file is what this would write.
+
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+
+const folder = new URL("../src/redis/lua/", import.meta.url);
+const target = new URL("../src/redis/lua.generated.ts", import.meta.url);
+
+function read(name) {
+  return readFileSync(new URL(name, folder), "utf8");
+}
+
+function pack(name) {
+  return read(name)
+    .replaceAll(/^[ ]*-- include (\w+)\n/gm, (_, part) => read(`lib/${part}.lua`))
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("--"))
+    .join("\n");
+}
+
+const scripts = readdirSync(folder)
+  .filter((name) => name.endsWith(".lua"))
+  .sort()
+  .map((name) => {
+    const source = pack(name);
+    const sha1 = createHash("sha1").update(source).digest("hex");
+    const constant = name.slice(0, -".lua".length).toUpperCase();
+    return `export const ${constant}: Script = {\n  sha1: "${sha1}",\n  source: ${JSON.stringify(source)},\n};\n`;
+  });
+const text = `// Made by scripts/pack-lua.js from the files in lua/.\n\nimport type { Script } from "./script.ts";\n\n${scripts.join("\n")}`;
+
+if (!process.argv.includes("--check")) {
+  writeFileSync(target, text);
+} else if (readFileSync(target, "utf8") !== text) {
+  console.error("src/redis/lua.generated.ts is not what its sources make: run npm run pack:lua");
+  process.exitCode = 1;
+}

@@ -1,0 +1,41 @@
+-- Corrects usage, as adjusted in strategy/history.ts has it.
+--   ARGV[4] the difference, a whole number
+-- Replies with the new total; 0 for an unknown key, which stays unknown.
+-- include window
+if total == 0 then return '0' end
+local delta = tonumber(ARGV[4])
+
+if delta >= 0 then
+  delta = math.min(delta, 9007199254740991 - total)
+  newest_count = newest_count + delta
+  total = total + delta
+  factor_ms, seen, changed = nil, nil, true
+elseif newest_count - newest_declined > -delta then
+  newest_count = newest_count + delta
+  total = total + delta
+  if seen then recent = recent + delta end
+  factor_ms, changed = nil, true
+else
+  -- include read_buckets
+  local left = -delta
+  for i = #buckets, 1, -1 do
+    local taken = math.min(left, buckets[i][2] - buckets[i][3])
+    left = left - taken
+    buckets[i][2] = buckets[i][2] - taken
+  end
+  for i = #buckets, 1, -1 do
+    local taken = math.min(left, buckets[i][2])
+    left = left - taken
+    buckets[i][2] = buckets[i][2] - taken
+    buckets[i][3] = buckets[i][3] - taken
+  end
+  local kept = {}
+  for _, bucket in ipairs(buckets) do
+    if bucket[2] > 0 then kept[#kept + 1] = bucket end
+  end
+  buckets = kept
+  if #buckets == 0 then total = 0 end
+  -- include write_buckets
+end
+-- include save
+return exact:format(total)

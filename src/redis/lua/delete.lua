@@ -1,0 +1,4 @@
+-- Forgets a key. Replies with the total that it had.
+-- include window
+redis.call('DEL', KEYS[1], KEYS[2])
+return exact:format(total)

@@ -1,0 +1,34 @@
+-- Counts `count` at the present time, of which `denied` was declined.
+if count > 9007199254740991 - total then
+  count = 9007199254740991 - total
+  denied = math.min(denied, count)
+end
+local cell_ms = math.floor(now_ms / bucket_ms) * bucket_ms
+if cell_ms > now_ms then cell_ms = cell_ms - bucket_ms end
+if total > 0 and newest_ms < cell_ms then
+  if oldest_count == 0 then
+    oldest_ms, oldest_count, oldest_declined = newest_ms, newest_count, newest_declined
+  else
+    between = between + 1
+    local bucket = cmsgpack.pack(newest_ms, newest_count, newest_declined)
+    if redis.call('RPUSH', KEYS[2], bucket) ~= between then
+      -- The server evicted the state or the list without the other.
+      redis.call('DEL', KEYS[2])
+      redis.call('RPUSH', KEYS[2], bucket)
+      between = 1
+      total = oldest_count + newest_count
+      declined = oldest_declined + newest_declined
+      seen = nil
+    end
+    redis.call('PEXPIRE', KEYS[2], math.ceil(window_ms) + spare_ms)
+  end
+  newest_count, newest_declined = 0, 0
+end
+newest_ms = now_ms
+newest_count = newest_count + count
+newest_declined = newest_declined + denied
+total = total + count
+declined = declined + denied
+if oldest_count == 0 then oldest_ms = now_ms end
+if seen then recent = recent + count end
+changed = true

@@ -1,0 +1,11 @@
+-- Stores what has changed, until the newest bucket expires.
+if changed then
+  local state
+  if declined > 0 or factor_ms or seen then
+    state = cmsgpack.pack(rate, total, between, oldest_ms, oldest_count, newest_ms, newest_count,
+      declined, oldest_declined, newest_declined, factor, factor_ms, seen, recent)
+  else
+    state = cmsgpack.pack(rate, total, between, oldest_ms, oldest_count, newest_ms, newest_count)
+  end
+  redis.call('SET', KEYS[1], state, 'PX', math.ceil(newest_ms + window_ms - now_ms) + spare_ms)
+end

@@ -1,0 +1,64 @@
+-- Opens the window of one limited key: reads it and drops what has expired. Every command begins so:
+--   KEYS[1]  the state: rate, total and the oldest and the newest bucket, packed
+--   KEYS[2]  the buckets between these two, a list, oldest first, each packed: hit time, count, declined
+--   ARGV[1]  the time in ms, or "" for the server's own
+--   ARGV[2]  windowMs
+--   ARGV[3]  bucketMs
+-- What hits bring and what suppression needs comes after the state's first seven fields, and only where it is needed.
+-- Replies in Lua's numbers would lose fractions, and clients round integers near 2^53.
+local exact = '%.17g'
+local now_ms = tonumber(ARGV[1])
+local window_ms = tonumber(ARGV[2])
+local bucket_ms = tonumber(ARGV[3])
+if not now_ms then
+  local time = redis.call('TIME')
+  now_ms = time[1] * 1000 + time[2] / 1000
+end
+
+-- A caller's clock may stand still while the server's goes on, so what it drives has a minute to spare.
+local spare_ms = ARGV[1] == '' and 0 or 60000
+
+-- total is 0 exactly when nothing of the key is live. With one bucket only, oldest_count is 0 and the
+-- oldest is the newest. seen is how many buckets, from the oldest on, have left the recent span, and
+-- recent what the others count; they are nil until somebody asks.
+local rate, total, between, oldest_ms, oldest_count, newest_ms, newest_count
+local declined, oldest_declined, newest_declined, factor, factor_ms, seen, recent
+-- Whether what is stored differs from what is here.
+local changed = false
+
+local packed = redis.call('GET', KEYS[1])
+if packed then
+  rate, total, between, oldest_ms, oldest_count, newest_ms, newest_count,
+    declined, oldest_declined, newest_declined, factor, factor_ms, seen, recent = cmsgpack.unpack(packed)
+  -- For a server's clock that was set back, time stands still.
+  if now_ms < newest_ms then now_ms = newest_ms end
+  if newest_ms + window_ms <= now_ms then
+    redis.call('DEL', KEYS[1], KEYS[2])
+    packed = false
+  end
+end
+if not packed then
+  total, between, oldest_count, newest_count = 0, 0, 0, 0
+end
+if not declined or not packed then
+  declined, oldest_declined, newest_declined, factor, factor_ms, seen, recent = 0, 0, 0, nil, nil, nil, nil
+end
+
+while oldest_count > 0 and oldest_ms + window_ms <= now_ms do
+  changed = true
+  total = total - oldest_count
+  declined = declined - oldest_declined
+  if seen then
+    if seen > 0 then seen = seen - 1 else recent = recent - oldest_count end
+  end
+  local next = between > 0 and redis.call('LPOP', KEYS[2])
+  if next then
+    between = between - 1
+    oldest_ms, oldest_count, oldest_declined = cmsgpack.unpack(next)
+  else
+    -- Also where the server evicted the list: what it held is forgotten.
+    between, oldest_ms, oldest_count, oldest_declined = 0, newest_ms, 0, 0
+    total, declined = newest_count, newest_declined
+    if seen then seen, recent = 0, newest_count end
+  end
+end

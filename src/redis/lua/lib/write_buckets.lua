@@ -1,0 +1,25 @@
+-- Makes `buckets` the key's history; without any, forgets the key.
+redis.call('DEL', KEYS[2])
+if #buckets == 0 then
+  redis.call('DEL', KEYS[1])
+  changed = false
+else
+  total, declined = 0, 0
+  for _, bucket in ipairs(buckets) do
+    total = total + bucket[2]
+    declined = declined + bucket[3]
+  end
+  newest_ms, newest_count, newest_declined = unpack(buckets[#buckets])
+  oldest_ms, oldest_count, oldest_declined = newest_ms, 0, 0
+  if #buckets > 1 then
+    oldest_ms, oldest_count, oldest_declined = unpack(buckets[1])
+  end
+  between = math.max(0, #buckets - 2)
+  for i = 2, #buckets - 1 do
+    redis.call('RPUSH', KEYS[2], cmsgpack.pack(unpack(buckets[i])))
+  end
+  if between > 0 then
+    redis.call('PEXPIRE', KEYS[2], math.ceil(window_ms) + spare_ms)
+  end
+  factor_ms, seen, changed = nil, nil, true
+end

@@ -1,0 +1,25 @@
+import type { Connection } from "./client.ts";
+
+export interface Script {
+  readonly sha1: string;
+  readonly source: string;
+}
+
+/**
+ * Runs a script by its SHA-1, and by its source where the server doesn't have it: after a restart, a
+ * failover or SCRIPT FLUSH, or on another node of a Cluster. NOSCRIPT says that nothing was executed, so
+ * that is safe; after any other error a call is never sent again.
+ */
+export async function runScript(
+  connection: Connection,
+  script: Script,
+  keys: string[],
+  args: string[],
+): Promise<unknown> {
+  try {
+    return await connection.evalSha(script.sha1, keys, args);
+  } catch (error) {
+    if (!(error instanceof Error && /^NOSCRIPT\b/.test(error.message))) throw error;
+    return connection.eval(script.source, keys, args);
+  }
+}

@@ -1,0 +1,96 @@
+import type { Rate } from "../core/rate.ts";
+import type { Decision, SuppressedLimiter } from "../core/types.ts";
+import { hardLimitOf } from "../strategy/capacity.ts";
+import { allowed, suppressed } from "../strategy/decision.ts";
+import { checkCount } from "../strategy/history.ts";
+import { recentSpanMs, suppressionFactor } from "../strategy/suppressed.ts";
+import { numberFrom, numbersFrom, type Peek, RedisLimiter, text } from "./limiter.ts";
+import { SUPPRESSED_INC } from "./lua.generated.ts";
+
+/** Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. */
+export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
+  /** Draws that a script was given and had no use for: the next calls take them, so that chance is spent as on Local. */
+  readonly #draws: number[] = [];
+
+  async inc(key: string, rate: Rate, count = 1): Promise<Decision> {
+    const limit = this.limitOf(rate);
+    checkCount("count", count, 1);
+    const { windowMs, suppressionCacheMs } = this.settings;
+    const draw = this.#draws.pop() ?? this.settings.random();
+    const hardLimit = this.#hardLimitOf(rate);
+    const numbers = [count, limit, rate, hardLimit, suppressionCacheMs, recentSpanMs(windowMs), draw];
+    const reply = await this.run(SUPPRESSED_INC, key, ...numbers.map(text));
+    if (!Array.isArray(reply)) {
+      this.#draws.push(draw);
+      return allowed(limit, limit - numberFrom(reply));
+    }
+    const [admitted, accepted, factor, waitMs, oldestAccepted, drawn] = numbersFrom(reply) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    if (drawn === 0) this.#draws.push(draw);
+    if (admitted === 1) return admission(limit, accepted + count, factor);
+    return denial(limit, hardLimit, accepted, count, factor, waitMs, oldestAccepted);
+  }
+
+  async isAllowed(key: string, count = 1): Promise<Decision> {
+    checkCount("count", count, 1);
+    const peek = await this.peek(key, count);
+    if (peek === undefined) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+    const { rate, oldestExpiresInMs, oldestAccepted } = peek;
+    const accepted = peek.total - peek.declined;
+    const limit = this.limitOf(rate);
+    if (accepted + count <= limit) return allowed(limit, limit - accepted - count);
+    const factor = this.#factorFor(peek, accepted + count);
+    if (factor < 1 && (this.#draws.pop() ?? this.settings.random()) >= factor) {
+      return admission(limit, accepted + count, factor);
+    }
+    return denial(limit, this.#hardLimitOf(rate), accepted, count, factor, oldestExpiresInMs, oldestAccepted);
+  }
+
+  /** The factor that a call of 1 would meet now; 0 for an unknown key. Records nothing. */
+  async getSuppressionFactor(key: string): Promise<number> {
+    const peek = await this.peek(key, 1);
+    return peek === undefined ? 0 : this.factor(peek);
+  }
+
+  protected factor(peek: Peek): number {
+    const accepted = peek.total - peek.declined;
+    return accepted + 1 <= this.limitOf(peek.rate) ? 0 : this.#factorFor(peek, accepted + 1);
+  }
+
+  /** The factor over the soft limit, for a call that would bring accepted usage to `wanted`. */
+  #factorFor(peek: Peek, wanted: number): number {
+    const { rate, total, keptFactor, keptFactorAgeMs, recentPerSecond } = peek;
+    if (wanted > this.#hardLimitOf(rate)) return 1;
+    if (keptFactor >= 0 && keptFactorAgeMs < this.settings.suppressionCacheMs) return keptFactor;
+    return suppressionFactor(rate, total, this.settings.windowMs, recentPerSecond);
+  }
+
+  #hardLimitOf(rate: Rate): number {
+    return hardLimitOf(rate, this.settings.windowMs, this.settings.hardLimitFactor);
+  }
+}
+
+function admission(limit: number, accepted: number, factor: number): Decision {
+  const remaining = Math.max(0, limit - accepted);
+  return suppressed(true, limit, remaining, 0, remaining, factor);
+}
+
+function denial(
+  limit: number,
+  hardLimit: number,
+  accepted: number,
+  count: number,
+  factor: number,
+  waitMs: number,
+  oldestAccepted: number,
+): Decision {
+  const remaining = Math.max(0, limit - accepted);
+  if (count > hardLimit) return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, factor);
+  return suppressed(false, limit, remaining, waitMs, Math.max(0, limit - accepted + oldestAccepted), factor);
+}

@@ -1,0 +1,56 @@
+import { Cluster, Redis } from "ioredis";
+import { createClient, createCluster } from "redis";
+import { afterAll, beforeAll } from "vitest";
+import type { RedisClient } from "../../src/redis/client.ts";
+import { createRedisProvider } from "../../src/redis/provider.ts";
+import { RedisCluster, RedisServer } from "../support/redis.ts";
+import { describeProvider } from "./contract.ts";
+
+interface Open {
+  readonly client: RedisClient;
+  readonly close: () => unknown;
+}
+
+let server: RedisServer;
+let cluster: RedisCluster;
+const opened: Record<string, Open> = {};
+let prefixes = 0;
+
+const clients: Record<string, () => Promise<Open> | Open> = {
+  ioredis() {
+    const client = new Redis(server.port);
+    return { client, close: () => client.disconnect() };
+  },
+
+  async "node-redis"() {
+    const client = await createClient({ socket: { port: server.port } }).connect();
+    return { client, close: () => client.destroy() };
+  },
+
+  "ioredis, Cluster"() {
+    const client = new Cluster(cluster.servers.map(({ port }) => ({ host: "127.0.0.1", port })));
+    return { client, close: () => client.disconnect() };
+  },
+
+  async "node-redis, Cluster"() {
+    const rootNodes = cluster.servers.map(({ port }) => ({ socket: { host: "127.0.0.1", port } }));
+    const client = await createCluster({ rootNodes }).connect();
+    return { client, close: () => client.destroy() };
+  },
+};
+
+beforeAll(async () => {
+  [server, cluster] = await Promise.all([RedisServer.start(), RedisCluster.start()]);
+});
+
+afterAll(async () => {
+  for (const { close } of Object.values(opened)) close();
+  await Promise.all([server.stop(), cluster.stop()]);
+});
+
+for (const [name, connect] of Object.entries(clients)) {
+  describeProvider(`Redis, ${name}`, async (options) => {
+    opened[name] ??= await connect();
+    return createRedisProvider(opened[name].client, { ...options, prefix: `test-${++prefixes}` });
+  });
+}

@@ -1,0 +1,50 @@
+import fc from "fast-check";
+import { Redis } from "ioredis";
+import { createLocalProvider } from "trypema";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { createRedisProvider } from "../../src/redis/provider.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+import { seededRandom } from "../support/random.ts";
+import { RedisServer } from "../support/redis.ts";
+import { sizes, steps, take } from "../support/schedules.ts";
+
+let server: RedisServer;
+let client: Redis;
+
+beforeAll(async () => {
+  server = await RedisServer.start();
+  client = new Redis(server.port);
+});
+
+afterAll(async () => {
+  client.disconnect();
+  await server.stop();
+});
+
+const cases = sizes.chain((size) =>
+  fc.record({
+    size: fc.constant(size),
+    steps: steps(size.windowMs, size.bucketMs),
+    hardLimitFactor: fc.constantFrom(1, 1.5, 4, 1e6),
+    suppressionCacheMs: fc.constantFrom(0, 1, 100, 100_000),
+    seed: fc.nat(),
+  }),
+);
+
+it("Redis answers every call as Local does", async () => {
+  let runs = 0;
+  await fc.assert(
+    fc.asyncProperty(cases, async ({ size, steps, seed, ...suppression }) => {
+      const clock = new ManualClock(1_234_567);
+      const options = { ...size, ...suppression, clock: clock.read };
+      const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
+      const prefix = `run-${++runs}`;
+      const redis = createRedisProvider(client, { ...options, random: seededRandom(seed), prefix });
+      for (const step of steps) {
+        clock.advance(step.waitMs);
+        expect(await take(step, redis)).toEqual(take(step, local));
+      }
+    }),
+    { numRuns: 600 },
+  );
+});

@@ -1,0 +1,108 @@
+// Redis servers of the tests' own, on free ports and with nothing on disk: a running one is never touched.
+
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const SERVERS = ["redis-server", "valkey-server"];
+
+export class RedisServer {
+  readonly port: number;
+  readonly #folder: string;
+  readonly #process: ChildProcess;
+
+  private constructor(port: number, folder: string, process: ChildProcess) {
+    this.port = port;
+    this.#folder = folder;
+    this.#process = process;
+  }
+
+  static async start(port?: number, ...args: string[]): Promise<RedisServer> {
+    const chosen = port ?? (await freePort());
+    const folder = mkdtempSync(join(tmpdir(), "trypema-redis-"));
+    const always = ["--port", String(chosen), "--bind", "127.0.0.1", "--save", "", "--dir", folder];
+    const process = await spawnFirst(SERVERS, [...always, ...args]);
+    let log = "";
+    await new Promise<void>((resolve, reject) => {
+      process.stdout!.on("data", (data) => {
+        log += data;
+        if (/ready to accept connections/i.test(log)) resolve();
+      });
+      process.once("exit", () => reject(new Error(`the Redis server ended: ${log}`)));
+    });
+    return new RedisServer(chosen, folder, process);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      const ended = once(this.#process, "exit");
+      this.#process.kill("SIGKILL");
+      await ended;
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** Three masters that share the slots of a Cluster. */
+export class RedisCluster {
+  readonly servers: readonly RedisServer[];
+
+  private constructor(servers: readonly RedisServer[]) {
+    this.servers = servers;
+  }
+
+  static async start(): Promise<RedisCluster> {
+    const clustered = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"];
+    const servers: RedisServer[] = [];
+    for (let i = 0; i < 3; i++) servers.push(await RedisServer.start(undefined, ...clustered));
+    const hosts = servers.map(({ port }) => `127.0.0.1:${port}`);
+    await cli("--cluster", "create", ...hosts, "--cluster-replicas", "0", "--cluster-yes");
+    // The nodes that weren't asked hear of it a little later.
+    for (const { port } of servers) {
+      while (!(await cli("-p", String(port), "cluster", "info")).includes("cluster_state:ok"));
+    }
+    return new RedisCluster(servers);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.stop()));
+  }
+}
+
+async function cli(...args: string[]): Promise<string> {
+  const run = promisify(execFile);
+  const { stdout } = await run("redis-cli", args).catch((error) => {
+    if (error.code === "ENOENT") return run("valkey-cli", args);
+    throw error;
+  });
+  return stdout;
+}
+
+async function spawnFirst(programs: readonly string[], args: readonly string[]): Promise<ChildProcess> {
+  for (const program of programs) {
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "ignore"] });
+    const started = await Promise.race([once(child, "spawn").then(() => true), once(child, "error").then(() => false)]);
+    if (started) return child;
+  }
+  throw new Error(`none of ${programs.join(", ")} could be started`);
+}
+
+/** A port that nobody listens on; a Cluster's node needs the one 10 000 above it too. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as { port: number };
+    server.close();
+    await once(server, "close");
+    if (port < 50_000) return port;
+  }
+}
