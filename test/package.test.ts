@@ -15,7 +15,7 @@ const LAYERS: Record<string, readonly string[]> = {
   core: ["core"],
   strategy: ["core", "strategy"],
   local: ["core", "strategy", "local"],
-  redis: ["core", "strategy", "redis"],
+  redis: ["core", "strategy", "local", "redis"],
   "": ["core", "local"],
 };
 

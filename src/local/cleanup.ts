@@ -2,6 +2,7 @@
 // keeps neither the process nor the provider alive.
 
 import { type ForwardClock, systemClock } from "../core/clock.ts";
+import { BackgroundTimer } from "../core/timer.ts";
 import type { WindowStore } from "./window-store.ts";
 
 /** A sweep gives way to the program after about this long, or this many keys where clocks stand still. */
@@ -15,10 +16,7 @@ export class Cleanup {
   readonly #clock: ForwardClock;
   readonly #intervalMs: number;
   readonly #staleAfterMs: number;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #closed = false;
-  /** Starts the timer; there while it doesn't run. */
-  #startTimer: (() => void) | undefined;
+  readonly #timer: BackgroundTimer;
   #sweeping: { store: number; end: number } | undefined;
 
   constructor(stores: readonly WindowStore[], clock: ForwardClock, intervalMs: number, staleAfterMs: number) {
@@ -26,20 +24,17 @@ export class Cleanup {
     this.#clock = clock;
     this.#intervalMs = intervalMs;
     this.#staleAfterMs = staleAfterMs;
-    this.#arm();
+    const held = new WeakRef(this);
+    this.#timer = new BackgroundTimer(() => held.deref()?.run());
   }
 
   /** There are keys now. */
   start(): void {
-    this.#startTimer?.();
-    this.#startTimer = undefined;
+    this.#timer.start(this.#intervalMs);
   }
 
   close(): void {
-    this.#closed = true;
-    this.#startTimer = undefined;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#timer.stop();
   }
 
   /** One slice of a sweep; true when the sweep is complete. */
@@ -64,33 +59,7 @@ export class Cleanup {
 
   /** What the timer calls: a slice, and then the next one or the next sweep, while there are keys. */
   run(): void {
-    if (!this.slice()) this.#wait(0);
-    else if (this.#stores.some((store) => store.size > 0)) this.#wait(this.#intervalMs);
-    else this.#arm();
+    if (!this.slice()) this.#timer.start(0);
+    else if (this.#stores.some((store) => store.size > 0)) this.#timer.start(this.#intervalMs);
   }
-
-  /**
-   * A timer holds the async context that it is made in: a request's, if that brought the first key, and
-   * after it every next timer would. So the key resolves a promise, whose reaction has this context.
-   */
-  #arm(): void {
-    const started = new Promise<void>((resolve) => {
-      this.#startTimer = resolve;
-    });
-    started.then(() => {
-      if (!this.#closed) this.#wait(this.#intervalMs);
-    });
-  }
-
-  #wait(delayMs: number): void {
-    const held = new WeakRef(this);
-    this.#timer = weakTimer(() => held.deref()?.run(), delayMs);
-  }
-}
-
-function weakTimer(run: () => void, delayMs: number): ReturnType<typeof setTimeout> {
-  const timer: unknown = setTimeout(run, delayMs);
-  // Node and Bun have an object here; browsers a number, and no process to keep alive.
-  (timer as { unref?: () => void }).unref?.();
-  return timer as ReturnType<typeof setTimeout>;
 }

@@ -1,25 +1,19 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { allowed, rejected } from "../strategy/decision.ts";
-import { checkCount } from "../strategy/history.ts";
 import { numberFrom, numbersFrom, type Peek, RedisLimiter, text } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
 
 /** The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. */
 export class RedisAbsolute extends RedisLimiter {
-  async inc(key: string, rate: Rate, count = 1): Promise<Decision> {
-    const limit = this.limitOf(rate);
-    checkCount("count", count, 1);
+  protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
     const reply = await this.run(ABSOLUTE_INC, key, text(count), text(limit), text(rate));
     if (!Array.isArray(reply)) return allowed(limit, limit - numberFrom(reply));
     const [total, waitMs, freed] = numbersFrom(reply) as [number, number?, number?];
     return rejection(limit, total, count, waitMs, freed);
   }
 
-  async isAllowed(key: string, count = 1): Promise<Decision> {
-    checkCount("count", count, 1);
-    const peek = await this.peek(key, count);
-    if (peek === undefined) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+  protected foresee(peek: Peek, count: number): Decision {
     const limit = this.limitOf(peek.rate);
     if (peek.total + count <= limit) return allowed(limit, limit - peek.total - count);
     return rejection(limit, peek.total, count, peek.waitMs, peek.freed);
@@ -27,6 +21,10 @@ export class RedisAbsolute extends RedisLimiter {
 
   protected factor(peek: Peek): number {
     return peek.total < this.limitOf(peek.rate) ? 0 : 1;
+  }
+
+  protected deny(limit: number): Decision {
+    return rejected(limit, 0, this.settings.timeoutMs, 0);
   }
 }
 

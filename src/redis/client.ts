@@ -20,9 +20,11 @@ export type RedisClient = IoredisClient | NodeRedisClient;
 export interface Connection {
   evalSha(sha1: string, keys: string[], args: string[]): Promise<unknown>;
   eval(source: string, keys: string[], args: string[]): Promise<unknown>;
-  /** Removes the Redis keys that match, on every master. */
-  unlinkMatching(pattern: string): Promise<void>;
+  /** Removes the Redis keys that match, on every master; each step is sent through `guarded`. */
+  unlinkMatching(pattern: string, guarded: Guarded): Promise<void>;
 }
+
+export type Guarded = <Reply>(send: () => Promise<Reply>) => Promise<Reply>;
 
 interface IoredisNode {
   scan(cursor: string, match: "MATCH", pattern: string, count: "COUNT", keys: number): Promise<[string, string[]]>;
@@ -53,11 +55,11 @@ function ioredisConnection(client: IoredisClient): Connection {
   return {
     evalSha: (sha1, keys, args) => client.evalsha(sha1, keys.length, ...keys, ...args),
     eval: (source, keys, args) => client.eval(source, keys.length, ...keys, ...args),
-    async unlinkMatching(pattern) {
+    async unlinkMatching(pattern, guarded) {
       const whole = client as unknown as IoredisNode;
       for (const node of whole.nodes?.("master") ?? [whole]) {
         const scan = (cursor: string) => node.scan(cursor, "MATCH", pattern, "COUNT", SCAN_COUNT);
-        await unlinkScanned(scan, (key) => node.unlink(key));
+        await unlinkScanned(guarded, scan, (key) => node.unlink(key));
       }
     },
   };
@@ -67,15 +69,15 @@ function nodeRedisConnection(client: NodeRedisClient): Connection {
   return {
     evalSha: (sha1, keys, args) => client.evalSha(sha1, { keys, arguments: args }),
     eval: (source, keys, args) => client.eval(source, { keys, arguments: args }),
-    async unlinkMatching(pattern) {
+    async unlinkMatching(pattern, guarded) {
       const whole = client as unknown as NodeRedisNode;
       const masters = whole.masters?.map((master) => whole.nodeClient!(master)) ?? [whole];
-      for (const node of await Promise.all(masters)) {
+      for (const node of await guarded(() => Promise.all(masters))) {
         const scan = async (cursor: string): Promise<[string, string[]]> => {
           const page = await node.scan(cursor, { MATCH: pattern, COUNT: SCAN_COUNT });
           return [page.cursor, page.keys];
         };
-        await unlinkScanned(scan, (key) => node.unlink(key));
+        await unlinkScanned(guarded, scan, (key) => node.unlink(key));
       }
     },
   };
@@ -83,13 +85,14 @@ function nodeRedisConnection(client: NodeRedisClient): Connection {
 
 /** One UNLINK for a key, for those of a page are of many slots. */
 async function unlinkScanned(
+  guarded: Guarded,
   scan: (cursor: string) => Promise<[string, string[]]>,
   unlink: (key: string) => Promise<unknown>,
 ): Promise<void> {
   let cursor = "0";
   do {
-    const [next, keys] = await scan(cursor);
-    await Promise.all(keys.map(unlink));
+    const [next, keys] = await guarded(() => scan(cursor));
+    await guarded(() => Promise.all(keys.map(unlink)));
     cursor = String(next);
   } while (cursor !== "0");
 }

@@ -2,11 +2,13 @@
 // the same to either. The strategies add how to decide.
 
 import type { ForwardClock } from "../core/clock.ts";
+import { TrypemaError } from "../core/errors.ts";
 import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
-import type { Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
+import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
+import { allowed } from "../strategy/decision.ts";
 import { checkCondition, checkCount, checkHistory } from "../strategy/history.ts";
 import { recentSpanMs } from "../strategy/suppressed.ts";
 import type { KeyNames } from "./keys.ts";
@@ -15,15 +17,29 @@ import type { Script } from "./script.ts";
 
 const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit: 0, suppressionFactor: 0 });
 
-/** Where the scripts run. */
+/** Where the scripts run. What fails is a {@link TrypemaError} with a code that begins with BACKEND. */
 export interface Backend {
   run(script: Script, keys: string[], args: string[]): Promise<unknown>;
   forget(pattern: string): Promise<void>;
 }
 
+/**
+ * Who decides when Redis can't: `"throw"` leaves it to the caller, `"allow"` and `"deny"` give every call that
+ * answer, `"local"` asks a Local provider with the same options. Decisions made so are `degraded`.
+ */
+export type FailurePolicy = "throw" | "allow" | "deny" | "local";
+
+/** Where the answers come from while Redis has none. */
+export interface Fallback {
+  readonly policy: FailurePolicy;
+  /** The same strategy of the Local provider for `"local"`. */
+  readonly local: () => Limiter;
+}
+
 export interface RedisSettings extends Omit<LimiterSettings, "clock"> {
   /** Absent: the server's. */
   readonly clock: ForwardClock | undefined;
+  readonly timeoutMs: number;
 }
 
 /** What PEEK tells of a known key. */
@@ -47,13 +63,15 @@ export abstract class RedisLimiter implements Limiter {
   protected readonly settings: RedisSettings;
   readonly #names: KeyNames;
   readonly #backend: Backend;
+  readonly #fallback: Fallback;
   readonly #window: readonly string[];
 
   /** @internal */
-  constructor(settings: RedisSettings, names: KeyNames, backend: Backend) {
+  constructor(settings: RedisSettings, names: KeyNames, backend: Backend, fallback: Fallback) {
     this.settings = settings;
     this.#names = names;
     this.#backend = backend;
+    this.#fallback = fallback;
     this.#window = [text(settings.windowMs), text(settings.bucketMs)];
   }
 
@@ -63,21 +81,39 @@ export abstract class RedisLimiter implements Limiter {
    * @param key who or what is limited: 1 to 255 bytes of UTF-8
    * @param rate the key's rate from now on
    * @param count the weight of the call, a positive integer
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`;
-   *   then nothing was recorded
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`: then nothing
+   *   was recorded; and `BACKEND_UNAVAILABLE`, `BACKEND_TIMEOUT`, `BACKEND_SCRIPT` if `onFailure` is `"throw"`
    */
-  abstract inc(key: string, rate: Rate, count?: number): Promise<Decision>;
+  async inc(key: string, rate: Rate, count = 1): Promise<Decision> {
+    const limit = this.limitOf(rate);
+    checkCount("count", count, 1);
+    checkKey(key);
+    return this.#decide(this.decide(key, rate, limit, count), limit, (local) => local.inc(key, rate, count));
+  }
 
   /** The decision that `inc` would give now, at the rate last given. Records nothing; an unknown key is allowed. */
-  abstract isAllowed(key: string, count?: number): Promise<Decision>;
+  async isAllowed(key: string, count = 1): Promise<Decision> {
+    checkCount("count", count, 1);
+    checkKey(key);
+    const anything = Number.POSITIVE_INFINITY;
+    const decide = async () => {
+      const peek = await this.peek(key, count);
+      return peek === undefined ? allowed(anything, anything) : this.foresee(peek, count);
+    };
+    return this.#decide(decide(), anything, (local) => local.isAllowed(key, count));
+  }
 
   /** What the key has used; zeros for an unknown key, which stays unknown. */
   async get(key: string): Promise<Usage> {
-    const peek = await this.peek(key, 1);
-    if (peek === undefined) return UNKNOWN;
-    const { rate, total, declined } = peek;
-    const limit = this.limitOf(rate);
-    return { total, declined, accepted: total - declined, limit, suppressionFactor: this.factor(peek) };
+    checkKey(key);
+    const usage = async () => {
+      const peek = await this.peek(key, 1);
+      if (peek === undefined) return UNKNOWN;
+      const { rate, total, declined } = peek;
+      const limit = this.limitOf(rate);
+      return { total, declined, accepted: total - declined, limit, suppressionFactor: this.factor(peek) };
+    };
+    return this.orLocal(usage(), (local) => local.get(key));
   }
 
   /**
@@ -91,7 +127,9 @@ export abstract class RedisLimiter implements Limiter {
    */
   async adjust(key: string, delta: number): Promise<number> {
     checkCount("delta", delta, Number.MIN_SAFE_INTEGER);
-    return numberFrom(await this.run(ADJUST, key, text(delta)));
+    checkKey(key);
+    const total = this.run(ADJUST, key, text(delta)).then(numberFrom);
+    return this.orLocal(total, (local) => local.adjust(key, delta));
   }
 
   /**
@@ -112,24 +150,64 @@ export abstract class RedisLimiter implements Limiter {
     checkCondition(condition);
     checkCount("count", count, 0);
     checkHistory(history);
-    const { op, value = 0 } = condition;
-    const reply = await this.run(SET_IF, key, text(rate), op, text(value), text(count), history);
-    const [matched, previousTotal] = numbersFrom(reply) as [number, number];
-    return { matched: matched === 1, previousTotal, currentTotal: matched === 1 ? count : previousTotal };
+    checkKey(key);
+    const set = async () => {
+      const { op, value = 0 } = condition;
+      const reply = await this.run(SET_IF, key, text(rate), op, text(value), text(count), history);
+      const [matched, previousTotal] = numbersFrom(reply) as [number, number];
+      return { matched: matched === 1, previousTotal, currentTotal: matched === 1 ? count : previousTotal };
+    };
+    return this.orLocal(set(), (local) => local.setIf(key, rate, condition, count, history));
   }
 
   /** Forgets the key; returns the total that it had. */
   async delete(key: string): Promise<number> {
-    return numberFrom(await this.run(DELETE, key));
+    checkKey(key);
+    return this.orLocal(this.run(DELETE, key).then(numberFrom), (local) => local.delete(key));
   }
 
   /** Forgets every key of this strategy, prefix and window. Walks the whole database: not for the hot path. */
   async clear(): Promise<void> {
-    await this.#backend.forget(this.#names.pattern);
+    await this.orLocal(this.#backend.forget(this.#names.pattern), (local) => local.clear());
   }
+
+  /** Decides about a call, with arguments that are valid, and records it. */
+  protected abstract decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision>;
+
+  /** The decision that a call would get. */
+  protected abstract foresee(peek: Peek, count: number): Decision;
 
   /** The factor that a call of 1 would meet. */
   protected abstract factor(peek: Peek): number;
+
+  /** A denial that the failure policy gave. */
+  protected abstract deny(limit: number): Decision;
+
+  /** `value`, or what Local says where the policy is to ask it. */
+  protected async orLocal<T>(value: Promise<T>, askLocal: (local: Limiter) => Awaitable<T>): Promise<T> {
+    try {
+      return await value;
+    } catch (error) {
+      if (this.#fallback.policy === "local" && isBackendFailure(error)) return askLocal(this.#fallback.local());
+      throw error;
+    }
+  }
+
+  async #decide(
+    decision: Promise<Decision>,
+    limit: number,
+    askLocal: (local: Limiter) => Awaitable<Decision>,
+  ): Promise<Decision> {
+    try {
+      return await decision;
+    } catch (error) {
+      const { policy, local } = this.#fallback;
+      if (policy === "throw" || !isBackendFailure(error)) throw error;
+      const instead =
+        policy === "allow" ? allowed(limit, limit) : policy === "deny" ? this.deny(limit) : await askLocal(local());
+      return { ...instead, degraded: true };
+    }
+  }
 
   protected async peek(key: string, count: number): Promise<Peek | undefined> {
     const reply = await this.run(PEEK, key, text(count), text(recentSpanMs(this.settings.windowMs)));
@@ -151,7 +229,6 @@ export abstract class RedisLimiter implements Limiter {
   }
 
   protected run(script: Script, key: string, ...args: string[]): Promise<unknown> {
-    checkKey(key);
     const { clock } = this.settings;
     const time = clock === undefined ? "" : text(clock.now());
     return this.#backend.run(script, this.#names.of(key), [time, ...this.#window, ...args]);
@@ -160,6 +237,10 @@ export abstract class RedisLimiter implements Limiter {
   protected limitOf(rate: Rate): number {
     return capacityOf(rate, this.settings.windowMs);
   }
+}
+
+function isBackendFailure(error: unknown): boolean {
+  return error instanceof TrypemaError && error.code.startsWith("BACKEND");
 }
 
 /** A number as Lua's `tonumber` reads it. */

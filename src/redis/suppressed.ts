@@ -2,7 +2,6 @@ import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { hardLimitOf } from "../strategy/capacity.ts";
 import { allowed, suppressed } from "../strategy/decision.ts";
-import { checkCount } from "../strategy/history.ts";
 import { recentSpanMs, suppressionFactor } from "../strategy/suppressed.ts";
 import { numberFrom, numbersFrom, type Peek, RedisLimiter, text } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
@@ -12,9 +11,12 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   /** Draws that a script was given and had no use for: the next calls take them, so that chance is spent as on Local. */
   readonly #draws: number[] = [];
 
-  async inc(key: string, rate: Rate, count = 1): Promise<Decision> {
-    const limit = this.limitOf(rate);
-    checkCount("count", count, 1);
+  /** The factor that a call of 1 would meet now; 0 for an unknown key. Records nothing. */
+  async getSuppressionFactor(key: string): Promise<number> {
+    return (await this.get(key)).suppressionFactor;
+  }
+
+  protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
     const { windowMs, suppressionCacheMs } = this.settings;
     const draw = this.#draws.pop() ?? this.settings.random();
     const hardLimit = this.#hardLimitOf(rate);
@@ -37,10 +39,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     return denial(limit, hardLimit, accepted, count, factor, waitMs, oldestAccepted);
   }
 
-  async isAllowed(key: string, count = 1): Promise<Decision> {
-    checkCount("count", count, 1);
-    const peek = await this.peek(key, count);
-    if (peek === undefined) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+  protected foresee(peek: Peek, count: number): Decision {
     const { rate, oldestExpiresInMs, oldestAccepted } = peek;
     const accepted = peek.total - peek.declined;
     const limit = this.limitOf(rate);
@@ -52,15 +51,13 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     return denial(limit, this.#hardLimitOf(rate), accepted, count, factor, oldestExpiresInMs, oldestAccepted);
   }
 
-  /** The factor that a call of 1 would meet now; 0 for an unknown key. Records nothing. */
-  async getSuppressionFactor(key: string): Promise<number> {
-    const peek = await this.peek(key, 1);
-    return peek === undefined ? 0 : this.factor(peek);
-  }
-
   protected factor(peek: Peek): number {
     const accepted = peek.total - peek.declined;
     return accepted + 1 <= this.limitOf(peek.rate) ? 0 : this.#factorFor(peek, accepted + 1);
+  }
+
+  protected deny(limit: number): Decision {
+    return suppressed(false, limit, 0, this.settings.timeoutMs, 0, 1);
   }
 
   /** The factor over the soft limit, for a call that would bring accepted usage to `wanted`. */

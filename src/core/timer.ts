@@ -1,0 +1,49 @@
+/**
+ * A timer that keeps nothing alive: not the process, and not the async context of the call that starts it. A
+ * runtime's timer holds the context that it is made in, a request's perhaps, and every timer that is made in
+ * its turn does. So starting it resolves a promise, and the reaction, which makes the runtime's timer, has the
+ * context of whoever made this object.
+ */
+export class BackgroundTimer {
+  readonly #run: () => void;
+  #release: (delayMs: number) => void = () => {};
+  #handle: ReturnType<typeof setTimeout> | undefined;
+  #started = false;
+  #stopped = false;
+
+  constructor(run: () => void) {
+    this.#run = run;
+    this.#arm();
+  }
+
+  /** Runs once, `delayMs` from now; does nothing when it is started already. */
+  start(delayMs: number): void {
+    if (this.#started) return;
+    this.#started = true;
+    this.#release(delayMs);
+  }
+
+  /** For good. */
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#handle);
+    this.#handle = undefined;
+  }
+
+  #arm(): void {
+    const released = new Promise<number>((resolve) => {
+      this.#release = resolve;
+    });
+    released.then((delayMs) => {
+      if (this.#stopped) return;
+      this.#arm();
+      const handle: unknown = setTimeout(() => {
+        this.#started = false;
+        this.#run();
+      }, delayMs);
+      // Node and Bun have an object here; browsers a number, and no process to keep alive.
+      (handle as { unref?: () => void }).unref?.();
+      this.#handle = handle as ReturnType<typeof setTimeout>;
+    });
+  }
+}

@@ -1,0 +1,244 @@
+// What a Redis that is away, hung or refusing does to callers: with real servers, real clients in their default
+// settings, and real signals.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+import { createClient } from "redis";
+import { perSecond } from "trypema";
+import { afterEach, describe, expect, it } from "vitest";
+import { TrypemaError } from "../../src/core/errors.ts";
+import type { IoredisClient, RedisClient } from "../../src/redis/client.ts";
+import { createRedisProvider, type RedisOptions } from "../../src/redis/provider.ts";
+import { RedisServer } from "../support/redis.ts";
+
+const RATE = perSecond(1);
+const TIMEOUT_MS = 100;
+/** Far more than a caller may wait on a busy machine, and far less than the clients' own queues make it wait. */
+const A_LITTLE_MS = 3_000;
+/** Longer than the breaker waits between probes. */
+const LONGER_THAN_A_PROBE_MS = 600;
+
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function startServer(port?: number, ...args: string[]): Promise<RedisServer> {
+  const server = await RedisServer.start(port, ...args);
+  cleanups.push(() => server.stop());
+  return server;
+}
+
+/** Clients as users make them; both keep on connecting, and queue meanwhile. */
+const clients: Record<string, (port: number) => RedisClient> = {
+  ioredis(port) {
+    const client = new Redis(port);
+    client.on("error", () => {});
+    cleanups.push(() => client.disconnect());
+    return client;
+  },
+
+  "node-redis"(port) {
+    const client = createClient({ socket: { port } });
+    client.on("error", () => {});
+    client.connect().catch(() => {});
+    cleanups.push(() => client.destroy());
+    return client;
+  },
+};
+
+function open(client: RedisClient, options: RedisOptions = {}) {
+  const provider = createRedisProvider(client, { timeoutMs: TIMEOUT_MS, ...options });
+  cleanups.push(() => provider.close());
+  return provider;
+}
+
+async function failureOf(call: Promise<unknown>): Promise<TrypemaError> {
+  const startMs = performance.now();
+  const outcome: unknown = await call.catch((error) => error);
+  expect(performance.now() - startMs).toBeLessThan(A_LITTLE_MS);
+  if (!(outcome instanceof TrypemaError))
+    throw new Error("it should have failed with a TrypemaError", { cause: outcome });
+  return outcome;
+}
+
+/** Calls until one succeeds, as a service in use does. */
+async function recovery<T>(call: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const result = await call().catch(() => undefined);
+    if (result !== undefined) return result;
+    await sleep(50);
+  }
+  throw new Error("did not recover");
+}
+
+describe.each(Object.keys(clients))("%s", (name) => {
+  const connect = clients[name]!;
+
+  it("a server that is killed fails calls in time, and counts again by itself when it is back", async () => {
+    const server = await startServer();
+    const { absolute } = open(connect(server.port));
+    expect((await recovery(() => absolute.inc("k", RATE))).allowed).toBe(true);
+    await server.stop();
+    for (let i = 0; i < 20; i++) expect((await failureOf(absolute.inc("k", RATE))).code).toMatch(/^BACKEND_/);
+    await startServer(server.port);
+    const decision = await recovery(() => absolute.inc("k", RATE));
+    expect(decision).toMatchObject({ allowed: true, degraded: false });
+  });
+
+  it("a server that hangs holds nobody longer than the deadline, and what it counts afterwards it counts once", async () => {
+    const server = await startServer();
+    const { absolute } = open(connect(server.port));
+    await recovery(() => absolute.inc("k", RATE));
+    const before = (await absolute.get("k")).total;
+    server.signal("SIGSTOP");
+    const calls = Array.from({ length: 30 }, () => failureOf(absolute.inc("k", RATE)));
+    for (const { code } of await Promise.all(calls)) expect(code).toBe("BACKEND_TIMEOUT");
+    for (let i = 0; i < 10; i++) expect((await failureOf(absolute.inc("k", RATE))).code).toBe("BACKEND_UNAVAILABLE");
+    await sleep(LONGER_THAN_A_PROBE_MS);
+    expect((await failureOf(absolute.inc("k", RATE))).code).toBe("BACKEND_TIMEOUT");
+    server.signal("SIGCONT");
+    await recovery(() => absolute.get("k"));
+    await sleep(100);
+    // Of those that were sent each was counted once, of the ten none was.
+    const { total } = await absolute.get("k");
+    expect(total - before).toBe(30 + 1);
+  });
+
+  it("a server that isn't there yet poisons nothing", async () => {
+    const reserved = await startServer();
+    await reserved.stop();
+    const { suppressed } = open(connect(reserved.port));
+    for (let i = 0; i < 10; i++) await failureOf(suppressed.inc("k", RATE));
+    await startServer(reserved.port);
+    expect((await recovery(() => suppressed.inc("k", RATE))).allowed).toBe(true);
+  });
+
+  it("a server that forgets its scripts is told them again", async () => {
+    const server = await startServer();
+    const { absolute } = open(connect(server.port), { timeoutMs: 10_000 });
+    await absolute.inc("k", RATE);
+    await flushScripts(server.port);
+    expect((await absolute.inc("k", RATE)).remaining).toBe(58);
+    await flushScripts(server.port);
+    expect((await absolute.get("k")).total).toBe(2);
+  });
+
+  it("a server that wants a password is unavailable, and says why", async () => {
+    const server = await startServer(undefined, "--requirepass", "secret");
+    const { code, message } = await failureOf(open(connect(server.port)).absolute.inc("k", RATE));
+    expect(code).toMatch(/^BACKEND_(UNAVAILABLE|TIMEOUT)$/);
+    if (name === "ioredis") expect(message).toMatch(/NOAUTH/);
+  });
+
+  it("a server without memory is unavailable, and counts nothing", async () => {
+    const server = await startServer();
+    const { absolute } = open(connect(server.port), { timeoutMs: 10_000 });
+    await absolute.inc("k", RATE);
+    const admin = adminOf(server.port);
+    await admin.config("SET", "maxmemory", "1");
+    expect(await failureOf(absolute.inc("k", RATE))).toMatchObject({ code: "BACKEND_UNAVAILABLE", message: /OOM/ });
+    await admin.config("SET", "maxmemory", "0");
+    expect((await absolute.inc("k", RATE)).remaining).toBe(58);
+  });
+
+  it("a server that became a replica is unavailable", async () => {
+    const server = await startServer();
+    const { absolute } = open(connect(server.port), { timeoutMs: 10_000 });
+    await absolute.inc("k", RATE);
+    const admin = adminOf(server.port);
+    await admin.replicaof("127.0.0.1", 1);
+    expect(await failureOf(absolute.inc("k", RATE))).toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      message: /READONLY/,
+    });
+    await admin.replicaof("NO", "ONE");
+    expect((await absolute.inc("k", RATE)).remaining).toBe(58);
+  });
+
+  it("a Redis key that something else has written fails its own calls only", async () => {
+    const server = await startServer();
+    const { absolute } = open(connect(server.port), { timeoutMs: 10_000 });
+    await adminOf(server.port).lpush("trypema:{a:60000:100:k}", "not ours");
+    for (let i = 0; i < 20; i++) expect((await failureOf(absolute.inc("k", RATE))).code).toBe("BACKEND_SCRIPT");
+    expect((await absolute.inc("other", RATE)).allowed).toBe(true);
+  });
+
+  it.each([
+    ["allow", { outcome: "allowed", allowed: true, limit: 60, remaining: 60, retryAfterMs: 0 }],
+    ["deny", { outcome: "rejected", allowed: false, limit: 60, remaining: 0, retryAfterMs: TIMEOUT_MS }],
+  ] as const)("onFailure %j decides so while Redis is away, and says that it did", async (onFailure, expected) => {
+    const server = await startServer();
+    const { absolute, suppressed } = open(connect(server.port), { onFailure });
+    await server.stop();
+    for (let i = 0; i < 10; i++) {
+      expect(await absolute.inc("k", RATE)).toMatchObject({ ...expected, degraded: true });
+      expect((await suppressed.inc("k", RATE)).allowed).toBe(expected.allowed);
+    }
+    expect((await absolute.isAllowed("k")).allowed).toBe(expected.allowed);
+    expect((await failureOf(absolute.get("k"))).code).toMatch(/^BACKEND_/);
+    expect((await failureOf(absolute.inc("k", 0 as never))).code).toBe("INVALID_RATE");
+  });
+
+  it('onFailure "local" limits here while Redis is away, and there again when it is back', async () => {
+    const server = await startServer();
+    const { absolute } = open(connect(server.port), { onFailure: "local", windowMs: 60_000 });
+    await server.stop();
+    const outcomes = [];
+    for (let i = 0; i < 70; i++) outcomes.push(await absolute.inc("k", RATE));
+    expect(outcomes.map(({ allowed }) => allowed)).toEqual(outcomes.map((_, i) => i < 60));
+    expect(outcomes.every(({ degraded }) => degraded)).toBe(true);
+    expect((await absolute.get("k")).total).toBe(60);
+    expect(await absolute.adjust("k", -10)).toBe(50);
+    await startServer(server.port);
+    const back = await recovery(async () => {
+      const decision = await absolute.inc("k", RATE);
+      return decision.degraded ? undefined : decision;
+    });
+    // The client kept the calls that came before the breaker opened, and has sent them now.
+    expect(back?.allowed).toBe(true);
+    expect(back?.remaining).toBeGreaterThanOrEqual(60 - 1 - 6);
+  });
+});
+
+it("an open breaker sends one call at a time, and none while that one is unanswered", async () => {
+  let sent = 0;
+  let answer: (() => void) | undefined;
+  const hung: IoredisClient = {
+    evalsha: () => {
+      sent++;
+      return new Promise((resolve) => {
+        answer = () => resolve(1);
+      });
+    },
+    eval: () => Promise.reject(new Error("not expected")),
+  };
+  const { absolute } = open(hung, { timeoutMs: 5 });
+  for (let i = 0; i < 5; i++) await failureOf(absolute.inc("k", RATE));
+  expect(sent).toBe(5);
+  for (let i = 0; i < 100; i++) await failureOf(absolute.inc("k", RATE));
+  expect(sent).toBe(5);
+  await sleep(LONGER_THAN_A_PROBE_MS);
+  await Promise.all(Array.from({ length: 100 }, () => failureOf(absolute.inc("k", RATE))));
+  expect(sent).toBe(6);
+  await sleep(LONGER_THAN_A_PROBE_MS);
+  await failureOf(absolute.inc("k", RATE));
+  expect(sent).toBe(6);
+  answer!();
+  await sleep(0);
+  const call = absolute.inc("k", RATE);
+  expect(sent).toBe(7);
+  answer!();
+  expect((await call).allowed).toBe(true);
+});
+
+function adminOf(port: number): Redis {
+  const admin = new Redis(port);
+  cleanups.push(() => admin.disconnect());
+  return admin;
+}
+
+async function flushScripts(port: number): Promise<void> {
+  await adminOf(port).script("FLUSH");
+}
