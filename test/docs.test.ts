@@ -4,8 +4,9 @@ import { execFile } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ROOT } from "./support/process.ts";
+import { RedisServer } from "./support/redis.ts";
 
 const run = promisify(execFile);
 
@@ -31,12 +32,20 @@ const documents = ["README.md", ...readdirSync(join(ROOT, "docs")).map((file) =>
 const examples = documents.flatMap(examplesOf);
 const folder = join(ROOT, ".build", "examples");
 
+let redis: RedisServer;
+
 describe("the documentation's examples", () => {
   beforeAll(async () => {
+    redis = await RedisServer.start();
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
     for (const { name, code } of examples) writeFileSync(join(folder, `${name}.ts`), code);
-    const compilerOptions = { noEmit: false, noUnusedLocals: false, rewriteRelativeImportExtensions: true };
+    const compilerOptions = {
+      noEmit: false,
+      noUnusedLocals: false,
+      noPropertyAccessFromIndexSignature: false,
+      rewriteRelativeImportExtensions: true,
+    };
     const config = { extends: "../../tsconfig.json", compilerOptions, include: ["*.ts"] };
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(config));
     await run("npx", ["tsc", "-p", folder], { cwd: ROOT }).catch((error) => {
@@ -44,8 +53,13 @@ describe("the documentation's examples", () => {
     });
   });
 
+  afterAll(() => redis.stop());
+
   it.each(examples)("$name", async ({ name, code }) => {
-    const { stdout, stderr } = await run(process.execPath, [join(folder, `${name}.js`)], { timeout: 50_000 });
+    const { stdout, stderr } = await run(process.execPath, [join(folder, `${name}.js`)], {
+      timeout: 50_000,
+      env: { ...process.env, REDIS_URL: `redis://127.0.0.1:${redis.port}` },
+    });
     expect(stderr).toBe("");
     const lines = stdout.split("\n").slice(0, -1);
     const promised = promisedOutput(code);

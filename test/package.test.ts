@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
 import * as trypema from "trypema";
+import * as redis from "trypema/redis";
 import { describe, expect, it } from "vitest";
 import { ROOT, runScript } from "./support/process.ts";
 
@@ -55,6 +56,7 @@ describe("the package", () => {
       "perSecond",
       "unlimited",
     ]);
+    expect(Object.keys(redis)).toEqual(["createRedisProvider"]);
   });
 
   it("has what its manifest promises", () => {

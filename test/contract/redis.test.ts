@@ -1,8 +1,8 @@
 import { Cluster, Redis } from "ioredis";
 import { createClient, createCluster } from "redis";
+import type { RedisClient } from "trypema/redis";
+import { createRedisProvider } from "trypema/redis";
 import { afterAll, beforeAll } from "vitest";
-import type { RedisClient } from "../../src/redis/client.ts";
-import { createRedisProvider } from "../../src/redis/provider.ts";
 import { RedisCluster, RedisServer } from "../support/redis.ts";
 import { describeProvider } from "./contract.ts";
 

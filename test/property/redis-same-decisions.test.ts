@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { Redis } from "ioredis";
 import { createLocalProvider } from "trypema";
+import { createRedisProvider } from "trypema/redis";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { createRedisProvider } from "../../src/redis/provider.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { seededRandom } from "../support/random.ts";
 import { RedisServer } from "../support/redis.ts";

@@ -4,11 +4,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
-import { perSecond } from "trypema";
+import { perSecond, TrypemaError } from "trypema";
+import type { IoredisClient, RedisClient } from "trypema/redis";
+import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { afterEach, describe, expect, it } from "vitest";
-import { TrypemaError } from "../../src/core/errors.ts";
-import type { IoredisClient, RedisClient } from "../../src/redis/client.ts";
-import { createRedisProvider, type RedisOptions } from "../../src/redis/provider.ts";
 import { RedisServer } from "../support/redis.ts";
 
 const RATE = perSecond(1);

@@ -32,7 +32,7 @@ const connections = [
 function hammer(connection: string): string {
   return `
     import { perSecond } from "trypema";
-    import { createRedisProvider } from "./dist/redis/provider.js";
+    import { createRedisProvider } from "trypema/redis";
     const PORT = ${server.port};
     ${connection}
     const { absolute } = createRedisProvider(client, { windowMs: ${WINDOW_MS}, bucketMs: 10, timeoutMs: 20_000 });

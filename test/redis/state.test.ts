@@ -2,8 +2,8 @@
 
 import { Redis } from "ioredis";
 import { perSecond } from "trypema";
+import { createRedisProvider } from "trypema/redis";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { createRedisProvider } from "../../src/redis/provider.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { RedisServer } from "../support/redis.ts";
 
