@@ -72,7 +72,9 @@ export abstract class RedisLimiter implements Limiter {
     this.#names = names;
     this.#backend = backend;
     this.#fallback = fallback;
-    this.#window = [text(settings.windowMs), text(settings.bucketMs)];
+    // A caller's clock may stand still while the server's goes on, so what it drives has a minute to spare.
+    const ttlMs = Math.ceil(settings.windowMs) + (settings.clock === undefined ? 0 : 60_000);
+    this.#window = [settings.windowMs, settings.bucketMs, ttlMs].map(text);
   }
 
   /**

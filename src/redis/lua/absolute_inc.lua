@@ -1,11 +1,11 @@
 -- Decides about a call under the absolute strategy, and records it when it is admitted.
---   ARGV[4] the count   ARGV[5] the capacity   ARGV[6] the rate
+--   ARGV[5] the count   ARGV[6] the capacity   ARGV[7] the rate
 -- Replies with the new total when admitted; else with the total and, if the count can ever fit, how long
 -- to wait and how much has expired then.
 -- include window
-local count = tonumber(ARGV[4])
-local limit = tonumber(ARGV[5])
-local given_rate = tonumber(ARGV[6])
+local count = ARGV[5] + 0
+local limit = ARGV[6] + 0
+local given_rate = ARGV[7] + 0
 local denied = 0
 
 if total + count > limit then

@@ -1,9 +1,9 @@
 -- Corrects usage, as adjusted in strategy/history.ts has it.
---   ARGV[4] the difference, a whole number
+--   ARGV[5] the difference, a whole number
 -- Replies with the new total; 0 for an unknown key, which stays unknown.
 -- include window
 if total == 0 then return '0' end
-local delta = tonumber(ARGV[4])
+local delta = ARGV[5] + 0
 
 if delta >= 0 then
   delta = math.min(delta, 9007199254740991 - total)

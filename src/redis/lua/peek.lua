@@ -1,16 +1,16 @@
 -- What a key has used, and what a call to it would meet. Records nothing.
---   ARGV[4] the count of the call   ARGV[5] the recent span in ms
+--   ARGV[5] the count of the call   ARGV[6] the recent span in ms
 -- Replies with nothing for an unknown key; else with the rate, the total, the declined part, how long until
 -- enough has expired for the call and how much that is, how long until the oldest bucket expires and how much
 -- accepted usage it has, the rate of the recent span, the kept factor and its age.
 -- include window
 if total == 0 then return false end
 -- include save
-local recent_ms = tonumber(ARGV[5])
+local recent_ms = ARGV[6] + 0
 local recent_per_second = 0
 -- include recent
 -- The capacity, as capacityOf in strategy/capacity.ts has it.
-local missing = total + tonumber(ARGV[4]) - math.floor(rate * window_ms / 1000 * (1 + 1e-12))
+local missing = total + (ARGV[5] + 0) - math.floor(rate * window_ms / 1000 * (1 + 1e-12))
 -- include wait
 local reply = {
   rate, total, declined, wait_ms, freed, oldest_ms + window_ms - now_ms,

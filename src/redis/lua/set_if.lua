@@ -1,13 +1,13 @@
 -- Sets the total if a condition on it holds, as withTotal in strategy/history.ts has it.
---   ARGV[4] the rate   ARGV[5] the operator   ARGV[6] what it compares with   ARGV[7] the new total
---   ARGV[8] the history
+--   ARGV[5] the rate   ARGV[6] the operator   ARGV[7] what it compares with   ARGV[8] the new total
+--   ARGV[9] the history
 -- Replies with 1 or 0 for whether it held, and the total before.
 -- include window
-local given_rate = tonumber(ARGV[4])
-local op = ARGV[5]
-local value = tonumber(ARGV[6])
-local count = tonumber(ARGV[7])
-local history = ARGV[8]
+local given_rate = ARGV[5] + 0
+local op = ARGV[6]
+local value = ARGV[7] + 0
+local count = ARGV[8] + 0
+local history = ARGV[9]
 local previous = total
 
 if rate ~= given_rate then

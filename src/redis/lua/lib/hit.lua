@@ -20,7 +20,7 @@ if total > 0 and newest_ms < cell_ms then
       declined = oldest_declined + newest_declined
       seen = nil
     end
-    redis.call('PEXPIRE', KEYS[2], math.ceil(window_ms) + spare_ms)
+    redis.call('PEXPIRE', KEYS[2], ARGV[4])
   end
   newest_count, newest_declined = 0, 0
 end
@@ -31,4 +31,4 @@ total = total + count
 declined = declined + denied
 if oldest_count == 0 then oldest_ms = now_ms end
 if seen then recent = recent + count end
-changed = true
+changed, hit = true, true

@@ -7,5 +7,9 @@ if changed then
   else
     state = cmsgpack.pack(rate, total, between, oldest_ms, oldest_count, newest_ms, newest_count)
   end
-  redis.call('SET', KEYS[1], state, 'PX', math.ceil(newest_ms + window_ms - now_ms) + spare_ms)
+  if hit then
+    redis.call('SET', KEYS[1], state, 'PX', ARGV[4])
+  else
+    redis.call('SET', KEYS[1], state, 'KEEPTTL')
+  end
 end

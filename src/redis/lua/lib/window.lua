@@ -4,27 +4,28 @@
 --   ARGV[1]  the time in ms, or "" for the server's own
 --   ARGV[2]  windowMs
 --   ARGV[3]  bucketMs
+--   ARGV[4]  how long what is hit now is kept, in ms
+-- A sum with 0 makes a number of an argument at a third of what tonumber costs.
 -- What hits bring and what suppression needs comes after the state's first seven fields, and only where it is needed.
 -- Replies in Lua's numbers would lose fractions, and clients round integers near 2^53.
 local exact = '%.17g'
-local now_ms = tonumber(ARGV[1])
-local window_ms = tonumber(ARGV[2])
-local bucket_ms = tonumber(ARGV[3])
-if not now_ms then
+local now_ms = ARGV[1]
+if now_ms == '' then
   local time = redis.call('TIME')
   now_ms = time[1] * 1000 + time[2] / 1000
+else
+  now_ms = now_ms + 0
 end
-
--- A caller's clock may stand still while the server's goes on, so what it drives has a minute to spare.
-local spare_ms = ARGV[1] == '' and 0 or 60000
+local window_ms = ARGV[2] + 0
+local bucket_ms = ARGV[3] + 0
 
 -- total is 0 exactly when nothing of the key is live. With one bucket only, oldest_count is 0 and the
--- oldest is the newest. seen is how many buckets, from the oldest on, have left the recent span, and
+-- oldest is the newest. factor is text, as it is replied. seen is how many buckets, from the oldest on, have left the recent span, and
 -- recent what the others count; they are nil until somebody asks.
 local rate, total, between, oldest_ms, oldest_count, newest_ms, newest_count
 local declined, oldest_declined, newest_declined, factor, factor_ms, seen, recent
--- Whether what is stored differs from what is here.
-local changed = false
+-- Whether what is stored differs from what is here, and whether it is to be kept anew from now on.
+local changed, hit = false, false
 
 local packed = redis.call('GET', KEYS[1])
 if packed then

@@ -19,7 +19,7 @@ else
     redis.call('RPUSH', KEYS[2], cmsgpack.pack(unpack(buckets[i])))
   end
   if between > 0 then
-    redis.call('PEXPIRE', KEYS[2], math.ceil(window_ms) + spare_ms)
+    redis.call('PEXPIRE', KEYS[2], ARGV[4])
   end
-  factor_ms, seen, changed = nil, nil, true
+  factor_ms, seen, changed, hit = nil, nil, true, true
 end
