@@ -2,13 +2,13 @@
 
 import { show, TrypemaError } from "../core/errors.ts";
 
-/** `Redis` or `Cluster` of the package `ioredis`, single or Cluster. */
+/** `Redis` or `Cluster` of the package `ioredis`, single, Sentinel or Cluster. */
 export interface IoredisClient {
   evalsha(sha1: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
   eval(source: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
 }
 
-/** What `createClient`, `createClientPool` or `createCluster` of the package `redis` makes. */
+/** What `createClient`, `createClientPool`, `createCluster` or `createSentinel` of the package `redis` makes. */
 export interface NodeRedisClient {
   evalSha(sha1: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
   eval(source: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;

@@ -45,7 +45,7 @@ const POLICIES: readonly FailurePolicy[] = ["throw", "allow", "deny", "local"];
  * A provider that counts in Redis: every method is one round trip and one atomic script, and all processes
  * with the same prefix and window share their limits.
  *
- * @param client of `ioredis` or `redis` (node-redis), connected or connecting; single or Cluster
+ * @param client of `ioredis` or `redis` (node-redis), connected or connecting; single, Sentinel or Cluster
  * @example
  * const limiter = createRedisProvider(new Redis(), { windowMs: 10_000, onFailure: "local" });
  * const decision = await limiter.absolute.inc("user-123", perSecond(5.5));

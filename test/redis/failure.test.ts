@@ -8,6 +8,7 @@ import { perSecond, TrypemaError } from "trypema";
 import type { IoredisClient, RedisClient } from "trypema/redis";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { afterEach, describe, expect, it } from "vitest";
+import { runScript } from "../support/process.ts";
 import { RedisServer } from "../support/redis.ts";
 
 const RATE = perSecond(1);
@@ -103,6 +104,38 @@ describe.each(Object.keys(clients))("%s", (name) => {
     // Of those that were sent each was counted once, of the ten none was.
     const { total } = await absolute.get("k");
     expect(total - before).toBe(30 + 1);
+  });
+
+  it("nothing grows while a server hangs, however many ask", async () => {
+    const server = await startServer();
+    const connection =
+      name === "ioredis"
+        ? `import { Redis } from "ioredis"; const client = new Redis(${server.port});`
+        : `import { createClient } from "redis"; const client = createClient({ socket: { port: ${server.port} } });
+           client.on("error", () => {}); await client.connect();`;
+    const script = runScript(
+      `
+      import { perSecond } from "trypema";
+      import { createRedisProvider } from "trypema/redis";
+      ${connection}
+      const { absolute } = createRedisProvider(client, { timeoutMs: 50, onFailure: "allow" });
+      const rate = perSecond(1);
+      const usedBytes = () => (gc(), process.memoryUsage().heapUsed);
+      async function ask(times) {
+        for (let i = 0; i < times; i++) if (!(await absolute.inc("key-" + (i % 1_000), rate)).allowed) throw new Error("denied");
+      }
+      await absolute.inc("key", rate);
+      process.kill(${server.pid}, "SIGSTOP");
+      await ask(20_000);
+      const before = usedBytes();
+      await ask(500_000);
+      console.log(Math.round((usedBytes() - before) / 1024));
+      process.exit();
+      `,
+      ["--expose-gc"],
+    );
+    const grownKiB = Number((await script).stdout);
+    expect(grownKiB).toBeLessThan(1_024);
   });
 
   it("a server that isn't there yet poisons nothing", async () => {

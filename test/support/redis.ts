@@ -21,20 +21,33 @@ export class RedisServer {
     this.#process = process;
   }
 
-  static async start(port?: number, ...args: string[]): Promise<RedisServer> {
+  static start(port?: number, ...args: string[]): Promise<RedisServer> {
+    return RedisServer.#start(port, /ready to accept connections/i, ["--save", "", ...args]);
+  }
+
+  /** A Sentinel, which rewrites `file`. */
+  static startSentinel(file: string): Promise<RedisServer> {
+    return RedisServer.#start(undefined, /\+monitor master/, ["--sentinel"], file);
+  }
+
+  static async #start(port: number | undefined, ready: RegExp, args: string[], file?: string): Promise<RedisServer> {
     const chosen = port ?? (await freePort());
     const folder = mkdtempSync(join(tmpdir(), "trypema-redis-"));
-    const always = ["--port", String(chosen), "--bind", "127.0.0.1", "--save", "", "--dir", folder];
-    const process = await spawnFirst(SERVERS, [...always, ...args]);
+    const always = ["--port", String(chosen), "--bind", "127.0.0.1", "--dir", folder];
+    const process = await spawnFirst(SERVERS, [...(file === undefined ? [] : [file]), ...always, ...args]);
     let log = "";
     await new Promise<void>((resolve, reject) => {
       process.stdout!.on("data", (data) => {
         log += data;
-        if (/ready to accept connections/i.test(log)) resolve();
+        if (ready.test(log)) resolve();
       });
       process.once("exit", () => reject(new Error(`the Redis server ended: ${log}`)));
     });
     return new RedisServer(chosen, folder, process);
+  }
+
+  get pid(): number {
+    return this.#process.pid!;
   }
 
   signal(name: NodeJS.Signals): void {

@@ -1,0 +1,125 @@
+// A Cluster whose slots move, and a Sentinel that fails over, under real clients.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Cluster, Redis } from "ioredis";
+import { createCluster, createSentinel } from "redis";
+import { perSecond } from "trypema";
+import { createRedisProvider, type RedisClient } from "trypema/redis";
+import { afterEach, expect, it } from "vitest";
+import { RedisCluster, RedisServer } from "../support/redis.ts";
+
+const RATE = perSecond(1);
+
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+function connected(port: number): Redis {
+  const client = new Redis(port);
+  client.on("error", () => {});
+  cleanups.push(() => client.disconnect());
+  return client;
+}
+
+const clusterClients: Record<string, (ports: number[]) => RedisClient | Promise<RedisClient>> = {
+  ioredis(ports) {
+    const client = new Cluster(ports.map((port) => ({ host: "127.0.0.1", port })));
+    cleanups.push(() => client.disconnect());
+    return client;
+  },
+
+  async "node-redis"(ports) {
+    const rootNodes = ports.map((port) => ({ socket: { host: "127.0.0.1", port } }));
+    const client = await createCluster({ rootNodes }).connect();
+    cleanups.push(() => client.destroy());
+    return client;
+  },
+};
+
+it.each(Object.keys(clusterClients))("%s: a slot that moves to another node takes its counts with it", async (name) => {
+  const cluster = await RedisCluster.start();
+  cleanups.push(() => cluster.stop());
+  const client = await clusterClients[name]!(cluster.servers.map(({ port }) => port));
+  const { absolute } = createRedisProvider(client, { timeoutMs: 10_000, bucketMs: 1 });
+  for (let i = 0; i < 5; i++) {
+    await absolute.inc("k", RATE);
+    await sleep(2);
+  }
+  await moveSlotOf("trypema:{a:60000:1:k}", cluster);
+  expect((await absolute.inc("k", RATE)).remaining).toBe(54);
+  expect((await absolute.get("k")).total).toBe(6);
+});
+
+async function moveSlotOf(key: string, cluster: RedisCluster): Promise<void> {
+  const nodes = cluster.servers.map(({ port }) => connected(port));
+  const slot = await nodes[0]!.cluster("KEYSLOT", key);
+  const ids = await Promise.all(nodes.map((node) => node.cluster("MYID") as Promise<string>));
+  const counts = await Promise.all(nodes.map((node) => node.cluster("COUNTKEYSINSLOT", slot)));
+  const from = counts.findIndex((count) => count > 0);
+  const to = (from + 1) % nodes.length;
+  await nodes[to]!.cluster("SETSLOT", slot, "IMPORTING", ids[from]!);
+  await nodes[from]!.cluster("SETSLOT", slot, "MIGRATING", ids[to]!);
+  const keys = (await nodes[from]!.cluster("GETKEYSINSLOT", slot, 100)) as string[];
+  expect(keys).toHaveLength(2);
+  await nodes[from]!.migrate("127.0.0.1", cluster.servers[to]!.port, "", 0, 5_000, "KEYS", ...keys);
+  for (const node of nodes) await node.cluster("SETSLOT", slot, "NODE", ids[to]!);
+}
+
+const sentinelClients: Record<string, (port: number) => RedisClient | Promise<RedisClient>> = {
+  ioredis(port) {
+    const client = new Redis({ sentinels: [{ host: "127.0.0.1", port }], name: "limits" });
+    client.on("error", () => {});
+    cleanups.push(() => client.disconnect());
+    return client;
+  },
+
+  async "node-redis"(port) {
+    const sentinel = createSentinel({ name: "limits", sentinelRootNodes: [{ host: "127.0.0.1", port }] });
+    sentinel.on("error", () => {});
+    await sentinel.connect();
+    cleanups.push(() => sentinel.destroy());
+    return sentinel;
+  },
+};
+
+it.each(Object.keys(sentinelClients))("%s: after a failover the replica goes on with the counts", async (name) => {
+  const master = await startServer();
+  const replica = await startServer("--replicaof", `127.0.0.1 ${master.port}`);
+  const folder = mkdtempSync(join(tmpdir(), "trypema-sentinel-"));
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "sentinel.conf");
+  writeFileSync(
+    file,
+    `sentinel monitor limits 127.0.0.1 ${master.port} 1
+     sentinel down-after-milliseconds limits 300
+     sentinel failover-timeout limits 2000`.replaceAll(/^ +/gm, ""),
+  );
+  const sentinel = await RedisServer.startSentinel(file);
+  cleanups.push(() => sentinel.stop());
+  await expect
+    .poll(() => connected(sentinel.port).call("SENTINEL", "replicas", "limits"), { timeout: 20_000 })
+    .toHaveLength(1);
+
+  const { absolute } = createRedisProvider(await sentinelClients[name]!(sentinel.port), { timeoutMs: 500 });
+  for (let i = 0; i < 5; i++) await absolute.inc("k", RATE);
+  await expect.poll(() => connected(replica.port).dbsize(), { timeout: 20_000 }).toBe(1);
+  await master.stop();
+  let decision: { allowed: boolean; remaining: number } | undefined;
+  for (let attempt = 0; decision === undefined && attempt < 300; attempt++) {
+    decision = await absolute.inc("k", RATE).catch(() => undefined);
+    if (decision === undefined) await sleep(100);
+  }
+  expect(decision?.allowed).toBe(true);
+  expect(decision!.remaining).toBeLessThanOrEqual(60 - 6);
+});
+
+async function startServer(...args: string[]): Promise<RedisServer> {
+  const server = await RedisServer.start(undefined, ...args);
+  cleanups.push(() => server.stop());
+  return server;
+}
