@@ -31,6 +31,31 @@ describe.each(["absolute", "suppressed"] as const)("a flood of fresh keys, %s", 
     expect(kept.every((total) => total === 3)).toBe(true);
   });
 
+  it("does not free a limited key that comes when many others are at their limits", () => {
+    const limiter = open()[strategy];
+    const rate = perSecond(10);
+    for (let i = 0; i < MAX_KEYS / 2; i++) limiter.inc(`limited-${i}`, rate, 10);
+    for (let i = 0; i < MAX_KEYS / 2; i++) limiter.inc(`idle-${i}`, rate, 1);
+    limiter.inc("victim", rate, 10);
+    for (let i = 0; i < 10 * MAX_KEYS; i++) {
+      limiter.inc(`fresh-${i}`, rate);
+      if (limiter.isAllowed("victim").outcome === "allowed") expect.fail(`passed after ${i} fresh keys`);
+    }
+  });
+
+  it("pushes out no live key while there are expired ones", () => {
+    const { clock, ...provider } = open();
+    const limiter = provider[strategy];
+    for (let i = 0; i < MAX_KEYS / 2; i++) limiter.inc(`live-${i}`, perSecond(10), 4);
+    for (let i = 0; i < MAX_KEYS / 2; i++) limiter.inc(`old-${i}`, perSecond(10), 10);
+    clock.advance(999);
+    for (let i = 0; i < MAX_KEYS / 2; i++) limiter.inc(`live-${i}`, perSecond(10), 1);
+    clock.advance(1);
+    for (let i = 0; i < MAX_KEYS / 2; i++) limiter.inc(`fresh-${i}`, perSecond(10));
+    const kept = Array.from({ length: MAX_KEYS / 2 }, (_, i) => limiter.get(`live-${i}`).total);
+    expect(kept.every((total) => total >= 1)).toBe(true);
+  });
+
   it("pushes out expired keys before live ones", () => {
     const { clock, ...provider } = open();
     const limiter = provider[strategy];

@@ -1,7 +1,7 @@
 // What the package is made of: which way its parts depend, and what it gives to whom.
 
 import { execFile } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
 import * as trypema from "trypema";
@@ -90,6 +90,31 @@ describe("the package", () => {
     load("index.js");
     expect(loaded.size).toBeGreaterThan(10);
     for (const file of loaded) expect(file).toMatch(/^(index|(core|strategy|local)\/[a-z-]+)\.js$/);
+  });
+
+  it("has types that compile in a strict program without any of ours", async () => {
+    const folder = join(ROOT, ".build", "consumer");
+    mkdirSync(folder, { recursive: true });
+    const compilerOptions = {
+      strict: true,
+      lib: ["es2022"],
+      types: [],
+      module: "nodenext",
+      skipLibCheck: false,
+      noEmit: true,
+    };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
+    writeFileSync(
+      join(folder, "main.ts"),
+      `import { createLocalProvider, type LocalProvider, perSecond } from "trypema";
+       import { createRedisProvider, type RedisClient } from "trypema/redis";
+       const local: LocalProvider = createLocalProvider({ windowMs: 1_000 });
+       export const limit: number = local.absolute.inc("key", perSecond(5)).limit;
+       export const allowed = async (client: RedisClient): Promise<boolean> =>
+         (await createRedisProvider(client).suppressed.inc("key", perSecond(5))).allowed;`,
+    );
+    const compiled = promisify(execFile)("npx", ["tsc", "-p", folder], { cwd: ROOT });
+    await expect(compiled.catch((error) => Promise.reject(new Error(error.stdout)))).resolves.toBeDefined();
   });
 
   it("works where nothing of Node is", async () => {

@@ -22,3 +22,8 @@ it("stands still for a reading that is no time", () => {
 it("has a time even before the first one", () => {
   expect(timesOf([Number.NaN, 3])).toEqual([0, 3]);
 });
+
+it("takes no infinity for a time, not even for the first", () => {
+  const infinity = Number.POSITIVE_INFINITY;
+  expect(timesOf([-infinity, infinity, 5, -infinity, 7])).toEqual([0, 0, 5, 5, 7]);
+});

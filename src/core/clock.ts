@@ -14,7 +14,7 @@ export const systemClock: Clock = () => performance.now();
  */
 export class ForwardClock {
   readonly #clock: Clock;
-  #lastReading = Number.NEGATIVE_INFINITY;
+  #lastReading = -Number.MAX_VALUE;
   #offsetMs = 0;
 
   constructor(clock: Clock) {
@@ -31,7 +31,7 @@ export class ForwardClock {
   }
 
   #paused(reading: number): number {
-    if (this.#lastReading === Number.NEGATIVE_INFINITY) return 0;
+    if (this.#lastReading === -Number.MAX_VALUE) return 0;
     const nowMs = this.#lastReading + this.#offsetMs;
     if (Number.isFinite(reading)) {
       this.#offsetMs = nowMs - reading;

@@ -1,3 +1,5 @@
+declare const Deno: { unrefTimer?(handle: unknown): void } | undefined;
+
 /**
  * A timer that keeps nothing alive: not the process, and not the async context of the call that starts it. A
  * runtime's timer holds the context that it is made in, a request's perhaps, and every timer that is made in
@@ -41,9 +43,14 @@ export class BackgroundTimer {
         this.#started = false;
         this.#run();
       }, delayMs);
-      // Node and Bun have an object here; browsers a number, and no process to keep alive.
-      (handle as { unref?: () => void }).unref?.();
+      unref(handle);
       this.#handle = handle as ReturnType<typeof setTimeout>;
     });
   }
+}
+
+/** Node and Bun have an object here; Deno an object or a number; browsers a number, and no process to keep alive. */
+function unref(handle: unknown): void {
+  if (typeof handle === "object") (handle as { unref?: () => void }).unref?.();
+  else if (typeof Deno !== "undefined") Deno.unrefTimer?.(handle);
 }

@@ -27,7 +27,7 @@ function open(count: number, staleAfterMs = WINDOW_MS) {
   const at = (ms: number) => {
     nowMs = ms;
   };
-  return { store, cleanup, hit, at };
+  return { store, other, cleanup, hit, at };
 }
 
 function sweep(cleanup: Cleanup, between = () => {}): number {
@@ -101,4 +101,16 @@ it("takes no harm from what happens to the keys between two slices", () => {
   expect(live("old").filter(Boolean)).toHaveLength(i);
   expect(live("new").filter(Boolean)).toHaveLength(5_000 - i);
   expect(store.size).toBe(5_000 + i);
+});
+
+it("sweeps every store", () => {
+  const { store, other, cleanup, at } = open(0);
+  for (const key of ["a", "b", "c"]) {
+    other.find(key);
+    other.insert(key, perSecond(5));
+    other.record(1, 0);
+  }
+  at(500 + WINDOW_MS);
+  sweep(cleanup);
+  expect([store.size, other.size]).toEqual([0, 0]);
 });

@@ -6,7 +6,15 @@ import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
-import { adjusted, checkCondition, checkCount, checkHistory, meets, totalOf, withTotal } from "../strategy/history.ts";
+import {
+  adjusted,
+  checkCount,
+  checkedCondition,
+  checkHistory,
+  meets,
+  totalOf,
+  withTotal,
+} from "../strategy/history.ts";
 import type { Cleanup } from "./cleanup.ts";
 import type { WindowStore } from "./window-store.ts";
 
@@ -82,7 +90,7 @@ export abstract class LocalLimiter implements Limiter {
    */
   setIf(key: string, rate: Rate, condition: Condition, count: number, history: History = "replace"): SetIfResult {
     this.limitOf(rate);
-    checkCondition(condition);
+    const checked = checkedCondition(condition);
     checkCount("count", count, 0);
     checkHistory(history);
     checkKey(key);
@@ -90,7 +98,7 @@ export abstract class LocalLimiter implements Limiter {
     const stored = store.find(key);
     const previousTotal = stored ? store.total : 0;
     if (stored) store.rate = rate;
-    if (!meets(condition, previousTotal)) return { matched: false, previousTotal, currentTotal: previousTotal };
+    if (!meets(checked, previousTotal)) return { matched: false, previousTotal, currentTotal: previousTotal };
     if (!stored && count > 0) this.insert(key, rate);
     if (stored || count > 0) store.replaceBuckets(withTotal(store.buckets(), count, history, store.nowMs));
     return { matched: true, previousTotal, currentTotal: count };

@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import {
   checkOptions,
   integerOption,
@@ -21,8 +23,9 @@ export interface CleanupOptions {
 
 export interface LocalOptions extends LimiterOptions {
   /**
-   * How many keys each strategy keeps, 1 to 16 000 000. Default 1 000 000. Past it expired keys go
-   * first, then those with most of their capacity unused; a key at its limit is never forgotten.
+   * How many keys each strategy keeps, 1 to 16 000 000, and 2 % more at times. Default 1 000 000. Past it expired
+   * keys go first, then those with most of their capacity unused; a key at its limit is kept, whatever comes,
+   * unless all are.
    */
   readonly maxKeys?: number;
   /** The background sweep for stale keys; `false` for none. */

@@ -45,8 +45,15 @@ const FACTOR_MS = 1;
 const DECLINED_TOTAL = 2;
 const NEWEST_DECLINED = 3;
 
-/** How many records an insertion into a full store looks at for one to give up. */
+/** How many records an insertion into a full store looks at for some to forget. */
 const EVICTION_LOOKS = 128;
+
+/**
+ * Totals are exact integers whatever strangers count: they stop at the largest one. What is declined stops
+ * at half of it, so that there is always room for what is accepted to be counted.
+ */
+const MOST = Number.MAX_SAFE_INTEGER;
+const MOST_DECLINED = 2 ** 52;
 
 export class WindowStore {
   readonly #clock: ForwardClock;
@@ -63,8 +70,10 @@ export class WindowStore {
   #size = 0;
   /** Where the next look for a record to give up starts. */
   #hand = 0;
-  /** The record beyond `maxKeys`, which exists only while all others are at their limits. */
-  #newcomer = NONE;
+  /** How many records there may be beyond `maxKeys`. */
+  readonly #spareKeys: number;
+  /** The spare record that was given to a newcomer last, when all were at their limits. */
+  #turn = 0;
 
   // The selected record: its number, its chunk, and where in the chunk its words and halves begin.
   #record = NONE;
@@ -83,6 +92,8 @@ export class WindowStore {
     this.#bucketMs = bucketMs;
     this.#recentMs = recentSpanMs(windowMs);
     this.#maxKeys = maxKeys;
+    // For every record to be looked at twice while they are taken.
+    this.#spareKeys = 2 * Math.ceil((maxKeys / EVICTION_LOOKS) * 1.1);
   }
 
   /** How many keys are stored, whether live or waiting to be swept. */
@@ -107,7 +118,7 @@ export class WindowStore {
 
   /** Stores and selects `key`, which `find` hasn't found. A full store gives up another key for it. */
   insert(key: string, rate: Rate): void {
-    this.#select(this.#size < this.#maxKeys ? this.#addRecord() : this.#evict());
+    this.#select(this.#place());
     this.#words.fill(0, this.#at, this.#at + WORDS);
     this.#words[this.#at + RATE] = rate;
     this.#setHalf(HEAD, NONE);
@@ -151,8 +162,8 @@ export class WindowStore {
     // Most hits are in the cell of the grid that the hit before was in, whoever's: that saves a division.
     if (hitMs >= this.#cellEndMs || hitMs < this.#cellStartMs) this.#enterCell(hitMs);
     if (words[at + NEWEST_MS]! < this.#cellStartMs || words[at + TOTAL] === 0) this.#startBucket();
-    // Totals stay exact integers whatever strangers count: they stop at the largest one.
-    const added = Math.min(count, Number.MAX_SAFE_INTEGER - words[at + TOTAL]!);
+    let added = Math.min(count, MOST - words[at + TOTAL]!);
+    if (declined === count) added = Math.min(added, MOST_DECLINED - this.declined);
     words[at + NEWEST_MS] = hitMs;
     words[at + NEWEST_COUNT]! += added;
     words[at + TOTAL]! += added;
@@ -273,7 +284,6 @@ export class WindowStore {
     const last = --this.#size;
     if (record !== last) this.#move(last, record);
     this.#keyChunks[last >>> CHUNK_BITS]!.pop();
-    this.#newcomer = NONE;
     // One empty chunk may stay, so that a size that swings about a chunk's end doesn't thrash.
     this.#keepChunks(this.#size === 0 ? 0 : ((this.#size + CHUNK_MASK) >>> CHUNK_BITS) + 1);
   }
@@ -282,7 +292,6 @@ export class WindowStore {
     this.#index.clear();
     this.#cells.clear();
     this.#size = 0;
-    this.#newcomer = NONE;
     this.#keepChunks(0);
   }
 
@@ -345,35 +354,49 @@ export class WindowStore {
     this.#keyChunks.length = count;
   }
 
+  /** The place of a new record, within `maxKeys` and the spare ones. */
+  #place(): number {
+    if (this.#size >= this.#maxKeys) this.#forgetSome();
+    if (this.#size < this.#maxKeys + this.#spareKeys) return this.#addRecord();
+    // All are at their limits: newcomers take turns in the spare places, and nobody else is forgotten.
+    this.#turn = this.#turn + 1 < this.#size ? Math.max(this.#turn + 1, this.#maxKeys) : this.#maxKeys;
+    this.#select(this.#turn);
+    this.#empty();
+    this.#index.delete(this.#keyOf(this.#turn));
+    return this.#turn;
+  }
+
   /**
-   * The place of a record that is given up for a new one: an expired one, or one with at least
-   * half of its capacity unused, or else the least used of those looked at. A record at its limit
-   * is never given up, or a flood of fresh keys would free whoever is limited. When all looked at
-   * are at their limits, newcomers take turns in one place beyond `maxKeys`.
+   * Looks at the next records of a full store and forgets the expired ones. New keys take spare places
+   * meanwhile. When all records have been looked at so, live keys go too: those with at least half of
+   * their capacity unused, until the spare places are free again. And when all have been looked at once more,
+   * the least used of those at hand. A key at its limit is never forgotten, or a flood of fresh keys would
+   * free whoever is limited.
    */
-  #evict(): number {
-    let victim = NONE;
+  #forgetSome(): void {
+    const crowded = this.#size >= this.#maxKeys + this.#spareKeys / 2;
     let leastUse = 1;
-    for (let looks = Math.min(EVICTION_LOOKS, this.#size); looks > 0 && leastUse > 0.5; looks--) {
+    let leastUsed = NONE;
+    for (let looks = EVICTION_LOOKS; looks > 0 && this.#size > 0; looks--) {
       if (this.#hand >= this.#size) this.#hand = 0;
-      this.#select(this.#hand++);
+      this.#select(this.#hand);
       this.#expire();
       const use = this.total / capacityOf(this.rate, this.#windowMs);
-      if (use >= leastUse) continue;
-      leastUse = use;
-      victim = this.#record;
-    }
-    if (victim === NONE) {
-      if (this.#newcomer === NONE) {
-        this.#newcomer = this.#addRecord();
-        return this.#newcomer;
+      if (this.total === 0 || (crowded && use <= 0.5 && this.#size > this.#maxKeys)) {
+        this.remove();
+        // The last record is in its place now.
+        if (leastUsed === this.#size) leastUsed = this.#hand;
+        continue;
       }
-      victim = this.#newcomer;
+      if (use < leastUse) {
+        leastUse = use;
+        leastUsed = this.#hand;
+      }
+      this.#hand++;
     }
-    this.#select(victim);
-    this.#empty();
-    this.#index.delete(this.#keyOf(victim));
-    return victim;
+    if (this.#size < this.#maxKeys + this.#spareKeys || leastUsed === NONE) return;
+    this.#select(leastUsed);
+    this.remove();
   }
 
   #expire(): void {

@@ -9,7 +9,7 @@ import type { Rate } from "../core/rate.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed } from "../strategy/decision.ts";
-import { checkCondition, checkCount, checkHistory } from "../strategy/history.ts";
+import { checkCount, checkedCondition, checkHistory } from "../strategy/history.ts";
 import { recentSpanMs } from "../strategy/suppressed.ts";
 import type { KeyNames } from "./keys.ts";
 import { ADJUST, DELETE, PEEK, SET_IF } from "./lua.generated.ts";
@@ -149,17 +149,17 @@ export abstract class RedisLimiter implements Limiter {
     history: History = "replace",
   ): Promise<SetIfResult> {
     this.limitOf(rate);
-    checkCondition(condition);
+    const checked = checkedCondition(condition);
     checkCount("count", count, 0);
     checkHistory(history);
     checkKey(key);
     const set = async () => {
-      const { op, value = 0 } = condition;
+      const { op, value = 0 } = checked;
       const reply = await this.run(SET_IF, key, text(rate), op, text(value), text(count), history);
       const [matched, previousTotal] = numbersFrom(reply) as [number, number];
       return { matched: matched === 1, previousTotal, currentTotal: matched === 1 ? count : previousTotal };
     };
-    return this.orLocal(set(), (local) => local.setIf(key, rate, condition, count, history));
+    return this.orLocal(set(), (local) => local.setIf(key, rate, checked, count, history));
   }
 
   /** Forgets the key; returns the total that it had. */

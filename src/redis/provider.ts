@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import { show, TrypemaError } from "../core/errors.ts";
 import { checkOptions, type LimiterOptions, resolveLimiterOptions, timerOption } from "../core/options.ts";
 import type { Provider } from "../core/types.ts";

@@ -3,6 +3,11 @@ import { perDay, perHour, perMinute, perSecond, type Rate, unlimited } from "../
 import { capacityOf, hardLimitOf } from "./capacity.ts";
 
 describe("capacity", () => {
+  it("is exact for large numbers too", () => {
+    expect(capacityOf(perSecond(1e9), 3_600_000)).toBe(3_600_000_000_000);
+    expect(capacityOf(perSecond(1e15), 1_000)).toBe(1e15);
+  });
+
   it("is exactly what the rate was meant to give, whatever floating point makes of it", () => {
     for (let count = 1; count <= 10_000; count++) {
       expect(capacityOf(perMinute(count), 60_000)).toBe(count);

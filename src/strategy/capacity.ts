@@ -29,8 +29,8 @@ export function hardLimitOf(rate: Rate, windowMs: number, hardLimitFactor: numbe
 /**
  * floor, but a value that floating point left a hair under a whole number is that number: 6 per
  * minute is 0.1 per second, and such a rate must not give 5. The hair is a few thousand roundings
- * wide (2⁻⁵³ each), far less than anyone could mean.
+ * wide (2⁻⁵³ each), far less than anyone could mean, and never near a whole request.
  */
 function floorForgiving(value: number): number {
-  return Math.floor(value * (1 + 1e-12));
+  return Math.floor(value + Math.min(value * 1e-12, 1e-3));
 }

@@ -17,10 +17,14 @@ export function checkCount(name: string, count: number, least: number): void {
   throw new TrypemaError("INVALID_COUNT", `${name}: got ${show(count)}, expected ${accepted} up to 2^53 - 1`);
 }
 
-/** @throws {TrypemaError} `INVALID_OPTION` for a wrong operator, `INVALID_COUNT` for a wrong value */
-export function checkCondition(condition: Condition): void {
+/**
+ * The condition as it is now: what a getter says next is nobody's business.
+ *
+ * @throws {TrypemaError} `INVALID_OPTION` for a wrong operator, `INVALID_COUNT` for a wrong value
+ */
+export function checkedCondition(condition: Condition): Condition {
   const op: unknown = condition?.op;
-  if (op === "always") return;
+  if (op === "always") return { op };
   if (op !== "lt" && op !== "gt" && op !== "eq" && op !== "ne") {
     throw new TrypemaError(
       "INVALID_OPTION",
@@ -28,7 +32,7 @@ export function checkCondition(condition: Condition): void {
     );
   }
   const value: unknown = condition.value;
-  if (typeof value === "number" && !Number.isNaN(value)) return;
+  if (typeof value === "number" && !Number.isNaN(value)) return { op, value };
   throw new TrypemaError("INVALID_COUNT", `condition.value: got ${show(value)}, expected a number`);
 }
 
@@ -113,5 +117,6 @@ function grown(buckets: readonly Bucket[], index: number, amount: number): Bucke
 
 /** `declined` of `from`, for a bucket that now counts `to`; rounded down, in the limit's favour. */
 function shrunk(declined: number, from: number, to: number): number {
-  return to >= from ? declined : Math.floor(declined * (to / from));
+  // The product first: it is exact, and then so is the floor of its quotient.
+  return to >= from ? declined : Math.floor((declined * to) / from);
 }

@@ -171,6 +171,16 @@ export function describeProvider(name: string, makeProvider: MakeProvider): void
       expect((await suppressed.inc("k", perSecond(10))).allowed).toBe(true);
     });
 
+    it("goes on limiting after a denied call of any size", async () => {
+      const { suppressed } = await open(
+        {},
+        Array.from({ length: 100 }, () => 0.999_999),
+      );
+      expect((await suppressed.inc("k", perSecond(10), Number.MAX_SAFE_INTEGER)).allowed).toBe(false);
+      for (let i = 0; i < 100; i++) await suppressed.inc("k", perSecond(10));
+      expect((await suppressed.get("k")).accepted).toBeLessThanOrEqual(15);
+    });
+
     it("counts denied calls as observed and declined, never as accepted", async () => {
       const { suppressed } = await open({ suppressionCacheMs: 0 });
       await suppressed.inc("k", perSecond(10), 10);

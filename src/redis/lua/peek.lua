@@ -10,7 +10,8 @@ local recent_ms = ARGV[6] + 0
 local recent_per_second = 0
 -- include recent
 -- The capacity, as capacityOf in strategy/capacity.ts has it.
-local missing = total + (ARGV[5] + 0) - math.floor(rate * window_ms / 1000 * (1 + 1e-12))
+local exactly = rate * window_ms / 1000
+local missing = total + (ARGV[5] + 0) - math.floor(exactly + math.min(exactly * 1e-12, 1e-3))
 -- include wait
 local reply = {
   rate, total, declined, wait_ms, freed, oldest_ms + window_ms - now_ms,

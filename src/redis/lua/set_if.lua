@@ -19,7 +19,7 @@ if matched then
   -- include read_buckets
   -- Shrinks in proportion, rounded down.
   local function shrunk(part, from, to)
-    return to >= from and part or math.floor(part * (to / from))
+    return to >= from and part or math.floor(part * to / from)
   end
   local function take(bucket, amount)
     local taken = math.min(amount, bucket[2])
