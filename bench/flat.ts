@@ -13,28 +13,31 @@ const TURNS = 7;
 
 type Call = () => void;
 
+/** Limiters whose window has `buckets`, with time that passes by one. */
+function open(buckets: number) {
+  let nowMs = 0;
+  const passBucket = () => {
+    nowMs += BUCKET_MS;
+  };
+  const windowMs = buckets * BUCKET_MS;
+  return { ...createLocalProvider({ windowMs, bucketMs: BUCKET_MS, clock: () => nowMs }), passBucket };
+}
+
 const kinds: Record<string, (buckets: number) => Call> = {
   "absolute, admitted: one bucket comes, one goes"(buckets) {
-    let nowMs = 0;
-    const { absolute } = createLocalProvider({
-      windowMs: buckets * BUCKET_MS,
-      bucketMs: BUCKET_MS,
-      clock: () => nowMs,
-    });
+    const { absolute, passBucket } = open(buckets);
     const ample = perSecond(1e8);
     return filled(buckets, () => {
-      nowMs += BUCKET_MS;
+      passBucket();
       if (!absolute.inc("key", ample).allowed) throw new Error("rejected");
     });
   },
 
   "absolute, rejected"(buckets) {
-    let nowMs = 0;
-    const windowMs = buckets * BUCKET_MS;
-    const { absolute } = createLocalProvider({ windowMs, bucketMs: BUCKET_MS, clock: () => nowMs });
+    const { absolute, passBucket } = open(buckets);
     const exact = perSecond(1_000 / BUCKET_MS);
     filled(buckets, () => {
-      nowMs += BUCKET_MS;
+      passBucket();
       if (!absolute.inc("key", exact).allowed) throw new Error("rejected");
     });
     return () => {
@@ -43,15 +46,10 @@ const kinds: Record<string, (buckets: number) => Call> = {
   },
 
   "suppressed, half as much again as the limit: one bucket comes, one goes"(buckets) {
-    let nowMs = 0;
-    const { suppressed } = createLocalProvider({
-      windowMs: buckets * BUCKET_MS,
-      bucketMs: BUCKET_MS,
-      clock: () => nowMs,
-    });
+    const { suppressed, passBucket } = open(buckets);
     const twoABucket = perSecond(2_000 / BUCKET_MS);
     return filled(buckets, () => {
-      nowMs += BUCKET_MS;
+      passBucket();
       suppressed.inc("key", twoABucket, 3);
     });
   },

@@ -17,6 +17,15 @@ export interface LimiterOptions {
   readonly clock?: Clock;
 }
 
+export const LIMITER_OPTION_NAMES: readonly (keyof LimiterOptions)[] = [
+  "windowMs",
+  "bucketMs",
+  "hardLimitFactor",
+  "suppressionCacheMs",
+  "random",
+  "clock",
+];
+
 /** {@link LimiterOptions} checked, with the defaults filled in. */
 export interface LimiterSettings extends Required<Omit<LimiterOptions, "clock">> {
   readonly clock: ForwardClock;

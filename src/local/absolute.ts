@@ -1,7 +1,7 @@
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
-import { allowed, rejected } from "../strategy/decision.ts";
+import { allowed, rejection } from "../strategy/decision.ts";
 import { checkCount } from "../strategy/history.ts";
 import { LocalLimiter } from "./limiter.ts";
 
@@ -15,7 +15,7 @@ export class LocalAbsolute extends LocalLimiter {
       store.rate = rate;
     } else {
       checkKey(key);
-      if (count > limit) return rejected(limit, limit, Number.POSITIVE_INFINITY, limit);
+      if (count > limit) return rejection(limit, 0, count);
       this.insert(key, rate);
     }
     const total = store.total;
@@ -40,9 +40,8 @@ export class LocalAbsolute extends LocalLimiter {
   #rejection(limit: number, count: number): Decision {
     const store = this.store;
     const total = store.total;
-    const remaining = Math.max(0, limit - total);
-    if (count > limit) return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit);
+    if (count > limit) return rejection(limit, total, count);
     const missing = total + count - limit;
-    return rejected(limit, remaining, store.waitFor(missing), limit - total + store.freedWith(missing));
+    return rejection(limit, total, count, store.waitFor(missing), store.freedWith(missing));
   }
 }

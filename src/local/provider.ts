@@ -3,6 +3,7 @@
 import {
   checkOptions,
   integerOption,
+  LIMITER_OPTION_NAMES,
   type LimiterOptions,
   numberOption,
   resolveLimiterOptions,
@@ -43,16 +44,7 @@ export interface LocalProvider extends Provider, Disposable {
 /** Map takes 2^24 entries, and in the worst case all keys are in one. */
 const MOST_KEYS = 16_000_000;
 
-const OPTION_NAMES = [
-  "windowMs",
-  "bucketMs",
-  "hardLimitFactor",
-  "suppressionCacheMs",
-  "random",
-  "clock",
-  "maxKeys",
-  "cleanup",
-];
+const OPTION_NAMES = [...LIMITER_OPTION_NAMES, "maxKeys", "cleanup"];
 
 /**
  * A provider that counts in this process: exact, synchronous, without dependencies.

@@ -3,7 +3,7 @@ import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { hardLimitOf } from "../strategy/capacity.ts";
-import { allowed, suppressed } from "../strategy/decision.ts";
+import { admission, allowed, denial } from "../strategy/decision.ts";
 import { checkCount } from "../strategy/history.ts";
 import { suppressionFactor } from "../strategy/suppressed.ts";
 import type { Cleanup } from "./cleanup.ts";
@@ -46,7 +46,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     const factor = this.#factorFor(accepted + count, true);
     if (this.#admits(factor)) {
       store.record(count, 0);
-      return this.#admission(limit, accepted + count, factor);
+      return admission(limit, accepted + count, factor);
     }
     store.record(count, count);
     return this.#denial(limit, accepted, count, factor);
@@ -60,7 +60,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     const limit = this.limitOf(store.rate);
     if (accepted + count <= limit) return allowed(limit, limit - accepted - count);
     const factor = this.#factorFor(accepted + count, false);
-    if (this.#admits(factor)) return this.#admission(limit, accepted + count, factor);
+    if (this.#admits(factor)) return admission(limit, accepted + count, factor);
     return this.#denial(limit, accepted, count, factor);
   }
 
@@ -91,20 +91,10 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     return factor < 1 && this.#random() >= factor;
   }
 
-  #admission(limit: number, accepted: number, factor: number): Decision {
-    const remaining = Math.max(0, limit - accepted);
-    return suppressed(true, limit, remaining, 0, remaining, factor);
-  }
-
   #denial(limit: number, accepted: number, count: number, factor: number): Decision {
     const store = this.store;
-    const remaining = Math.max(0, limit - accepted);
-    if (count > this.#hardLimitOf(store.rate)) {
-      return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, factor);
-    }
-    const retryAfterMs = store.waitFor(1);
-    const remainingAfterWaiting = Math.max(0, limit - accepted + store.oldestAccepted);
-    return suppressed(false, limit, remaining, retryAfterMs, remainingAfterWaiting, factor);
+    const hardLimit = this.#hardLimitOf(store.rate);
+    return denial(limit, hardLimit, accepted, count, factor, store.waitFor(1), store.oldestAccepted);
   }
 
   #hardLimitOf(rate: Rate): number {

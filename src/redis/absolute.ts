@@ -1,6 +1,6 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
-import { allowed, rejected } from "../strategy/decision.ts";
+import { allowed, rejected, rejection } from "../strategy/decision.ts";
 import { numberFrom, numbersFrom, type Peek, RedisLimiter, text } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
 
@@ -26,10 +26,4 @@ export class RedisAbsolute extends RedisLimiter {
   protected deny(limit: number): Decision {
     return rejected(limit, 0, this.settings.timeoutMs, 0);
   }
-}
-
-function rejection(limit: number, total: number, count: number, waitMs = 0, freed = 0): Decision {
-  const remaining = Math.max(0, limit - total);
-  if (count > limit) return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit);
-  return rejected(limit, remaining, waitMs, limit - total + freed);
 }

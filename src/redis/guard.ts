@@ -2,7 +2,7 @@
 // call has a deadline of our own, whatever the client's queue does, and after repeated failures a breaker
 // answers at once and lets single calls through to see whether Redis is back.
 
-import { type Clock, systemClock } from "../core/clock.ts";
+import { systemClock } from "../core/clock.ts";
 import { TrypemaError, type TrypemaErrorCode } from "../core/errors.ts";
 import { BackgroundTimer } from "../core/timer.ts";
 
@@ -13,17 +13,15 @@ const PROBE_INTERVAL_MS = 500;
 
 export class Guard {
   readonly #timeoutMs: number;
-  readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   #failures = 0;
   #nextProbeMs = 0;
   /** A call that an open breaker let through, until Redis has answered it: there is never a second one. */
   #probing = false;
 
-  constructor(timeoutMs: number, clock: Clock = systemClock) {
+  constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
-    this.#clock = clock;
-    this.#deadlines = new Deadlines(timeoutMs, clock);
+    this.#deadlines = new Deadlines(timeoutMs);
   }
 
   /**
@@ -34,7 +32,7 @@ export class Guard {
   async run<Reply>(send: () => Promise<Reply>): Promise<Reply> {
     const open = this.#failures >= FAILURES_TO_OPEN;
     if (open) {
-      if (this.#probing || this.#clock() < this.#nextProbeMs) {
+      if (this.#probing || systemClock() < this.#nextProbeMs) {
         throw new TrypemaError(
           "BACKEND_UNAVAILABLE",
           `Redis failed ${this.#failures} times in a row: the next attempt is made within ${PROBE_INTERVAL_MS} ms`,
@@ -49,7 +47,7 @@ export class Guard {
       // A script that fails is about its key, not about Redis.
       if (failure.code !== "BACKEND_SCRIPT") {
         this.#failures++;
-        this.#nextProbeMs = this.#clock() + PROBE_INTERVAL_MS;
+        this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
       }
       throw failure;
     }
@@ -90,19 +88,17 @@ interface Waiting {
 /** Deadlines of one length, in the order of their ends, so one timer does for all. */
 class Deadlines {
   readonly #timeoutMs: number;
-  readonly #clock: Clock;
   #waiting: Waiting[] = [];
   readonly #timer = new BackgroundTimer(() => this.#sweep());
 
-  constructor(timeoutMs: number, clock: Clock) {
+  constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
-    this.#clock = clock;
   }
 
   /** `promise`, or a rejection with TIMED_OUT when it takes too long. */
   within<T>(promise: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const waiting: Waiting = { endMs: this.#clock() + this.#timeoutMs, expire: () => reject(TIMED_OUT) };
+      const waiting: Waiting = { endMs: systemClock() + this.#timeoutMs, expire: () => reject(TIMED_OUT) };
       this.#waiting.push(waiting);
       this.#timer.start(this.#timeoutMs);
       const settle = () => {
@@ -113,7 +109,7 @@ class Deadlines {
   }
 
   #sweep(): void {
-    const nowMs = this.#clock();
+    const nowMs = systemClock();
     const firstLive = this.#waiting.findIndex(({ endMs, expire }) => expire !== undefined && endMs > nowMs);
     const over = firstLive === -1 ? this.#waiting : this.#waiting.slice(0, firstLive);
     this.#waiting = firstLive === -1 ? [] : this.#waiting.slice(firstLive);

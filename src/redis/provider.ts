@@ -1,7 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { show, TrypemaError } from "../core/errors.ts";
-import { checkOptions, type LimiterOptions, resolveLimiterOptions, timerOption } from "../core/options.ts";
+import {
+  checkOptions,
+  LIMITER_OPTION_NAMES,
+  type LimiterOptions,
+  resolveLimiterOptions,
+  timerOption,
+} from "../core/options.ts";
 import type { Provider } from "../core/types.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
 import { RedisAbsolute } from "./absolute.ts";
@@ -29,17 +35,7 @@ export interface RedisProvider extends Provider, AsyncDisposable {
   close(): Promise<void>;
 }
 
-const OPTION_NAMES = [
-  "windowMs",
-  "bucketMs",
-  "hardLimitFactor",
-  "suppressionCacheMs",
-  "random",
-  "clock",
-  "prefix",
-  "timeoutMs",
-  "onFailure",
-];
+const OPTION_NAMES = [...LIMITER_OPTION_NAMES, "prefix", "timeoutMs", "onFailure"];
 
 const POLICIES: readonly FailurePolicy[] = ["throw", "allow", "deny", "local"];
 

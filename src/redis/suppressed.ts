@@ -1,7 +1,7 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { hardLimitOf } from "../strategy/capacity.ts";
-import { allowed, suppressed } from "../strategy/decision.ts";
+import { admission, allowed, denial, suppressed } from "../strategy/decision.ts";
 import { recentSpanMs, suppressionFactor } from "../strategy/suppressed.ts";
 import { numberFrom, numbersFrom, type Peek, RedisLimiter, text } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
@@ -71,23 +71,4 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   #hardLimitOf(rate: Rate): number {
     return hardLimitOf(rate, this.settings.windowMs, this.settings.hardLimitFactor);
   }
-}
-
-function admission(limit: number, accepted: number, factor: number): Decision {
-  const remaining = Math.max(0, limit - accepted);
-  return suppressed(true, limit, remaining, 0, remaining, factor);
-}
-
-function denial(
-  limit: number,
-  hardLimit: number,
-  accepted: number,
-  count: number,
-  factor: number,
-  waitMs: number,
-  oldestAccepted: number,
-): Decision {
-  const remaining = Math.max(0, limit - accepted);
-  if (count > hardLimit) return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, factor);
-  return suppressed(false, limit, remaining, waitMs, Math.max(0, limit - accepted + oldestAccepted), factor);
 }

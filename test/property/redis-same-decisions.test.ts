@@ -1,25 +1,13 @@
 import fc from "fast-check";
-import { Redis } from "ioredis";
 import { createLocalProvider } from "trypema";
 import { createRedisProvider } from "trypema/redis";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { ManualClock } from "../support/manual-clock.ts";
 import { seededRandom } from "../support/random.ts";
-import { RedisServer } from "../support/redis.ts";
 import { sizes, steps, take } from "../support/schedules.ts";
+import { useRedis } from "../support/use-redis.ts";
 
-let server: RedisServer;
-let client: Redis;
-
-beforeAll(async () => {
-  server = await RedisServer.start();
-  client = new Redis(server.port);
-});
-
-afterAll(async () => {
-  client.disconnect();
-  await server.stop();
-});
+const redis = useRedis();
 
 const cases = sizes.chain((size) =>
   fc.record({
@@ -39,10 +27,10 @@ it("Redis answers every call as Local does", async () => {
       const options = { ...size, ...suppression, clock: clock.read };
       const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
       const prefix = `run-${++runs}`;
-      const redis = createRedisProvider(client, { ...options, random: seededRandom(seed), prefix });
+      const provider = createRedisProvider(redis.client, { ...options, random: seededRandom(seed), prefix });
       for (const step of steps) {
         clock.advance(step.waitMs);
-        expect(await take(step, redis)).toEqual(take(step, local));
+        expect(await take(step, provider)).toEqual(take(step, local));
       }
     }),
     { numRuns: 600 },
