@@ -11,9 +11,12 @@ function read(name) {
   return readFileSync(new URL(name, folder), "utf8");
 }
 
+function withParts(name) {
+  return read(name).replaceAll(/^[ ]*-- include (\w+)\n/gm, (_, part) => withParts(`lib/${part}.lua`));
+}
+
 function pack(name) {
-  return read(name)
-    .replaceAll(/^[ ]*-- include (\w+)\n/gm, (_, part) => read(`lib/${part}.lua`))
+  return withParts(name)
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("--"))

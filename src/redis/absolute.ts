@@ -9,8 +9,8 @@ export class RedisAbsolute extends RedisLimiter {
   protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
     const reply = await this.run(ABSOLUTE_INC, key, text(count), text(limit), text(rate));
     if (!Array.isArray(reply)) return allowed(limit, limit - numberFrom(reply));
-    const [total, waitMs, freed] = numbersFrom(reply) as [number, number?, number?];
-    return rejection(limit, total, count, waitMs, freed);
+    const [total, wait = 0, freed] = numbersFrom(reply) as [number, number?, number?];
+    return rejection(limit, total, count, this.waitMsFrom(wait), freed);
   }
 
   protected foresee(peek: Peek, count: number): Decision {

@@ -24,6 +24,7 @@ export interface Connection {
   unlinkMatching(pattern: string, guarded: Guarded): Promise<void>;
 }
 
+/** `send` is an async function: it never throws at once. */
 export type Guarded = <Reply>(send: () => Promise<Reply>) => Promise<Reply>;
 
 interface IoredisNode {
@@ -58,7 +59,7 @@ function ioredisConnection(client: IoredisClient): Connection {
     async unlinkMatching(pattern, guarded) {
       const whole = client as unknown as IoredisNode;
       for (const node of whole.nodes?.("master") ?? [whole]) {
-        const scan = (cursor: string) => node.scan(cursor, "MATCH", pattern, "COUNT", SCAN_COUNT);
+        const scan = async (cursor: string) => node.scan(cursor, "MATCH", pattern, "COUNT", SCAN_COUNT);
         await unlinkScanned(guarded, scan, (key) => node.unlink(key));
       }
     },
@@ -72,7 +73,7 @@ function nodeRedisConnection(client: NodeRedisClient): Connection {
     async unlinkMatching(pattern, guarded) {
       const whole = client as unknown as NodeRedisNode;
       const masters = whole.masters?.map((master) => whole.nodeClient!(master)) ?? [whole];
-      for (const node of await guarded(() => Promise.all(masters))) {
+      for (const node of await guarded(async () => Promise.all(masters))) {
         const scan = async (cursor: string): Promise<[string, string[]]> => {
           const page = await node.scan(cursor, { MATCH: pattern, COUNT: SCAN_COUNT });
           return [page.cursor, page.keys];
@@ -92,7 +93,7 @@ async function unlinkScanned(
   let cursor = "0";
   do {
     const [next, keys] = await guarded(() => scan(cursor));
-    await guarded(() => Promise.all(keys.map(unlink)));
+    await guarded(async () => Promise.all(keys.map(unlink)));
     cursor = String(next);
   } while (cursor !== "0");
 }

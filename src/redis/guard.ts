@@ -29,83 +29,81 @@ export class Guard {
    *
    * @throws {TrypemaError} `BACKEND_TIMEOUT`, `BACKEND_UNAVAILABLE`, `BACKEND_SCRIPT`
    */
-  async run<Reply>(send: () => Promise<Reply>): Promise<Reply> {
-    const open = this.#failures >= FAILURES_TO_OPEN;
-    if (open) {
-      if (this.#probing || systemClock() < this.#nextProbeMs) {
-        throw new TrypemaError(
-          "BACKEND_UNAVAILABLE",
-          `Redis failed ${this.#failures} times in a row: the next attempt is made within ${PROBE_INTERVAL_MS} ms`,
-        );
-      }
-      this.#probing = true;
-    }
-    try {
-      return await this.#deadlines.within(this.#watched(send, open));
-    } catch (error) {
-      const failure = this.#failureOf(error);
-      // A script that fails is about its key, not about Redis.
-      if (failure.code !== "BACKEND_SCRIPT") {
-        this.#failures++;
-        this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
-      }
-      throw failure;
-    }
+  run<Reply>(send: () => Promise<Reply>): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const probe = this.#failures >= FAILURES_TO_OPEN;
+      if (probe) this.#startProbe();
+      const deadline = this.#deadlines.start(() => {
+        this.#countFailure();
+        reject(new TrypemaError("BACKEND_TIMEOUT", `Redis did not answer within ${this.#timeoutMs} ms`));
+      });
+      send().then(
+        (reply) => {
+          // Also an answer that comes after its deadline tells that Redis is there.
+          this.#failures = 0;
+          if (probe) this.#probing = false;
+          deadline.expire = undefined;
+          resolve(reply);
+        },
+        (error: unknown) => {
+          if (probe) this.#probing = false;
+          if (deadline.expire === undefined) return;
+          deadline.expire = undefined;
+          const failure = failureOf(error);
+          // A script that fails is about its key, not about Redis.
+          if (failure.code !== "BACKEND_SCRIPT") this.#countFailure();
+          reject(failure);
+        },
+      );
+    });
   }
 
-  /** Also an answer that comes after its deadline tells that Redis is there. */
-  async #watched<Reply>(send: () => Promise<Reply>, probe: boolean): Promise<Reply> {
-    try {
-      const reply = await send();
-      this.#failures = 0;
-      return reply;
-    } finally {
-      if (probe) this.#probing = false;
+  #startProbe(): void {
+    if (this.#probing || systemClock() < this.#nextProbeMs) {
+      throw new TrypemaError(
+        "BACKEND_UNAVAILABLE",
+        `Redis failed ${this.#failures} times in a row: the next attempt is made within ${PROBE_INTERVAL_MS} ms`,
+      );
     }
+    this.#probing = true;
   }
 
-  #failureOf(error: unknown): TrypemaError {
-    if (error === TIMED_OUT) {
-      return new TrypemaError("BACKEND_TIMEOUT", `Redis did not answer within ${this.#timeoutMs} ms`);
-    }
-    const message = error instanceof Error ? error.message : String(error);
-    // Redis names the script in what goes wrong inside it; 6.2 does so in other words than 7.
-    const code: TrypemaErrorCode = /^(WRONGTYPE\b|ERR .*script)/i.test(message)
-      ? "BACKEND_SCRIPT"
-      : "BACKEND_UNAVAILABLE";
-    return new TrypemaError(code, `Redis: ${message}`, { cause: error });
+  #countFailure(): void {
+    this.#failures++;
+    this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
   }
 }
 
-const TIMED_OUT = Symbol("timed out");
+function failureOf(error: unknown): TrypemaError {
+  const message = error instanceof Error ? error.message : String(error);
+  // Redis names the script in what goes wrong inside it; 6.2 does so in other words than 7.
+  const code: TrypemaErrorCode = /^(WRONGTYPE\b|ERR .*script)/i.test(message)
+    ? "BACKEND_SCRIPT"
+    : "BACKEND_UNAVAILABLE";
+  return new TrypemaError(code, `Redis: ${message}`, { cause: error });
+}
 
-interface Waiting {
+interface Deadline {
   readonly endMs: number;
-  /** Absent once it is over. */
+  /** What it does when it is missed; absent once it is met or missed. */
   expire: (() => void) | undefined;
 }
 
 /** Deadlines of one length, in the order of their ends, so one timer does for all. */
 class Deadlines {
   readonly #timeoutMs: number;
-  #waiting: Waiting[] = [];
+  #waiting: Deadline[] = [];
   readonly #timer = new BackgroundTimer(() => this.#sweep());
 
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** `promise`, or a rejection with TIMED_OUT when it takes too long. */
-  within<T>(promise: Promise<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const waiting: Waiting = { endMs: systemClock() + this.#timeoutMs, expire: () => reject(TIMED_OUT) };
-      this.#waiting.push(waiting);
-      this.#timer.start(this.#timeoutMs);
-      const settle = () => {
-        waiting.expire = undefined;
-      };
-      promise.then(resolve, reject).then(settle);
-    });
+  start(expire: () => void): Deadline {
+    const deadline: Deadline = { endMs: systemClock() + this.#timeoutMs, expire };
+    this.#waiting.push(deadline);
+    this.#timer.start(this.#timeoutMs);
+    return deadline;
   }
 
   #sweep(): void {
@@ -113,7 +111,10 @@ class Deadlines {
     const firstLive = this.#waiting.findIndex(({ endMs, expire }) => expire !== undefined && endMs > nowMs);
     const over = firstLive === -1 ? this.#waiting : this.#waiting.slice(0, firstLive);
     this.#waiting = firstLive === -1 ? [] : this.#waiting.slice(firstLive);
-    for (const { expire } of over) expire?.();
+    for (const deadline of over) {
+      deadline.expire?.();
+      deadline.expire = undefined;
+    }
     const next = this.#waiting[0];
     if (next !== undefined) this.#timer.start(Math.max(1, Math.ceil(next.endMs - nowMs)));
   }

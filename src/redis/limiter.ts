@@ -10,7 +10,6 @@ import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usa
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed } from "../strategy/decision.ts";
 import { checkCount, checkedCondition, checkHistory } from "../strategy/history.ts";
-import { recentSpanMs } from "../strategy/suppressed.ts";
 import type { KeyNames } from "./keys.ts";
 import { ADJUST, DELETE, PEEK, SET_IF } from "./lua.generated.ts";
 import type { Script } from "./script.ts";
@@ -53,7 +52,7 @@ export interface Peek {
   readonly oldestExpiresInMs: number;
   readonly oldestAccepted: number;
   readonly recentPerSecond: number;
-  /** The factor that was computed last and its age; -1 for none. */
+  /** The factor that was computed last, and its age: Infinity for none. */
   readonly keptFactor: number;
   readonly keptFactorAgeMs: number;
 }
@@ -72,9 +71,7 @@ export abstract class RedisLimiter implements Limiter {
     this.#names = names;
     this.#backend = backend;
     this.#fallback = fallback;
-    // A caller's clock may stand still while the server's goes on, so what it drives has a minute to spare.
-    const ttlMs = Math.ceil(settings.windowMs) + (settings.clock === undefined ? 0 : 60_000);
-    this.#window = [settings.windowMs, settings.bucketMs, ttlMs].map(text);
+    this.#window = [settings.windowMs, settings.bucketMs].map(text);
   }
 
   /**
@@ -90,7 +87,11 @@ export abstract class RedisLimiter implements Limiter {
     const limit = this.limitOf(rate);
     checkCount("count", count, 1);
     checkKey(key);
-    return this.#decide(this.decide(key, rate, limit, count), limit, (local) => local.inc(key, rate, count));
+    try {
+      return await this.decide(key, rate, limit, count);
+    } catch (error) {
+      return this.#decideInstead(error, limit, (local) => local.inc(key, rate, count));
+    }
   }
 
   /** The decision that `inc` would give now, at the rate last given. Records nothing; an unknown key is allowed. */
@@ -98,11 +99,12 @@ export abstract class RedisLimiter implements Limiter {
     checkCount("count", count, 1);
     checkKey(key);
     const anything = Number.POSITIVE_INFINITY;
-    const decide = async () => {
+    try {
       const peek = await this.peek(key, count);
       return peek === undefined ? allowed(anything, anything) : this.foresee(peek, count);
-    };
-    return this.#decide(decide(), anything, (local) => local.isAllowed(key, count));
+    } catch (error) {
+      return this.#decideInstead(error, anything, (local) => local.isAllowed(key, count));
+    }
   }
 
   /** What the key has used; zeros for an unknown key, which stays unknown. */
@@ -195,24 +197,21 @@ export abstract class RedisLimiter implements Limiter {
     }
   }
 
-  async #decide(
-    decision: Promise<Decision>,
+  /** What the failure policy decides where `error` stands in the way of Redis. */
+  async #decideInstead(
+    error: unknown,
     limit: number,
     askLocal: (local: Limiter) => Awaitable<Decision>,
   ): Promise<Decision> {
-    try {
-      return await decision;
-    } catch (error) {
-      const { policy, local } = this.#fallback;
-      if (policy === "throw" || !isBackendFailure(error)) throw error;
-      const instead =
-        policy === "allow" ? allowed(limit, limit) : policy === "deny" ? this.deny(limit) : await askLocal(local());
-      return { ...instead, degraded: true };
-    }
+    const { policy, local } = this.#fallback;
+    if (policy === "throw" || !isBackendFailure(error)) throw error;
+    const instead =
+      policy === "allow" ? allowed(limit, limit) : policy === "deny" ? this.deny(limit) : await askLocal(local());
+    return { ...instead, degraded: true };
   }
 
   protected async peek(key: string, count: number): Promise<Peek | undefined> {
-    const reply = await this.run(PEEK, key, text(count), text(recentSpanMs(this.settings.windowMs)));
+    const reply = await this.run(PEEK, key, text(count));
     if (reply === null) return undefined;
     const [rate, total, declined, waitMs, freed, oldestExpiresInMs, oldestAccepted, recentPerSecond, factor, age] =
       numbersFrom(reply) as [number, number, number, number, number, number, number, number, number, number];
@@ -232,8 +231,14 @@ export abstract class RedisLimiter implements Limiter {
 
   protected run(script: Script, key: string, ...args: string[]): Promise<unknown> {
     const { clock } = this.settings;
-    const time = clock === undefined ? "" : text(clock.now());
-    return this.#backend.run(script, this.#names.of(key), [time, ...this.#window, ...args]);
+    const all = [...this.#window, ...args];
+    if (clock !== undefined) all.push(text(clock.now()));
+    return this.#backend.run(script, this.#names.of(key), all);
+  }
+
+  /** A wait as `reply_wait.lua` tells it, in ms. */
+  protected waitMsFrom(wait: number): number {
+    return this.settings.clock === undefined ? wait / 1_000 : wait;
   }
 
   protected limitOf(rate: Rate): number {

@@ -2,7 +2,7 @@ import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { hardLimitOf } from "../strategy/capacity.ts";
 import { admission, allowed, denial, suppressed } from "../strategy/decision.ts";
-import { recentSpanMs, suppressionFactor } from "../strategy/suppressed.ts";
+import { suppressionFactor } from "../strategy/suppressed.ts";
 import { numberFrom, numbersFrom, type Peek, RedisLimiter, text } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
 
@@ -17,26 +17,25 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
-    const { windowMs, suppressionCacheMs } = this.settings;
     const draw = this.#draws.pop() ?? this.settings.random();
     const hardLimit = this.#hardLimitOf(rate);
-    const numbers = [count, limit, rate, hardLimit, suppressionCacheMs, recentSpanMs(windowMs), draw];
+    const numbers = [count, limit, rate, hardLimit, this.settings.suppressionCacheMs, draw];
     const reply = await this.run(SUPPRESSED_INC, key, ...numbers.map(text));
     if (!Array.isArray(reply)) {
       this.#draws.push(draw);
       return allowed(limit, limit - numberFrom(reply));
     }
-    const [admitted, accepted, factor, waitMs, oldestAccepted, drawn] = numbersFrom(reply) as [
-      number,
+    const [admitted, accepted, scaledFactor, wait, oldestAccepted] = numbersFrom(reply) as [
       number,
       number,
       number,
       number,
       number,
     ];
-    if (drawn === 0) this.#draws.push(draw);
+    const factor = scaledFactor / 2 ** 53;
+    if (factor === 1) this.#draws.push(draw);
     if (admitted === 1) return admission(limit, accepted + count, factor);
-    return denial(limit, hardLimit, accepted, count, factor, waitMs, oldestAccepted);
+    return denial(limit, hardLimit, accepted, count, factor, this.waitMsFrom(wait), oldestAccepted);
   }
 
   protected foresee(peek: Peek, count: number): Decision {
@@ -64,7 +63,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   #factorFor(peek: Peek, wanted: number): number {
     const { rate, total, keptFactor, keptFactorAgeMs, recentPerSecond } = peek;
     if (wanted > this.#hardLimitOf(rate)) return 1;
-    if (keptFactor >= 0 && keptFactorAgeMs < this.settings.suppressionCacheMs) return keptFactor;
+    if (keptFactorAgeMs < this.settings.suppressionCacheMs) return keptFactor;
     return suppressionFactor(rate, total, this.settings.windowMs, recentPerSecond);
   }
 

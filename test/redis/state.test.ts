@@ -1,7 +1,7 @@
 // What is in Redis: how many keys, for how long, and whose.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { perSecond } from "trypema";
+import { createLocalProvider, perMinute, perSecond } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -14,7 +14,7 @@ beforeEach(async () => {
 });
 
 describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
-  it("keeps at most two Redis keys, each with a time to live of the window", async () => {
+  it("keeps at most two Redis keys, each with a time to live of the window and a bucket", async () => {
     const limiter = createRedisProvider(redis.client, { windowMs: 5_000, bucketMs: 1 })[strategy];
     for (let i = 0; i < 30; i++) {
       await limiter.inc("k", perSecond(2), 3);
@@ -125,4 +125,16 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     clock.advance(9_950);
     expect((await limiter.get("k")).total).toBe(5);
   });
+});
+
+it("tells a factor that is just below 1 without rounding it", async () => {
+  const clock = new ManualClock();
+  const options = { windowMs: 60_000, hardLimitFactor: 1e6, clock: clock.read, random: () => 0 };
+  const local = createLocalProvider(options).suppressed;
+  const { suppressed } = createRedisProvider(redis.client, options);
+  for (let tens = 12; tens < 15.9; tens += 0.1) {
+    for (const count of [Math.floor(10 ** tens), 1, 1]) {
+      expect(await suppressed.inc(`${tens}`, perMinute(1), count)).toEqual(local.inc(`${tens}`, perMinute(1), count));
+    }
+  }
 });

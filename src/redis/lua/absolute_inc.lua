@@ -1,28 +1,30 @@
 -- Decides about a call under the absolute strategy, and records it when it is admitted.
---   ARGV[5] the count   ARGV[6] the capacity   ARGV[7] the rate
+--   ARGV[3] the count   ARGV[4] the capacity   ARGV[5] the rate
 -- Replies with the new total when admitted; else with the total and, if the count can ever fit, how long
 -- to wait and how much has expired then.
+local clock_ms = ARGV[6]
 -- include window
-local count = ARGV[5] + 0
-local limit = ARGV[6] + 0
-local given_rate = ARGV[7] + 0
+local count = ARGV[3] + 0
+local limit = ARGV[4] + 0
+local given_rate = ARGV[5] + 0
 local denied = 0
 
 if total + count > limit then
   if total > 0 then
     if rate ~= given_rate then
-      rate, factor_ms, changed = given_rate, nil, true
+      rate, factor_ms, changed = given_rate, never_ms, true
     end
     -- include save
   end
   if count > limit then return { exact:format(total) } end
   local missing = total + count - limit
   -- include wait
-  if total >= 1e15 then return { exact:format(total), exact:format(wait_ms), exact:format(freed) } end
-  return { total, exact:format(wait_ms), freed }
+  -- include reply_wait
+  if total >= 1e15 then return { exact:format(total), wait, exact:format(freed) } end
+  return { total, wait, freed }
 end
 
-rate = given_rate
+if rate ~= given_rate then rate, changed = given_rate, true end
 -- include hit
 -- include save
 return total < 1e15 and total or exact:format(total)

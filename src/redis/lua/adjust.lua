@@ -1,20 +1,21 @@
 -- Corrects usage, as adjusted in strategy/history.ts has it.
---   ARGV[5] the difference, a whole number
+--   ARGV[3] the difference, a whole number
 -- Replies with the new total; 0 for an unknown key, which stays unknown.
+local clock_ms = ARGV[4]
 -- include window
 if total == 0 then return '0' end
-local delta = ARGV[5] + 0
+local delta = ARGV[3] + 0
 
 if delta >= 0 then
   delta = math.min(delta, 9007199254740991 - total)
   newest_count = newest_count + delta
   total = total + delta
-  factor_ms, seen, changed = nil, nil, true
+  factor_ms, seen, hit = never_ms, -1, true
 elseif newest_count - newest_declined > -delta then
   newest_count = newest_count + delta
   total = total + delta
-  if seen then recent = recent + delta end
-  factor_ms, changed = nil, true
+  recent = recent + delta
+  factor_ms, hit = never_ms, true
 else
   -- include read_buckets
   local left = -delta

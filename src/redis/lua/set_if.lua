@@ -1,17 +1,18 @@
 -- Sets the total if a condition on it holds, as withTotal in strategy/history.ts has it.
---   ARGV[5] the rate   ARGV[6] the operator   ARGV[7] what it compares with   ARGV[8] the new total
---   ARGV[9] the history
+--   ARGV[3] the rate   ARGV[4] the operator   ARGV[5] what it compares with   ARGV[6] the new total
+--   ARGV[7] the history
 -- Replies with 1 or 0 for whether it held, and the total before.
+local clock_ms = ARGV[8]
 -- include window
-local given_rate = ARGV[5] + 0
-local op = ARGV[6]
-local value = ARGV[7] + 0
-local count = ARGV[8] + 0
-local history = ARGV[9]
+local given_rate = ARGV[3] + 0
+local op = ARGV[4]
+local value = ARGV[5] + 0
+local count = ARGV[6] + 0
+local history = ARGV[7]
 local previous = total
 
 if rate ~= given_rate then
-  rate, factor_ms, changed = given_rate, nil, total > 0
+  rate, factor_ms, changed = given_rate, never_ms, total > 0
 end
 local matched = op == 'always' or (op == 'lt' and total < value) or (op == 'gt' and total > value)
   or (op == 'eq' and total == value) or (op == 'ne' and total ~= value)

@@ -1,37 +1,33 @@
 -- Decides about a call under the suppressed strategy, and records it.
---   ARGV[5] the count   ARGV[6] the capacity   ARGV[7] the rate   ARGV[8] the hard limit
---   ARGV[9] suppressionCacheMs   ARGV[10] the recent span in ms   ARGV[11] a draw from [0, 1)
+--   ARGV[3] the count   ARGV[4] the capacity   ARGV[5] the rate   ARGV[6] the hard limit
+--   ARGV[7] suppressionCacheMs   ARGV[8] a draw from [0, 1), which a factor of 1 has no use for
 -- Replies with the accepted usage after the call when that fits under the capacity; else with 1 or 0 for
--- admitted or denied, the accepted usage before, the factor, how long until the oldest bucket expires, how
--- much accepted usage it has, and 1 if the draw was used.
+-- admitted or denied, the accepted usage before, the factor in 2^-53, how long until the oldest bucket expires, and how
+-- much accepted usage it has.
+local clock_ms = ARGV[9]
 -- include window
-local count = ARGV[5] + 0
-local given_rate = ARGV[7] + 0
+local count = ARGV[3] + 0
+local given_rate = ARGV[5] + 0
 local accepted = total - declined
 local wanted = accepted + count
 local denied = 0
 local met_factor
-local admitted, drawn = true, false
+local admitted = true
 
 if rate ~= given_rate then
-  rate, factor_ms = given_rate, nil
+  rate, factor_ms, changed = given_rate, never_ms, true
 end
-if wanted > (ARGV[6] + 0) then
-  if wanted > (ARGV[8] + 0) then
+if wanted > (ARGV[4] + 0) then
+  if wanted > (ARGV[6] + 0) then
     met_factor = 1
-  elseif factor_ms and now_ms - factor_ms < (ARGV[9] + 0) then
-    met_factor = factor + 0
+  elseif now_ms - factor_ms < (ARGV[7] + 0) then
+    met_factor = factor
   else
-    local recent_per_second = 0
-    if total > 0 then
-      local recent_ms = ARGV[10] + 0
-      -- include recent
-    end
+    -- include recent
     met_factor = math.max(0, 1 - rate / math.max(total * 1000 / window_ms, recent_per_second))
-    factor, factor_ms = exact:format(met_factor), now_ms
+    factor, factor_ms = met_factor, now_ms
   end
-  drawn = met_factor < 1
-  if not drawn or (ARGV[11] + 0) < met_factor then
+  if met_factor == 1 or (ARGV[8] + 0) < met_factor then
     admitted, denied = false, count
   end
 end
@@ -43,11 +39,9 @@ local oldest_accepted = oldest_count > 0 and oldest_count - oldest_declined or n
 if total >= 1e15 then
   accepted, oldest_accepted = exact:format(accepted), exact:format(oldest_accepted)
 end
-return {
-  admitted and 1 or 0,
-  accepted,
-  met_factor == 1 and '1' or factor,
-  exact:format(oldest_ms + window_ms - now_ms),
-  oldest_accepted,
-  drawn and 1 or 0,
-}
+local wait_ms = oldest_ms + window_ms - now_ms
+-- include reply_wait
+-- A difference to 1 is a multiple of 2^-53, and whole numbers cost a tenth of text.
+local scaled_factor = met_factor * 9007199254740992
+if scaled_factor > 9007199254740900 and met_factor < 1 then scaled_factor = exact:format(scaled_factor) end
+return { admitted and 1 or 0, accepted, scaled_factor, wait, oldest_accepted }

@@ -8,10 +8,10 @@ if denied > 0 then
 end
 local cell_ms = math.floor(now_ms / bucket_ms) * bucket_ms
 if cell_ms > now_ms then cell_ms = cell_ms - bucket_ms end
-if total > 0 and newest_ms < cell_ms then
-  if oldest_count == 0 then
-    oldest_ms, oldest_count, oldest_declined = newest_ms, newest_count, newest_declined
-  else
+if total == 0 or newest_ms < cell_ms then
+  -- include keep
+  changed = true
+  if oldest_count > 0 then
     between = between + 1
     local bucket = cmsgpack.pack(newest_ms, newest_count, newest_declined)
     if redis.call('RPUSH', KEYS[2], bucket) ~= between then
@@ -21,9 +21,11 @@ if total > 0 and newest_ms < cell_ms then
       between = 1
       total = oldest_count + newest_count
       declined = oldest_declined + newest_declined
-      seen = nil
+      seen = -1
     end
-    redis.call('PEXPIRE', KEYS[2], ARGV[4])
+    redis.call('PEXPIRE', KEYS[2], keep_ms)
+  elseif total > 0 then
+    oldest_ms, oldest_count, oldest_declined = newest_ms, newest_count, newest_declined
   end
   newest_count, newest_declined = 0, 0
 end
@@ -33,5 +35,5 @@ newest_declined = newest_declined + denied
 total = total + count
 declined = declined + denied
 if oldest_count == 0 then oldest_ms = now_ms end
-if seen then recent = recent + count end
-changed, hit = true, true
+recent = recent + count
+hit = true

@@ -1,11 +1,13 @@
--- recent_per_second, which is 0 before: the rate of the buckets that were hit within the recent span, over that span or, if
+-- recent_per_second: the rate of the buckets that were hit within the recent span, over that span or, if
 -- they reach back further, over all of it to where the oldest one's cell begins. The same as
 -- recentPerSecond in strategy/suppressed.ts, and kept up to date as the store of Local does.
-if not seen then
+local recent_per_second = 0
+local recent_ms = math.min(1000, window_ms)
+if seen < 0 then
   seen, recent = 0, total
 end
 local recent_hit_ms
-while true do
+while total > 0 do
   local count
   if oldest_count == 0 or seen > between then
     recent_hit_ms = newest_ms
@@ -25,7 +27,7 @@ while true do
   recent = recent - count
   seen = seen + 1
 end
-if recent_hit_ms + recent_ms > now_ms then
+if total > 0 and recent_hit_ms + recent_ms > now_ms then
   local start_ms = math.floor(recent_hit_ms / bucket_ms) * bucket_ms
   if start_ms > recent_hit_ms then start_ms = start_ms - bucket_ms end
   recent_per_second = recent * 1000 / math.max(recent_ms, now_ms - start_ms)

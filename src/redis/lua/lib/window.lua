@@ -1,56 +1,61 @@
 -- Opens the window of one limited key: reads it and drops what has expired. Every command begins so:
---   KEYS[1]  the state: rate, total and the oldest and the newest bucket, packed
+--   KEYS[1]  the state, numbers of 8 bytes: seven, or fourteen where suppression has anything to remember
 --   KEYS[2]  the buckets between these two, a list, oldest first, each packed: hit time, count, declined
---   ARGV[1]  the time in ms, or "" for the server's own
---   ARGV[2]  windowMs
---   ARGV[3]  bucketMs
---   ARGV[4]  how long what is hit now is kept, in ms
+--   ARGV[1]  windowMs
+--   ARGV[2]  bucketMs
+--   and last, in clock_ms, the time in ms; absent for the server's own
 -- A sum with 0 makes a number of an argument at a third of what tonumber costs.
--- What hits bring and what suppression needs comes after the state's first seven fields, and only where it is needed.
 -- Replies in Lua's numbers would lose fractions, and clients round integers near 2^53.
 local exact = '%.17g'
-local now_ms = ARGV[1]
-if now_ms == '' then
+local window_ms = ARGV[1] + 0
+local bucket_ms = ARGV[2] + 0
+local now_ms
+if clock_ms then
+  now_ms = clock_ms + 0
+else
   local time = redis.call('TIME')
   now_ms = time[1] * 1000 + time[2] / 1000
-else
-  now_ms = now_ms + 0
 end
-local window_ms = ARGV[2] + 0
-local bucket_ms = ARGV[3] + 0
 
--- total is 0 exactly when nothing of the key is live. With one bucket only, oldest_count is 0 and the
--- oldest is the newest. factor is text, as it is replied. seen is how many buckets, from the oldest on, have left the recent span, and
--- recent what the others count; they are nil until somebody asks.
-local rate, total, between, oldest_ms, oldest_count, newest_ms, newest_count
-local declined, oldest_declined, newest_declined, factor, factor_ms, seen, recent
--- Whether what is stored differs from what is here, and whether it is to be kept anew from now on.
-local changed, hit = false, false
+-- total is 0 exactly when nothing of the key is live. With one bucket only, oldest_count is 0 and the oldest is the
+-- newest. seen is how many buckets, from the oldest on, have left the recent span, and recent what the others count;
+-- seen is -1 until somebody asks. The factor was computed at factor_ms, which is far in the past for none.
+local never_ms = -math.huge
+local rate, between, oldest_ms, oldest_count
+local newest_ms, newest_count, total
+local oldest_declined, newest_declined, declined, seen, recent, factor, factor_ms = 0, 0, 0, -1, 0, 0, never_ms
+-- What of the state differs from what is stored: its first four numbers, or only what comes after them. When a
+-- bucket begins, keep_ms is how long to keep it.
+local changed, hit, keep_ms = false, false, nil
 
-local packed = redis.call('GET', KEYS[1])
-if packed then
-  rate, total, between, oldest_ms, oldest_count, newest_ms, newest_count,
-    declined, oldest_declined, newest_declined, factor, factor_ms, seen, recent = cmsgpack.unpack(packed)
+local state = redis.call('GET', KEYS[1])
+if state then
+  if #state == 56 then
+    rate, between, oldest_ms, oldest_count, newest_ms, newest_count, total = struct.unpack('<ddddddd', state)
+  else
+    rate, between, oldest_ms, oldest_count, newest_ms, newest_count, total, oldest_declined, newest_declined, declined,
+      seen, recent, factor, factor_ms = struct.unpack('<dddddddddddddd', state)
+  end
   -- For a server's clock that was set back, time stands still.
   if now_ms < newest_ms then now_ms = newest_ms end
   if newest_ms + window_ms <= now_ms then
     redis.call('DEL', KEYS[1], KEYS[2])
-    packed = false
+    state = false
   end
 end
-if not packed then
-  total, between, oldest_count, newest_count = 0, 0, 0, 0
-end
-if not declined or not packed then
-  declined, oldest_declined, newest_declined, factor, factor_ms, seen, recent = 0, 0, 0, nil, nil, nil, nil
+if not state then
+  between, oldest_count, newest_count, total = 0, 0, 0, 0
+  oldest_declined, newest_declined, declined, seen, recent, factor_ms = 0, 0, 0, -1, 0, never_ms
 end
 
 while oldest_count > 0 and oldest_ms + window_ms <= now_ms do
   changed = true
   total = total - oldest_count
   declined = declined - oldest_declined
-  if seen then
-    if seen > 0 then seen = seen - 1 else recent = recent - oldest_count end
+  if seen > 0 then
+    seen = seen - 1
+  else
+    recent = recent - oldest_count
   end
   local next = between > 0 and redis.call('LPOP', KEYS[2])
   if next then
@@ -60,6 +65,6 @@ while oldest_count > 0 and oldest_ms + window_ms <= now_ms do
     -- Also where the server evicted the list: what it held is forgotten.
     between, oldest_ms, oldest_count, oldest_declined = 0, newest_ms, 0, 0
     total, declined = newest_count, newest_declined
-    if seen then seen, recent = 0, newest_count end
+    if seen >= 0 then seen, recent = 0, newest_count end
   end
 end

@@ -2,7 +2,7 @@
 redis.call('DEL', KEYS[2])
 if #buckets == 0 then
   redis.call('DEL', KEYS[1])
-  changed = false
+  changed, hit = false, false
 else
   total, declined = 0, 0
   for _, bucket in ipairs(buckets) do
@@ -14,12 +14,13 @@ else
   if #buckets > 1 then
     oldest_ms, oldest_count, oldest_declined = unpack(buckets[1])
   end
+  -- include keep
   between = math.max(0, #buckets - 2)
   for i = 2, #buckets - 1 do
     redis.call('RPUSH', KEYS[2], cmsgpack.pack(unpack(buckets[i])))
   end
   if between > 0 then
-    redis.call('PEXPIRE', KEYS[2], ARGV[4])
+    redis.call('PEXPIRE', KEYS[2], keep_ms)
   end
-  factor_ms, seen, changed, hit = nil, nil, true, true
+  factor_ms, seen, changed = never_ms, -1, true
 end
