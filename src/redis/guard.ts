@@ -76,11 +76,16 @@ export class Guard {
 
 function failureOf(error: unknown): TrypemaError {
   const message = error instanceof Error ? error.message : String(error);
-  // Redis names the script in what goes wrong inside it; 6.2 does so in other words than 7.
-  const code: TrypemaErrorCode = /^(WRONGTYPE\b|ERR .*script)/i.test(message)
-    ? "BACKEND_SCRIPT"
-    : "BACKEND_UNAVAILABLE";
-  return new TrypemaError(code, `Redis: ${message}`, { cause: error });
+  return new TrypemaError(codeOf(message), `Redis: ${message}`, { cause: error });
+}
+
+/**
+ * Redis names the script in what goes wrong inside it. Before 7 it does so too where the server itself refuses
+ * to write, and quotes that with its hyphen: "ERR Error running script … -READONLY You can't write …".
+ */
+function codeOf(message: string): TrypemaErrorCode {
+  const ofScript = /^(WRONGTYPE\b|ERR .*script)/i.test(message) && !/: -[A-Z]+ /.test(message);
+  return ofScript ? "BACKEND_SCRIPT" : "BACKEND_UNAVAILABLE";
 }
 
 interface Deadline {
