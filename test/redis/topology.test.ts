@@ -89,7 +89,7 @@ const sentinelClients: Record<string, (port: number) => RedisClient | Promise<Re
 
 it.each(Object.keys(sentinelClients))("%s: after a failover the replica goes on with the counts", async (name) => {
   const master = await startServer();
-  const replica = await startServer("--replicaof", `127.0.0.1 ${master.port}`);
+  const replica = await startServer("--replicaof", "127.0.0.1", String(master.port));
   const folder = mkdtempSync(join(tmpdir(), "trypema-sentinel-"));
   cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, "sentinel.conf");
