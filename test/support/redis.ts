@@ -1,6 +1,6 @@
 // Redis servers of the tests' own, on free ports and with nothing on disk: a running one is never touched.
 
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -8,21 +8,39 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
+/** The programs that are tried, in this order; REDIS_SERVER names another. */
 const SERVERS = ["redis-server", "valkey-server"];
+
+const READY = /ready to accept connections/i;
+
+/** Those of the programs that are on the PATH. */
+export function installedServers(): string[] {
+  return SERVERS.filter((program) => spawnSync(program, ["--version"], { stdio: "ignore" }).error === undefined);
+}
 
 export class RedisServer {
   readonly port: number;
   readonly #folder: string;
-  readonly #process: ChildProcess;
+  readonly #arguments: readonly string[];
+  #process!: ChildProcess;
 
-  private constructor(port: number, folder: string, process: ChildProcess) {
+  static readonly #running = new Set<RedisServer>();
+
+  static {
+    // None outlives a program that ends without stopping it.
+    process.once("exit", () => {
+      for (const server of RedisServer.#running) server.#end();
+    });
+  }
+
+  private constructor(port: number, folder: string, args: readonly string[]) {
     this.port = port;
     this.#folder = folder;
-    this.#process = process;
+    this.#arguments = args;
   }
 
   static start(port?: number, ...args: string[]): Promise<RedisServer> {
-    return RedisServer.#start(port, /ready to accept connections/i, ["--save", "", ...args]);
+    return RedisServer.#start(port, READY, ["--save", "", ...args]);
   }
 
   /** A Sentinel, which rewrites `file`. */
@@ -34,16 +52,15 @@ export class RedisServer {
     const chosen = port ?? (await freePort());
     const folder = mkdtempSync(join(tmpdir(), "trypema-redis-"));
     const always = ["--port", String(chosen), "--bind", "127.0.0.1", "--dir", folder];
-    const process = await spawnFirst(SERVERS, [...(file === undefined ? [] : [file]), ...always, ...args]);
-    let log = "";
-    await new Promise<void>((resolve, reject) => {
-      process.stdout!.on("data", (data) => {
-        log += data;
-        if (ready.test(log)) resolve();
-      });
-      process.once("exit", () => reject(new Error(`the Redis server ended: ${log}`)));
-    });
-    return new RedisServer(chosen, folder, process);
+    const server = new RedisServer(chosen, folder, [...(file === undefined ? [] : [file]), ...always, ...args]);
+    await server.#launch(ready);
+    return server;
+  }
+
+  /** Begins anew with what is in its folder. Resolves when the server is ready. */
+  async restart(...args: string[]): Promise<void> {
+    await this.#kill();
+    await this.#launch(READY, args);
   }
 
   get pid(): number {
@@ -55,12 +72,35 @@ export class RedisServer {
   }
 
   async stop(): Promise<void> {
-    if (this.#process.exitCode === null && this.#process.signalCode === null) {
-      const ended = once(this.#process, "exit");
-      this.#process.kill("SIGKILL");
-      await ended;
-    }
+    await this.#kill();
+    this.#end();
+  }
+
+  async #launch(ready: RegExp, args: readonly string[] = []): Promise<void> {
+    const child = await spawnFirst([...this.#arguments, ...args]);
+    this.#process = child;
+    RedisServer.#running.add(this);
+    let log = "";
+    await new Promise<void>((resolve, reject) => {
+      child.stdout!.on("data", (data) => {
+        log += data;
+        if (ready.test(log)) resolve();
+      });
+      child.once("exit", () => reject(new Error(`the Redis server ended: ${log}`)));
+    });
+  }
+
+  async #kill(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const ended = once(this.#process, "exit");
+    this.#process.kill("SIGKILL");
+    await ended;
+  }
+
+  #end(): void {
+    this.#process.kill("SIGKILL");
     rmSync(this.#folder, { recursive: true, force: true });
+    RedisServer.#running.delete(this);
   }
 }
 
@@ -72,8 +112,8 @@ export class RedisCluster {
     this.servers = servers;
   }
 
-  static async start(): Promise<RedisCluster> {
-    const clustered = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"];
+  static async start(...args: string[]): Promise<RedisCluster> {
+    const clustered = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", ...args];
     const servers: RedisServer[] = [];
     for (let i = 0; i < 3; i++) servers.push(await RedisServer.start(undefined, ...clustered));
     const hosts = servers.map(({ port }) => `127.0.0.1:${port}`);
@@ -99,7 +139,9 @@ async function cli(...args: string[]): Promise<string> {
   return stdout;
 }
 
-async function spawnFirst(programs: readonly string[], args: readonly string[]): Promise<ChildProcess> {
+async function spawnFirst(args: readonly string[]): Promise<ChildProcess> {
+  const { REDIS_SERVER } = process.env;
+  const programs = REDIS_SERVER === undefined ? SERVERS : [REDIS_SERVER];
   for (const program of programs) {
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "ignore"] });
     const started = await Promise.race([once(child, "spawn").then(() => true), once(child, "error").then(() => false)]);
