@@ -4,19 +4,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
-import { perSecond, TrypemaError } from "trypema";
+import { perSecond } from "trypema";
 import type { IoredisClient, RedisClient } from "trypema/redis";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { afterEach, describe, expect, it } from "vitest";
+import { failureOf, recovery } from "../support/failing.ts";
 import { runScript } from "../support/process.ts";
 import { RedisServer } from "../support/redis.ts";
 
 const RATE = perSecond(1);
 const TIMEOUT_MS = 100;
-/** Far more than a caller may wait on a busy machine, and far less than the clients' own queues make it wait. */
-const A_LITTLE_MS = 3_000;
 /** Longer than the breaker waits between probes. */
 const LONGER_THAN_A_PROBE_MS = 600;
+
+const POLICIES = ["throw", "allow", "deny", "local"] as const;
+
+const LOADING_SLOWLY = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"];
 
 const cleanups: (() => unknown)[] = [];
 
@@ -52,25 +55,6 @@ function open(client: RedisClient, options: RedisOptions = {}) {
   const provider = createRedisProvider(client, { timeoutMs: TIMEOUT_MS, ...options });
   cleanups.push(() => provider.close());
   return provider;
-}
-
-async function failureOf(call: Promise<unknown>): Promise<TrypemaError> {
-  const startMs = performance.now();
-  const outcome: unknown = await call.catch((error) => error);
-  expect(performance.now() - startMs).toBeLessThan(A_LITTLE_MS);
-  if (!(outcome instanceof TrypemaError))
-    throw new Error("it should have failed with a TrypemaError", { cause: outcome });
-  return outcome;
-}
-
-/** Calls until one succeeds, as a service in use does. */
-async function recovery<T>(call: () => Promise<T>): Promise<T> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const result = await call().catch(() => undefined);
-    if (result !== undefined) return result;
-    await sleep(50);
-  }
-  throw new Error("did not recover");
 }
 
 describe.each(Object.keys(clients))("%s", (name) => {
@@ -189,6 +173,33 @@ describe.each(Object.keys(clients))("%s", (name) => {
     expect((await absolute.inc("k", RATE)).remaining).toBe(58);
   });
 
+  it("a server that still loads its data fails calls in time, decides by the policies, and then goes on", async () => {
+    const server = await startServer();
+    const before = open(connect(server.port), { timeoutMs: 10_000 });
+    for (let i = 0; i < 3; i++) await before.absolute.inc("k", RATE);
+    const admin = adminOf(server.port, false);
+    const keyBytes = 2_048;
+    await admin.eval(`for i = 1, 3000 do redis.call('SET', i, string.rep(string.char(i % 256), ${keyBytes})) end`, 0);
+    await admin.config("SET", "rdbcompression", "no");
+    await admin.save();
+    // Half a minute, but that it answers between two keys, and is told below to make haste.
+    const loaded = server.restart(...LOADING_SLOWLY);
+    const providers = POLICIES.map((onFailure) => open(connect(server.port), { onFailure }).absolute);
+    await expect.poll(() => admin.get("k").catch(String), { timeout: 20_000 }).toMatch(/LOADING/);
+    for (let i = 0; i < 10; i++) {
+      const [failing, allowing, denying, local] = providers;
+      expect((await failureOf(failing!.inc("k", RATE))).code).toMatch(/^BACKEND_(UNAVAILABLE|TIMEOUT)$/);
+      expect(await allowing!.inc("k", RATE)).toMatchObject({ allowed: true, degraded: true });
+      expect(await denying!.inc("k", RATE)).toMatchObject({ allowed: false, degraded: true });
+      expect(await local!.inc("k", RATE, 6)).toMatchObject({ allowed: true, degraded: true, remaining: 54 - 6 * i });
+    }
+    expect(await admin.get("k").catch(String)).toMatch(/LOADING/);
+    await admin.config("SET", "key-load-delay", "0");
+    await loaded;
+    const back = await recovery(() => providers[0]!.get("k"));
+    expect(back.total).toBeGreaterThanOrEqual(3);
+  });
+
   it("a Redis key that something else has written fails its own calls only", async () => {
     const server = await startServer();
     const { absolute } = open(connect(server.port), { timeoutMs: 10_000 });
@@ -276,8 +287,9 @@ it("an open breaker sends one call at a time, and none while that one is unanswe
   expect((await call).allowed).toBe(true);
 });
 
-function adminOf(port: number): Redis {
-  const admin = new Redis(port);
+function adminOf(port: number, enableReadyCheck = true): Redis {
+  const admin = new Redis({ port, enableReadyCheck });
+  admin.on("error", () => {});
   cleanups.push(() => admin.disconnect());
   return admin;
 }
