@@ -4,10 +4,20 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { afterEach, describe, expect, it } from "vitest";
+import { Redis } from "ioredis";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { RedisServer } from "../test/support/redis.ts";
 import { startServer } from "./server.ts";
 
 const MAIN = fileURLToPath(new URL("../.build/demo/main.js", import.meta.url));
+
+/** What the demo's processes find in theirs. */
+let environment: NodeJS.ProcessEnv & { REDIS_URL?: string };
+
+beforeEach(() => {
+  environment = { ...process.env };
+  delete environment.REDIS_URL;
+});
 
 const running = new Set<ChildProcess>();
 
@@ -16,7 +26,7 @@ afterEach(() => {
 });
 
 function start(...args: string[]) {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"], env: environment });
   running.add(child);
   child.once("exit", () => running.delete(child));
   return child;
@@ -40,8 +50,12 @@ async function startUntil(pattern: RegExp, ...args: string[]) {
   throw new Error(`${pattern} did not appear in: ${output}`);
 }
 
-it("drives each strategy below, at and over the limit, in plain lines, and ends with a table of that", async () => {
-  const { stdout, stderr, exitCode } = await run("--phase-seconds", "1");
+it.each([
+  { args: [], provider: /trypema's Local provider$/m },
+  { args: ["--redis"], provider: /trypema's Redis provider on 127.0.0.1:\d+ \(a server of the demo's own\)$/m },
+])("$args drives each strategy below, at and over the limit, and ends with a table of that", async (given) => {
+  const { stdout, stderr, exitCode } = await run(...given.args, "--phase-seconds", "1");
+  expect(stdout).toMatch(given.provider);
   expect(stderr).toBe("");
   expect(exitCode).toBe(0);
   const [charts = "", table = ""] = stdout.split(/^(?=strategy )/m);
@@ -71,6 +85,50 @@ it("an interrupt ends it", async () => {
   expect(await once(child, "exit")).toEqual([130, null]);
 });
 
+describe("--redis", () => {
+  it.each(["SIGINT", "SIGTERM"] as const)("%s ends its server too", async (signal) => {
+    const { child, match } = await startUntil(/Redis provider on 127.0.0.1:(\d+) /, "--redis");
+    const own = new Redis(Number(match[1]), { retryStrategy: () => null });
+    own.on("error", () => {});
+    const closed = new Promise((resolve) => own.once("end", resolve));
+    expect(await own.ping()).toBe("PONG");
+    child.kill(signal);
+    await Promise.all([once(child, "exit"), closed]);
+  });
+
+  it("counts in the Redis of REDIS_URL, and leaves it running", async () => {
+    const server = await RedisServer.start();
+    environment.REDIS_URL = `redis://127.0.0.1:${server.port}/1`;
+    const serving = await startUntil(/curl -i (\S+)\/absolute/, "--redis", "--serve", "--port", "0");
+    expect((await fetch(`${serving.match[1]}/absolute`)).status).toBe(200);
+    serving.child.kill("SIGINT");
+    expect(await once(serving.child, "exit")).toEqual([0, null]);
+    const client = new Redis(server.port, { db: 1 });
+    expect(await client.keys("*")).toEqual(["trypema-demo:{a:10000:100:127.0.0.1}"]);
+    client.disconnect();
+    await server.stop();
+  });
+
+  it("says in one sentence that the Redis of REDIS_URL doesn't answer, and why", async () => {
+    const gone = await RedisServer.start();
+    await gone.stop();
+    environment.REDIS_URL = `redis://:secret@127.0.0.1:${gone.port}`;
+    const { stdout, stderr, exitCode } = await run("--redis");
+    const where = `127.0.0.1:${gone.port}`;
+    expect(stderr).toBe(`no answer from Redis on ${where}: connect ECONNREFUSED ${where}\n`);
+    expect([stdout, exitCode]).toEqual(["", 1]);
+  });
+
+  it("says in one sentence that the Redis of REDIS_URL wants a password", async () => {
+    const server = await RedisServer.start(undefined, "--requirepass", "secret");
+    environment.REDIS_URL = `redis://127.0.0.1:${server.port}`;
+    const { stderr, exitCode } = await run("--redis");
+    await server.stop();
+    expect(stderr).toMatch(/^no answer from Redis on 127.0.0.1:\d+: .*NOAUTH.*\n$/);
+    expect(exitCode).toBe(1);
+  });
+});
+
 describe("--serve", () => {
   it("prints its address and how to try it, lets 10 requests in and answers 429 until an interrupt", async () => {
     const { child, match } = await startUntil(/curl -i (\S+)\/absolute[\s\S]*\/suppressed\n/, "--serve", "--port", "0");
@@ -97,7 +155,8 @@ describe("--serve", () => {
 
 it("--help explains every option", async () => {
   const { stdout, stderr, exitCode } = await run("--help");
-  for (const option of ["--phase-seconds", "--serve", "--port", "--help"]) expect(stdout).toContain(`  ${option}`);
+  for (const option of ["--phase-seconds", "--serve", "--port", "--redis", "--help"])
+    expect(stdout).toContain(`  ${option}`);
   expect([stderr, exitCode]).toEqual(["", 0]);
 });
 

@@ -1,11 +1,13 @@
 // npm run demo: see options.ts for what it can be told.
 
+import type { LimiterOptions } from "trypema";
+import { openLocal, openRedis } from "./backend.ts";
 import { HELP, parseCommand, UserError } from "./options.ts";
 import { Screen } from "./screen.ts";
-import { serve } from "./serve.ts";
-import { show } from "./show.ts";
+import { SERVE_OPTIONS, serve } from "./serve.ts";
+import { SHOW_OPTIONS, show } from "./show.ts";
 
-const SIGINT_EXIT_CODE = 130;
+const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
 // A reader that has had enough, such as `head`, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
@@ -23,11 +25,20 @@ async function run(args: readonly string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
-  if (command.name === "serve") return serve(command.port);
+  // By default SIGTERM would leave a Redis server of our own behind.
+  process.once("SIGTERM", () => process.exit(SIGNAL_EXIT_CODES.SIGTERM));
+  const { REDIS_URL } = process.env;
+  const open = (options: LimiterOptions) => (command.redis ? openRedis(options, REDIS_URL) : openLocal(options));
+  if (command.name === "serve") return serve(await open(SERVE_OPTIONS), command.port);
   const screen = new Screen(process.stdout, process.env);
   process.once("SIGINT", () => {
     screen.endDraft();
-    process.exit(SIGINT_EXIT_CODE);
+    process.exit(SIGNAL_EXIT_CODES.SIGINT);
   });
-  await show(screen, command.phaseSeconds);
+  const backend = await open(SHOW_OPTIONS);
+  try {
+    await show(screen, backend, command.phaseSeconds);
+  } finally {
+    await backend.close();
+  }
 }

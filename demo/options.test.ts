@@ -2,11 +2,13 @@ import { describe, expect, it } from "vitest";
 import { parseCommand, UserError } from "./options.ts";
 
 it.each([
-  { args: [], command: { name: "show", phaseSeconds: 8 } },
-  { args: ["--phase-seconds", "20"], command: { name: "show", phaseSeconds: 20 } },
-  { args: ["--serve"], command: { name: "serve", port: 3_000 } },
-  { args: ["--serve", "--port", "0"], command: { name: "serve", port: 0 } },
-  { args: ["--port=8080", "--serve"], command: { name: "serve", port: 8_080 } },
+  { args: [], command: { name: "show", redis: false, phaseSeconds: 8 } },
+  { args: ["--phase-seconds", "20"], command: { name: "show", redis: false, phaseSeconds: 20 } },
+  { args: ["--serve"], command: { name: "serve", redis: false, port: 3_000 } },
+  { args: ["--serve", "--port", "0"], command: { name: "serve", redis: false, port: 0 } },
+  { args: ["--port=8080", "--serve"], command: { name: "serve", redis: false, port: 8_080 } },
+  { args: ["--redis"], command: { name: "show", redis: true, phaseSeconds: 8 } },
+  { args: ["--redis", "--serve"], command: { name: "serve", redis: true, port: 3_000 } },
   { args: ["--serve", "--help"], command: { name: "help" } },
 ])("$args is understood", ({ args, command }) => {
   expect(parseCommand(args)).toEqual(command);

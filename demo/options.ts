@@ -2,8 +2,8 @@ import { parseArgs } from "node:util";
 
 export type Command =
   | { readonly name: "help" }
-  | { readonly name: "serve"; readonly port: number }
-  | { readonly name: "show"; readonly phaseSeconds: number };
+  | { readonly name: "serve"; readonly redis: boolean; readonly port: number }
+  | { readonly name: "show"; readonly redis: boolean; readonly phaseSeconds: number };
 
 /** Something that the user can put right: its message is all there is to say. */
 export class UserError extends Error {}
@@ -18,26 +18,28 @@ suppressed one.
                        from 4 on they are measured
   --serve              only start the server and keep it listening, to be tried with curl
   --port <n>           where --serve listens, 0 to 65535; default 3000, 0 for any free port
+  --redis              count in Redis: in that of the environment's REDIS_URL, or, where that is
+                       not set, in a server that is started and stopped with the demo
   --help               this text
 `;
 
 /** @throws {UserError} */
 export function parseCommand(args: readonly string[]): Command {
-  const { help, serve, port, "phase-seconds": phaseSeconds } = parse(args);
+  const { help, serve, redis = false, port, "phase-seconds": phaseSeconds } = parse(args);
   if (help) return { name: "help" };
   if (serve) {
     if (phaseSeconds !== undefined) throw new UserError("--phase-seconds is for the demo without --serve");
-    return { name: "serve", port: wholeNumber("--port", port ?? "3000", 0, 65_535) };
+    return { name: "serve", redis, port: wholeNumber("--port", port ?? "3000", 0, 65_535) };
   }
   if (port !== undefined) throw new UserError("--port is for --serve: add that, or leave the port out");
-  return { name: "show", phaseSeconds: wholeNumber("--phase-seconds", phaseSeconds ?? "8", 1, 600) };
+  return { name: "show", redis, phaseSeconds: wholeNumber("--phase-seconds", phaseSeconds ?? "8", 1, 600) };
 }
 
 function parse(args: readonly string[]) {
   try {
     const string = { type: "string" } as const;
     const boolean = { type: "boolean" } as const;
-    const options = { help: boolean, serve: boolean, port: string, "phase-seconds": string };
+    const options = { help: boolean, serve: boolean, redis: boolean, port: string, "phase-seconds": string };
     return parseArgs({ args: [...args], options }).values;
   } catch (error) {
     // The first sentence says it; those that follow are about how to quote.

@@ -1,8 +1,9 @@
 // `npm run demo`: real requests to a real server, phase by phase, drawn as they are answered.
 
 import { Agent } from "node:http";
-import { createLocalProvider, perSecond } from "trypema";
+import { perSecond } from "trypema";
 import { seededRandom } from "../test/support/random.ts";
+import type { Backend } from "./backend.ts";
 import { headingOf, rowOf } from "./chart.ts";
 import { ask } from "./client.ts";
 import { isSettled, Load } from "./load.ts";
@@ -13,7 +14,7 @@ import { countedSpan, notesOn, type PhaseResult, tableOf } from "./summary.ts";
 const LIMIT_PER_SECOND = 100;
 const TIMES_LIMIT = [0.5, 1, 10];
 
-const OPTIONS = {
+export const SHOW_OPTIONS = {
   windowMs: 2_000,
   bucketMs: 20,
   // Room for the burst into an empty window and for the limit behind it. With the default of 1.5
@@ -24,18 +25,17 @@ const OPTIONS = {
 const MAX_SOCKETS = 64;
 const REDRAW_MS = 100;
 
-export async function show(screen: Screen, phaseSeconds: number): Promise<void> {
-  const limiter = createLocalProvider(OPTIONS);
+export async function show(screen: Screen, { name, provider }: Backend, phaseSeconds: number): Promise<void> {
   const limit = perSecond(LIMIT_PER_SECOND);
-  const server = await startServer((strategy, client) => limiter[strategy].inc(client, limit));
+  const server = await startServer((strategy, client) => provider[strategy].inc(client, limit));
   const agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
   const results: PhaseResult[] = [];
   try {
-    for (const line of introduction(server.url, phaseSeconds)) screen.print(line);
+    for (const line of introduction(server.url, name, phaseSeconds)) screen.print(line);
     for (const strategy of STRATEGIES) {
       for (const timesLimit of TIMES_LIMIT) {
         // Each phase begins with an empty window, whatever came before it.
-        limiter[strategy].clear();
+        await provider[strategy].clear();
         const requestsPerSecond = timesLimit * LIMIT_PER_SECOND;
         // The same seed: both strategies get the same requests at the same moments.
         const plan = { requestsPerSecond, seconds: phaseSeconds, random: seededRandom(1) };
@@ -71,11 +71,11 @@ async function draw(screen: Screen, load: Load): Promise<void> {
   if (load.failure !== undefined) screen.print(`the latest failure: ${load.failure}`);
 }
 
-function introduction(url: string, phaseSeconds: number): string[] {
-  const options = Object.entries(OPTIONS).map(([name, value]) => `${name} ${value}`);
+function introduction(url: string, name: string, phaseSeconds: number): string[] {
+  const options = Object.entries(SHOW_OPTIONS).map(([name, value]) => `${name} ${value}`);
   const seconds = phaseSeconds * STRATEGIES.length * TIMES_LIMIT.length;
   return [
-    `A server on ${url} lets ${LIMIT_PER_SECOND} requests/s pass: trypema's Local provider`,
+    `A server on ${url} lets ${LIMIT_PER_SECOND} requests/s pass: trypema's ${name}`,
     `with ${options.join(", ")}. This takes ${seconds} s.`,
     `(With the default hardLimitFactor of 1.5, suppressed takes three windows to settle from an`,
     `empty one, instead of one.)`,
@@ -83,6 +83,6 @@ function introduction(url: string, phaseSeconds: number): string[] {
 }
 
 function conclusion(results: readonly PhaseResult[], phaseSeconds: number): string[] {
-  const span = countedSpan(phaseSeconds, OPTIONS.windowMs / 1_000);
+  const span = countedSpan(phaseSeconds, SHOW_OPTIONS.windowMs / 1_000);
   return ["", ...tableOf(results, LIMIT_PER_SECOND, span), "", ...notesOn(span, LIMIT_PER_SECOND)];
 }

@@ -1,4 +1,4 @@
-// Makes sure that the tests have a Redis to start: finds redis-server or valkey-server, and installs the
+// Makes sure that tests, benchmarks and the demo have a Redis to start: finds redis-server or valkey-server, and installs the
 // first with the system's package manager where there is none and it may.
 
 import { spawnSync } from "node:child_process";
@@ -32,14 +32,14 @@ function install() {
   if (installer === undefined) return;
   const prefix = privilege(installer);
   if (prefix === undefined) return;
-  console.log(`The tests need a Redis server, and there is none: installing it with ${installer}.`);
+  console.log(`A Redis server is needed, and there is none: installing it with ${installer}.`);
   spawnSync(`${prefix}sh -c '${INSTALLERS[installer]}'`, { shell: true, stdio: ["ignore", "ignore", "inherit"] });
 }
 
 if (!hasServer()) install();
 if (!hasServer()) {
   console.error(
-    "The tests need redis-server or valkey-server on the PATH, 6.2 or newer: install one and run them again.",
+    "redis-server or valkey-server is needed on the PATH, Redis 6.2 or newer: install one and run this again.",
   );
   process.exit(1);
 }
