@@ -2,88 +2,18 @@
 // the figures go into docs/benchmarks.md too.
 
 import { Redis } from "ioredis";
-import { type RedisReply, RedisStore } from "rate-limit-redis";
-import { RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
 import { createClient } from "redis";
-import { perMinute, perSecond } from "trypema";
+import { perSecond } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 import { RedisServer } from "../test/support/redis.ts";
+import { type Client, GCRA_SIDE, sides } from "./redis-sides.ts";
 import { Report } from "./report.ts";
 import { Calls, makeKeys, median } from "./workloads.ts";
 
-const WINDOW_MS = 60_000;
 /** A capacity that nobody reaches, and one that is reached at once. */
 const CAPACITIES = { ample: 1e7, scarce: 60 };
 const CALLS_A_TURN = 20_000;
 const TURNS = 5;
-
-/** A limiter with a capacity; a call resolves to whether it was admitted. */
-type Side = (client: Redis, capacity: number) => (key: string) => Promise<boolean>;
-
-const FIXED_WINDOW = `
-redis.call('SET', KEYS[1], 0, 'PX', ARGV[1], 'NX')
-return { redis.call('INCRBY', KEYS[1], 1), redis.call('PTTL', KEYS[1]) }`;
-
-/** The theoretical arrival time in microseconds; ARGV: the time between two admissions, and the burst that may be ahead. */
-const GCRA = `
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local arrival = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now)) + tonumber(ARGV[1])
-local wait = arrival - tonumber(ARGV[2]) - now
-if wait > 0 then return { 0, wait } end
-redis.call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', math.ceil((arrival - now) / 1000))
-return { 1, 0 }`;
-
-const sides: Record<string, Side> = {
-  "fixed window, a script"(client, capacity) {
-    const sha1 = client.script("LOAD", FIXED_WINDOW) as Promise<string>;
-    return async (key) => {
-      const [count] = (await client.evalsha(await sha1, 1, `fixed:${key}`, WINDOW_MS)) as [number, number];
-      return count <= capacity;
-    };
-  },
-
-  "GCRA, a script"(client, capacity) {
-    const sha1 = client.script("LOAD", GCRA) as Promise<string>;
-    const windowUs = WINDOW_MS * 1_000;
-    return async (key) => {
-      const args = [windowUs / capacity, windowUs];
-      const [admitted] = (await client.evalsha(await sha1, 1, `gcra:${key}`, ...args)) as [number, number];
-      return admitted === 1;
-    };
-  },
-
-  "trypema, absolute"(client, capacity) {
-    const { absolute } = createRedisProvider(client, { windowMs: WINDOW_MS, timeoutMs: 60_000 });
-    const rate = perMinute(capacity);
-    return async (key) => (await absolute.inc(key, rate)).allowed;
-  },
-
-  "trypema, suppressed"(client, capacity) {
-    const { suppressed } = createRedisProvider(client, { windowMs: WINDOW_MS, timeoutMs: 60_000 });
-    const rate = perMinute(capacity);
-    return async (key) => (await suppressed.inc(key, rate)).allowed;
-  },
-
-  "rate-limit-redis"(client, capacity) {
-    const sendCommand = (...[command, ...args]: string[]) => client.call(command!, ...args) as Promise<RedisReply>;
-    const store = new RedisStore({ sendCommand });
-    store.init?.({ windowMs: WINDOW_MS } as never);
-    return async (key) => (await store.increment(key)).totalHits <= capacity;
-  },
-
-  "rate-limiter-flexible"(client, capacity) {
-    const limiter = new RateLimiterRedis({ storeClient: client, points: capacity, duration: WINDOW_MS / 1_000 });
-    return (key) =>
-      limiter.consume(key).then(
-        () => true,
-        (denial) => {
-          if (denial instanceof RateLimiterRes) return false;
-          throw denial;
-        },
-      );
-  },
-};
 
 const workloads = {
   "a hot key under its limit": { keys: 1, capacity: CAPACITIES.ample, most: Number.POSITIVE_INFINITY },
@@ -118,6 +48,19 @@ async function serverTime(): Promise<number> {
   return usec / calls;
 }
 
+/** A table with a row for each side, and in each cell how many times that of GCRA it is. */
+function printBesideGcra(head: readonly string[], columns: readonly (readonly number[])[], digits: number): void {
+  const gcra = Object.keys(sides).indexOf(GCRA_SIDE);
+  const rows = Object.keys(sides).map((name, index) => {
+    const cells = columns.map((column) => {
+      const [value, ofGcra] = [column[index]!, column[gcra]!];
+      return `${value.toFixed(digits)} (${(value / ofGcra).toFixed(2)}×)`;
+    });
+    return [name, ...cells];
+  });
+  report.printTable(["", ...head], rows);
+}
+
 async function serverTimes(): Promise<void> {
   report.print("### Server time\n");
   report.print("Microseconds that a call takes in Redis, and how many times those of GCRA; medians of five turns.\n");
@@ -139,14 +82,7 @@ async function serverTimes(): Promise<void> {
     }
     columns.push(times.map(median));
   }
-  const gcra = Object.keys(sides).indexOf("GCRA, a script");
-  report.printTable(
-    ["", ...Object.keys(workloads)],
-    Object.keys(sides).map((name, index) => [
-      name,
-      ...columns.map((column) => `${column[index]!.toFixed(1)} (${(column[index]! / column[gcra]!).toFixed(2)}×)`),
-    ]),
-  );
+  printBesideGcra(Object.keys(workloads), columns, 1);
 }
 
 async function memory(): Promise<void> {
@@ -198,45 +134,48 @@ async function flatness(): Promise<void> {
 async function throughput(): Promise<void> {
   report.print("### Throughput with Redis\n");
   report.print(
-    "Thousand calls a second from one process to one hot key, by how many are in flight; medians of five turns.\n",
+    "Thousand calls a second from one process to one hot key under its limit, by how many are in flight, and how many\n" +
+      "times those of GCRA with the same client; medians of five turns.\n",
   );
-  const nodeRedis = await createClient({ socket: { port: server.port }, commandOptions: { timeout: 0 } }).connect();
-  const gcraSha1 = (await client.script("LOAD", GCRA)) as string;
-  const gcraArguments = ["1", "60000000"];
   const plain = new Redis(server.port);
-  const options = { windowMs: WINDOW_MS, timeoutMs: 60_000 };
-  const rate = perMinute(CAPACITIES.ample);
-  const contenders: Record<string, () => Promise<unknown>> = {};
-  for (const [name, each] of [
-    ["ioredis", plain],
-    ["ioredis, auto-pipelining", client],
-    ["node-redis", nodeRedis],
-  ] as const) {
-    contenders[`GCRA, ${name}`] =
-      each === nodeRedis
-        ? () => nodeRedis.evalSha(gcraSha1, { keys: ["gcra"], arguments: gcraArguments })
-        : () => (each as Redis).evalsha(gcraSha1, 1, "gcra", ...gcraArguments);
-    const { absolute, suppressed } = createRedisProvider(each, options);
-    contenders[`trypema, absolute, ${name}`] = () => absolute.inc("key", rate);
-    contenders[`trypema, suppressed, ${name}`] = () => suppressed.inc("key", rate);
-  }
+  const nodeRedis = createClient({ socket: { port: server.port }, commandOptions: { timeout: 0 } });
+  await nodeRedis.connect();
+  const clients: Record<string, Client> = {
+    ioredis: plain,
+    "ioredis, auto-pipelining": client,
+    "node-redis": nodeRedis as unknown as Client,
+  };
   const inFlights = [1, 50, 500];
-  const rows = Object.keys(contenders).map((name) => [name]);
-  for (const inFlight of inFlights) {
-    const times = rows.map((): number[] => []);
-    for (let turn = 0; turn <= TURNS; turn++) {
-      for (const [index, call] of Object.values(contenders).entries()) {
-        const count = inFlight === 1 ? 3_000 : CALLS_A_TURN;
-        const startMs = performance.now();
-        await callMany(() => call().then(() => true), count, inFlight);
-        if (turn > 0) times[index]!.push(count / (performance.now() - startMs));
-      }
-    }
-    for (const [index, row] of rows.entries()) row.push(median(times[index]!).toFixed(0));
+  for (const [name, each] of Object.entries(clients)) {
+    await client.flushall();
+    const calls = Object.values(sides).map((side) => side(each, CAPACITIES.ample));
+    const columns: number[][] = [];
+    for (const inFlight of inFlights) columns.push(await throughputsOf(calls, inFlight));
+    const head = inFlights.map((count) => `${count} in flight`);
+    report.print(`With ${name}:\n`);
+    printBesideGcra(head, columns, 0);
   }
-  report.printTable(["", ...inFlights.map((count) => `${count} in flight`)], rows);
   plain.disconnect();
   nodeRedis.destroy();
+}
+
+/** Thousand calls a second, the sides taking turns. */
+async function throughputsOf(
+  calls: readonly ((key: string) => Promise<boolean>)[],
+  inFlight: number,
+): Promise<number[]> {
+  const count = inFlight === 1 ? 3_000 : CALLS_A_TURN;
+  const figures = calls.map((): number[] => []);
+  for (let turn = 0; turn <= TURNS; turn++) {
+    for (const [index, call] of calls.entries()) {
+      const startMs = performance.now();
+      const admitted = await callMany(() => call("key"), count, inFlight);
+      if (admitted !== count) throw new Error(`${admitted} of ${count} admitted`);
+      // The first turn is for the compiler.
+      if (turn > 0) figures[index]!.push(count / (performance.now() - startMs));
+    }
+  }
+  return figures.map(median);
 }
 
 try {
