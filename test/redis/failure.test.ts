@@ -8,7 +8,7 @@ import { perSecond } from "trypema";
 import type { IoredisClient, RedisClient } from "trypema/redis";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { afterEach, describe, expect, it } from "vitest";
-import { failureOf, recovery } from "../support/failing.ts";
+import { failureOf, recovery, startCutter } from "../support/failing.ts";
 import { runScript } from "../support/process.ts";
 import { RedisServer } from "../support/redis.ts";
 
@@ -20,6 +20,9 @@ const LONGER_THAN_A_PROBE_MS = 600;
 const POLICIES = ["throw", "allow", "deny", "local"] as const;
 
 const LOADING_SLOWLY = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"];
+
+/** By default ioredis sends a call again that was unanswered when its connection broke; node-redis never does. */
+const SENT_ONCE = { autoResendUnfulfilledCommands: false };
 
 const cleanups: (() => unknown)[] = [];
 
@@ -34,9 +37,9 @@ async function startServer(port?: number, ...args: string[]): Promise<RedisServe
 }
 
 /** Clients as users make them; both keep on connecting, and queue meanwhile. */
-const clients: Record<string, (port: number) => RedisClient> = {
-  ioredis(port) {
-    const client = new Redis(port);
+const clients: Record<string, (port: number, settings?: typeof SENT_ONCE) => RedisClient> = {
+  ioredis(port, settings) {
+    const client = new Redis(port, { ...settings });
     client.on("error", () => {});
     cleanups.push(() => client.disconnect());
     return client;
@@ -120,6 +123,20 @@ describe.each(Object.keys(clients))("%s", (name) => {
     );
     const grownKiB = Number((await script).stdout);
     expect(grownKiB).toBeLessThan(1_024);
+  });
+
+  it("a call whose answer is lost with its connection was counted once", async () => {
+    const server = await startServer();
+    const cutter = await startCutter(server.port);
+    cleanups.push(() => cutter.close());
+    const { absolute } = open(connect(cutter.port, SENT_ONCE), { timeoutMs: 1_000 });
+    await recovery(() => absolute.inc("k", RATE));
+    const direct = open(connect(server.port), { timeoutMs: 10_000 }).absolute;
+    const before = (await direct.get("k")).total;
+    cutter.cutNextAnswer();
+    expect((await failureOf(absolute.inc("k", RATE))).code).toMatch(/^BACKEND_(UNAVAILABLE|TIMEOUT)$/);
+    const { total } = await recovery(() => absolute.get("k"));
+    expect(total - before).toBe(1);
   });
 
   it("a server that isn't there yet poisons nothing", async () => {

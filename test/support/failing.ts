@@ -1,5 +1,7 @@
 // How tests call a limiter whose Redis is away.
 
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TrypemaError } from "trypema";
 import { expect } from "vitest";
@@ -15,6 +17,37 @@ export async function failureOf(call: Promise<unknown>): Promise<TrypemaError> {
   if (!(outcome instanceof TrypemaError))
     throw new Error("it should have failed with a TrypemaError", { cause: outcome });
   return outcome;
+}
+
+/** Stands between a client and a server, and can break the connection when the server has answered. */
+export async function startCutter(serverPort: number) {
+  let cutting = false;
+  const proxy = createServer((client) => {
+    const server = connect(serverPort, "127.0.0.1");
+    for (const socket of [client, server]) {
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        client.destroy();
+        server.destroy();
+      });
+    }
+    client.on("data", (data) => server.write(data));
+    server.on("data", (data) => {
+      if (cutting) client.destroy();
+      else client.write(data);
+      cutting = false;
+    });
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  return {
+    port: (proxy.address() as AddressInfo).port,
+    /** The next answer doesn't come: the connection closes instead. */
+    cutNextAnswer: () => {
+      cutting = true;
+    },
+    close: () => proxy.close(),
+  };
 }
 
 /** Calls until one succeeds, as a service in use does. */
