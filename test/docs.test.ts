@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ROOT } from "./support/process.ts";
-import { RedisServer } from "./support/redis.ts";
+import { RedisCluster, RedisServer } from "./support/redis.ts";
 
 const run = promisify(execFile);
 
@@ -33,10 +33,13 @@ const examples = documents.flatMap(examplesOf);
 const folder = join(ROOT, ".build", "examples");
 
 let redis: RedisServer;
+let cluster: RedisCluster;
+let sentinel: RedisServer;
 
 describe("the documentation's examples", () => {
   beforeAll(async () => {
-    redis = await RedisServer.start();
+    [redis, cluster] = await Promise.all([RedisServer.start(), RedisCluster.start()]);
+    sentinel = await RedisServer.startSentinel("limits", redis.port);
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
     for (const { name, code } of examples) writeFileSync(join(folder, `${name}.ts`), code);
@@ -53,12 +56,19 @@ describe("the documentation's examples", () => {
     });
   });
 
-  afterAll(() => redis.stop());
+  afterAll(async () => {
+    await Promise.all([redis, cluster, sentinel].map((server) => server.stop()));
+  });
 
   it.each(examples)("$name", async ({ name, code }) => {
     const { stdout, stderr } = await run(process.execPath, [join(folder, `${name}.js`)], {
       timeout: 50_000,
-      env: { ...process.env, REDIS_URL: `redis://127.0.0.1:${redis.port}` },
+      env: {
+        ...process.env,
+        REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+        CLUSTER_URL: `redis://127.0.0.1:${cluster.servers[0]!.port}`,
+        SENTINEL_PORT: String(sentinel.port),
+      },
     });
     expect(stderr).toBe("");
     const lines = stdout.split("\n").slice(0, -1);

@@ -1,8 +1,5 @@
 // A Cluster whose slots move, and a Sentinel that fails over, under real clients.
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Cluster, Redis } from "ioredis";
 import { createCluster, createSentinel } from "redis";
@@ -131,16 +128,7 @@ const sentinelClients: Record<string, (port: number) => RedisClient | Promise<Re
 it.each(Object.keys(sentinelClients))("%s: after a failover the replica goes on with the counts", async (name) => {
   const master = await startServer();
   const replica = await startServer("--replicaof", "127.0.0.1", String(master.port));
-  const folder = mkdtempSync(join(tmpdir(), "trypema-sentinel-"));
-  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
-  const file = join(folder, "sentinel.conf");
-  writeFileSync(
-    file,
-    `sentinel monitor limits 127.0.0.1 ${master.port} 1
-     sentinel down-after-milliseconds limits 300
-     sentinel failover-timeout limits 2000`.replaceAll(/^ +/gm, ""),
-  );
-  const sentinel = await RedisServer.startSentinel(file);
+  const sentinel = await RedisServer.startSentinel("limits", master.port);
   cleanups.push(() => sentinel.stop());
   await expect
     .poll(() => connected(sentinel.port).call("SENTINEL", "replicas", "limits"), { timeout: 20_000 })

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,16 +43,24 @@ export class RedisServer {
     return RedisServer.#start(port, READY, ["--save", "", ...args]);
   }
 
-  /** A Sentinel, which rewrites `file`. */
-  static startSentinel(file: string): Promise<RedisServer> {
-    return RedisServer.#start(undefined, /\+monitor master/, ["--sentinel"], file);
+  /** A Sentinel that decides alone about the master that it knows by `name`, and soon. */
+  static startSentinel(name: string, masterPort: number): Promise<RedisServer> {
+    const lines = [
+      `sentinel monitor ${name} 127.0.0.1 ${masterPort} 1`,
+      `sentinel down-after-milliseconds ${name} 300`,
+      `sentinel failover-timeout ${name} 2000`,
+    ];
+    return RedisServer.#start(undefined, /\+monitor master/, ["--sentinel"], lines.join("\n"));
   }
 
-  static async #start(port: number | undefined, ready: RegExp, args: string[], file?: string): Promise<RedisServer> {
+  static async #start(port: number | undefined, ready: RegExp, args: string[], config = ""): Promise<RedisServer> {
     const chosen = port ?? (await freePort());
     const folder = mkdtempSync(join(tmpdir(), "trypema-redis-"));
     const always = ["--port", String(chosen), "--bind", "127.0.0.1", "--dir", folder];
-    const server = new RedisServer(chosen, folder, [...(file === undefined ? [] : [file]), ...always, ...args]);
+    // A Sentinel writes into its file, so each server has its own.
+    const file = join(folder, "server.conf");
+    writeFileSync(file, config);
+    const server = new RedisServer(chosen, folder, [file, ...always, ...args]);
     await server.#launch(ready);
     return server;
   }
