@@ -24,6 +24,11 @@ const LOADING_SLOWLY = ["--key-load-delay", "10000", "--loading-process-events-i
 /** By default ioredis sends a call again that was unanswered when its connection broke; node-redis never does. */
 const SENT_ONCE = { autoResendUnfulfilledCommands: false };
 
+interface Settings {
+  readonly password?: string;
+  readonly autoResendUnfulfilledCommands?: boolean;
+}
+
 const cleanups: (() => unknown)[] = [];
 
 afterEach(async () => {
@@ -37,7 +42,7 @@ async function startServer(port?: number, ...args: string[]): Promise<RedisServe
 }
 
 /** Clients as users make them; both keep on connecting, and queue meanwhile. */
-const clients: Record<string, (port: number, settings?: typeof SENT_ONCE) => RedisClient> = {
+const clients: Record<string, (port: number, settings?: Settings) => RedisClient> = {
   ioredis(port, settings) {
     const client = new Redis(port, { ...settings });
     client.on("error", () => {});
@@ -45,8 +50,8 @@ const clients: Record<string, (port: number, settings?: typeof SENT_ONCE) => Red
     return client;
   },
 
-  "node-redis"(port) {
-    const client = createClient({ socket: { port } });
+  "node-redis"(port, { password } = {}) {
+    const client = createClient({ socket: { port }, ...(password === undefined ? {} : { password }) });
     client.on("error", () => {});
     client.connect().catch(() => {});
     cleanups.push(() => client.destroy());
@@ -163,6 +168,19 @@ describe.each(Object.keys(clients))("%s", (name) => {
     const { code, message } = await failureOf(open(connect(server.port)).absolute.inc("k", RATE));
     expect(code).toMatch(/^BACKEND_(UNAVAILABLE|TIMEOUT)$/);
     if (name === "ioredis") expect(message).toMatch(/NOAUTH/);
+  });
+
+  it("a server that is given a wrong password is unavailable until the password is right", async () => {
+    const server = await startServer();
+    const admin = adminOf(server.port);
+    await admin.ping();
+    await admin.config("SET", "requirepass", "secret");
+    const { absolute } = open(connect(server.port, { password: "wrong" }));
+    for (let i = 0; i < 10; i++) {
+      expect((await failureOf(absolute.inc("k", RATE))).code).toMatch(/^BACKEND_(UNAVAILABLE|TIMEOUT)$/);
+    }
+    await admin.config("SET", "requirepass", "wrong");
+    expect((await recovery(() => absolute.inc("k", RATE))).allowed).toBe(true);
   });
 
   it("a server without memory is unavailable, and counts nothing", async () => {
