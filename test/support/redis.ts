@@ -54,15 +54,27 @@ export class RedisServer {
   }
 
   static async #start(port: number | undefined, ready: RegExp, args: string[], config = ""): Promise<RedisServer> {
-    const chosen = port ?? (await freePort());
+    for (let attempt = 1; ; attempt++) {
+      const server = RedisServer.#prepare(port ?? (await freePort()), args, config);
+      try {
+        await server.#launch(ready);
+        return server;
+      } catch (error) {
+        await server.stop();
+        // Somebody else took the port since it was found free.
+        if (port === undefined && attempt < 5 && /in use/.test(String(error))) continue;
+        throw error;
+      }
+    }
+  }
+
+  static #prepare(port: number, args: readonly string[], config: string): RedisServer {
     const folder = mkdtempSync(join(tmpdir(), "trypema-redis-"));
-    const always = ["--port", String(chosen), "--bind", "127.0.0.1", "--dir", folder];
+    const always = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder];
     // A Sentinel writes into its file, so each server has its own.
     const file = join(folder, "server.conf");
     writeFileSync(file, config);
-    const server = new RedisServer(chosen, folder, [file, ...always, ...args]);
-    await server.#launch(ready);
-    return server;
+    return new RedisServer(port, folder, [file, ...always, ...args]);
   }
 
   /** Begins anew with what is in its folder. Resolves when the server is ready. */
