@@ -51,6 +51,6 @@ afterAll(async () => {
 for (const [name, connect] of Object.entries(clients)) {
   describeProvider(`Redis, ${name}`, async (options) => {
     opened[name] ??= await connect();
-    return createRedisProvider(opened[name].client, { ...options, prefix: `test-${++prefixes}` });
+    return createRedisProvider(opened[name].client, { ...options, prefix: `test-${++prefixes}`, timeoutMs: 30_000 });
   });
 }

@@ -26,8 +26,8 @@ it("Redis answers every call as Local does", async () => {
       const clock = new ManualClock(1_234_567);
       const options = { ...size, ...suppression, clock: clock.read };
       const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
-      const prefix = `run-${++runs}`;
-      const provider = createRedisProvider(redis.client, { ...options, random: seededRandom(seed), prefix });
+      const own = { random: seededRandom(seed), prefix: `run-${++runs}`, timeoutMs: 30_000 };
+      const provider = createRedisProvider(redis.client, { ...options, ...own });
       for (const step of steps) {
         clock.advance(step.waitMs);
         expect(await take(step, provider)).toEqual(take(step, local));

@@ -2,12 +2,17 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLocalProvider, perMinute, perSecond } from "trypema";
-import { createRedisProvider } from "trypema/redis";
+import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ManualClock } from "../support/manual-clock.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
+
+/** With a deadline that no busy machine misses. */
+function open(options: RedisOptions = {}) {
+  return createRedisProvider(redis.client, { timeoutMs: 30_000, ...options });
+}
 
 beforeEach(async () => {
   await redis.client.flushall();
@@ -15,7 +20,7 @@ beforeEach(async () => {
 
 describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
   it("keeps at most two Redis keys, each with a time to live of the window and a bucket", async () => {
-    const limiter = createRedisProvider(redis.client, { windowMs: 5_000, bucketMs: 1 })[strategy];
+    const limiter = open({ windowMs: 5_000, bucketMs: 1 })[strategy];
     for (let i = 0; i < 30; i++) {
       await limiter.inc("k", perSecond(2), 3);
       await limiter.adjust("k", -1);
@@ -31,7 +36,7 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
   });
 
   it("leaves nothing behind for calls that record nothing", async () => {
-    const limiter = createRedisProvider(redis.client, { windowMs: 1_000 })[strategy];
+    const limiter = open({ windowMs: 1_000 })[strategy];
     await limiter.isAllowed("k");
     await limiter.get("k");
     await limiter.adjust("k", 5);
@@ -42,28 +47,28 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
   });
 
   it("is gone after its window, with nobody there", async () => {
-    const limiter = createRedisProvider(redis.client, { windowMs: 50, bucketMs: 1 })[strategy];
+    const limiter = open({ windowMs: 50, bucketMs: 1 })[strategy];
     for (let i = 0; i < 20; i++) await limiter.inc("k", perSecond(100));
     await expect.poll(() => redis.client.dbsize(), { timeout: 20_000 }).toBe(0);
   });
 
   it("shares a key with whoever has the same prefix and window, and with nobody else", async () => {
     const same = { prefix: "p", windowMs: 10_000, bucketMs: 100 };
-    const limiter = createRedisProvider(redis.client, same)[strategy];
+    const limiter = open(same)[strategy];
     await limiter.inc("k", perSecond(1), 4);
-    expect((await createRedisProvider(redis.client, same)[strategy].get("k")).total).toBe(4);
+    expect((await open(same)[strategy].get("k")).total).toBe(4);
     for (const other of [
       { ...same, prefix: "q" },
       { ...same, prefix: "p*" },
       { ...same, windowMs: 20_000 },
       { ...same, bucketMs: 200 },
     ]) {
-      const stranger = createRedisProvider(redis.client, other)[strategy];
+      const stranger = open(other)[strategy];
       expect((await stranger.get("k")).total).toBe(0);
       await stranger.inc("k", perSecond(1), 7);
       await stranger.clear();
     }
-    const sibling = createRedisProvider(redis.client, same)[strategy === "absolute" ? "suppressed" : "absolute"];
+    const sibling = open(same)[strategy === "absolute" ? "suppressed" : "absolute"];
     expect((await sibling.get("k")).total).toBe(0);
     await sibling.clear();
     expect((await limiter.get("k")).total).toBe(4);
@@ -72,7 +77,7 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
   });
 
   it("takes any key, whatever braces and wildcards it has", async () => {
-    const limiter = createRedisProvider(redis.client)[strategy];
+    const limiter = open()[strategy];
     const keys = ["}", "{", "{}", "}b", "k", "k}b", "k}", "a{b}c", "*", "k*", "[::1]:80", "é€😀", "\0", "\r\n"];
     for (const [index, key] of keys.entries()) await limiter.inc(key, perSecond(10), index + 1);
     for (const [index, key] of keys.entries()) expect((await limiter.get(key)).total).toBe(index + 1);
@@ -81,7 +86,7 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
   it("works with a window of 20 000 live buckets", async () => {
     const clock = new ManualClock();
     const options = { windowMs: 20_000, bucketMs: 1, clock: clock.read, hardLimitFactor: 1e6, random: () => 0.999_999 };
-    const limiter = createRedisProvider(redis.client, options)[strategy];
+    const limiter = open(options)[strategy];
     const rate = perSecond(1_000);
     const calls = [];
     for (let i = 0; i < 20_000; i++) {
@@ -102,7 +107,7 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
 
   it("heals when the server evicts one of its two keys", async () => {
     const clock = new ManualClock();
-    const limiter = createRedisProvider(redis.client, { windowMs: 10_000, bucketMs: 10, clock: clock.read })[strategy];
+    const limiter = open({ windowMs: 10_000, bucketMs: 10, clock: clock.read })[strategy];
     const hit = async (times: number) => {
       for (let i = 0; i < times; i++) {
         clock.advance(10);
@@ -131,7 +136,7 @@ it("tells a factor that is just below 1 without rounding it", async () => {
   const clock = new ManualClock();
   const options = { windowMs: 60_000, hardLimitFactor: 1e6, clock: clock.read, random: () => 0 };
   const local = createLocalProvider(options).suppressed;
-  const { suppressed } = createRedisProvider(redis.client, options);
+  const { suppressed } = open(options);
   for (let tens = 12; tens < 15.9; tens += 0.1) {
     for (const count of [Math.floor(10 ** tens), 1, 1]) {
       expect(await suppressed.inc(`${tens}`, perMinute(1), count)).toEqual(local.inc(`${tens}`, perMinute(1), count));
