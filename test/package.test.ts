@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
 import * as trypema from "trypema";
+import * as hybrid from "trypema/hybrid";
 import * as redis from "trypema/redis";
 import { describe, expect, it } from "vitest";
 import { ROOT, runScript } from "./support/process.ts";
@@ -17,6 +18,7 @@ const LAYERS: Record<string, readonly string[]> = {
   strategy: ["core", "strategy"],
   local: ["core", "strategy", "local"],
   redis: ["core", "strategy", "local", "redis"],
+  hybrid: ["core", "strategy", "redis", "hybrid"],
   "": ["core", "local"],
 };
 
@@ -57,6 +59,7 @@ describe("the package", () => {
       "unlimited",
     ]);
     expect(Object.keys(redis)).toEqual(["createRedisProvider"]);
+    expect(Object.keys(hybrid)).toEqual(["createHybridProvider"]);
   });
 
   it("has what its manifest promises", () => {

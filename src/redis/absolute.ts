@@ -15,15 +15,17 @@ export class RedisAbsolute extends RedisLimiter {
 
   protected foresee(peek: Peek, count: number): Decision {
     const limit = this.limitOf(peek.rate);
-    if (peek.total + count <= limit) return allowed(limit, limit - peek.total - count);
-    return rejection(limit, peek.total, count, peek.waitMs, peek.freed);
+    const taken = peek.total + peek.leased;
+    if (taken + count <= limit) return allowed(limit, limit - taken - count);
+    return rejection(limit, taken, count, peek.waitMs, peek.freed);
   }
 
   protected factor(peek: Peek): number {
-    return peek.total < this.limitOf(peek.rate) ? 0 : 1;
+    return peek.total + peek.leased < this.limitOf(peek.rate) ? 0 : 1;
   }
 
-  protected deny(limit: number): Decision {
+  /** @internal */
+  deny(limit: number): Decision {
     return rejected(limit, 0, this.settings.timeoutMs, 0);
   }
 }

@@ -31,7 +31,7 @@ export class Guard {
    */
   run<Reply>(send: () => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      const probe = this.#failures >= FAILURES_TO_OPEN;
+      const probe = this.isOpen;
       if (probe) this.#startProbe();
       const deadline = this.#deadlines.start(() => {
         this.#countFailure();
@@ -58,8 +58,18 @@ export class Guard {
     });
   }
 
+  /** Whether calls are refused, but for one at times. */
+  get isOpen(): boolean {
+    return this.#failures >= FAILURES_TO_OPEN;
+  }
+
+  /** Whether a call now would be refused. */
+  get refuses(): boolean {
+    return this.isOpen && (this.#probing || systemClock() < this.#nextProbeMs);
+  }
+
   #startProbe(): void {
-    if (this.#probing || systemClock() < this.#nextProbeMs) {
+    if (this.refuses) {
       throw new TrypemaError(
         "BACKEND_UNAVAILABLE",
         `Redis failed ${this.#failures} times in a row: the next attempt is made within ${PROBE_INTERVAL_MS} ms`,

@@ -1,5 +1,6 @@
 export type { RedisAbsolute } from "./absolute.ts";
 export type { IoredisClient, NodeRedisClient, RedisClient } from "./client.ts";
 export type { FailurePolicy } from "./limiter.ts";
-export { createRedisProvider, type RedisOptions, type RedisProvider } from "./provider.ts";
+export type { RedisOptions } from "./open.ts";
+export { createRedisProvider, type RedisProvider } from "./provider.ts";
 export type { RedisSuppressed } from "./suppressed.ts";

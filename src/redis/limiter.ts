@@ -20,6 +20,10 @@ const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit
 export interface Backend {
   run(script: Script, keys: string[], args: string[]): Promise<unknown>;
   forget(pattern: string): Promise<void>;
+  /** Whether Redis has failed so often that calls are refused, but for one at times. */
+  readonly isOut: boolean;
+  /** Whether a call now would be refused. */
+  readonly refuses: boolean;
 }
 
 /**
@@ -28,49 +32,59 @@ export interface Backend {
  */
 export type FailurePolicy = "throw" | "allow" | "deny" | "local";
 
-/** Where the answers come from while Redis has none. */
-export interface Fallback {
+export interface RedisSettings extends LimiterSettings {
+  /** The same as `clock` if the user gave one; else the server's counts. */
+  readonly callersClock: ForwardClock | undefined;
+  readonly timeoutMs: number;
+}
+
+/** What a limiter of one strategy is made of. */
+export interface RedisParts {
+  readonly settings: RedisSettings;
+  readonly backend: Backend;
+  readonly names: KeyNames;
   readonly policy: FailurePolicy;
   /** The same strategy of the Local provider for `"local"`. */
   readonly local: () => Limiter;
 }
 
-export interface RedisSettings extends Omit<LimiterSettings, "clock"> {
-  /** Absent: the server's. */
-  readonly clock: ForwardClock | undefined;
-  readonly timeoutMs: number;
-}
+/**
+ * What PEEK tells of a known key, in the order of its reply: also how long until enough has expired for the call and
+ * how much that is, the factor that was computed last and its age, Infinity for none, and what hybrid processes have
+ * leased.
+ */
+const PEEK_FIELDS = [
+  "rate",
+  "total",
+  "declined",
+  "waitMs",
+  "freed",
+  "oldestExpiresInMs",
+  "oldestAccepted",
+  "recentPerSecond",
+  "keptFactor",
+  "keptFactorAgeMs",
+  "leased",
+] as const;
 
-/** What PEEK tells of a known key. */
-export interface Peek {
-  readonly rate: Rate;
-  readonly total: number;
-  readonly declined: number;
-  /** How long until enough has expired for the call, and how much that is. */
-  readonly waitMs: number;
-  readonly freed: number;
-  readonly oldestExpiresInMs: number;
-  readonly oldestAccepted: number;
-  readonly recentPerSecond: number;
-  /** The factor that was computed last, and its age: Infinity for none. */
-  readonly keptFactor: number;
-  readonly keptFactorAgeMs: number;
-}
+export type Peek = Readonly<Record<(typeof PEEK_FIELDS)[number], number>> & { readonly rate: Rate };
 
 /** The methods of one strategy on Redis; all return promises. */
 export abstract class RedisLimiter implements Limiter {
   protected readonly settings: RedisSettings;
   readonly #names: KeyNames;
   readonly #backend: Backend;
-  readonly #fallback: Fallback;
+  readonly #policy: FailurePolicy;
+  readonly #local: () => Limiter;
   readonly #window: readonly string[];
 
   /** @internal */
-  constructor(settings: RedisSettings, names: KeyNames, backend: Backend, fallback: Fallback) {
+  constructor({ settings, names, backend, policy, local }: RedisParts) {
     this.settings = settings;
     this.#names = names;
     this.#backend = backend;
-    this.#fallback = fallback;
+    this.#policy = policy;
+    this.#local = local;
     this.#window = [settings.windowMs, settings.bucketMs].map(text);
   }
 
@@ -178,21 +192,21 @@ export abstract class RedisLimiter implements Limiter {
   /** Decides about a call, with arguments that are valid, and records it. */
   protected abstract decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision>;
 
-  /** The decision that a call would get. */
+  /** The decision that a call would get; what is leased is taken. */
   protected abstract foresee(peek: Peek, count: number): Decision;
 
   /** The factor that a call of 1 would meet. */
   protected abstract factor(peek: Peek): number;
 
-  /** A denial that the failure policy gave. */
-  protected abstract deny(limit: number): Decision;
+  /** A denial that the failure policy gave. @internal */
+  abstract deny(limit: number): Decision;
 
   /** `value`, or what Local says where the policy is to ask it. */
   protected async orLocal<T>(value: Promise<T>, askLocal: (local: Limiter) => Awaitable<T>): Promise<T> {
     try {
       return await value;
     } catch (error) {
-      if (this.#fallback.policy === "local" && isBackendFailure(error)) return askLocal(this.#fallback.local());
+      if (this.#policy === "local" && isBackendFailure(error)) return askLocal(this.#local());
       throw error;
     }
   }
@@ -203,42 +217,27 @@ export abstract class RedisLimiter implements Limiter {
     limit: number,
     askLocal: (local: Limiter) => Awaitable<Decision>,
   ): Promise<Decision> {
-    const { policy, local } = this.#fallback;
-    if (policy === "throw" || !isBackendFailure(error)) throw error;
-    const instead =
-      policy === "allow" ? allowed(limit, limit) : policy === "deny" ? this.deny(limit) : await askLocal(local());
-    return { ...instead, degraded: true };
+    if (this.#policy === "throw" || !isBackendFailure(error)) throw error;
+    if (this.#policy === "allow") return { ...allowed(limit, limit), degraded: true };
+    return { ...(this.#policy === "deny" ? this.deny(limit) : await askLocal(this.#local())), degraded: true };
   }
 
   protected async peek(key: string, count: number): Promise<Peek | undefined> {
     const reply = await this.run(PEEK, key, text(count));
     if (reply === null) return undefined;
-    const [rate, total, declined, waitMs, freed, oldestExpiresInMs, oldestAccepted, recentPerSecond, factor, age] =
-      numbersFrom(reply) as [number, number, number, number, number, number, number, number, number, number];
-    return {
-      rate: rate as Rate,
-      total,
-      declined,
-      waitMs,
-      freed,
-      oldestExpiresInMs,
-      oldestAccepted,
-      recentPerSecond,
-      keptFactor: factor,
-      keptFactorAgeMs: age,
-    };
+    return fieldsFrom(reply, PEEK_FIELDS) as Peek;
   }
 
   protected run(script: Script, key: string, ...args: string[]): Promise<unknown> {
-    const { clock } = this.settings;
+    const { callersClock } = this.settings;
     const all = [...this.#window, ...args];
-    if (clock !== undefined) all.push(text(clock.now()));
+    if (callersClock !== undefined) all.push(text(callersClock.now()));
     return this.#backend.run(script, this.#names.of(key), all);
   }
 
   /** A wait as `reply_wait.lua` tells it, in ms. */
   protected waitMsFrom(wait: number): number {
-    return this.settings.clock === undefined ? wait / 1_000 : wait;
+    return this.settings.callersClock === undefined ? wait / 1_000 : wait;
   }
 
   protected limitOf(rate: Rate): number {
@@ -246,7 +245,7 @@ export abstract class RedisLimiter implements Limiter {
   }
 }
 
-function isBackendFailure(error: unknown): boolean {
+export function isBackendFailure(error: unknown): boolean {
   return error instanceof TrypemaError && error.code.startsWith("BACKEND");
 }
 
@@ -267,4 +266,10 @@ export function numberFrom(reply: unknown): number {
 
 export function numbersFrom(reply: unknown): number[] {
   return (reply as unknown[]).map(numberFrom);
+}
+
+/** The numbers of a reply by their names. */
+export function fieldsFrom<Name extends string>(reply: unknown, names: readonly Name[]): Record<Name, number> {
+  const numbers = numbersFrom(reply);
+  return Object.fromEntries(names.map((name, index) => [name, numbers[index]])) as Record<Name, number>;
 }

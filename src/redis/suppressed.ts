@@ -40,7 +40,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
 
   protected foresee(peek: Peek, count: number): Decision {
     const { rate, oldestExpiresInMs, oldestAccepted } = peek;
-    const accepted = peek.total - peek.declined;
+    const accepted = peek.total - peek.declined + peek.leased;
     const limit = this.limitOf(rate);
     if (accepted + count <= limit) return allowed(limit, limit - accepted - count);
     const factor = this.#factorFor(peek, accepted + count);
@@ -51,11 +51,12 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   protected factor(peek: Peek): number {
-    const accepted = peek.total - peek.declined;
+    const accepted = peek.total - peek.declined + peek.leased;
     return accepted + 1 <= this.limitOf(peek.rate) ? 0 : this.#factorFor(peek, accepted + 1);
   }
 
-  protected deny(limit: number): Decision {
+  /** @internal */
+  deny(limit: number): Decision {
     return suppressed(false, limit, 0, this.settings.timeoutMs, 0, 1);
   }
 

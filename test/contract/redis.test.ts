@@ -1,5 +1,7 @@
 import { Cluster, Redis } from "ioredis";
 import { createClient, createCluster } from "redis";
+import type { LimiterOptions } from "trypema";
+import { createHybridProvider } from "trypema/hybrid";
 import type { RedisClient } from "trypema/redis";
 import { createRedisProvider } from "trypema/redis";
 import { afterAll, beforeAll } from "vitest";
@@ -49,8 +51,17 @@ afterAll(async () => {
 });
 
 for (const [name, connect] of Object.entries(clients)) {
+  const nextOptions = (options: LimiterOptions) => ({
+    ...options,
+    prefix: `test-${++prefixes}`,
+    timeoutMs: 30_000,
+  });
   describeProvider(`Redis, ${name}`, async (options) => {
     opened[name] ??= await connect();
-    return createRedisProvider(opened[name].client, { ...options, prefix: `test-${++prefixes}`, timeoutMs: 30_000 });
+    return createRedisProvider(opened[name].client, nextOptions(options));
+  });
+  describeProvider(`Hybrid, ${name}`, async (options) => {
+    opened[name] ??= await connect();
+    return createHybridProvider(opened[name].client, nextOptions(options));
   });
 }

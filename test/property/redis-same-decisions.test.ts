@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { createLocalProvider } from "trypema";
+import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ManualClock } from "../support/manual-clock.ts";
 import { seededRandom } from "../support/random.ts";
-import { sizes, steps, take } from "../support/schedules.ts";
+import { type Step, sizes, steps, take } from "../support/schedules.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
@@ -19,20 +20,31 @@ const cases = sizes.chain((size) =>
   }),
 );
 
-it("Redis answers every call as Local does", async () => {
-  let runs = 0;
-  await fc.assert(
-    fc.asyncProperty(cases, async ({ size, steps, seed, ...suppression }) => {
-      const clock = new ManualClock(1_234_567);
-      const options = { ...size, ...suppression, clock: clock.read };
-      const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
-      const own = { random: seededRandom(seed), prefix: `run-${++runs}`, timeoutMs: 30_000 };
-      const provider = createRedisProvider(redis.client, { ...options, ...own });
-      for (const step of steps) {
-        clock.advance(step.waitMs);
-        expect(await take(step, provider)).toEqual(take(step, local));
-      }
-    }),
-    { numRuns: 600 },
-  );
+const providers = { Redis: createRedisProvider, Hybrid: createHybridProvider };
+
+describe.each(Object.entries(providers))("%s", (name, createProvider) => {
+  it.each(["any rate at each call", "one rate"])("answers every call as Local does, at %s", async (rates) => {
+    let runs = 0;
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ size, steps, seed, ...suppression }) => {
+        const clock = new ManualClock(1_234_567);
+        const options = { ...size, ...suppression, clock: clock.read };
+        const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
+        const own = { random: seededRandom(seed), prefix: `${name}-${rates}-${++runs}`, timeoutMs: 30_000 };
+        const provider = createProvider(redis.client, { ...options, ...own });
+        for (const step of rates === "one rate" ? steps.map(withRate(steps)) : steps) {
+          clock.advance(step.waitMs);
+          expect(await take(step, provider)).toEqual(take(step, local));
+        }
+        await provider.close();
+      }),
+      { numRuns: 300 },
+    );
+  });
 });
+
+/** Gives every step the rate of the first that has one: Hybrid decides more without Redis then. */
+function withRate(steps: readonly Step[]): (step: Step) => Step {
+  const rate = steps.find((step) => "rate" in step)?.rate;
+  return (step) => ("rate" in step && rate !== undefined ? { ...step, rate } : step);
+}

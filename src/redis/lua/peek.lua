@@ -2,7 +2,7 @@
 --   ARGV[3] the count of the call
 -- Replies with nothing for an unknown key; else with the rate, the total, the declined part, how long until
 -- enough has expired for the call and how much that is, how long until the oldest bucket expires and how much
--- accepted usage it has, the rate of the recent span, the kept factor and its age.
+-- accepted usage it has, the rate of the recent span, the kept factor and its age, and what is leased.
 local clock_ms = ARGV[4]
 -- include window
 if total == 0 then return false end
@@ -10,12 +10,12 @@ if total == 0 then return false end
 -- include recent
 -- The capacity, as capacityOf in strategy/capacity.ts has it.
 local exactly = rate * window_ms / 1000
-local missing = total + (ARGV[3] + 0) - math.floor(exactly + math.min(exactly * 1e-12, 1e-3))
+local missing = total + reserved + (ARGV[3] + 0) - math.floor(exactly + math.min(exactly * 1e-12, 1e-3))
 -- include wait
 local reply = {
   rate, total, declined, wait_ms, freed, oldest_ms + window_ms - now_ms,
   oldest_count > 0 and oldest_count - oldest_declined or newest_count - newest_declined,
-  recent_per_second, factor, now_ms - factor_ms,
+  recent_per_second, factor, now_ms - factor_ms, reserved,
 }
 for i, value in ipairs(reply) do reply[i] = exact:format(value) end
 return reply

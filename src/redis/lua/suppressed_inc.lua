@@ -8,7 +8,8 @@ local clock_ms = ARGV[9]
 -- include window
 local count = ARGV[3] + 0
 local given_rate = ARGV[5] + 0
-local accepted = total - declined
+-- What is leased is taken.
+local accepted = total - declined + reserved
 local wanted = accepted + count
 local denied = 0
 local met_factor

@@ -1,10 +1,14 @@
 -- Counts `count` at the present time, of which `denied` was declined.
 -- Totals are exact integers: they stop at the largest one, and what is declined at half of it, so that
 -- there is always room for what is accepted to be counted.
-if count > 9007199254740991 - total then count = 9007199254740991 - total end
-if denied > 0 then
-  if count > 4503599627370496 - declined then count = 4503599627370496 - declined end
-  denied = count
+if denied > 4503599627370496 - declined then
+  count = count - denied
+  denied = 4503599627370496 - declined
+  count = count + denied
+end
+if count > 9007199254740991 - total then
+  count = 9007199254740991 - total
+  if denied > count then denied = count end
 end
 local cell_ms = math.floor(now_ms / bucket_ms) * bucket_ms
 if cell_ms > now_ms then cell_ms = cell_ms - bucket_ms end

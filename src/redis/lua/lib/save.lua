@@ -2,9 +2,10 @@
 -- forgets the key as much again: that is done once for a bucket.
 if changed or hit then
   local latest
-  if declined > 0 or seen >= 0 or factor_ms > never_ms then
+  if declined > 0 or seen >= 0 or factor_ms > never_ms or holders > 0 then
     latest = struct.pack('<dddddddddd', newest_ms, newest_count, total, oldest_declined, newest_declined, declined, seen,
       recent, factor, factor_ms)
+    if holders > 0 then latest = latest .. struct.pack('<dddd', reserved, holders, first_gone_ms, last_gone_ms) end
   else
     latest = struct.pack('<ddd', newest_ms, newest_count, total)
   end

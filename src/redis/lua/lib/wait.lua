@@ -1,9 +1,12 @@
--- wait_ms: how long until the oldest buckets that hold `missing` together have expired; the total is at
--- least that. freed: how much has expired then.
-local wait_ms = (oldest_count > 0 and oldest_ms or newest_ms) + window_ms - now_ms
-local freed = oldest_count > 0 and oldest_count or newest_count
+-- wait_ms: how long until the oldest buckets that hold `missing` together have expired, or all that there are where
+-- leases take the rest. freed: how much has expired then.
+local wait_ms, freed = last_gone_ms - now_ms, reserved
+if total > 0 then
+  wait_ms = (oldest_count > 0 and oldest_ms or newest_ms) + window_ms - now_ms
+  freed = oldest_count > 0 and oldest_count or newest_count
+end
 local from = 0
-while freed < missing do
+while total > 0 and freed < missing do
   local chunk = from < between and redis.call('LRANGE', KEYS[2], from, from + 99) or {}
   for _, bucket in ipairs(chunk) do
     local hit_ms, count = cmsgpack.unpack(bucket)

@@ -1,0 +1,22 @@
+import type { Decision } from "../core/types.ts";
+import { allowed, rejected, rejection } from "../strategy/decision.ts";
+import type { KeyState } from "./key-state.ts";
+import { HybridLimiter } from "./limiter.ts";
+
+/** The deterministic sliding window: no span of `windowMs` ever contains more than the capacity, over all processes. */
+export class HybridAbsolute extends HybridLimiter {
+  protected decide(state: KeyState, count: number, nowMs: number): Decision | undefined {
+    const { limit } = state;
+    if (state.hasLease(count, nowMs)) {
+      state.spend(count, nowMs);
+      return allowed(limit, state.free);
+    }
+    if (count > limit) return rejection(limit, limit - state.free, count);
+    if (!state.isDenied(count, nowMs)) return undefined;
+    return rejected(limit, Math.max(0, state.free), state.deniedUntilMs - nowMs, state.freeAfterWaiting);
+  }
+
+  protected factorArguments(): [string, string] {
+    return ["", ""];
+  }
+}

@@ -1,0 +1,6 @@
+export type { IoredisClient, NodeRedisClient, RedisClient } from "../redis/client.ts";
+export type { FailurePolicy } from "../redis/limiter.ts";
+export type { RedisOptions } from "../redis/open.ts";
+export type { HybridAbsolute } from "./absolute.ts";
+export { createHybridProvider, type HybridOptions, type HybridProvider } from "./provider.ts";
+export type { HybridSuppressed } from "./suppressed.ts";

@@ -1,0 +1,329 @@
+// What both strategies share on Hybrid: the keys and what is known of them, asking Redis when that isn't enough, and
+// the methods for which Redis is always asked. The strategies add how to decide with what is known.
+
+import type { ForwardClock } from "../core/clock.ts";
+import { checkKey } from "../core/key.ts";
+import type { Rate } from "../core/rate.ts";
+import { BackgroundTimer } from "../core/timer.ts";
+import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
+import { fieldsFrom, isBackendFailure, type RedisLimiter, type RedisParts, text } from "../redis/limiter.ts";
+import { SYNC } from "../redis/lua.generated.ts";
+import { capacityOf } from "../strategy/capacity.ts";
+import { allowed } from "../strategy/decision.ts";
+import { checkCount } from "../strategy/history.ts";
+import { type Caller, KeyState } from "./key-state.ts";
+import { Rounds } from "./rounds.ts";
+
+/** How long a lease may be spent; a call may take twice `timeoutMs` to come by it. */
+const LEASE_MS = 1_000;
+/** What isn't spent for so many rounds is given back. */
+const ROUNDS_TO_KEEP = 5;
+/** Keys that are known at once. Calls to others ask Redis each. */
+const MOST_KEYS = 250_000;
+/** Between two looks for keys that need not be known any longer, and how many are looked at. */
+const SWEEP_MS = 100;
+const SWEEP_KEYS = 5_000;
+
+const ANSWER_FIELDS = [
+  "counted",
+  "granted",
+  "total",
+  "declined",
+  "leasedByOthers",
+  "buckets",
+  "firstExpiresInMs",
+  "firstAccepted",
+  "secondExpiresInMs",
+  "secondAccepted",
+  "waitMs",
+  "freeAfterWaiting",
+  "factor",
+  "factorLeftMs",
+] as const;
+
+export interface HybridParts extends RedisParts {
+  readonly syncIntervalMs: number;
+  /** What tells this process from the others that hold leases. */
+  readonly processId: string;
+}
+
+/** The methods of one strategy on Hybrid. */
+export abstract class HybridLimiter implements Limiter {
+  protected readonly redis: RedisLimiter;
+  protected readonly clock: ForwardClock;
+  readonly #parts: HybridParts;
+  readonly #leaseMs: number;
+  readonly #states = new Map<string, KeyState>();
+  readonly #rounds: Rounds;
+  readonly #sweepTimer = new BackgroundTimer(() => this.#sweep());
+  #sweeping: Iterator<KeyState> | undefined;
+  /** Goes on when a key is forgotten and known again: Redis may remember its last report. */
+  #reports = 0;
+  #isClosed = false;
+  #lastRate: number = Number.NaN;
+  #lastLimit: number = Number.NaN;
+
+  /** @internal */
+  constructor(parts: HybridParts, redis: RedisLimiter) {
+    this.redis = redis;
+    this.#parts = parts;
+    this.clock = parts.settings.clock;
+    this.#leaseMs = Math.max(LEASE_MS, 2 * parts.settings.timeoutMs);
+    this.#rounds = new Rounds(parts.syncIntervalMs, parts.backend, (state) => this.#visit(state));
+  }
+
+  /**
+   * Decides about a call and records it: at once with what is known of the key, or after asking Redis, with one round
+   * trip for all who wait.
+   *
+   * @param key who or what is limited: 1 to 255 bytes of UTF-8
+   * @param rate the key's rate from now on
+   * @param count the weight of the call, a positive integer
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`: then nothing
+   *   was recorded; and, as rejections, `BACKEND_UNAVAILABLE`, `BACKEND_TIMEOUT`, `BACKEND_SCRIPT` if `onFailure` is
+   *   `"throw"`
+   */
+  inc(key: string, rate: Rate, count = 1): Awaitable<Decision> {
+    const limit = this.limitOf(rate);
+    if (count !== 1) checkCount("count", count, 1);
+    if (this.#isClosed) return this.redis.inc(key, rate, count);
+    const state = this.#states.get(key);
+    if (state !== undefined && state.callers.length === 0) {
+      const decision = this.#decideNow(state, rate, count);
+      if (decision !== undefined) return decision;
+    }
+    checkKey(key);
+    return this.#ask(state ?? this.#newState(key), rate, limit, count);
+  }
+
+  /** The decision that `inc` would give now, at the rate last given. Records nothing; an unknown key is allowed. */
+  async isAllowed(key: string, count = 1): Promise<Decision> {
+    return this.#afterReport(key, () => this.redis.isAllowed(key, count));
+  }
+
+  /** What the key has used; zeros for an unknown key, which stays unknown. */
+  async get(key: string): Promise<Usage> {
+    return this.#afterReport(key, () => this.redis.get(key));
+  }
+
+  /**
+   * Corrects usage after the fact: a refund of a call that failed, or the difference to an estimate.
+   *
+   * @param delta an integer
+   * @returns the new total
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`
+   */
+  async adjust(key: string, delta: number): Promise<number> {
+    return this.#afterReport(key, () => this.redis.adjust(key, delta));
+  }
+
+  /**
+   * Sets the total to `count` when the live total meets `condition`, in one step.
+   *
+   * @param count 0 or a positive integer; 0 forgets the key
+   * @param history which buckets give or take the difference; declined counts shrink in proportion
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `INVALID_OPTION`, `CAPACITY_BELOW_ONE`
+   */
+  async setIf(key: string, rate: Rate, condition: Condition, count: number, history?: History): Promise<SetIfResult> {
+    return this.#afterReport(key, () => this.redis.setIf(key, rate, condition, count, history));
+  }
+
+  /** Forgets the key; returns the total that it had. */
+  async delete(key: string): Promise<number> {
+    return this.#afterReport(key, () => this.redis.delete(key));
+  }
+
+  /** Forgets every key of this strategy, prefix and window. Walks the whole database: not for the hot path. */
+  async clear(): Promise<void> {
+    for (const state of this.#states.values()) state.clear();
+    await this.redis.clear();
+  }
+
+  /** Reports what is left to report, gives all leases back and stops; later calls ask Redis each. @internal */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#rounds.stop();
+    this.#sweepTimer.stop();
+    await Promise.all(Array.from(this.#states.values(), (state) => this.#settle(state)));
+    this.#states.clear();
+  }
+
+  /** The decision that can be made with what is known, and what it counts; undefined if Redis has to be asked. */
+  protected abstract decide(state: KeyState, count: number, nowMs: number): Decision | undefined;
+
+  /** What SYNC needs for the factor: suppressionCacheMs, or nothing, and the hard limit. */
+  protected abstract factorArguments(rate: Rate): [cacheMs: string, hardLimit: string];
+
+  /** The capacity at `rate`; successive calls mostly bring the same one. */
+  protected limitOf(rate: Rate): number {
+    if (rate !== this.#lastRate) {
+      this.#lastLimit = capacityOf(rate, this.#parts.settings.windowMs);
+      this.#lastRate = rate;
+    }
+    return this.#lastLimit;
+  }
+
+  #decideNow(state: KeyState, rate: Rate, count: number): Decision | undefined {
+    const nowMs = this.clock.now();
+    if (!state.knows(rate, nowMs)) return undefined;
+    const decision = this.decide(state, count, nowMs);
+    if (decision === undefined) return undefined;
+    state.demand += count;
+    if (!state.listed && state.hasReport) this.#rounds.list(state);
+    return decision;
+  }
+
+  #newState(key: string): KeyState {
+    const { windowMs, bucketMs } = this.#parts.settings;
+    const state = new KeyState(key, windowMs, bucketMs);
+    if (this.#states.size < MOST_KEYS) {
+      this.#states.set(key, state);
+      this.#sweepTimer.start(SWEEP_MS);
+    }
+    return state;
+  }
+
+  #ask(state: KeyState, rate: Rate, limit: number, count: number): Awaitable<Decision> {
+    if (this.#parts.backend.refuses) return this.#refused(state, rate, limit, count);
+    return new Promise((resolve, reject) => {
+      state.callers.push({ rate, limit, count, resolve, reject });
+      state.demand += count;
+      // Those who call before the program gives way share a round trip.
+      if (state.callers.length === 1 && state.exchange === undefined) {
+        state.exchange = Promise.resolve().then(() => this.#serve(state));
+      }
+    });
+  }
+
+  /** Asks Redis until nobody waits. */
+  async #serve(state: KeyState): Promise<void> {
+    while (state.callers.length > 0) {
+      if (!(await this.#exchange(state))) continue;
+      const { callers } = state;
+      let served = 0;
+      for (const { rate, count, resolve } of callers) {
+        const decision = this.#decideNow(state, rate, count);
+        if (decision === undefined) break;
+        resolve(decision);
+        served++;
+      }
+      state.callers = callers.slice(served);
+      state.prepaid = 0;
+    }
+    state.exchange = undefined;
+    if (state.hasReport || state.lease > 0) this.#rounds.list(state);
+  }
+
+  /** One report, and what Redis says to it. False if there was no answer: then nobody waits any longer. */
+  async #exchange(state: KeyState): Promise<boolean> {
+    const { backend, settings, names, syncIntervalMs, processId } = this.#parts;
+    const sentMs = this.clock.now();
+    const [first] = state.callers;
+    const rate = first?.rate ?? (state.rate as Rate);
+    const limit = first?.limit ?? state.limit;
+    // Who has to ask gets the whole truth: what is leased here counts as free for it.
+    if (first !== undefined || sentMs >= state.leaseUntilMs) state.lease = 0;
+    const asked = first?.count ?? 0;
+    let needed = 0;
+    for (const caller of state.callers) if (caller.rate === rate) needed += caller.count;
+    const wanted = Math.floor(2 * state.takeDemand(syncIntervalMs, sentMs));
+    const number = ++this.#reports;
+    const hits = state.report(number, sentMs);
+    const args = [
+      ...[settings.windowMs, settings.bucketMs, rate, limit].map(text),
+      processId,
+      ...[this.#leaseMs, state.lease, asked, needed, wanted].map(text),
+      ...this.factorArguments(rate),
+      ...[number, hits.length].map(text),
+    ];
+    for (const hit of hits) args.push(...[hit.report, sentMs - hit.hitMs, hit.count, hit.declined].map(text));
+    if (settings.callersClock !== undefined) args.push(text(sentMs));
+    try {
+      const reply = await backend.run(SYNC, names.withLeases(state.key), args);
+      state.leaseUntilMs = sentMs + this.#leaseMs;
+      state.learn(fieldsFrom(reply, ANSWER_FIELDS), hits, rate, limit, asked, this.clock.now());
+      return true;
+    } catch (error) {
+      const callers = state.callers.splice(0);
+      for (const caller of callers) caller.resolve(this.#decideInstead(state, caller, error));
+      state.reportedWith(number);
+      return false;
+    }
+  }
+
+  /** What the failure policy decides. What it admits is counted, and reported when Redis is back. */
+  async #decideInstead(state: KeyState, { rate, limit, count }: Omit<Caller, "resolve" | "reject">, error: unknown) {
+    const { policy } = this.#parts;
+    if (policy === "throw" || !isBackendFailure(error)) throw error;
+    return this.#degraded(state, rate, limit, count);
+  }
+
+  /** The same at once, while Redis is known to be away. */
+  #refused(state: KeyState, rate: Rate, limit: number, count: number): Awaitable<Decision> {
+    if (this.#parts.policy === "throw") return this.redis.inc(state.key, rate, count);
+    return this.#degraded(state, rate, limit, count);
+  }
+
+  #degraded(state: KeyState, rate: Rate, limit: number, count: number): Decision {
+    state.forget();
+    const { policy, local } = this.#parts;
+    if (policy === "deny") return { ...this.redis.deny(limit), degraded: true };
+    const decision = policy === "allow" ? allowed(limit, limit) : (local().inc(state.key, rate, count) as Decision);
+    if (decision.allowed || decision.outcome === "suppressed") {
+      state.record(count, decision.allowed ? 0 : count, this.clock.now());
+      if (this.#states.get(state.key) === state) this.#rounds.list(state);
+    }
+    return { ...decision, degraded: true };
+  }
+
+  /** What a round does for a key: report, renew the lease, or give it back when nobody uses it. */
+  async #visit(state: KeyState): Promise<void> {
+    if (state.exchange !== undefined || this.#isClosed) return;
+    const nowMs = this.clock.now();
+    if (!state.hasReport) {
+      if (nowMs >= state.leaseUntilMs) state.lease = 0;
+      if (state.lease === 0) return;
+      if (nowMs - state.spentMs < ROUNDS_TO_KEEP * this.#parts.syncIntervalMs) {
+        this.#rounds.list(state);
+        return;
+      }
+      state.lease = 0;
+    }
+    state.exchange = this.#exchange(state).then(() => this.#serve(state));
+    await state.exchange;
+  }
+
+  /** Reports everything and gives the lease back. */
+  async #settle(state: KeyState): Promise<void> {
+    while (state.exchange !== undefined) await state.exchange;
+    if (!state.hasReport && state.lease === 0) return;
+    state.lease = 0;
+    state.demand = 0;
+    state.exchange = this.#exchange(state).then(() => this.#serve(state));
+    await state.exchange;
+  }
+
+  /** What `ask` says of a key when Redis knows all of it. What is known here may not hold afterwards. */
+  async #afterReport<T>(key: string, ask: () => Promise<T>): Promise<T> {
+    const state = this.#states.get(key);
+    if (state === undefined) return ask();
+    await this.#settle(state);
+    const answer = await ask();
+    state.forget();
+    return answer;
+  }
+
+  #sweep(): void {
+    const nowMs = this.clock.now();
+    this.#sweeping ??= this.#states.values();
+    for (let looks = 0; looks < SWEEP_KEYS; looks++) {
+      const { value: state, done } = this.#sweeping.next();
+      if (done) {
+        this.#sweeping = undefined;
+        break;
+      }
+      if (!state.listed && !state.isUseful(nowMs)) this.#states.delete(state.key);
+    }
+    if (this.#states.size > 0) this.#sweepTimer.start(SWEEP_MS);
+  }
+}

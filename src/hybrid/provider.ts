@@ -1,0 +1,52 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import { checkOptions, LIMITER_OPTION_NAMES, timerOption } from "../core/options.ts";
+import type { Provider } from "../core/types.ts";
+import { RedisAbsolute } from "../redis/absolute.ts";
+import type { RedisClient } from "../redis/client.ts";
+import { openRedis, REDIS_OPTION_NAMES, type RedisOptions } from "../redis/open.ts";
+import { RedisSuppressed } from "../redis/suppressed.ts";
+import { HybridAbsolute } from "./absolute.ts";
+import { HybridSuppressed } from "./suppressed.ts";
+
+export interface HybridOptions extends RedisOptions {
+  /** How often what was counted here is reported to Redis, in ms; 1 to 2^31 - 1. Default 10. */
+  readonly syncIntervalMs?: number;
+}
+
+/** Decides here and counts in Redis. Made by {@link createHybridProvider}. */
+export interface HybridProvider extends Provider, AsyncDisposable {
+  readonly absolute: HybridAbsolute;
+  readonly suppressed: HybridSuppressed;
+  /** Reports what is left to report and gives back what was leased. The client stays open: it is yours. */
+  close(): Promise<void>;
+}
+
+/**
+ * A provider that decides in this process and holds one limit with all others on the same Redis: a process leases
+ * capacity from Redis, spends it without asking, and reports in the background. It shares its state with
+ * `createRedisProvider` of the same prefix and window.
+ *
+ * @param client of `ioredis` or `redis` (node-redis), connected or connecting; single, Sentinel or Cluster
+ * @example
+ * const limiter = createHybridProvider(new Redis(), { windowMs: 10_000 });
+ * const decision = await limiter.absolute.inc("user-123", perSecond(5.5));
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`
+ */
+export function createHybridProvider(client: RedisClient, options: HybridOptions = {}): HybridProvider {
+  checkOptions("options", options, [...LIMITER_OPTION_NAMES, ...REDIS_OPTION_NAMES, "syncIntervalMs"]);
+  const { syncIntervalMs, ...redisOptions } = options;
+  const redis = openRedis(client, redisOptions, "local");
+  const own = {
+    syncIntervalMs: timerOption("syncIntervalMs", syncIntervalMs, 10),
+    processId: crypto.randomUUID(),
+  };
+  const absolute = new HybridAbsolute({ ...redis.absolute, ...own }, new RedisAbsolute(redis.absolute));
+  const suppressed = new HybridSuppressed({ ...redis.suppressed, ...own }, new RedisSuppressed(redis.suppressed));
+  const close = async () => {
+    await Promise.all([absolute.close(), suppressed.close()]);
+    redis.close();
+  };
+  return { absolute, suppressed, close, [Symbol.asyncDispose]: close };
+}

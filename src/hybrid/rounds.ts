@@ -1,0 +1,55 @@
+// Looks after the keys with something to report or to give back, in rounds: one at a time, with as many keys in a
+// round trip as there are, and none when nobody has anything to say.
+
+import { BackgroundTimer } from "../core/timer.ts";
+import type { Backend } from "../redis/limiter.ts";
+import type { KeyState } from "./key-state.ts";
+
+/** How many exchanges are on their way at once; more would keep the event loop from its other work. */
+const MOST_AT_ONCE = 1_000;
+/** How often to look whether Redis is back. */
+const RETRY_MS = 100;
+
+export class Rounds {
+  readonly #intervalMs: number;
+  readonly #backend: Backend;
+  readonly #visit: (state: KeyState) => Promise<void>;
+  readonly #timer = new BackgroundTimer(() => void this.#round());
+  #listed: KeyState[] = [];
+  #isRunning = false;
+
+  /** @param visit never rejects; lists the state again if there is more to do */
+  constructor(intervalMs: number, backend: Backend, visit: (state: KeyState) => Promise<void>) {
+    this.#intervalMs = intervalMs;
+    this.#backend = backend;
+    this.#visit = visit;
+  }
+
+  list(state: KeyState): void {
+    if (state.listed) return;
+    state.listed = true;
+    this.#listed.push(state);
+    if (!this.#isRunning) this.#timer.start(this.#intervalMs);
+  }
+
+  stop(): void {
+    this.#timer.stop();
+  }
+
+  async #round(): Promise<void> {
+    this.#isRunning = true;
+    const states = this.#listed;
+    this.#listed = [];
+    let next = 0;
+    while (next < states.length && !this.#backend.refuses) {
+      // While Redis is out, one finds out whether it is back.
+      const some = states.slice(next, next + (this.#backend.isOut ? 1 : MOST_AT_ONCE));
+      next += some.length;
+      for (const state of some) state.listed = false;
+      await Promise.all(some.map(this.#visit));
+    }
+    this.#listed.push(...states.slice(next));
+    this.#isRunning = false;
+    if (this.#listed.length > 0) this.#timer.start(this.#backend.isOut ? RETRY_MS : this.#intervalMs);
+  }
+}

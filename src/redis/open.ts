@@ -1,0 +1,81 @@
+// What the providers that count in Redis share: their options, the way to Redis, and who decides when there is none.
+
+import { show, TrypemaError } from "../core/errors.ts";
+import { type LimiterOptions, resolveLimiterOptions, timerOption } from "../core/options.ts";
+import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
+import { connectionOf, type RedisClient } from "./client.ts";
+import { Guard } from "./guard.ts";
+import { KeyNames } from "./keys.ts";
+import type { Backend, FailurePolicy, RedisParts } from "./limiter.ts";
+import { runScript } from "./script.ts";
+
+export interface RedisOptions extends LimiterOptions {
+  /** What the names of all Redis keys begin with: 1 to 100 characters, no braces. Default `"trypema"`. */
+  readonly prefix?: string;
+  /** How long a call waits for Redis, in ms, whatever the client's own queue does; 1 to 2^31 - 1. Default 200. */
+  readonly timeoutMs?: number;
+  /** Who decides when Redis can't; see {@link FailurePolicy}. Default `"throw"`, of a hybrid provider `"local"`. */
+  readonly onFailure?: FailurePolicy;
+}
+
+export const REDIS_OPTION_NAMES: readonly (keyof RedisOptions)[] = ["prefix", "timeoutMs", "onFailure"];
+
+const POLICIES: readonly FailurePolicy[] = ["throw", "allow", "deny", "local"];
+
+export interface OpenRedis {
+  readonly absolute: RedisParts;
+  readonly suppressed: RedisParts;
+  close(): void;
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` */
+export function openRedis(client: RedisClient, options: RedisOptions, defaultPolicy: FailurePolicy): OpenRedis {
+  const { prefix = "trypema", onFailure = defaultPolicy, timeoutMs: _, ...limiterOptions } = options;
+  const resolved = resolveLimiterOptions(options);
+  const settings = {
+    ...resolved,
+    timeoutMs: timerOption("timeoutMs", options.timeoutMs, 200),
+    callersClock: options.clock === undefined ? undefined : resolved.clock,
+  };
+  checkPrefix(prefix);
+  checkPolicy(onFailure);
+  const backend = backendOf(client, settings.timeoutMs);
+  let local: LocalProvider | undefined;
+  const partsOf = (strategy: "absolute" | "suppressed"): RedisParts => ({
+    settings,
+    backend,
+    names: new KeyNames(prefix, strategy, settings.windowMs, settings.bucketMs),
+    policy: onFailure,
+    local: () => {
+      local ??= createLocalProvider(limiterOptions);
+      return local[strategy];
+    },
+  });
+  return { absolute: partsOf("absolute"), suppressed: partsOf("suppressed"), close: () => local?.close() };
+}
+
+function backendOf(client: RedisClient, timeoutMs: number): Backend {
+  const connection = connectionOf(client);
+  const guard = new Guard(timeoutMs);
+  return {
+    run: (script, keys, args) => guard.run(() => runScript(connection, script, keys, args)),
+    forget: (pattern) => connection.unlinkMatching(pattern, (send) => guard.run(send)),
+    get isOut() {
+      return guard.isOpen;
+    },
+    get refuses() {
+      return guard.refuses;
+    },
+  };
+}
+
+/** Braces would take the hash tag of Redis Cluster from the key, so its Redis keys could be on different nodes. */
+function checkPrefix(prefix: unknown): void {
+  if (typeof prefix === "string" && /^[^{}]{1,100}$/.test(prefix) && prefix.isWellFormed()) return;
+  throw new TrypemaError("INVALID_OPTION", `prefix: got ${show(prefix)}, expected 1 to 100 characters without { and }`);
+}
+
+function checkPolicy(policy: unknown): void {
+  if (POLICIES.some((known) => known === policy)) return;
+  throw new TrypemaError("INVALID_OPTION", `onFailure: got ${show(policy)}, expected one of ${POLICIES.join(", ")}`);
+}
