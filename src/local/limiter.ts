@@ -129,8 +129,9 @@ export abstract class LocalLimiter implements Limiter {
 
   /** Stores and selects a valid key, in which something is counted at once. */
   protected insert(key: string, rate: Rate): void {
-    this.store.insert(key, rate);
+    // First, for a sweep selects other keys.
     this.#cleanup?.start();
+    this.store.insert(key, rate);
   }
 
   /** The capacity at `rate`; successive calls mostly bring the same one. */

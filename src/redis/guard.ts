@@ -4,7 +4,7 @@
 
 import { systemClock } from "../core/clock.ts";
 import { TrypemaError, type TrypemaErrorCode } from "../core/errors.ts";
-import { BackgroundTimer } from "../core/timer.ts";
+import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 
 /** So many failures in a row open the breaker. */
 const FAILURES_TO_OPEN = 5;
@@ -38,7 +38,9 @@ export class Guard {
           `Redis failed ${this.#failures} times in a row: the next attempt is made within ${PROBE_INTERVAL_MS} ms`,
         );
       }
-      this.#probing = true;
+      // A request that ends takes what it waits for with it: such a probe would be the last one.
+      this.#probing = !TIMERS_END_WITH_REQUESTS;
+      this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
     }
     try {
       return await this.#deadlines.within(this.#watched(send, open));
@@ -97,6 +99,7 @@ class Deadlines {
 
   /** `promise`, or a rejection with TIMED_OUT when it takes too long. */
   within<T>(promise: Promise<T>): Promise<T> {
+    if (TIMERS_END_WITH_REQUESTS) return this.#withinRequest(promise);
     return new Promise<T>((resolve, reject) => {
       const waiting: Waiting = { endMs: systemClock() + this.#timeoutMs, expire: () => reject(TIMED_OUT) };
       this.#waiting.push(waiting);
@@ -105,6 +108,13 @@ class Deadlines {
         waiting.expire = undefined;
       };
       promise.then(resolve, reject).then(settle);
+    });
+  }
+
+  #withinRequest<T>(promise: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const timer = setTimeout(() => reject(TIMED_OUT), this.#timeoutMs);
+      promise.then(resolve, reject).then(() => clearTimeout(timer));
     });
   }
 
