@@ -28,10 +28,13 @@ const STATES: readonly FakeRedisState[] = ["up", "slow", "down"];
 
 /** What {@link createFakeRedisProvider} makes: a provider, and the state of the Redis that isn't there. */
 export interface FakeRedisProvider extends Provider, AsyncDisposable {
+  /** The deterministic strategy; promises its answers. */
   readonly absolute: FakeRedisLimiter;
+  /** The probabilistic strategy; promises its answers. */
   readonly suppressed: FakeRedisSuppressed;
   /** Set it to see what your program does without Redis. It is `"up"` at first; recovery is at once. */
   redis: FakeRedisState;
+  /** Ends what the provider has started. */
   close(): Promise<void>;
 }
 
@@ -42,7 +45,7 @@ export interface FakeRedisProvider extends Provider, AsyncDisposable {
  * @example
  * const limiter = createFakeRedisProvider({ onFailure: "deny", clock: manualClock() });
  * limiter.redis = "down";
- * (await limiter.absolute.inc("key", perSecond(5))).degraded; // true
+ * console.log((await limiter.absolute.inc("key", perSecond(5))).degraded); // true
  *
  * @throws {TrypemaError} `INVALID_OPTION`
  */
@@ -107,7 +110,7 @@ class FakeRedis {
 /** Asks whoever answers now. */
 type Ask<L extends Limiter> = <T>(call: (limiter: L) => Awaitable<T>) => Promise<T>;
 
-/** The methods of one strategy; all return promises. */
+/** The methods of {@link Limiter}, with promises. */
 export class FakeRedisLimiter<L extends Limiter = Limiter> implements Limiter {
   protected readonly ask: Ask<L>;
 
@@ -145,7 +148,7 @@ export class FakeRedisLimiter<L extends Limiter = Limiter> implements Limiter {
   }
 }
 
-/** The suppressed strategy's methods. */
+/** The methods of {@link SuppressedLimiter}, with promises. */
 export class FakeRedisSuppressed extends FakeRedisLimiter<SuppressedLimiter> implements SuppressedLimiter {
   getSuppressionFactor(key: string): Promise<number> {
     return this.ask((limiter) => limiter.getSuppressionFactor(key));
