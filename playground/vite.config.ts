@@ -14,7 +14,7 @@ export default defineConfig({
       { find: /^trypema\/(\w+)$/, replacement: resolve(dist, "$1/index.js") },
     ],
   },
-  build: { outDir: resolve(root, "../.build/playground"), emptyOutDir: true, target: "es2022" },
+  build: { outDir: resolve(root, "../.build/page"), emptyOutDir: true, target: "es2022" },
   server: { host: "127.0.0.1" },
   preview: { host: "127.0.0.1", open: false },
 });

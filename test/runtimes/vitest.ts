@@ -48,13 +48,10 @@ function summaryOf(files: readonly File[]): Summary {
   const failed: string[] = [];
   const visit = (task: Task, path: string) => {
     const name = path === "" ? task.name : `${path} > ${task.name}`;
-    const state = task.result?.state;
+    const { state, errors = [] } = task.result ?? {};
     if (task.type === "test" && state === "pass") passed++;
-    else if (task.type === "test" || state === "fail") {
-      for (const error of task.result?.errors ?? [{ message: `it was not run: ${state}` }]) {
-        failed.push(`${name}: ${error.message}`);
-      }
-    }
+    else if (task.type === "test" && errors.length === 0) failed.push(`${name}: it was not run`);
+    for (const error of errors) failed.push(`${name}: ${error.message}`);
     if ("tasks" in task) for (const child of task.tasks) visit(child, name);
   };
   for (const file of files) for (const task of file.tasks) visit(task, "");
