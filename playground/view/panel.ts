@@ -5,6 +5,8 @@ import type { Answer, Run, Simulation } from "../model/simulation.ts";
 import { factorsOf, fateOf, type LiveBucket, liveBuckets, type Second, secondsOf, totalsOf } from "../model/views.ts";
 import { type Chart, dashedLine, makeChart } from "./chart.ts";
 import { colour, element, number } from "./dom.ts";
+import { paintBuckets, paintFate } from "./paint.ts";
+import { tableOf } from "./table.ts";
 
 const TITLES = { absolute: "Absolute", suppressed: "Suppressed" };
 
@@ -48,7 +50,7 @@ export class Panel {
       element("p", { class: "rule" }, RULES[run.strategy]),
       this.#numbers(),
       ...charts,
-      this.#table(),
+      tableOf(`${TITLES[run.strategy]}, second by second`, this.#seconds, this.#factors, run.frameMs),
     );
   }
 
@@ -229,72 +231,10 @@ export class Panel {
     );
     return element("dl", { class: "numbers" }, ...rows);
   }
-
-  #table(): HTMLElement {
-    const details = element("details", {}, element("summary", {}, "The numbers as a table"));
-    // Only for those who want it: a long run has many rows.
-    details.addEventListener("toggle", () => {
-      if (details.querySelector("table") !== null) return;
-      const heads = ["second", "offered", "admitted", "factor at its end"];
-      const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
-      const rows = this.#seconds.map(({ offered, admitted }, second) => {
-        const frame = Math.min(this.#factors.length - 1, Math.round(((second + 1) * 1_000) / this.#run.frameMs));
-        const cells = [offered, admitted, this.#factors[frame]!.toFixed(3)];
-        const tds = cells.map((cell) => element("td", {}, String(cell)));
-        return element("tr", {}, element("th", { scope: "row" }, String(second + 1)), ...tds);
-      });
-      const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows));
-      const label = `${TITLES[this.#run.strategy]}, second by second`;
-      details.append(element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, table));
-    });
-    return details;
-  }
 }
 
 function waitOf({ retryAfterMs }: Answer): string {
-  return retryAfterMs === Number.POSITIVE_INFINITY ? "it never fits" : `retry in ${number(retryAfterMs / 1_000, 2)} s`;
-}
-
-function paintBuckets(
-  context: CanvasRenderingContext2D,
-  plot: uPlot,
-  buckets: readonly LiveBucket[],
-  nowMs: number,
-  bucketMs: number,
-): void {
-  const [acceptedInk, declinedInk] = [colour("admitted"), colour("denied")];
-  const zero = plot.valToPos(0, "y", true);
-  for (const { startMs, accepted, declined } of buckets) {
-    const left = plot.valToPos((startMs - nowMs) / 1_000, "x", true);
-    const right = plot.valToPos(Math.min(0, (startMs + bucketMs - nowMs) / 1_000), "x", true);
-    const width = Math.max(1, (right - left) * 0.84);
-    const middle = plot.valToPos(accepted, "y", true);
-    const top = plot.valToPos(accepted + declined, "y", true);
-    context.fillStyle = acceptedInk;
-    context.fillRect(left, middle, width, zero - middle);
-    context.fillStyle = declinedInk;
-    context.fillRect(left, top, width, middle - top);
-  }
-}
-
-/** A tick a call; where several share a place, as high as their share. */
-function paintFate(context: CanvasRenderingContext2D, plot: uPlot, fate: readonly Answer[]): void {
-  const wide = 2 * devicePixelRatio;
-  const columns = new Map<number, { admitted: number; denied: number }>();
-  for (const { ms, allowed } of fate) {
-    const column = Math.floor(plot.valToPos(ms / 1_000, "x", true) / wide);
-    const counts = columns.get(column) ?? { admitted: 0, denied: 0 };
-    counts[allowed ? "admitted" : "denied"]++;
-    columns.set(column, counts);
-  }
-  const [admittedInk, deniedInk] = [colour("admitted"), colour("denied")];
-  const zero = plot.valToPos(0, "y", true);
-  const reach = zero - plot.valToPos(1, "y", true);
-  for (const [column, { admitted, denied }] of columns) {
-    const all = admitted + denied;
-    context.fillStyle = admittedInk;
-    context.fillRect(column * wide, zero - (reach * admitted) / all, wide * 0.8, (reach * admitted) / all);
-    context.fillStyle = deniedInk;
-    context.fillRect(column * wide, zero, wide * 0.8, (reach * denied) / all);
-  }
+  return retryAfterMs === Number.POSITIVE_INFINITY
+    ? "it never fits"
+    : `retry in ${number(retryAfterMs / 1_000, 2)}\u00a0s`;
 }
