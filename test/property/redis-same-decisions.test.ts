@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { createLocalProvider } from "trypema";
 import { createRedisProvider } from "trypema/redis";
+import { manualClock, seededRandom } from "trypema/testing";
 import { expect, it } from "vitest";
-import { ManualClock } from "../support/manual-clock.ts";
-import { seededRandom } from "../support/random.ts";
 import { sizes, steps, take } from "../support/schedules.ts";
 import { useRedis } from "../support/use-redis.ts";
 
@@ -23,8 +22,8 @@ it("Redis answers every call as Local does", async () => {
   let runs = 0;
   await fc.assert(
     fc.asyncProperty(cases, async ({ size, steps, seed, ...suppression }) => {
-      const clock = new ManualClock(1_234_567);
-      const options = { ...size, ...suppression, clock: clock.read };
+      const clock = manualClock(1_234_567);
+      const options = { ...size, ...suppression, clock };
       const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
       const prefix = `run-${++runs}`;
       const provider = createRedisProvider(redis.client, { ...options, random: seededRandom(seed), prefix });
