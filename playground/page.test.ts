@@ -181,6 +181,22 @@ it("plays, pauses and goes faster, and a chart can be pointed at", async () => {
   expect(Math.abs((await now()) - 15_000)).toBeLessThan(500);
 });
 
+it("tells a screen reader what is on show, when it has come to rest", async () => {
+  await open("strategy=absolute");
+  const seconds = secondsOf(simulate(fromHash("strategy=absolute")), simulate(fromHash("strategy=absolute")).runs[0]!);
+  await page.getByLabel("Time in the run").fill("12000");
+  const { offered, admitted } = seconds[11]!;
+  await page.getByRole("status").getByText(`Absolute: ${admitted} of ${offered} admitted in this second.`).waitFor();
+  const charts = await page.getByRole("img").evaluateAll((all) => all.map((chart) => chart.getAttribute("aria-label")));
+  expect(charts.map((label) => label!.split(".")[0])).toEqual([
+    "Calls per second",
+    "Suppression factor",
+    "Live buckets in the window",
+    "Each call's fate",
+  ]);
+  for (const label of charts) expect(label).toMatch(/\. .*\d/);
+});
+
 it("can be used by keyboard alone", async () => {
   await open("offeredPerSecond=50");
   const focused = () =>

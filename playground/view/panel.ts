@@ -17,6 +17,8 @@ const RULES = {
 
 /** How many times the limit the first chart is high: what is offered beyond that runs off it. */
 const TIMES_LIMIT_SHOWN = 5;
+/** As many calls a second always have room. */
+const FEWEST_SHOWN = 10;
 
 export class Panel {
   readonly box: HTMLElement;
@@ -112,7 +114,8 @@ export class Panel {
     // Of all runs, so that charts side by side have one scale.
     const all = this.#simulation.runs.flatMap((run) => secondsOf(this.#simulation, run));
     const most = Math.max(...all.map(({ offered }) => offered), rate);
-    const top = Math.min(most, Math.max(rate * TIMES_LIMIT_SHOWN, ...all.map(({ admitted }) => admitted))) * 1.06;
+    const top =
+      Math.min(most, Math.max(FEWEST_SHOWN, rate * TIMES_LIMIT_SHOWN, ...all.map(({ admitted }) => admitted))) * 1.06;
     const stepped = uPlot.paths.stepped!({ align: 1 });
     const held = (values: number[]) => [...values, values.at(-1)!];
     const beyond = most > top ? ` (up to ${number(most)})` : "";
