@@ -151,7 +151,10 @@ export interface Limiter {
 /**
  * The suppressed strategy: over the capacity a share of the calls is denied by chance. That share is the
  * factor f = 1 − rate / perceived, at least 0, where perceived is the larger of the rates observed over the
- * window and over the last second; over the hard limit it is 1. After Ably's distributed rate limiting, but with the ceiling on accepted usage.
+ * window and over the last second; over the hard limit it is 1.
+ *
+ * After Ably's distributed rate limiting (https://ably.com/blog/distributed-rate-limiting-scale-your-platform),
+ * with a ceiling on accepted usage of our own.
  */
 export interface SuppressedLimiter extends Limiter {
   /**
