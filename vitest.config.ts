@@ -1,7 +1,10 @@
 import { defineConfig } from "vitest/config";
 import { installedServers } from "./test/support/redis.ts";
 
-const all = { name: "all", include: ["src/**/*.test.ts", "test/**/*.test.ts", "demo/**/*.test.ts"] };
+const all = {
+  name: "all",
+  include: ["src/**/*.test.ts", "test/**/*.test.ts", "demo/**/*.test.ts", "playground/**/*.test.ts"],
+};
 
 /** What a server answers is tried against another one too, where it is installed. */
 const others = installedServers()

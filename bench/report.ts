@@ -1,14 +1,14 @@
-// What the benchmarks print, and put into docs/benchmarks.md when they are told to `--write`.
+// What the benchmarks print, and put into a page of docs when they are told to `--write`.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 
-const REPORT = new URL("../../docs/benchmarks.md", import.meta.url);
-
 export class Report {
   readonly #lines: string[] = [];
+  readonly #page: URL;
 
-  constructor() {
+  constructor(page = "benchmarks.md") {
+    this.#page = new URL(`../../docs/${page}`, import.meta.url);
     this.print(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}.\n`);
   }
 
@@ -28,10 +28,10 @@ export class Report {
   /** Ends the report: it goes between the comments that name `command`, if that was asked for. */
   end(command: string): void {
     if (!process.argv.includes("--write")) return;
-    const report = readFileSync(REPORT, "utf8");
+    const report = readFileSync(this.#page, "utf8");
     const begin = `<!-- ${command} -- --write: from here -->\n`;
     const from = report.indexOf(begin) + begin.length;
     const to = report.indexOf("<!-- to here -->", from);
-    writeFileSync(REPORT, `${report.slice(0, from)}\n${this.#lines.join("\n")}${report.slice(to)}`);
+    writeFileSync(this.#page, `${report.slice(0, from)}\n${this.#lines.join("\n")}${report.slice(to)}`);
   }
 }

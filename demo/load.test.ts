@@ -1,5 +1,5 @@
+import { seededRandom } from "trypema/testing";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { seededRandom } from "../test/support/random.ts";
 import { arrivals, isSettled, Load, type Reply } from "./load.ts";
 
 describe("arrivals", () => {

@@ -2,7 +2,7 @@
 
 import { Agent } from "node:http";
 import { perSecond } from "trypema";
-import { seededRandom } from "../test/support/random.ts";
+import { seededRandom } from "trypema/testing";
 import type { Backend } from "./backend.ts";
 import { headingOf, rowOf } from "./chart.ts";
 import { ask } from "./client.ts";

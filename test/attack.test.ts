@@ -1,13 +1,13 @@
 import { createLocalProvider, perSecond } from "trypema";
+import { manualClock } from "trypema/testing";
 import { describe, expect, it } from "vitest";
-import { ManualClock } from "./support/manual-clock.ts";
 import { runScript } from "./support/process.ts";
 
 const MAX_KEYS = 1_000;
 
 function open(windowMs = 1_000) {
-  const clock = new ManualClock();
-  return { clock, ...createLocalProvider({ windowMs, maxKeys: MAX_KEYS, clock: clock.read, cleanup: false }) };
+  const clock = manualClock(1_000_000);
+  return { clock, ...createLocalProvider({ windowMs, maxKeys: MAX_KEYS, clock, cleanup: false }) };
 }
 
 describe.each(["absolute", "suppressed"] as const)("a flood of fresh keys, %s", (strategy) => {

@@ -28,7 +28,8 @@ function promisedOutput(code: string): string[] {
   return [...code.matchAll(/^console\.log\(.*\); \/\/ (.*)$/gm)].map((match) => match[1]!);
 }
 
-const documents = ["README.md", ...readdirSync(join(ROOT, "docs")).map((file) => `docs/${file}`)];
+const guide = readdirSync(join(ROOT, "docs")).filter((file) => file.endsWith(".md"));
+const documents = ["README.md", ...guide.map((file) => `docs/${file}`)];
 const examples = documents.flatMap(examplesOf);
 const folder = join(ROOT, ".build", "examples");
 

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import * as trypema from "trypema";
 import * as hybrid from "trypema/hybrid";
 import * as redis from "trypema/redis";
+import * as testing from "trypema/testing";
 import { describe, expect, it } from "vitest";
 import { ROOT, runScript } from "./support/process.ts";
 
@@ -19,6 +20,7 @@ const LAYERS: Record<string, readonly string[]> = {
   local: ["core", "strategy", "local"],
   redis: ["core", "strategy", "local", "redis"],
   hybrid: ["core", "strategy", "redis", "hybrid"],
+  testing: ["core", "local", "redis", "testing"],
   "": ["core", "local"],
 };
 
@@ -60,6 +62,7 @@ describe("the package", () => {
     ]);
     expect(Object.keys(redis)).toEqual(["createRedisProvider"]);
     expect(Object.keys(hybrid)).toEqual(["createHybridProvider"]);
+    expect(Object.keys(testing).sort()).toEqual(["createFakeRedisProvider", "manualClock", "seededRandom"]);
   });
 
   it("has what its manifest promises", () => {
@@ -113,6 +116,9 @@ describe("the package", () => {
        import { createRedisProvider, type RedisClient } from "trypema/redis";
        const local: LocalProvider = createLocalProvider({ windowMs: 1_000 });
        export const limit: number = local.absolute.inc("key", perSecond(5)).limit;
+       import { createFakeRedisProvider, manualClock } from "trypema/testing";
+       const clock = manualClock();
+       export const fake: Promise<number> = createFakeRedisProvider({ clock }).absolute.adjust("key", clock());
        export const allowed = async (client: RedisClient): Promise<boolean> =>
          (await createRedisProvider(client).suppressed.inc("key", perSecond(5))).allowed;`,
     );

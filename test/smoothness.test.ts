@@ -1,8 +1,8 @@
 // The promise of the suppressed strategy (specification, section 5), on virtual time.
 
 import { createLocalProvider, type LocalOptions, perSecond } from "trypema";
+import { seededRandom } from "trypema/testing";
 import { describe, expect, it } from "vitest";
-import { seededRandom } from "./support/random.ts";
 
 interface Load {
   readonly ratePerSecond: number;

@@ -14,6 +14,7 @@ export type TrypemaErrorCode =
  * recorded. A denial is never an exception: it is a decision with `allowed: false`.
  */
 export class TrypemaError extends Error {
+  /** What is wrong, for programs. */
   readonly code: TrypemaErrorCode;
 
   constructor(code: TrypemaErrorCode, message: string, options?: { cause?: unknown }) {

@@ -17,17 +17,32 @@ export function perSecond(count: number): Rate {
   return rateOver("perSecond", count, 1);
 }
 
-/** `count` requests per minute; see {@link perSecond}. */
+/**
+ * `count` requests per minute.
+ *
+ * @param count a positive finite number; fractions are fine
+ * @throws {TrypemaError} `INVALID_RATE`
+ */
 export function perMinute(count: number): Rate {
   return rateOver("perMinute", count, 60);
 }
 
-/** `count` requests per hour; see {@link perSecond}. */
+/**
+ * `count` requests per hour.
+ *
+ * @param count a positive finite number; fractions are fine
+ * @throws {TrypemaError} `INVALID_RATE`
+ */
 export function perHour(count: number): Rate {
   return rateOver("perHour", count, 3_600);
 }
 
-/** `count` requests per day; see {@link perSecond}. */
+/**
+ * `count` requests per day.
+ *
+ * @param count a positive finite number; fractions are fine
+ * @throws {TrypemaError} `INVALID_RATE`
+ */
 export function perDay(count: number): Rate {
   return rateOver("perDay", count, 86_400);
 }

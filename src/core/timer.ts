@@ -1,10 +1,17 @@
 declare const Deno: { unrefTimer?(handle: unknown): void } | undefined;
 
 /**
+ * Edge isolates (Cloudflare Workers) bind each timer, and each promise, to the request that makes it. It ends
+ * with its request, fired or not, and must not wake another one; so there no timer serves several requests.
+ */
+export const TIMERS_END_WITH_REQUESTS =
+  (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent === "Cloudflare-Workers";
+
+/**
  * A timer that keeps nothing alive: not the process, and not the async context of the call that starts it. A
  * runtime's timer holds the context that it is made in, a request's perhaps, and every timer that is made in
  * its turn does. So starting it resolves a promise, and the reaction, which makes the runtime's timer, has the
- * context of whoever made this object.
+ * context of whoever made this object. Not for where {@link TIMERS_END_WITH_REQUESTS}: it never fires there.
  */
 export class BackgroundTimer {
   readonly #run: () => void;
@@ -15,7 +22,7 @@ export class BackgroundTimer {
 
   constructor(run: () => void) {
     this.#run = run;
-    this.#arm();
+    if (!TIMERS_END_WITH_REQUESTS) this.#arm();
   }
 
   /** Runs once, `delayMs` from now; does nothing when it is started already. */

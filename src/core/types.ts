@@ -11,28 +11,36 @@ interface DecisionFields {
   /**
    * Milliseconds after which a call of the same count would be admitted if nothing else happened:
    * exact when rejected, a hint when suppressed, 0 when admitted, Infinity when the count can
-   * never fit.
+   * never fit. For a Retry-After header (RFC 9110, section 10.2.3) make it seconds, rounded up.
    */
   readonly retryAfterMs: number;
   /** The free capacity after that wait, before that call. */
   readonly remainingAfterWaiting: number;
-  /** The share of calls that are being denied, 0 to 1. */
+  /** The share of calls that are being denied, 0 to 1; see {@link SuppressedLimiter}. */
   readonly suppressionFactor: number;
   /** True when a failure policy decided, because the backend could not. */
   readonly degraded: boolean;
 }
 
+/** The call fits under the capacity, by either strategy. */
 export interface AllowedDecision extends DecisionFields {
+  /** Tells the decisions apart. */
   readonly outcome: "allowed";
+  /** Admitted. */
   readonly allowed: true;
 }
 
+/** The call doesn't fit, by the absolute strategy. Nothing was recorded. */
 export interface RejectedDecision extends DecisionFields {
+  /** Tells the decisions apart. */
   readonly outcome: "rejected";
+  /** Denied. */
   readonly allowed: false;
 }
 
+/** The call is over the capacity, by the suppressed strategy, and chance has decided. It was recorded either way. */
 export interface SuppressedDecision extends DecisionFields {
+  /** Tells the decisions apart. */
   readonly outcome: "suppressed";
   /** Suppression admits some calls and denies others: gate on this, not on the outcome. */
   readonly allowed: boolean;
@@ -47,6 +55,7 @@ export interface Usage {
   readonly total: number;
   /** The part that suppression denied; always 0 under the absolute strategy. */
   readonly declined: number;
+  /** The part that was admitted. */
   readonly accepted: number;
   /** The capacity at the rate last given. */
   readonly limit: number;
@@ -65,30 +74,103 @@ export type Condition =
  */
 export type History = "replace" | "preserve-newest" | "preserve-oldest";
 
+/** What `setIf` did. */
 export interface SetIfResult {
+  /** Whether the condition held; if not, nothing but the rate was changed. */
   readonly matched: boolean;
+  /** The live total before. */
   readonly previousTotal: number;
+  /** The live total after. */
   readonly currentTotal: number;
 }
 
-/** The methods that every provider has for both strategies. */
+/**
+ * The methods that every provider has for both strategies. A key is who or what is limited: 1 to 255 bytes of
+ * UTF-8. Whatever throws has recorded nothing. With Redis all of them can throw `BACKEND_UNAVAILABLE`,
+ * `BACKEND_TIMEOUT` and `BACKEND_SCRIPT`, as the failure policy says.
+ */
 export interface Limiter {
+  /**
+   * Decides about a call and records it, in one step.
+   *
+   * @param key who or what is limited: 1 to 255 bytes of UTF-8
+   * @param rate the key's rate from now on
+   * @param count the weight of the call, a positive integer; default 1
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
+   */
   inc(key: string, rate: Rate, count?: number): Awaitable<Decision>;
+
+  /**
+   * The decision that `inc` would give now, at the rate last given. Records nothing; an unknown key is allowed.
+   *
+   * @param count the weight of the call, a positive integer; default 1
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`
+   */
   isAllowed(key: string, count?: number): Awaitable<Decision>;
+
+  /**
+   * What the key has used; zeros for an unknown key, which stays unknown.
+   *
+   * @throws {TrypemaError} `INVALID_KEY`
+   */
   get(key: string): Awaitable<Usage>;
+
+  /**
+   * Corrects usage after the fact: a refund of a call that failed, or the difference to an estimate.
+   * Adds to or takes from the newest history, and never leaves less than 0; accepted usage is given
+   * back before declined. A key whose history is gone has nothing to correct and stays unknown.
+   *
+   * @param delta an integer
+   * @returns the new total
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`
+   */
   adjust(key: string, delta: number): Awaitable<number>;
+
+  /**
+   * Sets the total to `count` when the live total meets `condition`, in one step.
+   *
+   * @param rate the key's rate from now on, also when the condition doesn't hold
+   * @param count 0 or a positive integer; 0 forgets the key
+   * @param history which buckets give or take the difference; declined counts shrink in proportion.
+   *   Default `"replace"`
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `INVALID_OPTION`, `CAPACITY_BELOW_ONE`
+   */
   setIf(key: string, rate: Rate, condition: Condition, count: number, history?: History): Awaitable<SetIfResult>;
+
+  /**
+   * Forgets the key; returns the total that it had.
+   *
+   * @throws {TrypemaError} `INVALID_KEY`
+   */
   delete(key: string): Awaitable<number>;
+
+  /** Forgets every key of this strategy. */
   clear(): Awaitable<void>;
 }
 
+/**
+ * The suppressed strategy: over the capacity a share of the calls is denied by chance. That share is the
+ * factor f = 1 − rate / perceived, at least 0, where perceived is the larger of the rates observed over the
+ * window and over the last second; over the hard limit it is 1.
+ *
+ * After Ably's distributed rate limiting (https://ably.com/blog/distributed-rate-limiting-scale-your-platform),
+ * with a ceiling on accepted usage of our own.
+ */
 export interface SuppressedLimiter extends Limiter {
+  /**
+   * The factor that a call of 1 would meet now, 0 to 1; 0 for an unknown key. Records nothing.
+   *
+   * @throws {TrypemaError} `INVALID_KEY`
+   */
   getSuppressionFactor(key: string): Awaitable<number>;
 }
 
 /** What Local, Redis and Hybrid have in common; code against this to be able to swap them. */
 export interface Provider {
+  /** The deterministic strategy: up to the capacity pass, the rest are rejected. */
   readonly absolute: Limiter;
+  /** The probabilistic strategy: over the capacity a share of the calls is denied. */
   readonly suppressed: SuppressedLimiter;
+  /** Ends what the provider has started. */
   close(): Awaitable<void>;
 }

@@ -4,7 +4,7 @@
 import type { ForwardClock } from "../core/clock.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
-import { BackgroundTimer } from "../core/timer.ts";
+import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { fieldsFrom, isBackendFailure, type RedisLimiter, type RedisParts, text } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
@@ -59,7 +59,8 @@ export abstract class HybridLimiter implements Limiter {
   #sweeping: Iterator<KeyState> | undefined;
   /** Goes on when a key is forgotten and known again: Redis may remember its last report. */
   #reports = 0;
-  #isClosed = false;
+  /** When closed, and where no timer could report what was counted. */
+  #asksAlways = TIMERS_END_WITH_REQUESTS;
   #lastRate: number = Number.NaN;
   #lastLimit: number = Number.NaN;
 
@@ -76,17 +77,13 @@ export abstract class HybridLimiter implements Limiter {
    * Decides about a call and records it: at once with what is known of the key, or after asking Redis, with one round
    * trip for all who wait.
    *
-   * @param key who or what is limited: 1 to 255 bytes of UTF-8
-   * @param rate the key's rate from now on
-   * @param count the weight of the call, a positive integer
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`: then nothing
-   *   was recorded; and, as rejections, `BACKEND_UNAVAILABLE`, `BACKEND_TIMEOUT`, `BACKEND_SCRIPT` if `onFailure` is
-   *   `"throw"`
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`; what Redis fails with
+   *   rejects the promise, if `onFailure` is `"throw"`
    */
   inc(key: string, rate: Rate, count = 1): Awaitable<Decision> {
     const limit = this.limitOf(rate);
     if (count !== 1) checkCount("count", count, 1);
-    if (this.#isClosed) return this.redis.inc(key, rate, count);
+    if (this.#asksAlways) return this.redis.inc(key, rate, count);
     const state = this.#states.get(key);
     if (state !== undefined && state.callers.length === 0) {
       const decision = this.#decideNow(state, rate, count);
@@ -96,39 +93,22 @@ export abstract class HybridLimiter implements Limiter {
     return this.#ask(state ?? this.#newState(key), rate, limit, count);
   }
 
-  /** The decision that `inc` would give now, at the rate last given. Records nothing; an unknown key is allowed. */
   async isAllowed(key: string, count = 1): Promise<Decision> {
     return this.#afterReport(key, () => this.redis.isAllowed(key, count));
   }
 
-  /** What the key has used; zeros for an unknown key, which stays unknown. */
   async get(key: string): Promise<Usage> {
     return this.#afterReport(key, () => this.redis.get(key));
   }
 
-  /**
-   * Corrects usage after the fact: a refund of a call that failed, or the difference to an estimate.
-   *
-   * @param delta an integer
-   * @returns the new total
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`
-   */
   async adjust(key: string, delta: number): Promise<number> {
     return this.#afterReport(key, () => this.redis.adjust(key, delta));
   }
 
-  /**
-   * Sets the total to `count` when the live total meets `condition`, in one step.
-   *
-   * @param count 0 or a positive integer; 0 forgets the key
-   * @param history which buckets give or take the difference; declined counts shrink in proportion
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `INVALID_OPTION`, `CAPACITY_BELOW_ONE`
-   */
   async setIf(key: string, rate: Rate, condition: Condition, count: number, history?: History): Promise<SetIfResult> {
     return this.#afterReport(key, () => this.redis.setIf(key, rate, condition, count, history));
   }
 
-  /** Forgets the key; returns the total that it had. */
   async delete(key: string): Promise<number> {
     return this.#afterReport(key, () => this.redis.delete(key));
   }
@@ -141,7 +121,7 @@ export abstract class HybridLimiter implements Limiter {
 
   /** Reports what is left to report, gives all leases back and stops; later calls ask Redis each. @internal */
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#asksAlways = true;
     this.#rounds.stop();
     this.#sweepTimer.stop();
     await Promise.all(Array.from(this.#states.values(), (state) => this.#settle(state)));
@@ -278,7 +258,7 @@ export abstract class HybridLimiter implements Limiter {
 
   /** What a round does for a key: report, renew the lease, or give it back when nobody uses it. */
   async #visit(state: KeyState): Promise<void> {
-    if (state.exchange !== undefined || this.#isClosed) return;
+    if (state.exchange !== undefined || this.#asksAlways) return;
     const nowMs = this.clock.now();
     if (!state.hasReport) {
       if (nowMs >= state.leaseUntilMs) state.lease = 0;

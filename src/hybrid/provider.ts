@@ -9,6 +9,7 @@ import { RedisSuppressed } from "../redis/suppressed.ts";
 import { HybridAbsolute } from "./absolute.ts";
 import { HybridSuppressed } from "./suppressed.ts";
 
+/** The options of {@link createHybridProvider}. */
 export interface HybridOptions extends RedisOptions {
   /** How often what was counted here is reported to Redis, in ms; 1 to 2^31 - 1. Default 10. */
   readonly syncIntervalMs?: number;
@@ -16,7 +17,9 @@ export interface HybridOptions extends RedisOptions {
 
 /** Decides here and counts in Redis. Made by {@link createHybridProvider}. */
 export interface HybridProvider extends Provider, AsyncDisposable {
+  /** The deterministic strategy. */
   readonly absolute: HybridAbsolute;
+  /** The probabilistic strategy. */
   readonly suppressed: HybridSuppressed;
   /** Reports what is left to report and gives back what was leased. The client stays open: it is yours. */
   close(): Promise<void>;
@@ -29,8 +32,11 @@ export interface HybridProvider extends Provider, AsyncDisposable {
  *
  * @param client of `ioredis` or `redis` (node-redis), connected or connecting; single, Sentinel or Cluster
  * @example
- * const limiter = createHybridProvider(new Redis(), { windowMs: 10_000 });
+ * const client = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379");
+ * const limiter = createHybridProvider(client, { windowMs: 10_000 });
  * const decision = await limiter.absolute.inc("user-123", perSecond(5.5));
+ * await limiter.close();
+ * client.disconnect();
  *
  * @throws {TrypemaError} `INVALID_OPTION`
  */

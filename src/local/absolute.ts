@@ -5,7 +5,10 @@ import { allowed, rejection } from "../strategy/decision.ts";
 import { checkCount } from "../strategy/history.ts";
 import { LocalLimiter } from "./limiter.ts";
 
-/** The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. */
+/**
+ * The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. The methods are
+ * those of {@link Limiter}, with values for answers.
+ */
 export class LocalAbsolute extends LocalLimiter {
   inc(key: string, rate: Rate, count = 1): Decision {
     const limit = this.limitOf(rate);

@@ -114,3 +114,24 @@ it("sweeps every store", () => {
   sweep(cleanup);
   expect([store.size, other.size]).toEqual([0, 0]);
 });
+
+it("sweeps without timers where these end with requests, a slice with each new key", async () => {
+  vi.stubGlobal("navigator", { userAgent: "Cloudflare-Workers" });
+  vi.resetModules();
+  const { Cleanup: IsolateCleanup } = await import("./cleanup.ts");
+  vi.unstubAllGlobals();
+  const timers = vi.spyOn(globalThis, "setTimeout");
+  const { store, other, at } = open(5_000);
+  const nowMs = 1_500;
+  vi.spyOn(performance, "now").mockImplementation(() => nowMs);
+  const cleanup = new IsolateCleanup([store, other], new ForwardClock(() => nowMs), 30_000, WINDOW_MS);
+  at(nowMs);
+  for (let calls = 0; store.size > 0; calls++) {
+    expect(calls).toBeLessThan(10_000);
+    const before = store.size;
+    cleanup.start();
+    expect(before - store.size).toBeLessThanOrEqual(2_048);
+  }
+  cleanup.start();
+  expect(timers).not.toHaveBeenCalled();
+});

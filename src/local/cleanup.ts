@@ -1,13 +1,14 @@
 // Forgets stale keys in the background: one timer for a provider, only while it has keys, that
-// keeps neither the process nor the provider alive.
+// keeps neither the process nor the provider alive. Where timers end with requests the calls that bring new keys
+// do the work of the timer.
 
 import { type ForwardClock, systemClock } from "../core/clock.ts";
-import { BackgroundTimer } from "../core/timer.ts";
+import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import type { WindowStore } from "./window-store.ts";
 
 /** A sweep gives way to the program after about this long, or this many keys where clocks stand still. */
 const SLICE_MS = 1;
-const SLICE_KEYS = 16_384;
+const SLICE_KEYS = TIMERS_END_WITH_REQUESTS ? 2_048 : 16_384;
 /** Keys between two looks at the clock: few, for where one shard of the index shrinks, the next does too. */
 const STEP_KEYS = 4;
 
@@ -18,6 +19,8 @@ export class Cleanup {
   readonly #staleAfterMs: number;
   readonly #timer: BackgroundTimer;
   #sweeping: { store: number; end: number } | undefined;
+  #nextSweepMs = 0;
+  #closed = false;
 
   constructor(stores: readonly WindowStore[], clock: ForwardClock, intervalMs: number, staleAfterMs: number) {
     this.#stores = stores;
@@ -28,12 +31,14 @@ export class Cleanup {
     this.#timer = new BackgroundTimer(() => held.deref()?.run());
   }
 
-  /** There are keys now. */
+  /** A new key is about to be stored. */
   start(): void {
-    this.#timer.start(this.#intervalMs);
+    if (TIMERS_END_WITH_REQUESTS) this.#sweepNow();
+    else this.#timer.start(this.#intervalMs);
   }
 
   close(): void {
+    this.#closed = true;
     this.#timer.stop();
   }
 
@@ -61,5 +66,12 @@ export class Cleanup {
   run(): void {
     if (!this.slice()) this.#timer.start(0);
     else if (this.#stores.some((store) => store.size > 0)) this.#timer.start(this.#intervalMs);
+  }
+
+  /** A slice if one is due: those of a sweep follow each other call by call, and then there is a pause. */
+  #sweepNow(): void {
+    const nowMs = systemClock();
+    if (this.#closed || nowMs < this.#nextSweepMs) return;
+    if (this.slice()) this.#nextSweepMs = nowMs + this.#intervalMs;
   }
 }

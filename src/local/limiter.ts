@@ -35,21 +35,10 @@ export abstract class LocalLimiter implements Limiter {
     this.#cleanup = cleanup;
   }
 
-  /**
-   * Decides about a call and records it.
-   *
-   * @param key who or what is limited: 1 to 255 bytes of UTF-8
-   * @param rate the key's rate from now on
-   * @param count the weight of the call, a positive integer
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`;
-   *   then nothing was recorded
-   */
   abstract inc(key: string, rate: Rate, count?: number): Decision;
 
-  /** The decision that `inc` would give now, at the rate last given. Records nothing; an unknown key is allowed. */
   abstract isAllowed(key: string, count?: number): Decision;
 
-  /** What the key has used; zeros for an unknown key, which stays unknown. */
   get(key: string): Usage {
     if (!this.findLive(key)) return UNKNOWN;
     const { total, declined, rate } = this.store;
@@ -62,15 +51,6 @@ export abstract class LocalLimiter implements Limiter {
     };
   }
 
-  /**
-   * Corrects usage after the fact: a refund of a call that failed, or the difference to an estimate.
-   * Adds to or takes from the newest history, and never leaves less than 0; accepted usage is given
-   * back before declined. A key whose history is gone has nothing to correct and stays unknown.
-   *
-   * @param delta an integer
-   * @returns the new total
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`
-   */
   adjust(key: string, delta: number): number {
     checkCount("delta", delta, Number.MIN_SAFE_INTEGER);
     const store = this.store;
@@ -81,13 +61,6 @@ export abstract class LocalLimiter implements Limiter {
     return totalOf(buckets);
   }
 
-  /**
-   * Sets the total to `count` when the live total meets `condition`, in one step.
-   *
-   * @param count 0 or a positive integer; 0 forgets the key
-   * @param history which buckets give or take the difference; declined counts shrink in proportion
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `INVALID_OPTION`, `CAPACITY_BELOW_ONE`
-   */
   setIf(key: string, rate: Rate, condition: Condition, count: number, history: History = "replace"): SetIfResult {
     this.limitOf(rate);
     const checked = checkedCondition(condition);
@@ -104,7 +77,6 @@ export abstract class LocalLimiter implements Limiter {
     return { matched: true, previousTotal, currentTotal: count };
   }
 
-  /** Forgets the key; returns the total that it had. */
   delete(key: string): number {
     if (!this.findLive(key)) return 0;
     const total = this.store.total;
@@ -112,7 +84,6 @@ export abstract class LocalLimiter implements Limiter {
     return total;
   }
 
-  /** Forgets every key of this strategy. */
   clear(): void {
     this.store.clear();
   }
@@ -129,8 +100,9 @@ export abstract class LocalLimiter implements Limiter {
 
   /** Stores and selects a valid key, in which something is counted at once. */
   protected insert(key: string, rate: Rate): void {
-    this.store.insert(key, rate);
+    // First, for a sweep selects other keys.
     this.#cleanup?.start();
+    this.store.insert(key, rate);
   }
 
   /** The capacity at `rate`; successive calls mostly bring the same one. */

@@ -15,6 +15,7 @@ import { Cleanup } from "./cleanup.ts";
 import { LocalSuppressed } from "./suppressed.ts";
 import { WindowStore } from "./window-store.ts";
 
+/** When the background sweep looks for stale keys. It is about memory only: no decision depends on it. */
 export interface CleanupOptions {
   /** How often stale keys are looked for, in ms; 1 to 2^31 - 1. Default 30 000. */
   readonly intervalMs?: number;
@@ -22,6 +23,7 @@ export interface CleanupOptions {
   readonly staleAfterMs?: number;
 }
 
+/** The options of {@link createLocalProvider}. */
 export interface LocalOptions extends LimiterOptions {
   /**
    * How many keys each strategy keeps, 1 to 16 000 000, and 2 % more at times. Default 1 000 000. Past it expired
@@ -35,7 +37,9 @@ export interface LocalOptions extends LimiterOptions {
 
 /** Counts in this process. Made by {@link createLocalProvider}. */
 export interface LocalProvider extends Provider, Disposable {
+  /** The deterministic strategy; answers at once. */
   readonly absolute: LocalAbsolute;
+  /** The probabilistic strategy; answers at once. */
   readonly suppressed: LocalSuppressed;
   /** Stops the background sweep for good. Limits go on, with memory bounded by `maxKeys`. */
   close(): void;

@@ -10,7 +10,10 @@ import type { Cleanup } from "./cleanup.ts";
 import { LocalLimiter } from "./limiter.ts";
 import type { WindowStore } from "./window-store.ts";
 
-/** Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. */
+/**
+ * Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. The methods are
+ * those of {@link SuppressedLimiter}, with values for answers.
+ */
 export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   readonly #windowMs: number;
   readonly #hardLimitFactor: number;
@@ -64,7 +67,6 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     return this.#denial(limit, accepted, count, factor);
   }
 
-  /** The factor that a call of 1 would meet now; 0 for an unknown key. Records nothing. */
   getSuppressionFactor(key: string): number {
     return this.findLive(key) ? this.factor() : 0;
   }

@@ -1,7 +1,7 @@
 // What only large numbers show: records and cells in several chunks that grow, move and are given back.
 
+import { seededRandom } from "trypema/testing";
 import { expect, it } from "vitest";
-import { seededRandom } from "../../test/support/random.ts";
 import { perSecond } from "../core/rate.ts";
 import { createLocalProvider } from "./provider.ts";
 

@@ -4,7 +4,10 @@ import { allowed, rejected, rejection } from "../strategy/decision.ts";
 import { numberFrom, numbersFrom, type Peek, RedisLimiter, text } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
 
-/** The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. */
+/**
+ * The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. The methods are
+ * those of {@link Limiter}, with promises.
+ */
 export class RedisAbsolute extends RedisLimiter {
   protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
     const reply = await this.run(ABSOLUTE_INC, key, text(count), text(limit), text(rate));

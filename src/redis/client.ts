@@ -4,16 +4,21 @@ import { show, TrypemaError } from "../core/errors.ts";
 
 /** `Redis` or `Cluster` of the package `ioredis`, single, Sentinel or Cluster. */
 export interface IoredisClient {
+  /** Runs a script that the server knows, by its SHA-1. */
   evalsha(sha1: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
+  /** Runs a script, which the server then knows. */
   eval(source: string, keyCount: number, ...keysAndArguments: string[]): Promise<unknown>;
 }
 
 /** What `createClient`, `createClientPool`, `createCluster` or `createSentinel` of the package `redis` makes. */
 export interface NodeRedisClient {
+  /** Runs a script that the server knows, by its SHA-1. */
   evalSha(sha1: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+  /** Runs a script, which the server then knows. */
   eval(source: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
 }
 
+/** A client of either package, told apart by its methods. */
 export type RedisClient = IoredisClient | NodeRedisClient;
 
 /** A client, whichever it is. */

@@ -4,7 +4,7 @@
 
 import { systemClock } from "../core/clock.ts";
 import { TrypemaError, type TrypemaErrorCode } from "../core/errors.ts";
-import { BackgroundTimer } from "../core/timer.ts";
+import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 
 /** So many failures in a row open the breaker. */
 const FAILURES_TO_OPEN = 5;
@@ -42,13 +42,12 @@ export class Guard {
           // Also an answer that comes after its deadline tells that Redis is there.
           this.#failures = 0;
           if (probe) this.#probing = false;
-          deadline.expire = undefined;
+          this.#deadlines.meet(deadline);
           resolve(reply);
         },
         (error: unknown) => {
           if (probe) this.#probing = false;
-          if (deadline.expire === undefined) return;
-          deadline.expire = undefined;
+          if (!this.#deadlines.meet(deadline)) return;
           const failure = failureOf(error);
           // A script that fails is about its key, not about Redis.
           if (failure.code !== "BACKEND_SCRIPT") this.#countFailure();
@@ -75,7 +74,9 @@ export class Guard {
         `Redis failed ${this.#failures} times in a row: the next attempt is made within ${PROBE_INTERVAL_MS} ms`,
       );
     }
-    this.#probing = true;
+    // A request that ends takes what it waits for with it: such a probe would be the last one.
+    this.#probing = !TIMERS_END_WITH_REQUESTS;
+    this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
   }
 
   #countFailure(): void {
@@ -102,6 +103,13 @@ interface Deadline {
   readonly endMs: number;
   /** What it does when it is missed; absent once it is met or missed. */
   expire: (() => void) | undefined;
+  /** Its own timer, where timers can't be shared. */
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+function miss(deadline: Deadline): void {
+  deadline.expire?.();
+  deadline.expire = undefined;
 }
 
 /** Deadlines of one length, in the order of their ends, so one timer does for all. */
@@ -115,10 +123,22 @@ class Deadlines {
   }
 
   start(expire: () => void): Deadline {
-    const deadline: Deadline = { endMs: systemClock() + this.#timeoutMs, expire };
-    this.#waiting.push(deadline);
-    this.#timer.start(this.#timeoutMs);
+    const deadline: Deadline = { endMs: systemClock() + this.#timeoutMs, expire, timer: undefined };
+    if (TIMERS_END_WITH_REQUESTS) {
+      deadline.timer = setTimeout(() => miss(deadline), this.#timeoutMs);
+    } else {
+      this.#waiting.push(deadline);
+      this.#timer.start(this.#timeoutMs);
+    }
     return deadline;
+  }
+
+  /** False if it was missed before. */
+  meet(deadline: Deadline): boolean {
+    const inTime = deadline.expire !== undefined;
+    deadline.expire = undefined;
+    if (deadline.timer !== undefined) clearTimeout(deadline.timer);
+    return inTime;
   }
 
   #sweep(): void {
@@ -126,10 +146,7 @@ class Deadlines {
     const firstLive = this.#waiting.findIndex(({ endMs, expire }) => expire !== undefined && endMs > nowMs);
     const over = firstLive === -1 ? this.#waiting : this.#waiting.slice(0, firstLive);
     this.#waiting = firstLive === -1 ? [] : this.#waiting.slice(firstLive);
-    for (const deadline of over) {
-      deadline.expire?.();
-      deadline.expire = undefined;
-    }
+    for (const deadline of over) miss(deadline);
     const next = this.#waiting[0];
     if (next !== undefined) this.#timer.start(Math.max(1, Math.ceil(next.endMs - nowMs)));
   }

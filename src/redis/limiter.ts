@@ -108,7 +108,6 @@ export abstract class RedisLimiter implements Limiter {
     }
   }
 
-  /** The decision that `inc` would give now, at the rate last given. Records nothing; an unknown key is allowed. */
   async isAllowed(key: string, count = 1): Promise<Decision> {
     checkCount("count", count, 1);
     checkKey(key);
@@ -121,7 +120,6 @@ export abstract class RedisLimiter implements Limiter {
     }
   }
 
-  /** What the key has used; zeros for an unknown key, which stays unknown. */
   async get(key: string): Promise<Usage> {
     checkKey(key);
     const usage = async () => {
@@ -134,15 +132,6 @@ export abstract class RedisLimiter implements Limiter {
     return this.orLocal(usage(), (local) => local.get(key));
   }
 
-  /**
-   * Corrects usage after the fact: a refund of a call that failed, or the difference to an estimate.
-   * Adds to or takes from the newest history, and never leaves less than 0; accepted usage is given
-   * back before declined. A key whose history is gone has nothing to correct and stays unknown.
-   *
-   * @param delta an integer
-   * @returns the new total
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`
-   */
   async adjust(key: string, delta: number): Promise<number> {
     checkCount("delta", delta, Number.MIN_SAFE_INTEGER);
     checkKey(key);
@@ -150,13 +139,6 @@ export abstract class RedisLimiter implements Limiter {
     return this.orLocal(total, (local) => local.adjust(key, delta));
   }
 
-  /**
-   * Sets the total to `count` when the live total meets `condition`, in one step.
-   *
-   * @param count 0 or a positive integer; 0 forgets the key
-   * @param history which buckets give or take the difference; declined counts shrink in proportion
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `INVALID_OPTION`, `CAPACITY_BELOW_ONE`
-   */
   async setIf(
     key: string,
     rate: Rate,
@@ -178,7 +160,6 @@ export abstract class RedisLimiter implements Limiter {
     return this.orLocal(set(), (local) => local.setIf(key, rate, checked, count, history));
   }
 
-  /** Forgets the key; returns the total that it had. */
   async delete(key: string): Promise<number> {
     checkKey(key);
     return this.orLocal(this.run(DELETE, key).then(numberFrom), (local) => local.delete(key));

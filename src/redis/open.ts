@@ -9,6 +9,7 @@ import { KeyNames } from "./keys.ts";
 import type { Backend, FailurePolicy, RedisParts } from "./limiter.ts";
 import { runScript } from "./script.ts";
 
+/** The options of `createRedisProvider`; `createHybridProvider` has one more. */
 export interface RedisOptions extends LimiterOptions {
   /** What the names of all Redis keys begin with: 1 to 100 characters, no braces. Default `"trypema"`. */
   readonly prefix?: string;

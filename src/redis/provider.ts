@@ -9,7 +9,9 @@ import { RedisSuppressed } from "./suppressed.ts";
 
 /** Counts in Redis. Made by {@link createRedisProvider}. */
 export interface RedisProvider extends Provider, AsyncDisposable {
+  /** The deterministic strategy; promises its answers. */
   readonly absolute: RedisAbsolute;
+  /** The probabilistic strategy; promises its answers. */
   readonly suppressed: RedisSuppressed;
   /** Ends what the provider itself has started. The client stays open: it is yours. */
   close(): Promise<void>;
@@ -21,8 +23,10 @@ export interface RedisProvider extends Provider, AsyncDisposable {
  *
  * @param client of `ioredis` or `redis` (node-redis), connected or connecting; single, Sentinel or Cluster
  * @example
- * const limiter = createRedisProvider(new Redis(), { windowMs: 10_000, onFailure: "local" });
+ * const client = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379");
+ * const limiter = createRedisProvider(client, { windowMs: 10_000, onFailure: "local" });
  * const decision = await limiter.absolute.inc("user-123", perSecond(5.5));
+ * client.disconnect();
  *
  * @throws {TrypemaError} `INVALID_OPTION`
  */

@@ -6,12 +6,14 @@ import { suppressionFactor } from "../strategy/suppressed.ts";
 import { numberFrom, numbersFrom, type Peek, RedisLimiter, text } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
 
-/** Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. */
+/**
+ * Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. The methods are
+ * those of {@link SuppressedLimiter}, with promises.
+ */
 export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   /** Draws that a script was given and had no use for: the next calls take them, so that chance is spent as on Local. */
   readonly #draws: number[] = [];
 
-  /** The factor that a call of 1 would meet now; 0 for an unknown key. Records nothing. */
   async getSuppressionFactor(key: string): Promise<number> {
     return (await this.get(key)).suppressionFactor;
   }

@@ -11,8 +11,8 @@ import {
   type TrypemaErrorCode,
   unlimited,
 } from "trypema";
+import { type ManualClock, manualClock } from "trypema/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ManualClock } from "../support/manual-clock.ts";
 
 /** A provider of the kind under test, with no keys. The suite closes it. */
 export type MakeProvider = (options: LimiterOptions) => Provider | Promise<Provider>;
@@ -35,7 +35,7 @@ export function describeProvider(name: string, makeProvider: MakeProvider): void
   const opened: Provider[] = [];
 
   beforeEach(() => {
-    clock = new ManualClock();
+    clock = manualClock(1_000_000);
     draws = [];
     drawn = 0;
   });
@@ -50,7 +50,7 @@ export function describeProvider(name: string, makeProvider: MakeProvider): void
       drawn++;
       return draws.shift() ?? 0;
     };
-    const provider = await makeProvider({ windowMs: 1_000, bucketMs: 10, clock: clock.read, random, ...options });
+    const provider = await makeProvider({ windowMs: 1_000, bucketMs: 10, clock, random, ...options });
     opened.push(provider);
     return provider;
   }

@@ -2,9 +2,8 @@ import fc from "fast-check";
 import { createLocalProvider } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
+import { manualClock, seededRandom } from "trypema/testing";
 import { describe, expect, it } from "vitest";
-import { ManualClock } from "../support/manual-clock.ts";
-import { seededRandom } from "../support/random.ts";
 import { type Step, sizes, steps, take } from "../support/schedules.ts";
 import { useRedis } from "../support/use-redis.ts";
 
@@ -27,8 +26,8 @@ describe.each(Object.entries(providers))("%s", (name, createProvider) => {
     let runs = 0;
     await fc.assert(
       fc.asyncProperty(cases, async ({ size, steps, seed, ...suppression }) => {
-        const clock = new ManualClock(1_234_567);
-        const options = { ...size, ...suppression, clock: clock.read };
+        const clock = manualClock(1_234_567);
+        const options = { ...size, ...suppression, clock };
         const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
         const own = { random: seededRandom(seed), prefix: `${name}-${rates}-${++runs}`, timeoutMs: 30_000 };
         const provider = createProvider(redis.client, { ...options, ...own });

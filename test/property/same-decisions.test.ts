@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { createLocalProvider, perSecond } from "trypema";
+import { manualClock, seededRandom } from "trypema/testing";
 import { expect, it } from "vitest";
-import { ManualClock } from "../support/manual-clock.ts";
 import { createNaiveProvider } from "../support/naive-provider.ts";
-import { seededRandom } from "../support/random.ts";
 import { sizes, steps, take } from "../support/schedules.ts";
 
 const cases = sizes.chain((size) =>
@@ -19,8 +18,8 @@ const cases = sizes.chain((size) =>
 it("Local answers every call as the specification kept in plain arrays does", () => {
   fc.assert(
     fc.property(cases, ({ size, steps, seed, ...suppression }) => {
-      const clock = new ManualClock(1_234_567);
-      const options = { ...size, ...suppression, clock: clock.read };
+      const clock = manualClock(1_234_567);
+      const options = { ...size, ...suppression, clock };
       const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
       const naive = createNaiveProvider({ ...options, random: seededRandom(seed) });
       for (const step of steps) {
@@ -50,8 +49,8 @@ const surges = fc.record({
 it("Local sees the rate of the last second as a sum over the buckets would", () => {
   fc.assert(
     fc.property(surges, ({ steps, seed, ...settings }) => {
-      const clock = new ManualClock();
-      const options = { windowMs: 10_000, hardLimitFactor: 1e6, clock: clock.read, ...settings };
+      const clock = manualClock(1_000_000);
+      const options = { windowMs: 10_000, hardLimitFactor: 1e6, clock, ...settings };
       const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false }).suppressed;
       const naive = createNaiveProvider({ ...options, random: seededRandom(seed) }).suppressed;
       for (const { waitMs, method, count } of steps) {

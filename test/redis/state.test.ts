@@ -3,8 +3,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { createLocalProvider, perMinute, perSecond } from "trypema";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
+import { manualClock } from "trypema/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { ManualClock } from "../support/manual-clock.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
@@ -84,8 +84,8 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
   });
 
   it("works with a window of 20 000 live buckets", async () => {
-    const clock = new ManualClock();
-    const options = { windowMs: 20_000, bucketMs: 1, clock: clock.read, hardLimitFactor: 1e6, random: () => 0.999_999 };
+    const clock = manualClock(1_000_000);
+    const options = { windowMs: 20_000, bucketMs: 1, clock, hardLimitFactor: 1e6, random: () => 0.999_999 };
     const limiter = open(options)[strategy];
     const rate = perSecond(1_000);
     const calls = [];
@@ -106,8 +106,8 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
   });
 
   it("heals when the server evicts one of its two keys", async () => {
-    const clock = new ManualClock();
-    const limiter = open({ windowMs: 10_000, bucketMs: 10, clock: clock.read })[strategy];
+    const clock = manualClock(1_000_000);
+    const limiter = open({ windowMs: 10_000, bucketMs: 10, clock })[strategy];
     const hit = async (times: number) => {
       for (let i = 0; i < times; i++) {
         clock.advance(10);
@@ -133,8 +133,8 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
 });
 
 it("tells a factor that is just below 1 without rounding it", async () => {
-  const clock = new ManualClock();
-  const options = { windowMs: 60_000, hardLimitFactor: 1e6, clock: clock.read, random: () => 0 };
+  const clock = manualClock(1_000_000);
+  const options = { windowMs: 60_000, hardLimitFactor: 1e6, clock, random: () => 0 };
   const local = createLocalProvider(options).suppressed;
   const { suppressed } = open(options);
   for (let tens = 12; tens < 15.9; tens += 0.1) {

@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { createRequire } from "node:module";
+import { dirname } from "node:path";
 import { promisify } from "node:util";
 
 /** Here a script that imports "trypema" gets the built package. */
-export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+export const ROOT = dirname(createRequire(import.meta.url).resolve("trypema/package.json"));
 
 /** Runs a module in a process of its own, to its natural end; fails when that isn't an exit of 0. */
 export function runScript(source: string, flags: readonly string[] = []): Promise<{ stdout: string; stderr: string }> {

@@ -1,4 +1,10 @@
-/** Numbers from [0, 1) that a seed decides: a Weyl sequence through a 32-bit mixer. */
+/**
+ * Chance that repeats itself, to give to a provider as its `random`: the same seed makes the same draws, in
+ * every runtime. SplitMix32, a Weyl sequence through a mixer: even enough for tests, and no secret.
+ *
+ * @param seed a whole number; of a larger one the lower 32 bits count
+ * @returns a function that draws from [0, 1)
+ */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,0 +1,46 @@
+// Where timers end with requests (edge isolates). With real servers the guard is tested in test/redis.
+
+import { afterEach, expect, it, vi } from "vitest";
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+  vi.resetModules();
+});
+
+async function isolateGuard(timeoutMs: number) {
+  vi.stubGlobal("navigator", { userAgent: "Cloudflare-Workers" });
+  vi.resetModules();
+  const { Guard } = await import("./guard.ts");
+  return new Guard(timeoutMs);
+}
+
+const hang = () => new Promise<never>(() => {});
+
+it("gives each call a timer of its own, which ends with it", async () => {
+  const set = vi.spyOn(globalThis, "setTimeout");
+  const cleared = vi.spyOn(globalThis, "clearTimeout");
+  const guard = await isolateGuard(10);
+  set.mockClear();
+  expect(await Promise.all([guard.run(async () => 1), guard.run(async () => 2)])).toEqual([1, 2]);
+  expect(set).toHaveBeenCalledTimes(2);
+  await new Promise(setImmediate);
+  for (const { value } of set.mock.results) expect(cleared).toHaveBeenCalledWith(value);
+  await expect(guard.run(hang)).rejects.toMatchObject({ code: "BACKEND_TIMEOUT" });
+});
+
+it("probes again though a probe was never answered, for its request may have ended", async () => {
+  const guard = await isolateGuard(1);
+  for (let i = 0; i < 5; i++) await expect(guard.run(hang)).rejects.toMatchObject({ code: "BACKEND_TIMEOUT" });
+  await expect(guard.run(hang)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+  const now = performance.now();
+  const clock = vi.spyOn(performance, "now");
+  for (const laterMs of [1_000, 2_000]) {
+    clock.mockReturnValue(now + laterMs);
+    await expect(guard.run(hang)).rejects.toMatchObject({ code: "BACKEND_TIMEOUT" });
+    await expect(guard.run(hang)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+  }
+  clock.mockReturnValue(now + 3_000);
+  expect(await guard.run(async () => "back")).toBe("back");
+  expect(await guard.run(async () => "closed")).toBe("closed");
+});

@@ -1,0 +1,40 @@
+import { show, TrypemaError } from "../core/errors.ts";
+
+/** A clock that stands still until it is told to move. Call it to read it; made by {@link manualClock}. */
+export interface ManualClock {
+  /** The time in ms. */
+  (): number;
+  /** Moves the time by `ms`; a negative number sets it back, as a wall clock may be. */
+  advance(ms: number): void;
+  /** Makes it `ms`. */
+  set(ms: number): void;
+}
+
+/**
+ * Time for tests, to give to a provider as its `clock`: a window passes in no time at all.
+ *
+ * @param startMs what it shows first; default 0
+ * @example
+ * const clock = manualClock();
+ * const limiter = createLocalProvider({ windowMs: 60_000, clock });
+ * limiter.absolute.inc("key", perMinute(1));
+ * clock.advance(60_000); // a minute later
+ *
+ * @throws {TrypemaError} `INVALID_OPTION` for a time that is no finite number
+ */
+export function manualClock(startMs = 0): ManualClock {
+  let nowMs = finite("startMs", startMs);
+  return Object.assign(() => nowMs, {
+    advance(ms: number) {
+      nowMs += finite("advance", ms);
+    },
+    set(ms: number) {
+      nowMs = finite("set", ms);
+    },
+  });
+}
+
+function finite(name: string, ms: number): number {
+  if (Number.isFinite(ms)) return ms;
+  throw new TrypemaError("INVALID_OPTION", `${name}: got ${show(ms)}, expected a finite number of milliseconds`);
+}

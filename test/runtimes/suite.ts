@@ -1,0 +1,16 @@
+// What every runtime runs: the smoke tests, and the conformance suite on what needs no server.
+
+import { createLocalProvider } from "trypema";
+import { createFakeRedisProvider } from "trypema/testing";
+import { describeProvider } from "../contract/contract.ts";
+import { runTests, type Summary } from "./vitest.ts";
+
+export type { Summary };
+
+export function runSuite(): Promise<Summary> {
+  return runTests(async () => {
+    await import("./smoke.ts");
+    describeProvider("Local", (options) => createLocalProvider(options));
+    describeProvider("Redis, faked", (options) => createFakeRedisProvider(options));
+  });
+}

@@ -1,0 +1,65 @@
+// The suite in an edge isolate, with what is special there: code at global scope may start nothing, neither a
+// timer nor chance; what was made there serves all requests; and the clock stands still between I/O.
+
+import { createLocalProvider, perSecond } from "trypema";
+import { createRedisProvider } from "trypema/redis";
+import { runSuite, type Summary } from "./suite.ts";
+
+// As where it is served from: workerd itself, on a machine of one's own, lets the clock go on.
+const realNow = performance.now.bind(performance);
+let lastIoMs = 0;
+performance.now = () => lastIoMs;
+const realSetTimeout = globalThis.setTimeout;
+globalThis.setTimeout = ((run: () => void, ms: number) => realSetTimeout(afterIo(run), ms)) as typeof setTimeout;
+
+function afterIo(run: () => void): () => void {
+  return () => {
+    lastIoMs = realNow();
+    run();
+  };
+}
+
+const WINDOW_MS = 300;
+const RATE = perSecond(10);
+
+// Made, and used, before there is a request.
+const limiter = createLocalProvider({ windowMs: WINDOW_MS, cleanup: { intervalMs: 50 } });
+const atGlobalScope = [limiter.absolute.inc("global", RATE, 3), limiter.absolute.inc("global", RATE)];
+const hang = () => new Promise<never>(() => {});
+const redis = createRedisProvider({ eval: hang, evalSha: hang }, { timeoutMs: 20 });
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** What went wrong; each is a promise that wasn't kept. */
+async function* problems(): AsyncGenerator<string> {
+  if (!atGlobalScope[0]!.allowed || atGlobalScope[1]!.allowed) yield "at global scope it doesn't limit";
+
+  const decisions = Array.from({ length: 20_000 }, () => limiter.absolute.inc("frozen", RATE).allowed);
+  if (decisions.filter(Boolean).length !== 3) yield "it doesn't admit the capacity while the clock stands still";
+  // Each may bring a slice of a sweep, which has to end without a clock that tells how long it took.
+  for (let i = 0; i < 20_000; i++) limiter.suppressed.inc(`new ${i}`, RATE);
+
+  let tries = 0;
+  while (!limiter.absolute.inc("frozen", RATE).allowed && ++tries < 500) await sleep(5);
+  if (tries === 500) yield "it never admits again, though the clock goes on with I/O";
+
+  const code = await redis.absolute.get("key").then(
+    () => "answered",
+    (error) => error.code,
+  );
+  if (code !== "BACKEND_TIMEOUT") yield `a provider of global scope doesn't keep its deadline: ${code}`;
+}
+
+export default {
+  async fetch(request: Request): Promise<Response> {
+    lastIoMs = realNow();
+    const { pathname } = new URL(request.url);
+    if (pathname === "/hit") return Response.json(limiter.absolute.inc("requests", RATE));
+    if (pathname === "/deadline") return Response.json(await redis.absolute.get("key").catch(({ code }) => code));
+    const failed: string[] = [];
+    for await (const problem of problems()) failed.push(`an edge isolate: ${problem}`);
+    const suite = await runSuite();
+    const summary: Summary = { passed: suite.passed, failed: [...failed, ...suite.failed] };
+    return Response.json(summary);
+  },
+};

@@ -1,0 +1,58 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import type { Decision } from "trypema";
+import type { Summary } from "./suite.ts";
+
+/** A worker of one file that listens on a free port of this machine, and tells which by `--control-fd`. */
+function configOf(worker: string): string {
+  return `using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [(name = "main", worker = .worker)],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+
+const worker :Workerd.Worker = (
+  modules = [(name = "worker", esModule = embed "${basename(worker)}")],
+  compatibilityDate = "2026-11-01",
+);
+`;
+}
+
+/** Runs the bundled worker: its suite, and calls of several requests to what it made at global scope. */
+export async function runInWorkerd(program: string, worker: string, folder: string): Promise<Summary> {
+  const config = join(folder, "workerd.capnp");
+  writeFileSync(config, configOf(worker));
+  const server = spawn(program, ["serve", config, "--control-fd=3"], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
+  let log = "";
+  for (const stream of [server.stdout!, server.stderr!]) {
+    stream.on("data", (data) => {
+      log += data;
+    });
+  }
+  try {
+    const url = `http://127.0.0.1:${await portOf(server, () => log)}`;
+    const ask = async (path: string): Promise<unknown> => (await fetch(`${url}${path}`)).json();
+    const hits: boolean[] = [];
+    for (let i = 0; i < 5; i++) hits.push(((await ask("/hit")) as Decision).allowed);
+    const codes = await Promise.all(Array.from({ length: 3 }, () => ask("/deadline")));
+    const { passed, failed } = (await ask("/suite")) as Summary;
+    const problems = [...failed];
+    if (hits.join() !== "true,true,true,false,false") problems.push(`requests don't share a limit: ${hits}`);
+    if (codes.some((code) => code !== "BACKEND_TIMEOUT")) problems.push(`requests at once get: ${codes}`);
+    if (/uncaught|unhandled|exception/i.test(log)) problems.push(`the log of workerd has: ${log}`);
+    return { passed, failed: problems };
+  } finally {
+    server.kill();
+  }
+}
+
+async function portOf(server: ChildProcess, log: () => string): Promise<number> {
+  const control = server.stdio[3]!;
+  const listening = once(control, "data").then(([data]) => JSON.parse(String(data).split("\n")[0]!));
+  const ended = once(server, "exit").then(() => Promise.reject(new Error(`workerd ended: ${log()}`)));
+  const { port } = await Promise.race([listening, ended]);
+  return port;
+}
