@@ -21,7 +21,6 @@ export interface Caller {
   readonly limit: number;
   readonly count: number;
   resolve(decision: Decision | Promise<Decision>): void;
-  reject(error: unknown): void;
 }
 
 /** What Redis says in answer to a report; see `sync.lua`. Times are from then on. */
@@ -52,9 +51,10 @@ export class KeyState {
   readonly #windowMs: number;
   readonly #bucketMs: number;
 
-  /** What is known holds for this rate only; NaN while nothing is. */
-  rate: number = Number.NaN;
+  /** The rate of the last call that Redis heard of: for another one nothing is known. */
+  rate: Rate = Number.NaN as Rate;
   limit = 0;
+  #isKnown = false;
   /** Capacity that Redis has set aside for this process, and until when it may be spent. */
   lease = 0;
   leaseUntilMs = Number.NEGATIVE_INFINITY;
@@ -105,7 +105,7 @@ export class KeyState {
 
   /** Whether what is known still holds for calls at `rate`; takes out the oldest bucket when it has expired. */
   knows(rate: Rate, nowMs: number): boolean {
-    if (rate !== this.rate) return false;
+    if (rate !== this.rate || !this.#isKnown) return false;
     if (nowMs < this.firstExpiryMs) return true;
     if (this.#buckets < 3 || nowMs >= this.#secondExpiryMs) return false;
     this.free += this.firstAccepted;
@@ -159,7 +159,7 @@ export class KeyState {
 
   /** Forgets what is known, and the lease with it. */
   forget(): void {
-    this.rate = Number.NaN;
+    this.#isKnown = false;
     this.lease = 0;
   }
 
@@ -210,6 +210,7 @@ export class KeyState {
     this.#hits = this.#hits.filter((hit) => !reported.includes(hit));
     this.rate = rate;
     this.limit = limit;
+    this.#isKnown = true;
     this.lease += answer.granted;
     this.prepaid = answer.counted;
     this.free = limit - (answer.total - answer.declined) - answer.leasedByOthers + answer.counted;

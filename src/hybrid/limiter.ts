@@ -87,9 +87,13 @@ export abstract class HybridLimiter implements Limiter {
     const state = this.#states.get(key);
     if (state !== undefined && state.callers.length === 0) {
       const decision = this.#decideNow(state, rate, count);
-      if (decision !== undefined) return decision;
+      if (decision !== undefined) {
+        state.demand += count;
+        return decision;
+      }
     }
     checkKey(key);
+    if (state === undefined && this.#states.size >= MOST_KEYS) return this.redis.inc(key, rate, count);
     return this.#ask(state ?? this.#newState(key), rate, limit, count);
   }
 
@@ -147,26 +151,22 @@ export abstract class HybridLimiter implements Limiter {
     const nowMs = this.clock.now();
     if (!state.knows(rate, nowMs)) return undefined;
     const decision = this.decide(state, count, nowMs);
-    if (decision === undefined) return undefined;
-    state.demand += count;
-    if (!state.listed && state.hasReport) this.#rounds.list(state);
+    if (decision !== undefined && !state.listed && state.hasReport) this.#rounds.list(state);
     return decision;
   }
 
   #newState(key: string): KeyState {
     const { windowMs, bucketMs } = this.#parts.settings;
     const state = new KeyState(key, windowMs, bucketMs);
-    if (this.#states.size < MOST_KEYS) {
-      this.#states.set(key, state);
-      this.#sweepTimer.start(SWEEP_MS);
-    }
+    this.#states.set(key, state);
+    this.#sweepTimer.start(SWEEP_MS);
     return state;
   }
 
   #ask(state: KeyState, rate: Rate, limit: number, count: number): Awaitable<Decision> {
     if (this.#parts.backend.refuses) return this.#refused(state, rate, limit, count);
-    return new Promise((resolve, reject) => {
-      state.callers.push({ rate, limit, count, resolve, reject });
+    return new Promise((resolve) => {
+      state.callers.push({ rate, limit, count, resolve });
       state.demand += count;
       // Those who call before the program gives way share a round trip.
       if (state.callers.length === 1 && state.exchange === undefined) {
@@ -199,7 +199,7 @@ export abstract class HybridLimiter implements Limiter {
     const { backend, settings, names, syncIntervalMs, processId } = this.#parts;
     const sentMs = this.clock.now();
     const [first] = state.callers;
-    const rate = first?.rate ?? (state.rate as Rate);
+    const rate = first?.rate ?? state.rate;
     const limit = first?.limit ?? state.limit;
     // Who has to ask gets the whole truth: what is leased here counts as free for it.
     if (first !== undefined || sentMs >= state.leaseUntilMs) state.lease = 0;
@@ -232,7 +232,7 @@ export abstract class HybridLimiter implements Limiter {
   }
 
   /** What the failure policy decides. What it admits is counted, and reported when Redis is back. */
-  async #decideInstead(state: KeyState, { rate, limit, count }: Omit<Caller, "resolve" | "reject">, error: unknown) {
+  async #decideInstead(state: KeyState, { rate, limit, count }: Caller, error: unknown): Promise<Decision> {
     const { policy } = this.#parts;
     if (policy === "throw" || !isBackendFailure(error)) throw error;
     return this.#degraded(state, rate, limit, count);
@@ -246,12 +246,14 @@ export abstract class HybridLimiter implements Limiter {
 
   #degraded(state: KeyState, rate: Rate, limit: number, count: number): Decision {
     state.forget();
+    state.rate = rate;
+    state.limit = limit;
     const { policy, local } = this.#parts;
     if (policy === "deny") return { ...this.redis.deny(limit), degraded: true };
     const decision = policy === "allow" ? allowed(limit, limit) : (local().inc(state.key, rate, count) as Decision);
     if (decision.allowed || decision.outcome === "suppressed") {
       state.record(count, decision.allowed ? 0 : count, this.clock.now());
-      if (this.#states.get(state.key) === state) this.#rounds.list(state);
+      this.#rounds.list(state);
     }
     return { ...decision, degraded: true };
   }

@@ -38,7 +38,7 @@ export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter
     }
     if (count <= state.free) return undefined;
     const accepted = limit - state.free;
-    const hardLimit = this.#hardLimitOf(rate as Rate);
+    const hardLimit = this.#hardLimitOf(rate);
     const factor = accepted + count > hardLimit ? 1 : state.factorAt(nowMs);
     if (factor < 0) return undefined;
     if (factor < 1 && this.#random() >= factor) {
