@@ -189,6 +189,15 @@ export function describeProvider(name: string, makeProvider: MakeProvider): void
       expect(await suppressed.get("k")).toMatchObject({ total: 51, declined: 40, accepted: 11 });
     });
 
+    it("tells a call that records nothing how long the only bucket lives after its newest hit", async () => {
+      const { suppressed } = await open({ bucketMs: 100 });
+      await suppressed.inc("k", perSecond(2));
+      clock.advance(50);
+      await suppressed.inc("k", perSecond(2));
+      clock.advance(10);
+      expect(await suppressed.isAllowed("k", 2)).toMatchObject({ allowed: false, retryAfterMs: 990 });
+    });
+
     it("never lets accepted usage over the hard limit, whatever the draws", async () => {
       const chance = Array.from({ length: 100 }, () => 0.999_999);
       const { suppressed } = await open({ hardLimitFactor: 1.5 }, chance);

@@ -43,6 +43,8 @@ if state then
       reserved, holders, first_gone_ms, last_gone_ms = struct.unpack('<dddd', state, 113)
     end
   end
+  -- A hit in the only bucket stores but what follows these.
+  if oldest_count == 0 then oldest_ms = newest_ms end
   -- For a server's clock that was set back, time stands still.
   if now_ms < newest_ms then now_ms = newest_ms end
   if holders > 0 and last_gone_ms <= now_ms then
