@@ -7,7 +7,7 @@ import { HybridLimiter } from "./limiter.ts";
 export class HybridAbsolute extends HybridLimiter {
   protected decide(state: KeyState, count: number, nowMs: number): Decision | undefined {
     const { limit } = state;
-    if (state.hasLease(count, nowMs)) {
+    if (state.hasLease(count)) {
       state.spend(count, nowMs);
       return allowed(limit, state.free);
     }

@@ -23,6 +23,17 @@ export interface Caller {
   resolve(decision: Decision | Promise<Decision>): void;
 }
 
+/** What Redis was told, and asked for. */
+export interface Report {
+  readonly reported: readonly Hit[];
+  readonly rate: Rate;
+  readonly limit: number;
+  /** The count of the first call that waited; 0 for none. */
+  readonly asked: number;
+  /** Until when what it grants may be spent. */
+  readonly leaseUntilMs: number;
+}
+
 /** What Redis says in answer to a report; see `sync.lua`. Times are from then on. */
 export interface Answer {
   readonly counted: number;
@@ -54,11 +65,16 @@ export class KeyState {
   /** The rate of the last call that Redis heard of: for another one nothing is known. */
   rate: Rate = Number.NaN as Rate;
   limit = 0;
-  #isKnown = false;
+  /**
+   * Until then what is known holds and the lease may be spent, if there is one. It is the one time that most calls look
+   * at: V8 keeps each number with a fraction in an object of its own, which is often not in the processor's cache.
+   */
+  #holdsUntilMs = Number.NEGATIVE_INFINITY;
   /** Capacity that Redis has set aside for this process, and until when it may be spent. */
   lease = 0;
-  leaseUntilMs = Number.NEGATIVE_INFINITY;
-  spentMs = Number.NEGATIVE_INFINITY;
+  #leaseUntilMs = Number.NEGATIVE_INFINITY;
+  /** When something was last reported. */
+  reportedMs = Number.NEGATIVE_INFINITY;
   /** What Redis has counted already for those who wait. */
   prepaid = 0;
   /** Capacity that is neither used nor leased to others. The lease is a part of it. */
@@ -66,7 +82,7 @@ export class KeyState {
 
   // The two oldest buckets: a call that comes when both have expired has to ask.
   #buckets = 0;
-  firstExpiryMs = Number.POSITIVE_INFINITY;
+  #firstExpiryMs = Number.POSITIVE_INFINITY;
   firstAccepted = 0;
   #secondExpiryMs = Number.POSITIVE_INFINITY;
   #secondAccepted = 0;
@@ -103,20 +119,37 @@ export class KeyState {
     this.#bucketMs = bucketMs;
   }
 
-  /** Whether what is known still holds for calls at `rate`; takes out the oldest bucket when it has expired. */
+  /** Whether what is known still holds for calls at `rate`. */
   knows(rate: Rate, nowMs: number): boolean {
-    if (rate !== this.rate || !this.#isKnown) return false;
-    if (nowMs < this.firstExpiryMs) return true;
-    if (this.#buckets < 3 || nowMs >= this.#secondExpiryMs) return false;
-    this.free += this.firstAccepted;
-    this.firstExpiryMs = this.#secondExpiryMs;
-    this.firstAccepted = this.#secondAccepted;
-    this.#secondExpiryMs = Number.NEGATIVE_INFINITY;
+    return rate === this.rate && (nowMs < this.#holdsUntilMs || this.#goesOn(nowMs));
+  }
+
+  /** Drops a lease that may not be spent any longer, and takes out the oldest bucket when it has expired. */
+  #goesOn(nowMs: number): boolean {
+    if (this.#holdsUntilMs === Number.NEGATIVE_INFINITY) return false;
+    if (nowMs >= this.#leaseUntilMs) this.lease = 0;
+    if (nowMs >= this.#firstExpiryMs) {
+      if (this.#buckets < 3 || nowMs >= this.#secondExpiryMs) return false;
+      this.free += this.firstAccepted;
+      this.#firstExpiryMs = this.#secondExpiryMs;
+      this.firstAccepted = this.#secondAccepted;
+      this.#secondExpiryMs = Number.NEGATIVE_INFINITY;
+    }
+    this.#hold(nowMs);
     return true;
   }
 
-  hasLease(count: number, nowMs: number): boolean {
-    return count <= this.prepaid || (count <= this.lease && nowMs < this.leaseUntilMs);
+  #hold(nowMs: number): void {
+    const leaseEndsLater = nowMs < this.#leaseUntilMs;
+    this.#holdsUntilMs = leaseEndsLater ? Math.min(this.#firstExpiryMs, this.#leaseUntilMs) : this.#firstExpiryMs;
+  }
+
+  get firstExpiryMs(): number {
+    return this.#firstExpiryMs;
+  }
+
+  hasLease(count: number): boolean {
+    return count <= this.lease || count <= this.prepaid;
   }
 
   isDenied(count: number, nowMs: number): boolean {
@@ -138,7 +171,6 @@ export class KeyState {
       return;
     }
     this.lease -= count;
-    this.spentMs = nowMs;
     this.record(count, 0, nowMs);
   }
 
@@ -159,8 +191,13 @@ export class KeyState {
 
   /** Forgets what is known, and the lease with it. */
   forget(): void {
-    this.#isKnown = false;
+    this.#holdsUntilMs = Number.NEGATIVE_INFINITY;
     this.lease = 0;
+  }
+
+  /** Sees to a lease that may not be spent any longer. */
+  checkLease(nowMs: number): void {
+    if (nowMs >= this.#leaseUntilMs) this.lease = 0;
   }
 
   /** Forgets also what is to be reported. */
@@ -182,6 +219,7 @@ export class KeyState {
 
   /** What to report now under that number, oldest first: all that is live and not confirmed. */
   report(number: number, nowMs: number): readonly Hit[] {
+    if (this.hasReport) this.reportedMs = nowMs;
     if (this.#hit !== undefined) this.#hits.push(this.#hit);
     this.#hit = undefined;
     this.#hits = this.#hits.filter(({ hitMs }) => hitMs + this.#windowMs > nowMs);
@@ -197,25 +235,25 @@ export class KeyState {
     this.#hit = undefined;
   }
 
-  /** How much is called for in `intervalMs`, by what was since the last time that this was asked. */
-  takeDemand(intervalMs: number, nowMs: number): number {
-    const demand = (this.demand * intervalMs) / Math.max(intervalMs, nowMs - this.#demandSinceMs);
+  /** How much is called for in `spanMs`, by what was since the last time that this was asked. */
+  takeDemand(spanMs: number, nowMs: number): number {
+    const demand = (this.demand * spanMs) / Math.max(spanMs, nowMs - this.#demandSinceMs);
     this.demand = 0;
     this.#demandSinceMs = nowMs;
     return demand;
   }
 
   /** Redis has confirmed `reported`, and tells how the key is. */
-  learn(answer: Answer, reported: readonly Hit[], rate: Rate, limit: number, asked: number, nowMs: number): void {
+  learn(answer: Answer, { reported, rate, limit, asked, leaseUntilMs }: Report, nowMs: number): void {
     this.#hits = this.#hits.filter((hit) => !reported.includes(hit));
     this.rate = rate;
     this.limit = limit;
-    this.#isKnown = true;
+    this.#leaseUntilMs = leaseUntilMs;
     this.lease += answer.granted;
     this.prepaid = answer.counted;
     this.free = limit - (answer.total - answer.declined) - answer.leasedByOthers + answer.counted;
     this.#buckets = answer.buckets;
-    this.firstExpiryMs = answer.buckets > 0 ? nowMs + answer.firstExpiresInMs : Number.POSITIVE_INFINITY;
+    this.#firstExpiryMs = answer.buckets > 0 ? nowMs + answer.firstExpiresInMs : Number.POSITIVE_INFINITY;
     this.firstAccepted = answer.firstAccepted;
     this.#secondExpiryMs = nowMs + answer.secondExpiresInMs;
     this.#secondAccepted = answer.secondAccepted;
@@ -226,6 +264,7 @@ export class KeyState {
       this.#factorIsNew = true;
     }
     this.#recordAgain();
+    this.#hold(nowMs);
   }
 
   #learnDenial(answer: Answer, asked: number, nowMs: number): void {
@@ -273,13 +312,14 @@ export class KeyState {
 
   /** A hit in the only bucket keeps that alive. */
   #growFirst(accepted: number, nowMs: number): void {
-    const endMs = cellStartOf(this.firstExpiryMs - this.#windowMs, this.#bucketMs) + this.#bucketMs;
+    const endMs = cellStartOf(this.#firstExpiryMs - this.#windowMs, this.#bucketMs) + this.#bucketMs;
     if (this.#buckets === 1 && nowMs >= endMs) {
       this.#buckets = 2;
       return;
     }
     this.firstAccepted = this.#buckets === 0 ? accepted : this.firstAccepted + accepted;
-    this.firstExpiryMs = nowMs + this.#windowMs;
+    this.#firstExpiryMs = nowMs + this.#windowMs;
     this.#buckets = 1;
+    if (this.#holdsUntilMs !== Number.NEGATIVE_INFINITY) this.#hold(nowMs);
   }
 }

@@ -16,7 +16,7 @@ import { Rounds } from "./rounds.ts";
 
 /** How long a lease may be spent; a call may take twice `timeoutMs` to come by it. */
 const LEASE_MS = 1_000;
-/** What isn't spent for so many rounds is given back. */
+/** For so many rounds an unspent lease is kept, and as large as twice what is called for in them. */
 const ROUNDS_TO_KEEP = 5;
 /** Keys that are known at once. Calls to others ask Redis each. */
 const MOST_KEYS = 250_000;
@@ -53,6 +53,7 @@ export abstract class HybridLimiter implements Limiter {
   protected readonly clock: ForwardClock;
   readonly #parts: HybridParts;
   readonly #leaseMs: number;
+  readonly #keepMs: number;
   readonly #states = new Map<string, KeyState>();
   readonly #rounds: Rounds;
   readonly #sweepTimer = new BackgroundTimer(() => this.#sweep());
@@ -70,6 +71,7 @@ export abstract class HybridLimiter implements Limiter {
     this.#parts = parts;
     this.clock = parts.settings.clock;
     this.#leaseMs = Math.max(LEASE_MS, 2 * parts.settings.timeoutMs);
+    this.#keepMs = ROUNDS_TO_KEEP * parts.syncIntervalMs;
     this.#rounds = new Rounds(parts.syncIntervalMs, parts.backend, (state) => this.#visit(state));
   }
 
@@ -85,7 +87,7 @@ export abstract class HybridLimiter implements Limiter {
     if (count !== 1) checkCount("count", count, 1);
     if (this.#asksAlways) return this.redis.inc(key, rate, count);
     const state = this.#states.get(key);
-    if (state !== undefined && state.callers.length === 0) {
+    if (state !== undefined) {
       const decision = this.#decideNow(state, rate, count);
       if (decision !== undefined) {
         state.demand += count;
@@ -196,17 +198,18 @@ export abstract class HybridLimiter implements Limiter {
 
   /** One report, and what Redis says to it. False if there was no answer: then nobody waits any longer. */
   async #exchange(state: KeyState): Promise<boolean> {
-    const { backend, settings, names, syncIntervalMs, processId } = this.#parts;
+    const { backend, settings, names, processId } = this.#parts;
     const sentMs = this.clock.now();
     const [first] = state.callers;
     const rate = first?.rate ?? state.rate;
     const limit = first?.limit ?? state.limit;
     // Who has to ask gets the whole truth: what is leased here counts as free for it.
-    if (first !== undefined || sentMs >= state.leaseUntilMs) state.lease = 0;
+    if (first !== undefined) state.lease = 0;
+    else state.checkLease(sentMs);
     const asked = first?.count ?? 0;
     let needed = 0;
     for (const caller of state.callers) if (caller.rate === rate) needed += caller.count;
-    const wanted = Math.floor(2 * state.takeDemand(syncIntervalMs, sentMs));
+    const wanted = Math.floor(2 * state.takeDemand(this.#keepMs, sentMs));
     const number = ++this.#reports;
     const hits = state.report(number, sentMs);
     const args = [
@@ -220,8 +223,8 @@ export abstract class HybridLimiter implements Limiter {
     if (settings.callersClock !== undefined) args.push(text(sentMs));
     try {
       const reply = await backend.run(SYNC, names.withLeases(state.key), args);
-      state.leaseUntilMs = sentMs + this.#leaseMs;
-      state.learn(fieldsFrom(reply, ANSWER_FIELDS), hits, rate, limit, asked, this.clock.now());
+      const report = { reported: hits, rate, limit, asked, leaseUntilMs: sentMs + this.#leaseMs };
+      state.learn(fieldsFrom(reply, ANSWER_FIELDS), report, this.clock.now());
       return true;
     } catch (error) {
       const callers = state.callers.splice(0);
@@ -263,9 +266,9 @@ export abstract class HybridLimiter implements Limiter {
     if (state.exchange !== undefined || this.#asksAlways) return;
     const nowMs = this.clock.now();
     if (!state.hasReport) {
-      if (nowMs >= state.leaseUntilMs) state.lease = 0;
+      state.checkLease(nowMs);
       if (state.lease === 0) return;
-      if (nowMs - state.spentMs < ROUNDS_TO_KEEP * this.#parts.syncIntervalMs) {
+      if (nowMs - state.reportedMs < this.#keepMs) {
         this.#rounds.list(state);
         return;
       }

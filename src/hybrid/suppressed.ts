@@ -32,7 +32,8 @@ export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter
 
   protected decide(state: KeyState, count: number, nowMs: number): Decision | undefined {
     const { limit, rate } = state;
-    if (state.hasLease(count, nowMs)) {
+    // What chance admits can use up what was leased.
+    if (state.hasLease(count) && count <= state.free) {
       state.spend(count, nowMs);
       return allowed(limit, state.free);
     }
