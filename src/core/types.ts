@@ -90,5 +90,7 @@ export interface SuppressedLimiter extends Limiter {
 export interface Provider {
   readonly absolute: Limiter;
   readonly suppressed: SuppressedLimiter;
+  /** How far back history counts, in ms. */
+  readonly windowMs: number;
   close(): Awaitable<void>;
 }

@@ -83,6 +83,7 @@ export function createRedisProvider(client: RedisClient, options: RedisOptions =
       policy: onFailure,
       local: () => localProvider().suppressed,
     }),
+    windowMs,
     close,
     [Symbol.asyncDispose]: close,
   };

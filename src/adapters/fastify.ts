@@ -1,0 +1,92 @@
+// `trypema/fastify`: a plugin, with options by route.
+
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
+import { isPromise } from "../http/awaitable.ts";
+import {
+  Guard,
+  type GuardOptions,
+  type LimiterDefinition,
+  type RateLimitOptions,
+  type Verdict,
+} from "../http/index.ts";
+import { NodeRequest, settleAtEnd } from "./node-message.ts";
+
+export * from "../http/index.ts";
+
+/** What a route says: limits of its own in place of the plugin's, or false for none. Their names must be their own. */
+export type RouteRateLimit =
+  | false
+  | (Omit<GuardOptions<FastifyRequest>, "provider"> &
+      (
+        | (LimiterDefinition<FastifyRequest> & { readonly name: string })
+        | { readonly limiters: readonly LimiterDefinition<FastifyRequest>[] }
+      ));
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    rateLimit?: RouteRateLimit;
+  }
+}
+
+/** The options of the plugin: limits for every route that has none of its own, or only what routes share. */
+export type FastifyRateLimitOptions = {
+  /** When the limits are asked. Default `"onRequest"`, before anything else; `"preHandler"` knows the body. */
+  readonly hook?: "onRequest" | "preHandler";
+} & (RateLimitOptions<FastifyRequest> | GuardOptions<FastifyRequest>);
+
+type Done = (error?: Error) => void;
+
+/**
+ * The plugin. It limits the routes that are registered after it, and what no route matches.
+ *
+ * @example
+ * await app.register(rateLimit, { provider: createLocalProvider(), rate: perMinute(60) });
+ * app.post("/login", { config: { rateLimit: { name: "login", rate: perMinute(5) } } }, login);
+ */
+export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app, options) => {
+  const { hook = "onRequest", ...shared } = options;
+  const everywhere = "rate" in shared || "limiters" in shared ? new Guard(shared) : undefined;
+  const guards = new WeakMap<object, Guard<FastifyRequest>>();
+  app.addHook("onRoute", ({ config }) => {
+    const own = config?.rateLimit;
+    if (own && !guards.has(own)) guards.set(own, guardOfRoute(shared, own));
+  });
+  const guardOf = ({ routeOptions: { config } }: FastifyRequest): Guard<FastifyRequest> | undefined => {
+    const own = config?.rateLimit;
+    return own === undefined ? everywhere : own === false ? undefined : guards.get(own);
+  };
+  app.addHook(hook, (request: FastifyRequest, reply: FastifyReply, done: Done) => {
+    const guard = guardOf(request);
+    if (guard === undefined) return done();
+    const verdict = guard.check(new NodeRequest(request, request.raw));
+    if (isPromise(verdict)) verdict.then((given) => carryOut(given, reply, done)).catch(done);
+    else carryOut(verdict, reply, done);
+  });
+};
+
+// So that its hooks are those of the instance it is registered on, which is what fastify-plugin does.
+Object.assign(rateLimit, { [Symbol.for("skip-override")]: true, [Symbol.for("fastify.display-name")]: "trypema" });
+
+function guardOfRoute(
+  shared: GuardOptions<FastifyRequest>,
+  own: Exclude<RouteRateLimit, false>,
+): Guard<FastifyRequest> {
+  const { provider, headers, status, respond, metrics, onError } = shared;
+  const given = Object.entries({ headers, status, respond, metrics, onError }).filter(
+    ([, value]) => value !== undefined,
+  );
+  return new Guard({ provider, ...Object.fromEntries(given), ...own });
+}
+
+function carryOut({ answer, fields, settle }: Verdict, reply: FastifyReply, done: Done): void {
+  if (reply.sent) return;
+  const all = answer?.fields ?? fields;
+  for (let i = 0; i < all.length; i += 2) reply.header(all[i]!, all[i + 1]!);
+  if (answer !== undefined) {
+    // To a text of JSON Fastify would add a charset, which JSON has not.
+    reply.code(answer.status).send(Buffer.from(answer.body));
+    return;
+  }
+  settleAtEnd(reply.raw, settle);
+  done();
+}
