@@ -11,6 +11,7 @@ export interface Network {
 
 const LONGEST = "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255%]:65535".length + 32;
 const IPV4_WITH_PORT = /^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?::\d{1,5})?$/;
+const ZONE = /%[\w.~-]+$/;
 const IPV6_IN_BRACKETS = /^\[([^\]]+)\](?::\d{1,5})?$/;
 
 /**
@@ -23,9 +24,8 @@ export function parseAddress(text: string): Address | undefined {
   const v4 = IPV4_WITH_PORT.exec(text);
   if (v4 !== null) return parseIpv4(v4[1]!);
   const v6 = IPV6_IN_BRACKETS.exec(text)?.[1] ?? text;
-  const zone = v6.indexOf("%");
-  const groups = parseIpv6(zone === -1 ? v6 : v6.slice(0, zone));
-  return groups === undefined || zone === v6.length - 1 ? undefined : (carriedIpv4(groups) ?? groups);
+  const groups = parseIpv6(v6.replace(ZONE, ""));
+  return groups === undefined ? undefined : (carriedIpv4(groups) ?? groups);
 }
 
 /** @returns undefined for what is no network; a bare address is a network of its own */
