@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts", "demo/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "test/**/*.test.ts", "demo/**/*.test.ts", "examples/**/*.test.ts"],
     testTimeout: 60_000,
   },
 });

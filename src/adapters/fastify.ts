@@ -46,26 +46,32 @@ type Done = (error?: Error) => void;
 export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app, options) => {
   const { hook = "onRequest", ...shared } = options;
   const everywhere = "rate" in shared || "limiters" in shared ? new Guard(shared) : undefined;
-  const guards = new WeakMap<object, Guard<FastifyRequest>>();
-  app.addHook("onRoute", ({ config }) => {
-    const own = config?.rateLimit;
-    if (own && !guards.has(own)) guards.set(own, guardOfRoute(shared, own));
+  // By route and not by what a request says of its route, for that is made anew each time it is asked.
+  app.addHook("onRoute", (route) => {
+    const own = route.config?.rateLimit;
+    const guard = own === undefined ? everywhere : own === false ? undefined : guardOfRoute(shared, own);
+    if (guard === undefined) return;
+    const hooks = route[hook] ?? [];
+    route[hook] = [...(Array.isArray(hooks) ? hooks : [hooks]), hookOf(guard)] as typeof hooks;
   });
-  const guardOf = ({ routeOptions: { config } }: FastifyRequest): Guard<FastifyRequest> | undefined => {
-    const own = config?.rateLimit;
-    return own === undefined ? everywhere : own === false ? undefined : guards.get(own);
-  };
+  if (everywhere === undefined) return;
+  const limitUnknown = hookOf(everywhere);
   app.addHook(hook, (request: FastifyRequest, reply: FastifyReply, done: Done) => {
-    const guard = guardOf(request);
-    if (guard === undefined) return done();
-    const verdict = guard.check(new NodeRequest(request, request.raw));
-    if (isPromise(verdict)) verdict.then((given) => carryOut(given, reply, done)).catch(done);
-    else carryOut(verdict, reply, done);
+    if (request.is404) limitUnknown(request, reply, done);
+    else done();
   });
 };
 
 // So that its hooks are those of the instance it is registered on, which is what fastify-plugin does.
 Object.assign(rateLimit, { [Symbol.for("skip-override")]: true, [Symbol.for("fastify.display-name")]: "trypema" });
+
+function hookOf(guard: Guard<FastifyRequest>) {
+  return (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
+    const verdict = guard.check(new NodeRequest(request, request.raw));
+    if (isPromise(verdict)) verdict.then((given) => carryOut(given, reply, done)).catch(done);
+    else carryOut(verdict, reply, done);
+  };
+}
 
 function guardOfRoute(
   shared: GuardOptions<FastifyRequest>,

@@ -132,7 +132,7 @@ export class Guard<Raw> {
     startMs: number,
   ): boolean {
     if (taking === undefined) return false;
-    pass.takings.push(taking);
+    pass.add(taking);
     if (taking.error !== undefined) this.#report(taking.error, "backend", limiter.name);
     if (this.#observed) this.#observe(taking, limiter, request, performance.now() - startMs);
     return !taking.admitted;
@@ -197,8 +197,10 @@ export class Guard<Raw> {
 
   #fields(pass: Pass, denied: boolean): Fields {
     if (this.#serialise === undefined) return NO_FIELDS;
-    const standings = [];
-    for (const taking of pass.takings) if (taking.isVisible) standings.push(taking.standing(denied));
+    const { takings } = pass;
+    const first = takings[0];
+    if (takings.length === 1 && first!.isVisible) return this.#serialise([first!.standing(denied)]);
+    const standings = takings.filter(({ isVisible }) => isVisible).map((taking) => taking.standing(denied));
     return standings.length === 0 ? NO_FIELDS : this.#serialise(standings);
   }
 

@@ -45,32 +45,42 @@ export function serialiserOf(form: HeaderForm): Serialiser | undefined {
   throw new TrypemaError("INVALID_OPTION", `headers: got ${show(form)}, expected one of ${forms}`);
 }
 
+/** The parts of a limiter's items that rarely change. */
+interface Item {
+  readonly limit: number;
+  readonly policy: string;
+  readonly beforeRemaining: string;
+  readonly afterRemaining: string;
+}
+
 /** Lists of Strings with parameters: `"burst";q=100;w=60` and `"burst";r=50;t=30`, one item a limiter. */
 function draft10(): Serialiser {
-  // A policy rarely changes, so its text is made once.
-  const policies = new Map<string, { limit: number; text: string }>();
-  const policyOf = ({ limiter, limit, windowSeconds }: Standing): string => {
-    const known = policies.get(limiter);
-    if (known?.limit === limit) return known.text;
-    const text = `"${limiter}";q=${integer(limit)};w=${integer(windowSeconds)}`;
-    policies.set(limiter, { limit, text });
-    return text;
+  const items = new Map<string, Item>();
+  const itemOf = ({ limiter, limit, windowSeconds }: Standing): Item => {
+    const known = items.get(limiter);
+    if (known?.limit === limit) return known;
+    const window = integer(windowSeconds);
+    const policy = `"${limiter}";q=${integer(limit)};w=${window}`;
+    const item = { limit, policy, beforeRemaining: `"${limiter}";r=`, afterRemaining: `;t=${window}` };
+    items.set(limiter, item);
+    return item;
   };
   return (standings) => {
-    const first = standings[0]!;
-    let policy = policyOf(first);
-    let state = stateOf(first);
-    for (let i = 1; i < standings.length; i++) {
-      policy += `, ${policyOf(standings[i]!)}`;
-      state += `, ${stateOf(standings[i]!)}`;
+    let policy = "";
+    let state = "";
+    for (const standing of standings) {
+      const item = itemOf(standing);
+      policy = policy === "" ? item.policy : `${policy}, ${item.policy}`;
+      state = state === "" ? stateOf(standing, item) : `${state}, ${stateOf(standing, item)}`;
     }
     return ["ratelimit-policy", policy, "ratelimit", state];
   };
 }
 
-function stateOf({ limiter, remaining, resetSeconds }: Standing): string {
-  const state = `"${limiter}";r=${integer(remaining)}`;
-  return resetSeconds === undefined ? state : `${state};t=${integer(resetSeconds)}`;
+function stateOf({ remaining, resetSeconds, windowSeconds }: Standing, item: Item): string {
+  const state = item.beforeRemaining + integer(remaining);
+  if (resetSeconds === undefined) return state;
+  return state + (resetSeconds === windowSeconds ? item.afterRemaining : `;t=${integer(resetSeconds)}`);
 }
 
 /** A Dictionary of the tightest limiter, and a List of all policies. */
@@ -122,5 +132,5 @@ function tightest(standings: readonly Standing[]): Standing {
 }
 
 function integer(value: number): string {
-  return String(Math.min(value, MAX_INTEGER));
+  return value < MAX_INTEGER ? `${value}` : `${MAX_INTEGER}`;
 }

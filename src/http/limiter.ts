@@ -12,6 +12,8 @@ import { type Key, storedKey, storedSharedKey } from "./keys.ts";
 import type { HttpRequest } from "./request.ts";
 import { Taking } from "./taking.ts";
 
+const REMEMBERED_KEYS = 1_000;
+
 export class HttpLimiter<Raw> {
   readonly name: string;
   readonly shadow: boolean;
@@ -21,6 +23,8 @@ export class HttpLimiter<Raw> {
   readonly #strategy: "absolute" | "suppressed";
   readonly #limiter: Limiter;
   #fallback: LocalProvider | undefined;
+  /** Those of late, for whoever comes often: making one anew, and hashing it, costs as much as a decision. */
+  readonly #storedKeys = new Map<string, string>();
 
   /** @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE` */
   constructor(definition: LimiterDefinition<Raw>, provider: Provider) {
@@ -51,12 +55,20 @@ export class HttpLimiter<Raw> {
 
   #found(request: HttpRequest<Raw>, key: string | undefined | null): Awaitable<Taking> {
     if (key) {
+      const known = this.#storedKeys.get(key);
+      if (known !== undefined) return this.#weigh(request, known);
       const stored = storedKey(this.name, key);
+      if (typeof stored === "string") this.#remember(key, stored);
       return isPromise(stored) ? stored.then((text) => this.#weigh(request, text)) : this.#weigh(request, stored);
     }
     const policy = this.definition.onMissingKey ?? "reject";
     if (typeof policy === "object") return this.#weigh(request, storedSharedKey(this.name, policy.shared));
     return Taking.without(this, "missing-key", this.shadow || policy === "skip");
+  }
+
+  #remember(key: string, stored: string): void {
+    if (this.#storedKeys.size >= REMEMBERED_KEYS) this.#storedKeys.clear();
+    this.#storedKeys.set(key, stored);
   }
 
   #weigh(request: HttpRequest<Raw>, key: string): Awaitable<Taking> {

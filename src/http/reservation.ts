@@ -24,10 +24,11 @@ export interface Reservation {
 /** Told when usage could not be corrected; never throws. */
 export type ReportSettlement = (error: unknown, limiter: string) => void;
 
+const NOTHING: readonly Taking[] = [];
 const RESERVATION = Symbol("trypema.reservation");
 
 export class Pass implements Reservation {
-  readonly takings: Taking[] = [];
+  takings: readonly Taking[] = NOTHING;
   readonly #report: ReportSettlement;
 
   constructor(report: ReportSettlement) {
@@ -42,6 +43,11 @@ export class Pass implements Reservation {
     const pass = new Pass(report);
     holder[RESERVATION] = pass;
     return pass;
+  }
+
+  /** To a list that is made anew, which for the usual one limiter is cheaper than one that can grow. */
+  add(taking: Taking): void {
+    this.takings = this.takings.length === 0 ? [taking] : [...this.takings, taking];
   }
 
   get decisions() {

@@ -1,0 +1,100 @@
+// npm run bench:http: what limiting costs an HTTP server, on each framework and beside its own limiter. With
+// `-- --write` the figures go into docs/benchmarks.md too.
+
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import autocannon from "autocannon";
+import { frameworks, type Side } from "./http-servers.ts";
+import { Report } from "./report.ts";
+import { median } from "./workloads.ts";
+
+const TURNS = 9;
+const TURN_SECONDS = 1.5;
+const LOAD = { connections: 32, pipelining: 4 };
+
+interface Player {
+  readonly side: Side;
+  readonly child: ChildProcess;
+  readonly port: number;
+  /** Of each turn. */
+  readonly requestsPerSecond: number[];
+  readonly cpuUs: number[];
+}
+
+async function startPlayer(framework: string, side: Side): Promise<Player> {
+  const child = fork(new URL("./http-servers.js", import.meta.url), [framework, side], {
+    env: { ...process.env, NODE_ENV: "production" },
+  });
+  const [port] = (await once(child, "message")) as [number];
+  const response = await fetch(`http://127.0.0.1:${port}/`);
+  const limited = [...response.headers.keys()].some((name) => name.includes("ratelimit"));
+  if (!response.ok || limited !== (side !== "bare")) throw new Error(`${framework}, ${side} doesn't do what it is to`);
+  return { side, child, port, requestsPerSecond: [], cpuUs: [] };
+}
+
+async function cpuUs({ child }: Player): Promise<number> {
+  const answered = once(child, "message");
+  child.send("cpu");
+  const [used] = (await answered) as [number];
+  return used;
+}
+
+async function takeTurn(player: Player, counts: boolean): Promise<void> {
+  const before = await cpuUs(player);
+  const url = `http://127.0.0.1:${player.port}/`;
+  const result = await autocannon({ url, duration: TURN_SECONDS, sampleInt: 250, ...LOAD });
+  if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} denied, ${result.errors} errors`);
+  if (!counts) return;
+  player.requestsPerSecond.push(result.requests.total / result.duration);
+  player.cpuUs.push(((await cpuUs(player)) - before) / result.requests.total);
+}
+
+/** The median over the turns of what `figure` makes of a side and the bare one in the same turn. */
+function beside(player: Player, bare: Player, figure: (turn: number, player: Player, bare: Player) => number): number {
+  return median(player.cpuUs.map((_, turn) => figure(turn, player, bare)));
+}
+
+const report = new Report();
+report.print(
+  `Medians of ${TURNS} turns; ${LOAD.connections} connections with ${LOAD.pipelining} requests in flight each, by autocannon in another process.\n`,
+);
+const rows: string[][] = [];
+for (const [framework, { peer }] of Object.entries(frameworks)) {
+  const sides: Side[] = peer === undefined ? ["bare", "trypema"] : ["bare", "trypema", "peer"];
+  const players: Player[] = [];
+  for (const side of sides) players.push(await startPlayer(framework, side));
+  try {
+    for (let turn = -1; turn < TURNS; turn++) {
+      // The order changes, so that nobody is always the one after a pause.
+      const from = Math.max(turn, 0) % players.length;
+      for (const player of [...players.slice(from), ...players.slice(0, from)]) await takeTurn(player, turn >= 0);
+    }
+  } finally {
+    for (const { child } of players) child.kill();
+  }
+  const bare = players[0]!;
+  for (const player of players) {
+    const name = player.side === "bare" ? "" : player.side === "peer" ? peer! : "trypema";
+    const lost = beside(
+      player,
+      bare,
+      (turn, one, other) => 1 - one.requestsPerSecond[turn]! / other.requestsPerSecond[turn]!,
+    );
+    const added = beside(player, bare, (turn, one, other) => one.cpuUs[turn]! - other.cpuUs[turn]!);
+    rows.push([
+      `${framework}${name && `, ${name}`}`,
+      median(player.requestsPerSecond).toFixed(0),
+      player === bare ? "" : `${(lost * 100).toFixed(1)} %`,
+      median(player.cpuUs).toFixed(1),
+      player === bare ? "" : added.toFixed(1),
+    ]);
+  }
+  console.error(
+    rows
+      .slice(-players.length)
+      .map((row) => row.join(" | "))
+      .join("\n"),
+  );
+}
+report.printTable(["", "requests a second", "lost", "µs of processor a request", "added"], rows);
+report.end("npm run bench:http");
