@@ -19,12 +19,19 @@ import { rateLimit as honoLimit } from "trypema/hono";
 import { rateLimit as koaLimit } from "trypema/koa";
 import { rateLimit as nodeLimit } from "trypema/node";
 
-export type Side = "bare" | "trypema" | "peer";
+/** `fields` limits nothing, but sends the header fields that a limiter does: the least that telling clients costs. */
+export type Side = "bare" | "fields" | "trypema" | "peer";
 
 /** Nobody reaches it. */
 const LIMIT = 1e9;
 const WINDOW_MS = 60_000;
 const BODY = "hello\n";
+
+const FIELDS = { "ratelimit-policy": '"default";q=1000000000;w=60', ratelimit: '"default";r=999999999;t=60' };
+
+function setFields(message: { setHeader(name: string, value: string): unknown }): void {
+  for (const [name, value] of Object.entries(FIELDS)) message.setHeader(name, value);
+}
 
 const limits = () => ({ provider: createLocalProvider({ windowMs: WINDOW_MS }), rate: perMinute(LIMIT) });
 
@@ -36,6 +43,12 @@ export const frameworks: Record<string, { readonly peer?: string; readonly make:
     make(side) {
       const app = express();
       if (side === "trypema") app.use(expressLimit(limits()));
+      if (side === "fields") {
+        app.use((_, response, next) => {
+          setFields(response);
+          next();
+        });
+      }
       const peer = { windowMs: WINDOW_MS, limit: LIMIT, standardHeaders: "draft-8", legacyHeaders: false } as const;
       if (side === "peer") app.use(expressPeer(peer));
       app.get("/", (_, response) => void response.send(BODY));
@@ -47,6 +60,12 @@ export const frameworks: Record<string, { readonly peer?: string; readonly make:
     async make(side) {
       const app = Fastify();
       if (side === "trypema") await app.register(fastifyLimit, limits());
+      if (side === "fields") {
+        app.addHook("onRequest", (_, reply, done) => {
+          reply.headers(FIELDS);
+          done();
+        });
+      }
       if (side === "peer") await app.register(fastifyPeer, { max: LIMIT, timeWindow: WINDOW_MS });
       app.get("/", (_, reply) => reply.send(BODY));
       await app.ready();
@@ -58,6 +77,12 @@ export const frameworks: Record<string, { readonly peer?: string; readonly make:
     make(side) {
       const app = new Hono<{ Bindings: HttpBindings }>();
       if (side === "trypema") app.use(honoLimit(limits()));
+      if (side === "fields") {
+        app.use(async (context, next) => {
+          await next();
+          for (const [name, value] of Object.entries(FIELDS)) context.res.headers.set(name, value);
+        });
+      }
       const keyGenerator = ({ env }: { env: HttpBindings }) => env.incoming.socket.remoteAddress ?? "";
       const peer = { windowMs: WINDOW_MS, limit: LIMIT, standardHeaders: "draft-7", keyGenerator } as const;
       if (side === "peer") app.use(honoPeer<{ Bindings: HttpBindings }>(peer));
@@ -69,6 +94,12 @@ export const frameworks: Record<string, { readonly peer?: string; readonly make:
     make(side) {
       const app = new Koa();
       if (side === "trypema") app.use(koaLimit(limits()));
+      if (side === "fields") {
+        app.use((context, next) => {
+          setFields(context.res);
+          return next();
+        });
+      }
       app.use((context) => {
         context.body = BODY;
       });
@@ -77,13 +108,21 @@ export const frameworks: Record<string, { readonly peer?: string; readonly make:
   },
   "node:http": {
     make(side) {
-      const handler: RequestListener = (_, response) => void response.end(BODY);
+      const handler: RequestListener = (_, response) => {
+        if (side === "fields") setFields(response);
+        response.end(BODY);
+      };
       return createServer(side === "trypema" ? nodeLimit(limits(), handler) : handler);
     },
   },
   fetch: {
     make(side) {
-      const handler = () => new Response(BODY);
+      const handler = () => {
+        const response = new Response(BODY);
+        if (side !== "fields") return response;
+        for (const [name, value] of Object.entries(FIELDS)) response.headers.set(name, value);
+        return response;
+      };
       const peerAddress = (_: Request, { incoming }: HttpBindings) => incoming.socket.remoteAddress;
       const limited = fetchLimit({ ...limits(), peerAddress }, handler);
       const fetch = (request: Request, env: unknown) => limited(request, env as HttpBindings);

@@ -3,14 +3,16 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import autocannon from "autocannon";
+import { load } from "./http-load.ts";
 import { frameworks, type Side } from "./http-servers.ts";
 import { Report } from "./report.ts";
 import { median } from "./workloads.ts";
 
-const TURNS = 9;
-const TURN_SECONDS = 1.5;
-const LOAD = { connections: 32, pipelining: 4 };
+const TURNS = 21;
+const TURN_MS = 300;
+const CONNECTIONS = 50;
+/** `npm run bench:http -- Fastify Koa`: only these. */
+const chosen = process.argv.slice(2).filter((name) => Object.hasOwn(frameworks, name));
 
 interface Player {
   readonly side: Side;
@@ -41,12 +43,10 @@ async function cpuUs({ child }: Player): Promise<number> {
 
 async function takeTurn(player: Player, counts: boolean): Promise<void> {
   const before = await cpuUs(player);
-  const url = `http://127.0.0.1:${player.port}/`;
-  const result = await autocannon({ url, duration: TURN_SECONDS, sampleInt: 250, ...LOAD });
-  if (result.non2xx > 0 || result.errors > 0) throw new Error(`${result.non2xx} denied, ${result.errors} errors`);
+  const requestsPerSecond = await load(player.port, CONNECTIONS, TURN_MS);
   if (!counts) return;
-  player.requestsPerSecond.push(result.requests.total / result.duration);
-  player.cpuUs.push(((await cpuUs(player)) - before) / result.requests.total);
+  player.requestsPerSecond.push(requestsPerSecond);
+  player.cpuUs.push(((await cpuUs(player)) - before) / (requestsPerSecond * (TURN_MS / 1_000)));
 }
 
 /** The median over the turns of what `figure` makes of a side and the bare one in the same turn. */
@@ -55,12 +55,11 @@ function beside(player: Player, bare: Player, figure: (turn: number, player: Pla
 }
 
 const report = new Report();
-report.print(
-  `Medians of ${TURNS} turns; ${LOAD.connections} connections with ${LOAD.pipelining} requests in flight each, by autocannon in another process.\n`,
-);
+report.print(`Medians of ${TURNS} turns; ${CONNECTIONS} connections with one request in flight each.\n`);
 const rows: string[][] = [];
 for (const [framework, { peer }] of Object.entries(frameworks)) {
-  const sides: Side[] = peer === undefined ? ["bare", "trypema"] : ["bare", "trypema", "peer"];
+  if (chosen.length > 0 && !chosen.includes(framework)) continue;
+  const sides: Side[] = ["bare", "fields", "trypema", ...(peer === undefined ? [] : (["peer"] as const))];
   const players: Player[] = [];
   for (const side of sides) players.push(await startPlayer(framework, side));
   try {
@@ -74,7 +73,7 @@ for (const [framework, { peer }] of Object.entries(frameworks)) {
   }
   const bare = players[0]!;
   for (const player of players) {
-    const name = player.side === "bare" ? "" : player.side === "peer" ? peer! : "trypema";
+    const name = { bare: "", fields: "only the header fields", trypema: "trypema", peer: peer ?? "" }[player.side];
     const lost = beside(
       player,
       bare,

@@ -1,6 +1,8 @@
 // How a request is turned away: what the answer says, and in which form.
 
 import type { Decision } from "../core/types.ts";
+import type { Outcome } from "./metrics.ts";
+import type { Taking } from "./taking.ts";
 
 /** Why a request is turned away. */
 export type DenialReason = "quota-exceeded" | "backend-unavailable" | "missing-key";
@@ -23,6 +25,19 @@ export interface DenialAnswer {
   /** Added to `Retry-After` and the rate limit fields. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+}
+
+const reasons: Partial<Record<Outcome, DenialReason>> = {
+  unavailable: "backend-unavailable",
+  "missing-key": "missing-key",
+};
+
+const statuses: Partial<Record<DenialReason, number>> = { "backend-unavailable": 503, "missing-key": 400 };
+
+/** What is said of a limiter's denial; `status` is that of one who is over the limit. */
+export function denialOf({ outcome, taker, retryAfterSeconds, decision }: Taking, status: number): Denial {
+  const reason = reasons[outcome] ?? "quota-exceeded";
+  return { reason, limiter: taker.name, status: statuses[reason] ?? status, retryAfterSeconds, decision };
 }
 
 interface Problem {

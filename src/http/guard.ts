@@ -4,9 +4,10 @@
 import { show, TrypemaError } from "../core/errors.ts";
 import { checkOptions, integerOption } from "../core/options.ts";
 import type { Awaitable, Provider } from "../core/types.ts";
+import { type Answer, answerTo, type Responder } from "./answer.ts";
 import { isPromise } from "./awaitable.ts";
 import { DEFINITION_NAMES, type LimiterDefinition } from "./definition.ts";
-import { type Denial, type DenialAnswer, type DenialReason, defaultAnswer } from "./denial.ts";
+import { denialOf } from "./denial.ts";
 import { type Fields, type HeaderForm, type Serialiser, serialiserOf } from "./headers.ts";
 import { HttpLimiter } from "./limiter.ts";
 import type { FailureKind, Metrics } from "./metrics.ts";
@@ -22,7 +23,7 @@ export interface GuardOptions<Raw = unknown> {
   /** The status of a request over the limit, 400 to 599. Default 429. */
   readonly status?: number;
   /** Answers denied requests in its own words. When it fails, the default answer is given. */
-  readonly respond?: (denial: Denial, request: HttpRequest<Raw>) => Awaitable<DenialAnswer>;
+  readonly respond?: Responder<Raw>;
   readonly metrics?: Metrics;
   /**
    * Told of failures that no request is answered with. By default those of your own callbacks go to `console.error`,
@@ -34,13 +35,6 @@ export interface GuardOptions<Raw = unknown> {
 /** One limiter, or several in the order in which they are asked: the first that denies a request ends it. */
 export type RateLimitOptions<Raw = unknown> = GuardOptions<Raw> &
   (LimiterDefinition<Raw> | { readonly limiters: readonly LimiterDefinition<Raw>[] });
-
-/** An answer in place of the handler's. */
-export interface Answer {
-  readonly status: number;
-  readonly fields: Fields;
-  readonly body: string;
-}
 
 /** What becomes of a request. */
 export interface Verdict {
@@ -57,11 +51,6 @@ export interface Verdict {
 
 const GUARD_NAMES = ["provider", "headers", "status", "respond", "metrics", "onError"];
 const NO_FIELDS: Fields = [];
-
-const reasons: Partial<Record<Taking["outcome"], DenialReason>> = {
-  unavailable: "backend-unavailable",
-  "missing-key": "missing-key",
-};
 
 export class Guard<Raw> {
   readonly #limiters: readonly HttpLimiter<Raw>[];
@@ -90,7 +79,7 @@ export class Guard<Raw> {
    * callbacks throw is thrown, or rejects the promise; then nothing is taken.
    */
   check(request: HttpRequest<Raw>): Awaitable<Verdict> {
-    const pass = Pass.of(request.raw, this.#reportSettlement);
+    const pass = Pass.of(request.raw as object, this.#reportSettlement);
     return this.#ask(request, pass, 0, pass.takings.length);
   }
 
@@ -170,29 +159,10 @@ export class Guard<Raw> {
   async #deny(taking: Taking, request: HttpRequest<Raw>, pass: Pass): Promise<Verdict> {
     const fields = this.#fields(pass, true);
     await pass.giveBack();
-    const reason = reasons[taking.outcome] ?? "quota-exceeded";
-    const status = reason === "missing-key" ? 400 : reason === "backend-unavailable" ? 503 : this.#status;
-    const { retryAfterSeconds, decision } = taking;
-    const denial: Denial = { reason, limiter: taking.taker.name, status, retryAfterSeconds, decision };
-    const answer = await this.#answer(denial, request);
-    const own = Object.entries(answer.headers).flat();
-    const retry = retryAfterSeconds === undefined ? NO_FIELDS : ["retry-after", String(retryAfterSeconds)];
-    const all = [...retry, ...fields, ...own];
-    return { answer: { status: answer.status, fields: all, body: answer.body }, fields: NO_FIELDS, settle: undefined };
-  }
-
-  async #answer(denial: Denial, request: HttpRequest<Raw>): Promise<Required<DenialAnswer>> {
-    const standard = defaultAnswer(denial, request.header("accept"));
-    const { respond } = this.#options;
-    if (respond === undefined) return standard;
-    try {
-      const { status = standard.status, headers, body } = await respond(denial, request);
-      if (body === undefined) return { status, headers: { ...standard.headers, ...headers }, body: standard.body };
-      return { status, headers: headers ?? { "content-type": "text/plain; charset=utf-8" }, body };
-    } catch (error) {
-      this.#report(error, "callback", denial.limiter);
-      return standard;
-    }
+    const denial = denialOf(taking, this.#status);
+    const report = (error: unknown) => this.#report(error, "callback", denial.limiter);
+    const answer = await answerTo(denial, fields, request, this.#options.respond, report);
+    return { answer, fields: NO_FIELDS, settle: undefined };
   }
 
   #fields(pass: Pass, denied: boolean): Fields {
