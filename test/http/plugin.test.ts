@@ -93,6 +93,30 @@ it("Express's middlewares on one request share one list, and the last gives back
   server.close();
 });
 
+it("Express's goes on without a word where another has answered while it decided", async () => {
+  const app = express();
+  const failed = vi.fn();
+  const handled = vi.fn();
+  app.use((_, response, next) => {
+    next();
+    response.end("too slow");
+  });
+  app.use(expressLimit({ provider: provider(), rate: ONE, key: async () => "k" }));
+  app.use(() => handled());
+  app.use((error: unknown, _: express.Request, __: express.Response, next: (error: unknown) => void) => {
+    failed(error);
+    next(error);
+  });
+  const server = createServer(app).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  expect((await send(port)).body).toBe("too slow");
+  expect((await send(port)).body).toBe("too slow");
+  await vi.waitFor(() => expect(handled).toHaveBeenCalledTimes(1));
+  expect(failed).not.toHaveBeenCalled();
+  server.close();
+});
+
 it("a unix socket's peer is nobody, unless it is trusted to name the client", async () => {
   for (const [proxies, statuses] of [
     [[], [400, 400]],
