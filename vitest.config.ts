@@ -3,7 +3,13 @@ import { installedServers } from "./test/support/redis.ts";
 
 const all = {
   name: "all",
-  include: ["src/**/*.test.ts", "test/**/*.test.ts", "demo/**/*.test.ts", "playground/**/*.test.ts"],
+  include: [
+    "src/**/*.test.ts",
+    "test/**/*.test.ts",
+    "demo/**/*.test.ts",
+    "playground/**/*.test.ts",
+    "examples/**/*.test.ts",
+  ],
 };
 
 /** What a server answers is tried against another one too, where it is installed. */

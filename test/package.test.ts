@@ -5,7 +5,15 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
 import * as trypema from "trypema";
+import * as express from "trypema/express";
+import * as fastify from "trypema/fastify";
+import * as fetch from "trypema/fetch";
+import * as hono from "trypema/hono";
+import * as http from "trypema/http";
 import * as hybrid from "trypema/hybrid";
+import * as koa from "trypema/koa";
+import * as node from "trypema/node";
+import * as opentelemetry from "trypema/opentelemetry";
 import * as redis from "trypema/redis";
 import * as testing from "trypema/testing";
 import { describe, expect, it } from "vitest";
@@ -21,7 +29,20 @@ const LAYERS: Record<string, readonly string[]> = {
   redis: ["core", "strategy", "local", "redis"],
   hybrid: ["core", "strategy", "redis", "hybrid"],
   testing: ["core", "local", "redis", "testing"],
+  http: ["core", "strategy", "local", "http"],
+  adapters: ["core", "http", "adapters"],
   "": ["core", "local"],
+};
+
+/** What an adapter adapts, which it knows by its types; only the API of OpenTelemetry is there to be called. */
+const OUTSIDE: Record<string, RegExp> = {
+  "adapters/express.ts": /^import type .* from "express";$/gm,
+  "adapters/fastify.ts": /^(import type .* from|declare module) "fastify"/gm,
+  "adapters/hono.ts": /^import type .* from "hono";$/gm,
+  "adapters/koa.ts": /^import type .* from "koa";$/gm,
+  "adapters/node.ts": /^import type .* from "node:http";$/gm,
+  "adapters/node-message.ts": /^import type .* from "node:(http|net)";$/gm,
+  "adapters/opentelemetry.ts": /^import .* from "@opentelemetry\/api";$/gm,
 };
 
 const src = join(ROOT, "src");
@@ -29,8 +50,8 @@ const dist = join(ROOT, "dist");
 const sources = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => /(?<!\.test)\.ts$/.test(file));
 const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 
-function importsOf(file: string): string[] {
-  return [...readFileSync(file, "utf8").matchAll(IMPORT)].map((match) => match[1]!);
+function importsOf(file: string, without = /$^/g): string[] {
+  return [...readFileSync(file, "utf8").replace(without, "").matchAll(IMPORT)].map((match) => match[1]!);
 }
 
 function layerOf(file: string): string {
@@ -38,15 +59,18 @@ function layerOf(file: string): string {
 }
 
 describe("the sources", () => {
-  it.each(sources)("%s imports in the direction of the layers, and nothing from outside", (file) => {
-    const allowed = LAYERS[layerOf(file)];
-    expect(allowed, "a folder that LAYERS doesn't know").toBeDefined();
-    for (const specifier of importsOf(join(src, file))) {
-      expect(specifier).toMatch(/^\.\.?\//);
-      const target = relative(src, resolve(src, dirname(file), specifier));
-      expect(allowed, `${file} imports ${specifier}`).toContain(layerOf(target));
-    }
-  });
+  it.each(sources)(
+    "%s imports in the direction of the layers, and from outside nothing but types of what it adapts",
+    (file) => {
+      const allowed = LAYERS[layerOf(file)];
+      expect(allowed, "a folder that LAYERS doesn't know").toBeDefined();
+      for (const specifier of importsOf(join(src, file), OUTSIDE[file])) {
+        expect(specifier).toMatch(/^\.\.?\//);
+        const target = relative(src, resolve(src, dirname(file), specifier));
+        expect(allowed, `${file} imports ${specifier}`).toContain(layerOf(target));
+      }
+    },
+  );
 });
 
 describe("the package", () => {
@@ -63,6 +87,20 @@ describe("the package", () => {
     expect(Object.keys(redis)).toEqual(["createRedisProvider"]);
     expect(Object.keys(hybrid)).toEqual(["createHybridProvider"]);
     expect(Object.keys(testing).sort()).toEqual(["createFakeRedisProvider", "manualClock", "seededRandom"]);
+    const core = [
+      "Guard",
+      "clientAddress",
+      "combined",
+      "pathOf",
+      "prometheusMetrics",
+      "requestHeader",
+      "reservationOf",
+    ];
+    expect(Object.keys(http).sort()).toEqual(core);
+    for (const adapter of [express, fastify, fetch, hono, koa, node]) {
+      expect(Object.keys(adapter).sort()).toEqual([...core, "rateLimit"].sort());
+    }
+    expect(Object.keys(opentelemetry)).toEqual(["openTelemetryMetrics"]);
   });
 
   it("has what its manifest promises", () => {
@@ -86,16 +124,31 @@ describe("the package", () => {
     expect(paths.filter((path) => path.includes(".test."))).toEqual([]);
   });
 
-  it("loads only what Local needs", () => {
+  /** Everything that loading a file loads. */
+  function loadedBy(file: string): Set<string> {
     const loaded = new Set<string>();
-    const load = (file: string) => {
-      if (loaded.has(file)) return;
-      loaded.add(file);
-      for (const specifier of importsOf(join(dist, file))) load(join(dirname(file), specifier));
+    const load = (path: string) => {
+      if (loaded.has(path)) return;
+      loaded.add(path);
+      for (const specifier of importsOf(join(dist, path))) load(join(dirname(path), specifier));
     };
-    load("index.js");
+    load(file);
+    return loaded;
+  }
+
+  it("loads only what Local needs", () => {
+    const loaded = loadedBy("index.js");
     expect(loaded.size).toBeGreaterThan(10);
     for (const file of loaded) expect(file).toMatch(/^(index|(core|strategy|local)\/[a-z-]+)\.js$/);
+  });
+
+  it.each(["express", "fastify", "fetch", "hono", "koa", "node"])("loads no framework and no Redis for %s", (name) => {
+    const loaded = loadedBy(`adapters/${name}.js`);
+    expect(loaded.size).toBeGreaterThan(10);
+    for (const file of loaded) {
+      expect(file).toMatch(/^((core|strategy|local|http)\/[a-z-]+|adapters\/(node-message|[a-z]+))\.js$/);
+      if (file.startsWith("adapters/")) expect([`adapters/${name}.js`, "adapters/node-message.js"]).toContain(file);
+    }
   });
 
   it("has types that compile in a strict program without any of ours", async () => {
@@ -126,6 +179,52 @@ describe("the package", () => {
     await expect(compiled.catch((error) => Promise.reject(new Error(error.stdout)))).resolves.toBeDefined();
   });
 
+  it("has types for each framework by which nothing has to be cast", async () => {
+    const folder = join(ROOT, ".build", "consumer-http");
+    mkdirSync(folder, { recursive: true });
+    const compilerOptions = { strict: true, types: ["node"], module: "nodenext", skipLibCheck: true, noEmit: true };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
+    writeFileSync(
+      join(folder, "main.ts"),
+      `import { createServer } from "node:http";
+       import express from "express";
+       import Fastify from "fastify";
+       import { Hono } from "hono";
+       import Koa from "koa";
+       import { createLocalProvider, perMinute } from "trypema";
+       import { rateLimit as forExpress, reservationOf } from "trypema/express";
+       import { rateLimit as forFastify } from "trypema/fastify";
+       import { rateLimit as forFetch } from "trypema/fetch";
+       import { rateLimit as forHono } from "trypema/hono";
+       import { rateLimit as forKoa } from "trypema/koa";
+       import { rateLimit as forNode } from "trypema/node";
+       const provider = createLocalProvider();
+       const rate = perMinute(60);
+       express().use(forExpress({ provider, rate, key: ({ raw }) => raw.get("x") })).get("/", (request, response) => {
+         void reservationOf(request).adjust(1);
+         response.end();
+       });
+       const app = Fastify();
+       await app.register(forFastify, { provider, rate, key: ({ raw }) => raw.id });
+       app.get("/", { config: { rateLimit: { name: "a", rate, key: ({ raw }) => raw.hostname } } }, () => "");
+       app.get("/free", { config: { rateLimit: false } }, (request) => reservationOf(request).decisions);
+       new Hono<{ Variables: { user: string } }>().use(forHono({ provider, rate, key: ({ raw }) => raw.get("user") }));
+       new Koa().use(forKoa({ provider, limiters: [{ rate, key: ({ raw }) => raw.ip }] }));
+       createServer(forNode({ provider, rate, key: ({ raw }) => raw.url }, (_, response) => response.end()));
+       const fetch = forFetch(
+         { provider, rate, key: ({ raw }) => raw.url, peerAddress: (_, info: { address: string }) => info.address },
+         (request, info) => new Response(request.url + info.address),
+       );
+       export const response: Promise<Response> = fetch(new Request("http://localhost"), { address: "::1" });
+       // @ts-expect-error: a number is no rate
+       forExpress({ provider, rate: 60 });
+       // @ts-expect-error: one or the other
+       forExpress({ provider });`,
+    );
+    const compiled = promisify(execFile)("npx", ["tsc", "-p", folder], { cwd: ROOT });
+    await expect(compiled.catch((error) => Promise.reject(new Error(error.stdout)))).resolves.toBeDefined();
+  });
+
   it("works where nothing of Node is", async () => {
     const { stdout } = await runScript(`
       const log = console.log;
@@ -134,7 +233,11 @@ describe("the package", () => {
       const { createLocalProvider, perSecond } = await import("trypema");
       const limiter = createLocalProvider();
       log(limiter.absolute.inc("key", perSecond(1)).allowed, limiter.suppressed.inc("key", perSecond(1)).allowed);
+      const { Guard } = await import("trypema/http");
+      const guard = new Guard({ provider: limiter, rate: perSecond(1 / 60) });
+      const request = () => ({ raw: {}, method: "GET", path: "/", peerAddress: "2001:db8::1", header() {} });
+      log(guard.check(request()).answer, (await guard.check(request())).answer.status);
     `);
-    expect(stdout).toBe("true true\n");
+    expect(stdout).toBe("true true\nundefined 429\n");
   });
 });

@@ -171,6 +171,8 @@ export interface Provider {
   readonly absolute: Limiter;
   /** The probabilistic strategy: over the capacity a share of the calls is denied. */
   readonly suppressed: SuppressedLimiter;
+  /** How far back history counts, in ms. */
+  readonly windowMs: number;
   /** Ends what the provider has started. */
   close(): Awaitable<void>;
 }

@@ -54,5 +54,5 @@ export function createHybridProvider(client: RedisClient, options: HybridOptions
     await Promise.all([absolute.close(), suppressed.close()]);
     redis.close();
   };
-  return { absolute, suppressed, close, [Symbol.asyncDispose]: close };
+  return { absolute, suppressed, windowMs: redis.absolute.settings.windowMs, close, [Symbol.asyncDispose]: close };
 }

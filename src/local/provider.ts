@@ -74,6 +74,7 @@ export function createLocalProvider(options: LocalOptions = {}): LocalProvider {
   return {
     absolute: new LocalAbsolute(settings, absoluteStore, cleanup),
     suppressed: new LocalSuppressed(settings, suppressedStore, cleanup),
+    windowMs,
     close,
     [Symbol.dispose]: close,
   };

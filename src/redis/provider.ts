@@ -37,6 +37,7 @@ export function createRedisProvider(client: RedisClient, options: RedisOptions =
   return {
     absolute: new RedisAbsolute(redis.absolute),
     suppressed: new RedisSuppressed(redis.suppressed),
+    windowMs: redis.absolute.settings.windowMs,
     close,
     [Symbol.asyncDispose]: close,
   };

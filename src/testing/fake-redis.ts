@@ -62,6 +62,7 @@ export function createFakeRedisProvider(options: RedisOptions = {}): FakeRedisPr
     set redis(state) {
       fake.become(state);
     },
+    windowMs: fake.windowMs,
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -94,6 +95,10 @@ class FakeRedis {
     if (state === "down") return ask(this.#failing);
     const answer = await ask(this.#memory);
     return state === "slow" ? ask(this.#failing) : answer;
+  }
+
+  get windowMs(): number {
+    return this.#memory.windowMs;
   }
 
   async close(): Promise<void> {

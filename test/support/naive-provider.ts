@@ -200,5 +200,10 @@ class NaiveSuppressed extends NaiveLimiter {
 }
 
 export function createNaiveProvider(options: Required<LimiterOptions>) {
-  return { absolute: new NaiveAbsolute(options), suppressed: new NaiveSuppressed(options), close() {} };
+  return {
+    absolute: new NaiveAbsolute(options),
+    suppressed: new NaiveSuppressed(options),
+    windowMs: options.windowMs,
+    close() {},
+  };
 }

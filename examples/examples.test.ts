@@ -1,0 +1,107 @@
+// Every example runs, and does what its README line says.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, expect, it } from "vitest";
+import { ROOT } from "../test/support/process.ts";
+import { RedisServer } from "../test/support/redis.ts";
+
+const children: ChildProcess[] = [];
+
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill();
+});
+
+/** Starts an example and returns what sends it a request. */
+async function run(name: string, env: Record<string, string> = {}) {
+  const stdio: ["ignore", "pipe", "inherit"] = ["ignore", "pipe", "inherit"];
+  const child = spawn(process.execPath, [join("examples", name)], {
+    cwd: ROOT,
+    env: { ...process.env, PORT: "0", ...env },
+    stdio,
+  });
+  children.push(child);
+  const [line] = (await once(child.stdout.setEncoding("utf8"), "data")) as [string];
+  const [, url] = /^listening on (\S+)/.exec(line)!;
+  return (path: string, init: RequestInit = {}) => fetch(`${url}${path}`, init);
+}
+
+async function statuses(count: number, send: () => Promise<Response>): Promise<number[]> {
+  const seen: number[] = [];
+  for (let i = 0; i < count; i++) seen.push((await send()).status);
+  return seen;
+}
+
+const times = (count: number, status: number) => new Array<number>(count).fill(status);
+
+it("per-ip.js", async () => {
+  const send = await run("per-ip.js");
+  expect(await statuses(61, () => send("/"))).toEqual([...times(60, 200), 429]);
+});
+
+it("api-key-tiers.js", async () => {
+  const send = await run("api-key-tiers.js");
+  const withKey = (key: string) => () => send("/", { headers: { "x-api-key": key } });
+  expect(await statuses(6, withKey("free-key"))).toEqual([...times(5, 200), 429]);
+  expect(await statuses(10, withKey("pro-key"))).toEqual(times(10, 200));
+  expect(await statuses(1, withKey("made-up"))).toEqual([401]);
+});
+
+it("login.js", async () => {
+  const redis = await RedisServer.start();
+  try {
+    const send = await run("login.js", { REDIS_URL: `redis://127.0.0.1:${redis.port}` });
+    const headers = { "content-type": "application/json" };
+    const login = (user: string, password: string) => () =>
+      send("/login", { method: "POST", headers, body: JSON.stringify({ user, password }) });
+    expect(await statuses(10, login("ann", "secret"))).toEqual(times(10, 200));
+    expect(await statuses(6, login("ann", "wrong"))).toEqual([...times(5, 401), 429]);
+    expect(await statuses(1, login("bob", "wrong"))).toEqual([401]);
+    await redis.stop();
+    expect(await statuses(2, login("bob", "right"))).toEqual([503, 503]);
+  } finally {
+    await redis.stop();
+  }
+});
+
+it("llm-tokens.js", async () => {
+  const send = await run("llm-tokens.js");
+  const chat = (user: string, length: number) => () =>
+    send("/chat", { method: "POST", headers: { "x-user": user }, body: "x".repeat(length) });
+  expect(await statuses(20, chat("ann", 10))).toEqual(times(20, 200));
+  expect(await statuses(6, chat("bob", 1_000))).toEqual([...times(5, 200), 429]);
+});
+
+it("shadow.js", async () => {
+  const send = await run("shadow.js");
+  expect(await statuses(5, () => send("/"))).toEqual(times(5, 200));
+  expect(await (await send("/metrics")).text()).toContain(
+    'decisions_total{limiter="to-be",outcome="rejected",admitted="true",shadow="true",degraded="false"} 3',
+  );
+});
+
+it("behind-proxy.js", async () => {
+  const send = await run("behind-proxy.js");
+  const from = (forwarded: string) => () => send("/", { headers: { "x-forwarded-for": forwarded } });
+  let forged = 0;
+  expect(await statuses(61, () => from(`10.0.0.${forged++}, 203.0.113.7`)())).toEqual([...times(60, 200), 429]);
+  expect(await statuses(1, from("203.0.113.8"))).toEqual([200]);
+});
+
+it("worker.js", async () => {
+  const { default: worker } = await import(join(ROOT, "examples", "worker.js"));
+  const from = (address: string) => () =>
+    worker.fetch(new Request("http://localhost", { headers: { "cf-connecting-ip": address } }));
+  expect(await statuses(61, from("2001:db8::1"))).toEqual([...times(60, 200), 429]);
+  expect(await statuses(1, from("2001:db8::2"))).toEqual([429]);
+  expect(await statuses(1, from("2001:db8:0:1::2"))).toEqual([200]);
+});
+
+it("each has a line in the README", () => {
+  const readme = readFileSync(join(ROOT, "examples", "README.md"), "utf8");
+  const examples = readdirSync(join(ROOT, "examples")).filter((file) => /\.js$/.test(file) && file !== "listen.js");
+  expect(examples).toHaveLength(7);
+  for (const example of examples) expect(readme).toContain(`[${example}](${example})`);
+});

@@ -1,0 +1,97 @@
+// `trypema/fastify`: a plugin, with options by route.
+
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
+import { isPromise } from "../http/awaitable.ts";
+import {
+  Guard,
+  type GuardOptions,
+  type LimiterDefinition,
+  type RateLimitOptions,
+  type Verdict,
+} from "../http/index.ts";
+import { NodeRequest, settleAtEnd } from "./node-message.ts";
+
+export * from "../http/index.ts";
+
+/** What a route says: limits of its own in place of the plugin's, or false for none. Their names must be their own. */
+export type RouteRateLimit =
+  | false
+  | (Omit<GuardOptions<FastifyRequest>, "provider"> &
+      (
+        | (LimiterDefinition<FastifyRequest> & { readonly name: string })
+        | { readonly limiters: readonly LimiterDefinition<FastifyRequest>[] }
+      ));
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    rateLimit?: RouteRateLimit;
+  }
+}
+
+/** The options of the plugin: limits for every route that has none of its own, or only what routes share. */
+export type FastifyRateLimitOptions = {
+  /** When the limits are asked. Default `"onRequest"`, before anything else; `"preHandler"` knows the body. */
+  readonly hook?: "onRequest" | "preHandler";
+} & (RateLimitOptions<FastifyRequest> | GuardOptions<FastifyRequest>);
+
+type Done = (error?: Error) => void;
+
+/**
+ * The plugin. It limits the routes that are registered after it, and what no route matches.
+ *
+ * `await app.register(rateLimit, { provider, rate: perMinute(60) })` limits all routes, and
+ * `{ config: { rateLimit: { name: "login", rate: perMinute(5) } } }` among the options of one that one.
+ */
+export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app, options) => {
+  const { hook = "onRequest", ...shared } = options;
+  const everywhere = "rate" in shared || "limiters" in shared ? new Guard(shared) : undefined;
+  // By route and not by what a request says of its route, for that is made anew each time it is asked.
+  app.addHook("onRoute", (route) => {
+    const own = route.config?.rateLimit;
+    const guard = own === undefined ? everywhere : own === false ? undefined : guardOfRoute(shared, own);
+    if (guard === undefined) return;
+    const hooks = route[hook] ?? [];
+    route[hook] = [...(Array.isArray(hooks) ? hooks : [hooks]), hookOf(guard)] as typeof hooks;
+  });
+  if (everywhere === undefined) return;
+  const limitUnknown = hookOf(everywhere);
+  app.addHook(hook, (request: FastifyRequest, reply: FastifyReply, done: Done) => {
+    if (request.is404) limitUnknown(request, reply, done);
+    else done();
+  });
+};
+
+// So that its hooks are those of the instance it is registered on, which is what fastify-plugin does.
+Object.assign(rateLimit, { [Symbol.for("skip-override")]: true, [Symbol.for("fastify.display-name")]: "trypema" });
+
+function hookOf(guard: Guard<FastifyRequest>) {
+  return (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
+    const verdict = guard.check(new NodeRequest(request, request.raw));
+    if (isPromise(verdict)) verdict.then((given) => carryOut(given, reply, done)).catch(done);
+    else carryOut(verdict, reply, done);
+  };
+}
+
+function guardOfRoute(
+  shared: GuardOptions<FastifyRequest>,
+  own: Exclude<RouteRateLimit, false>,
+): Guard<FastifyRequest> {
+  const { provider, headers, status, respond, metrics, onError } = shared;
+  const given = Object.entries({ headers, status, respond, metrics, onError }).filter(
+    ([, value]) => value !== undefined,
+  );
+  return new Guard({ provider, ...Object.fromEntries(given), ...own });
+}
+
+function carryOut({ answer, fields, settle }: Verdict, reply: FastifyReply, done: Done): void {
+  if (reply.sent) return;
+  const all = answer?.fields ?? fields;
+  for (let i = 0; i < all.length; i += 2) reply.header(all[i]!, all[i + 1]!);
+  if (answer !== undefined) {
+    // To a text of JSON Fastify would add a charset, which JSON has not.
+    reply.code(answer.status).send(Buffer.from(answer.body));
+    return;
+  }
+  settleAtEnd(reply.raw, settle);
+  done();
+}

@@ -1,0 +1,59 @@
+// What Express, Fastify, Koa and node:http have in common: the messages of node:http.
+
+import type { IncomingMessage, OutgoingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { type Answer, type Fields, type HttpRequest, pathOf, type Verdict } from "../http/index.ts";
+
+/** An {@link HttpRequest} over a message of node:http, and over what a framework makes of it. */
+export class NodeRequest<Raw> implements HttpRequest<Raw> {
+  readonly raw: Raw;
+  readonly #message: IncomingMessage & { readonly originalUrl?: string };
+
+  constructor(raw: Raw, message: IncomingMessage) {
+    this.raw = raw;
+    this.#message = message;
+  }
+
+  get method(): string {
+    return this.#message.method!;
+  }
+
+  get path(): string {
+    // Express takes the path that a router is mounted at away from `url`.
+    return pathOf(this.#message.originalUrl ?? this.#message.url!);
+  }
+
+  get peerAddress(): string | undefined {
+    const { socket } = this.#message;
+    return socket.remoteAddress ?? (isUnixSocket(socket) ? "unix" : undefined);
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#message.headers[name];
+    return Array.isArray(value) ? value.join(", ") : value;
+  }
+}
+
+export function setFields(response: OutgoingMessage, fields: Fields): void {
+  // Whoever has answered meanwhile, a timeout say, has sent the header.
+  if (response.headersSent) return;
+  for (let i = 0; i < fields.length; i += 2) response.setHeader(fields[i]!, fields[i + 1]!);
+}
+
+export function sendAnswer(response: ServerResponse, { status, fields, body }: Answer): void {
+  if (response.headersSent) return;
+  response.statusCode = status;
+  setFields(response, fields);
+  response.end(body);
+}
+
+/** A response that was broken off stays as it was counted. */
+export function settleAtEnd(response: ServerResponse, settle: Verdict["settle"]): void {
+  if (settle !== undefined) response.once("finish", () => settle(response.statusCode));
+}
+
+/** A peer without an address is gone, or came by the path that the server listens on. */
+function isUnixSocket(socket: Socket): boolean {
+  const { server } = socket as Socket & { server?: { address?(): unknown } };
+  return !socket.destroyed && typeof server?.address?.() === "string";
+}

@@ -1,0 +1,46 @@
+// `trypema/node`: a handler of node:http around another.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { isPromise } from "../http/awaitable.ts";
+import { Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import { NodeRequest, sendAnswer, setFields, settleAtEnd } from "./node-message.ts";
+
+export * from "../http/index.ts";
+
+/** A handler of `node:http`. */
+export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+/**
+ * The handler with limits. When a callback of the limits, or the handler, throws or rejects, the answer is a 500 if
+ * none was begun, and `onError` is told.
+ *
+ * `createServer(rateLimit({ provider, rate: perMinute(60) }, (request, response) => response.end("hello")))`
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
+ */
+export function rateLimit(options: RateLimitOptions<IncomingMessage>, handler: NodeHandler): NodeHandler {
+  const guard = new Guard(options);
+  const fail = (error: unknown, response: ServerResponse) => {
+    guard.reportCallback(error);
+    if (response.headersSent) response.destroy();
+    else sendAnswer(response, { status: 500, fields: [], body: "" });
+  };
+  const carryOut = ({ answer, fields, settle }: Verdict, request: IncomingMessage, response: ServerResponse) => {
+    if (answer !== undefined) return sendAnswer(response, answer);
+    setFields(response, fields);
+    settleAtEnd(response, settle);
+    return handler(request, response);
+  };
+  return (request, response) => {
+    try {
+      const verdict = guard.check(new NodeRequest(request, request));
+      const done = isPromise(verdict)
+        ? verdict.then((given) => carryOut(given, request, response))
+        : carryOut(verdict, request, response);
+      if (isPromise(done)) return done.then(undefined, (error) => fail(error, response));
+      return undefined;
+    } catch (error) {
+      return fail(error, response);
+    }
+  };
+}

@@ -1,0 +1,44 @@
+// The answer to a request that is turned away, by a responder of the user's or by default.
+
+import type { Awaitable } from "../core/types.ts";
+import { type Denial, type DenialAnswer, defaultAnswer } from "./denial.ts";
+import type { Fields } from "./headers.ts";
+import type { HttpRequest } from "./request.ts";
+
+/** Makes the answer to a denied request. */
+export type Responder<Raw = unknown> = (denial: Denial, request: HttpRequest<Raw>) => Awaitable<DenialAnswer>;
+
+/** An answer in place of the handler's. */
+export interface Answer {
+  /** The HTTP status. */
+  readonly status: number;
+  /** The header fields, in the order that they are sent in. */
+  readonly fields: Fields;
+  /** The text to send; may be empty. */
+  readonly body: string;
+}
+
+/** The answer, with `fields` that say where the client stands; `onFailure` is told when `respond` fails. */
+export async function answerTo<Raw>(
+  denial: Denial,
+  fields: Fields,
+  request: HttpRequest<Raw>,
+  respond: Responder<Raw> | undefined,
+  onFailure: (error: unknown) => void,
+): Promise<Answer> {
+  const standard = defaultAnswer(denial, request.header("accept"));
+  let { status, headers, body } = standard;
+  try {
+    const own = await respond?.(denial, request);
+    status = own?.status ?? status;
+    // A body of its own has a type of its own.
+    if (own?.body !== undefined) headers = own.headers ?? { "content-type": "text/plain; charset=utf-8" };
+    else headers = { ...headers, ...own?.headers };
+    body = own?.body ?? body;
+  } catch (error) {
+    onFailure(error);
+  }
+  const { retryAfterSeconds } = denial;
+  const retry = retryAfterSeconds === undefined ? [] : ["retry-after", String(retryAfterSeconds)];
+  return { status, fields: [...retry, ...fields, ...Object.entries(headers).flat()], body };
+}

@@ -1,0 +1,107 @@
+// How a request is turned away: what the answer says, and in which form.
+
+import type { Decision } from "../core/types.ts";
+import type { Outcome } from "./metrics.ts";
+import type { Taking } from "./taking.ts";
+
+/** Why a request is turned away. */
+export type DenialReason = "quota-exceeded" | "backend-unavailable" | "missing-key";
+
+/** A request that is turned away, for a responder of your own. */
+export interface Denial {
+  /** Why the request is denied. */
+  readonly reason: DenialReason;
+  /** The name of the limiter. */
+  readonly limiter: string;
+  /** The status that the answer has by default. */
+  readonly status: number;
+  /** When to come back, rounded up; undefined when nobody knows, or when it would be of no use. */
+  readonly retryAfterSeconds: number | undefined;
+  /** What the limiter decided; undefined when it could not. */
+  readonly decision: Decision | undefined;
+}
+
+/** An answer in place of the default one; what is left out stays as it was. */
+export interface DenialAnswer {
+  /** The HTTP status. */
+  readonly status?: number;
+  /** Added to `Retry-After` and the rate limit fields. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The text to send. */
+  readonly body?: string;
+}
+
+const reasons: Partial<Record<Outcome, DenialReason>> = {
+  unavailable: "backend-unavailable",
+  "missing-key": "missing-key",
+};
+
+const statuses: Partial<Record<DenialReason, number>> = { "backend-unavailable": 503, "missing-key": 400 };
+
+/** What is said of a limiter's denial; `status` is that of one who is over the limit. */
+export function denialOf({ outcome, taker, retryAfterSeconds, decision }: Taking, status: number): Denial {
+  const reason = reasons[outcome] ?? "quota-exceeded";
+  return { reason, limiter: taker.name, status: statuses[reason] ?? status, retryAfterSeconds, decision };
+}
+
+interface Problem {
+  readonly type: string;
+  readonly title: string;
+}
+
+/** The types of section 6 of draft-ietf-httpapi-ratelimit-headers-10, where one fits. */
+const problems: Record<DenialReason, Problem> = {
+  "quota-exceeded": {
+    type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
+    title: "Too many requests",
+  },
+  "backend-unavailable": {
+    type: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+    title: "Requests can't be counted at the moment",
+  },
+  "missing-key": { type: "about:blank", title: "Bad Request" },
+};
+
+/** The default answer: a problem in JSON (RFC 9457) if the client takes JSON at least as gladly as text, else text. */
+export function defaultAnswer(denial: Denial, accept: string | undefined): Required<DenialAnswer> {
+  const { reason, status, limiter } = denial;
+  const { type, title } = problems[reason];
+  const detail = detailOf(denial);
+  if (!prefersJson(accept)) {
+    return { status, headers: { "content-type": "text/plain; charset=utf-8" }, body: `${detail}\n` };
+  }
+  const violated = reason === "missing-key" ? {} : { "violated-policies": [limiter] };
+  const body = JSON.stringify({ type, title, status, detail, ...violated });
+  return { status, headers: { "content-type": "application/problem+json" }, body };
+}
+
+function detailOf({ reason, retryAfterSeconds, decision }: Denial): string {
+  if (reason === "missing-key") return "This request doesn't say who it is from.";
+  if (reason === "backend-unavailable") return "Requests can't be counted at the moment. Try again later.";
+  if (retryAfterSeconds !== undefined) return `Too many requests. Try again in ${retryAfterSeconds} s.`;
+  if (decision?.retryAfterMs === Number.POSITIVE_INFINITY) return "This request costs more than the limit ever allows.";
+  return "Too many requests. Try again later.";
+}
+
+/** By the quality values of RFC 9110, section 12.5.1; no header takes anything. */
+export function prefersJson(accept: string | undefined): boolean {
+  if (accept === undefined) return true;
+  const json = Math.max(qualityOf(accept, "application", "problem+json"), qualityOf(accept, "application", "json"));
+  return json > 0 && json >= qualityOf(accept, "text", "plain");
+}
+
+/** Of the most specific range that has the type in it; 0 when none has. */
+function qualityOf(accept: string, type: string, subtype: string): number {
+  const ranges = [`${type}/${subtype}`, `${type}/*`, "*/*"];
+  let best = ranges.length;
+  let quality = 0;
+  for (const element of accept.split(",")) {
+    const [range, ...parameters] = element.split(";").map((part) => part.trim().toLowerCase());
+    const rank = ranges.indexOf(range!);
+    if (rank === -1 || rank > best) continue;
+    const stated = parameters.find((parameter) => parameter.startsWith("q="))?.slice(2);
+    best = rank;
+    quality = stated === undefined ? 1 : Number(stated) || 0;
+  }
+  return quality;
+}

@@ -1,0 +1,240 @@
+// The limiters of a route as one: what they decide together, and what the client is told. Frameworks are the adapters'
+// business; this knows requests and answers.
+
+import { show, TrypemaError } from "../core/errors.ts";
+import { checkOptions, integerOption } from "../core/options.ts";
+import type { Awaitable, Provider } from "../core/types.ts";
+import { type Answer, answerTo, type Responder } from "./answer.ts";
+import { isPromise } from "./awaitable.ts";
+import { DEFINITION_NAMES, type LimiterDefinition } from "./definition.ts";
+import { denialOf } from "./denial.ts";
+import { type Fields, type HeaderForm, type Serialiser, serialiserOf } from "./headers.ts";
+import { HttpLimiter } from "./limiter.ts";
+import type { FailureKind, Metrics } from "./metrics.ts";
+import type { HttpRequest } from "./request.ts";
+import { Pass } from "./reservation.ts";
+import type { Taking } from "./taking.ts";
+
+/** What all limiters of a route share. */
+export interface GuardOptions<Raw = unknown> {
+  /** Local, Redis or Hybrid. */
+  readonly provider: Provider;
+  /** The form of the rate limit header fields. Default `"draft-10"`. */
+  readonly headers?: HeaderForm;
+  /** The status of a request over the limit, 400 to 599. Default 429. */
+  readonly status?: number;
+  /** Answers denied requests in its own words. When it fails, the default answer is given. */
+  readonly respond?: Responder<Raw>;
+  /** Where decisions and failures are counted. */
+  readonly metrics?: Metrics;
+  /**
+   * Told of failures that no request is answered with. By default those of your own callbacks go to `console.error`,
+   * and those of a backend nowhere: they are in the metrics.
+   */
+  readonly onError?: (error: unknown, kind: FailureKind, limiter: string) => void;
+}
+
+/** One limiter, or several in the order in which they are asked: the first that denies a request ends it. */
+export type RateLimitOptions<Raw = unknown> = GuardOptions<Raw> &
+  (LimiterDefinition<Raw> | { readonly limiters: readonly LimiterDefinition<Raw>[] });
+
+/** What becomes of a request. */
+export interface Verdict {
+  /** The answer to a denied request; undefined when the request may go on. */
+  readonly answer: Answer | undefined;
+  /** Header fields for the response of the handler. */
+  readonly fields: Fields;
+  /**
+   * Present when it matters how the request ends: to be called with the status of the response once that is sent, or
+   * not at all when it is broken off.
+   */
+  readonly settle: ((status: number) => void) | undefined;
+}
+
+const GUARD_NAMES = ["provider", "headers", "status", "respond", "metrics", "onError"];
+const NO_FIELDS: Fields = [];
+
+/** Decides about requests for an adapter: what it says is to be sent, continued with or settled. Adapters are made of it. */
+export class Guard<Raw> {
+  readonly #limiters: readonly HttpLimiter<Raw>[];
+  readonly #serialise: Serialiser | undefined;
+  readonly #options: GuardOptions<Raw>;
+  readonly #status: number;
+  readonly #settles: boolean;
+  readonly #observed: boolean;
+  readonly #reportSettlement = (error: unknown, limiter: string) => this.#report(error, "settlement", limiter);
+
+  /** @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE` */
+  constructor(options: RateLimitOptions<Raw>) {
+    checkOptions("options", options, [...GUARD_NAMES, "limiters", ...DEFINITION_NAMES]);
+    checkProvider(options.provider);
+    this.#options = options;
+    this.#status = integerOption("status", options.status, 429, 400, 599);
+    this.#serialise = serialiserOf(options.headers ?? "draft-10");
+    const definitions = definitionsOf(options);
+    this.#limiters = definitions.map((definition) => new HttpLimiter(definition, options.provider));
+    this.#settles = definitions.some(({ uncounted }) => uncounted !== undefined);
+    this.#observed = options.metrics !== undefined || definitions.some(({ onDecision }) => onDecision !== undefined);
+  }
+
+  /**
+   * Asks the limiters about a request, in order. A value, unless a provider or a callback made it wait. What the
+   * callbacks throw is thrown, or rejects the promise; then nothing is taken.
+   */
+  check(request: HttpRequest<Raw>): Awaitable<Verdict> {
+    const pass = Pass.of(request.raw as object, this.#reportSettlement);
+    return this.#ask(request, pass, 0, pass.takings.length);
+  }
+
+  /** Reports a failure that no request is answered with; never throws. */
+  reportCallback(error: unknown): void {
+    this.#report(error, "callback", this.#limiters[0]!.name);
+  }
+
+  #ask(request: HttpRequest<Raw>, pass: Pass, from: number, ownFrom: number): Awaitable<Verdict> {
+    for (let i = from; i < this.#limiters.length; i++) {
+      const limiter = this.#limiters[i]!;
+      const startMs = this.#observed ? performance.now() : 0;
+      let taking: Awaitable<Taking | undefined>;
+      try {
+        taking = limiter.decide(request);
+      } catch (error) {
+        return this.#fail(limiter, pass, error);
+      }
+      if (isPromise(taking)) {
+        return taking.then(
+          (taken) => {
+            const denied = this.#note(taken, limiter, request, pass, startMs);
+            return denied ? this.#deny(taken!, request, pass) : this.#ask(request, pass, i + 1, ownFrom);
+          },
+          (error) => this.#fail(limiter, pass, error),
+        );
+      }
+      if (this.#note(taking, limiter, request, pass, startMs)) return this.#deny(taking!, request, pass);
+    }
+    return { answer: undefined, fields: this.#fields(pass, false), settle: this.#settlement(pass, ownFrom) };
+  }
+
+  /** Keeps and reports what a limiter decided; returns whether it denies the request. */
+  #note(
+    taking: Taking | undefined,
+    limiter: HttpLimiter<Raw>,
+    request: HttpRequest<Raw>,
+    pass: Pass,
+    startMs: number,
+  ): boolean {
+    if (taking === undefined) return false;
+    pass.add(taking);
+    if (taking.error !== undefined) this.#report(taking.error, "backend", limiter.name);
+    if (this.#observed) this.#observe(taking, limiter, request, performance.now() - startMs);
+    return !taking.admitted;
+  }
+
+  #observe(taking: Taking, limiter: HttpLimiter<Raw>, request: HttpRequest<Raw>, durationMs: number): void {
+    const { name, shadow, definition } = limiter;
+    const { outcome, admitted, decision, key, cost, error } = taking;
+    try {
+      const degraded = decision?.degraded ?? outcome === "unavailable";
+      this.#options.metrics?.decided({ limiter: name, outcome, admitted, shadow, degraded, durationMs });
+      const told = definition.onDecision?.({
+        limiter: name,
+        request,
+        outcome,
+        admitted,
+        shadow,
+        decision,
+        key,
+        cost,
+        error,
+      });
+      if (isPromise(told)) told.then(undefined, (reason) => this.#report(reason, "callback", name));
+    } catch (thrown) {
+      this.#report(thrown, "callback", name);
+    }
+  }
+
+  async #fail(limiter: HttpLimiter<Raw>, pass: Pass, error: unknown): Promise<never> {
+    this.#count("callback", limiter.name);
+    await pass.giveBack();
+    throw error;
+  }
+
+  async #deny(taking: Taking, request: HttpRequest<Raw>, pass: Pass): Promise<Verdict> {
+    const fields = this.#fields(pass, true);
+    await pass.giveBack();
+    const denial = denialOf(taking, this.#status);
+    const report = (error: unknown) => this.#report(error, "callback", denial.limiter);
+    const answer = await answerTo(denial, fields, request, this.#options.respond, report);
+    return { answer, fields: NO_FIELDS, settle: undefined };
+  }
+
+  #fields(pass: Pass, denied: boolean): Fields {
+    if (this.#serialise === undefined) return NO_FIELDS;
+    const { takings } = pass;
+    const first = takings[0];
+    if (takings.length === 1 && first!.isVisible) return this.#serialise([first!.standing(denied)]);
+    const standings = takings.filter(({ isVisible }) => isVisible).map((taking) => taking.standing(denied));
+    return standings.length === 0 ? NO_FIELDS : this.#serialise(standings);
+  }
+
+  #settlement(pass: Pass, ownFrom: number): Verdict["settle"] {
+    if (!this.#settles) return undefined;
+    const takings = pass.takings.slice(ownFrom);
+    const isUncounted = (taking: Taking, status: number): boolean => {
+      const uncounted = this.#limiters.find(({ name }) => name === taking.taker.name)?.definition.uncounted;
+      if (typeof uncounted === "function") return uncounted(status);
+      return uncounted === (status < 400 ? "successful" : "failed");
+    };
+    return (status) => {
+      for (const taking of takings) {
+        try {
+          if (isUncounted(taking, status)) void pass.giveBack([taking]);
+        } catch (error) {
+          this.#report(error, "callback", taking.taker.name);
+        }
+      }
+    };
+  }
+
+  #count(kind: FailureKind, limiter: string): void {
+    try {
+      this.#options.metrics?.failed(limiter, kind);
+    } catch {
+      // Where failures are counted can't be told of its own.
+    }
+  }
+
+  #report(error: unknown, kind: FailureKind, limiter: string): void {
+    this.#count(kind, limiter);
+    try {
+      const { onError } = this.#options;
+      if (onError !== undefined) onError(error, kind, limiter);
+      else if (kind === "callback") console.error(error);
+    } catch {
+      // There is nobody left to tell.
+    }
+  }
+}
+
+function definitionsOf<Raw>(options: RateLimitOptions<Raw>): readonly LimiterDefinition<Raw>[] {
+  const own = Object.keys(options).filter((name) => DEFINITION_NAMES.includes(name));
+  if (!("limiters" in options)) {
+    return [
+      Object.fromEntries(own.map((name) => [name, Reflect.get(options, name)])) as unknown as LimiterDefinition<Raw>,
+    ];
+  }
+  const { limiters } = options;
+  if (Array.isArray(limiters) && limiters.length > 0 && own.length === 0) return limiters;
+  throw new TrypemaError(
+    "INVALID_OPTION",
+    `limiters: got ${show(limiters)}${own.length > 0 ? ` beside ${own.join(", ")}` : ""}, expected either an array of limiters or one limiter's options`,
+  );
+}
+
+function checkProvider(provider: unknown): asserts provider is Provider {
+  const { absolute, suppressed, windowMs } = (provider ?? {}) as Partial<Provider>;
+  if (typeof windowMs === "number" && typeof absolute?.inc === "function" && typeof suppressed?.inc === "function") {
+    return;
+  }
+  throw new TrypemaError("INVALID_OPTION", `provider: got ${show(provider)}, expected a provider`);
+}

@@ -1,0 +1,136 @@
+// The header fields that tell a client where it stands. Each form is a function of its own, because the drafts differ in
+// more than names and none is a standard yet. Names are in lower case, as HTTP/2 and half of the frameworks send them.
+
+import { show, TrypemaError } from "../core/errors.ts";
+
+/**
+ * `"draft-10"`, `"draft-7"` and `"draft-6"` are the forms of draft-ietf-httpapi-ratelimit-headers; `"x-ratelimit"` is
+ * `X-RateLimit-Limit`, `-Remaining` and `-Reset`, whose reset is in seconds since 1970.
+ */
+export type HeaderForm = "draft-10" | "draft-7" | "draft-6" | "x-ratelimit" | "none";
+
+/** Where a request stands with one limiter. */
+export interface Standing {
+  readonly limiter: string;
+  /** The quota of a window, in whole numbers; it may be too large for a header. */
+  readonly limit: number;
+  readonly remaining: number;
+  readonly windowSeconds: number;
+  /** Until there is more quota, rounded up; undefined when waiting is of no use, or not needed. */
+  readonly resetSeconds: number | undefined;
+  readonly denied: boolean;
+}
+
+/** Header fields, names and values in turns. */
+export type Fields = readonly string[];
+
+/** Makes the fields of at least one standing. */
+export type Serialiser = (standings: readonly Standing[]) => Fields;
+
+/** The largest Integer of a structured field (RFC 9651, section 3.3.1). */
+const MAX_INTEGER = 999_999_999_999_999;
+
+const makers: Record<Exclude<HeaderForm, "none">, () => Serialiser> = {
+  "draft-10": draft10,
+  "draft-7": () => draft7,
+  "draft-6": () => draft6,
+  "x-ratelimit": () => xRateLimit,
+};
+
+/** @throws {TrypemaError} `INVALID_OPTION` */
+export function serialiserOf(form: HeaderForm): Serialiser | undefined {
+  if (form === "none") return undefined;
+  if (Object.hasOwn(makers, form)) return makers[form]();
+  const forms = [...Object.keys(makers), "none"].join(", ");
+  throw new TrypemaError("INVALID_OPTION", `headers: got ${show(form)}, expected one of ${forms}`);
+}
+
+/** The parts of a limiter's items that rarely change. */
+interface Item {
+  readonly limit: number;
+  readonly policy: string;
+  readonly beforeRemaining: string;
+  readonly afterRemaining: string;
+}
+
+/** Lists of Strings with parameters: `"burst";q=100;w=60` and `"burst";r=50;t=30`, one item a limiter. */
+function draft10(): Serialiser {
+  const items = new Map<string, Item>();
+  const itemOf = ({ limiter, limit, windowSeconds }: Standing): Item => {
+    const known = items.get(limiter);
+    if (known?.limit === limit) return known;
+    const window = integer(windowSeconds);
+    const policy = `"${limiter}";q=${integer(limit)};w=${window}`;
+    const item = { limit, policy, beforeRemaining: `"${limiter}";r=`, afterRemaining: `;t=${window}` };
+    items.set(limiter, item);
+    return item;
+  };
+  return (standings) => {
+    let policy = "";
+    let state = "";
+    for (const standing of standings) {
+      const item = itemOf(standing);
+      policy = policy === "" ? item.policy : `${policy}, ${item.policy}`;
+      state = state === "" ? stateOf(standing, item) : `${state}, ${stateOf(standing, item)}`;
+    }
+    return ["ratelimit-policy", policy, "ratelimit", state];
+  };
+}
+
+function stateOf({ remaining, resetSeconds, windowSeconds }: Standing, item: Item): string {
+  const state = item.beforeRemaining + integer(remaining);
+  if (resetSeconds === undefined) return state;
+  return state + (resetSeconds === windowSeconds ? item.afterRemaining : `;t=${integer(resetSeconds)}`);
+}
+
+/** A Dictionary of the tightest limiter, and a List of all policies. */
+function draft7(standings: readonly Standing[]): Fields {
+  const { limit, remaining, resetSeconds, windowSeconds } = tightest(standings);
+  const reset = integer(resetSeconds ?? windowSeconds);
+  const state = `limit=${integer(limit)}, remaining=${integer(remaining)}, reset=${reset}`;
+  return ["ratelimit-policy", policiesOf(standings), "ratelimit", state];
+}
+
+/** A field for each number of the tightest limiter, and a List of all policies. */
+function draft6(standings: readonly Standing[]): Fields {
+  const { limit, remaining, resetSeconds, windowSeconds } = tightest(standings);
+  return [
+    "ratelimit-policy",
+    policiesOf(standings),
+    "ratelimit-limit",
+    integer(limit),
+    "ratelimit-remaining",
+    integer(remaining),
+    "ratelimit-reset",
+    integer(resetSeconds ?? windowSeconds),
+  ];
+}
+
+function xRateLimit(standings: readonly Standing[]): Fields {
+  const { limit, remaining, resetSeconds, windowSeconds } = tightest(standings);
+  const reset = Math.ceil(Date.now() / 1_000) + (resetSeconds ?? windowSeconds);
+  return [
+    "x-ratelimit-limit",
+    integer(limit),
+    "x-ratelimit-remaining",
+    integer(remaining),
+    "x-ratelimit-reset",
+    integer(reset),
+  ];
+}
+
+function policiesOf(standings: readonly Standing[]): string {
+  return standings.map(({ limit, windowSeconds }) => `${integer(limit)};w=${integer(windowSeconds)}`).join(", ");
+}
+
+/** The limiter that denied, or else the one with the least left. */
+function tightest(standings: readonly Standing[]): Standing {
+  return standings.reduce((tight, standing) => {
+    if (tight.denied) return tight;
+    return standing.denied || standing.remaining < tight.remaining ? standing : tight;
+  });
+}
+
+function integer(value: number): string {
+  return value < MAX_INTEGER ? `${value}` : `${MAX_INTEGER}`;
+}

@@ -1,0 +1,11 @@
+export type { Answer, Responder } from "./answer.ts";
+export { type ClientAddressOptions, clientAddress } from "./client-address.ts";
+export type { BackendFailurePolicy, DecisionEvent, LimiterDefinition } from "./definition.ts";
+export type { Denial, DenialAnswer, DenialReason } from "./denial.ts";
+export { Guard, type GuardOptions, type RateLimitOptions, type Verdict } from "./guard.ts";
+export type { Fields, HeaderForm } from "./headers.ts";
+export { combined, type Key, type MissingKeyPolicy, type RequestHeaderOptions, requestHeader } from "./keys.ts";
+export type { FailureKind, Metrics, Observation, Outcome } from "./metrics.ts";
+export { type PrometheusMetrics, prometheusMetrics } from "./prometheus.ts";
+export { type HttpRequest, pathOf } from "./request.ts";
+export { type Reservation, reservationOf } from "./reservation.ts";

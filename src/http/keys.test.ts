@@ -1,0 +1,86 @@
+import { createHash } from "node:crypto";
+import fc from "fast-check";
+import { createLocalProvider, perSecond } from "trypema";
+import { describe, expect, it } from "vitest";
+import { combined, requestHeader, storedKey, storedSharedKey } from "./keys.ts";
+import type { HttpRequest } from "./request.ts";
+
+function request(headers: Record<string, string>): HttpRequest {
+  return { raw: {}, method: "GET", path: "/", peerAddress: "203.0.113.7", header: (name) => headers[name] };
+}
+
+describe("a key of a header", () => {
+  it("is its value, or the hash of it", async () => {
+    const from = request({ "x-api-key": "secret" });
+    expect(requestHeader("X-API-Key")(from)).toBe("secret");
+    const hashed = createHash("sha256").update("secret").digest("hex");
+    expect(await requestHeader("x-api-key", { hash: true })(from)).toBe(hashed);
+    expect(requestHeader("x-api-key", { hash: true })(request({}))).toBeUndefined();
+  });
+
+  it.each(["", "a b", "a:b", "ä", 7])("has no name like %j", (name) => {
+    expect(() => requestHeader(name as string)).toThrow(/header: got/);
+  });
+});
+
+describe("a combined key", () => {
+  const ofParts = (parts: string[]) => combined(...parts.map((part) => () => part))(request({}));
+
+  it("is as many keys as there are parts, and none when one is missing", () => {
+    expect(ofParts(["a", "b"])).toBe("a|b");
+    expect(combined(requestHeader("a"), requestHeader("b"))(request({ a: "1" }))).toBeUndefined();
+    expect(() => combined()).toThrow(/combined: got an array, expected keys/);
+  });
+
+  it("is never that of other parts", () => {
+    const parts = fc.array(fc.string({ unit: fc.constantFrom("|", "\\", "a"), minLength: 1, maxLength: 4 }), {
+      minLength: 1,
+      maxLength: 4,
+    });
+    fc.assert(
+      fc.property(parts, parts, (some, others) => {
+        expect(ofParts(some) === ofParts(others)).toBe(JSON.stringify(some) === JSON.stringify(others));
+      }),
+      { seed: 5, numRuns: 5_000 },
+    );
+  });
+
+  it("leaves no promise behind when a later part throws", async () => {
+    const throwing = () => {
+      throw new Error("boom");
+    };
+    const key = combined(async () => "a", throwing);
+    await expect(key(request({}))).rejects.toThrow("boom");
+  });
+});
+
+describe("a stored key", () => {
+  const texts = fc.oneof(
+    fc.string({ unit: "binary", minLength: 1, maxLength: 400 }),
+    fc.string({ unit: "grapheme", minLength: 1, maxLength: 400 }),
+    fc.array(fc.integer({ min: 0, max: 0xffff }), { minLength: 1, maxLength: 80 }).map((units) => {
+      return String.fromCharCode(...units);
+    }),
+  );
+
+  it("is one that providers take, whatever the key, and of one limiter and key only", async () => {
+    const { absolute } = createLocalProvider();
+    const seen = new Map<string, string>();
+    await fc.assert(
+      fc.asyncProperty(texts, fc.constantFrom("a", "b", "x".repeat(64)), async (key, limiter) => {
+        const stored = await storedKey(limiter, key);
+        expect(absolute.inc(stored, perSecond(1_000)).allowed).toBe(true);
+        const meaning = JSON.stringify([limiter, key]);
+        expect(seen.get(stored) ?? meaning).toBe(meaning);
+        seen.set(stored, meaning);
+        expect(stored).not.toBe(storedSharedKey(limiter, key));
+      }),
+      { seed: 5, numRuns: 2_000 },
+    );
+  });
+
+  it("is a value at once unless it has to be hashed", () => {
+    expect(storedKey("a", "203.0.113.7")).toBe("a:203.0.113.7");
+    expect(storedKey("a", "x".repeat(61))).toBeInstanceOf(Promise);
+  });
+});

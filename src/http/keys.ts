@@ -1,0 +1,91 @@
+// Keys by request, and how they are stored: so that no two limiters, and no two kinds of a key, can mean the same.
+
+import { show, TrypemaError } from "../core/errors.ts";
+import { checkOptions } from "../core/options.ts";
+import type { Awaitable } from "../core/types.ts";
+import { chain } from "./awaitable.ts";
+import { checkedHeaderName } from "./client-address.ts";
+import type { HttpRequest } from "./request.ts";
+
+/** Who or what a request counts for; undefined, null or an empty text when it can't be found. */
+export type Key<Raw = unknown> = (request: HttpRequest<Raw>) => Awaitable<string | undefined | null>;
+
+/**
+ * What happens to a request whose key can't be found: it is answered with 400, or passes without being counted, or
+ * counts for a key that all such requests share.
+ */
+export type MissingKeyPolicy = "reject" | "skip" | { readonly shared: string };
+
+/** How a header becomes a key; of {@link requestHeader}. */
+export interface RequestHeaderOptions {
+  /** Keep the SHA-256 of the value and not the value, for secrets such as API keys. Default false. */
+  readonly hash?: boolean;
+}
+
+/** Longer keys are kept as their hash: a name and so many characters are never more than the 255 bytes of a key. */
+const LONGEST_PLAIN = 60;
+
+/**
+ * A key: the value of a header. A client may send whatever it likes, so either something checks the value before the
+ * limiter does, or another limiter counts by address.
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`
+ */
+export function requestHeader(name: string, options: RequestHeaderOptions = {}): Key {
+  const headerName = checkedHeaderName(name);
+  checkOptions("requestHeader", options, ["hash"]);
+  if (options.hash !== true) return (request) => request.header(headerName);
+  return (request) => {
+    const value = request.header(headerName);
+    return value ? hashOf(value) : undefined;
+  };
+}
+
+/**
+ * A key of several, such as an address and a login. It is found when each of them is. No two lists of parts make the
+ * same key.
+ */
+export function combined<Raw = unknown>(...keys: readonly Key<Raw>[]): Key<Raw> {
+  if (keys.length === 0 || !keys.every((key) => typeof key === "function")) {
+    throw new TrypemaError("INVALID_OPTION", `combined: got ${show(keys)}, expected keys`);
+  }
+  const from = (index: number, request: HttpRequest<Raw>, parts: string): Awaitable<string | undefined> => {
+    const key = keys[index];
+    if (key === undefined) return parts;
+    return chain(key(request), (part) => {
+      if (!part) return undefined;
+      const escaped = part.replace(/[\\|]/g, "\\$&");
+      return from(index + 1, request, index === 0 ? escaped : `${parts}|${escaped}`);
+    });
+  };
+  return (request) => from(0, request, "");
+}
+
+/** The key that a provider gets: 1 to 255 bytes of Unicode whatever `key` is, and of this limiter only. */
+export function storedKey(limiter: string, key: string): Awaitable<string> {
+  if (key.length <= LONGEST_PLAIN && key.isWellFormed()) return `${limiter}:${key}`;
+  return chain(hashOf(key), (hash) => `${limiter}#${hash}`);
+}
+
+/** The one of all requests without a key; never one that a request has. */
+export function storedSharedKey(limiter: string, shared: string): string {
+  return `${limiter}!${shared}`;
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` */
+export function checkMissingKeyPolicy(policy: MissingKeyPolicy): void {
+  if (policy === "reject" || policy === "skip") return;
+  const shared: unknown = typeof policy === "object" && policy !== null ? policy.shared : undefined;
+  if (typeof shared === "string" && /^[\x20-\x7e]{1,60}$/.test(shared)) return;
+  throw new TrypemaError(
+    "INVALID_OPTION",
+    `onMissingKey: got ${show(policy)}, expected "reject", "skip" or { shared: "a name of 1 to 60 ASCII characters" }`,
+  );
+}
+
+/** SHA-256 in hexadecimal. What is not Unicode has no bytes; its JSON form has, and tells such texts apart. */
+async function hashOf(text: string): Promise<string> {
+  const bytes = new TextEncoder().encode(text.isWellFormed() ? text : JSON.stringify(text));
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,105 @@
+// One limiter of a guard: finds the key, the rate and the cost of a request, asks the provider, and knows what happens
+// when one of them can't say.
+
+import { TrypemaError } from "../core/errors.ts";
+import type { Rate } from "../core/rate.ts";
+import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
+import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
+import { chain, isPromise } from "./awaitable.ts";
+import { clientAddress } from "./client-address.ts";
+import { checkDefinition, type LimiterDefinition } from "./definition.ts";
+import { type Key, storedKey, storedSharedKey } from "./keys.ts";
+import type { HttpRequest } from "./request.ts";
+import { Taking } from "./taking.ts";
+
+const REMEMBERED_KEYS = 1_000;
+
+export class HttpLimiter<Raw> {
+  readonly name: string;
+  readonly shadow: boolean;
+  readonly windowMs: number;
+  readonly definition: LimiterDefinition<Raw>;
+  readonly #key: Key<Raw>;
+  readonly #strategy: "absolute" | "suppressed";
+  readonly #limiter: Limiter;
+  #fallback: LocalProvider | undefined;
+  /** Those of late, for whoever comes often: making one anew, and hashing it, costs as much as a decision. */
+  readonly #storedKeys = new Map<string, string>();
+
+  /** @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE` */
+  constructor(definition: LimiterDefinition<Raw>, provider: Provider) {
+    checkDefinition(definition, provider);
+    this.definition = definition;
+    this.name = definition.name ?? "default";
+    this.shadow = definition.shadow === true;
+    this.windowMs = provider.windowMs;
+    this.#key = definition.key ?? clientAddress();
+    this.#strategy = definition.strategy ?? "absolute";
+    this.#limiter = provider[this.#strategy];
+  }
+
+  /**
+   * Decides about a request and records it; undefined when it is skipped. What a function of the definition throws,
+   * and what is wrong with what it returns, is thrown, or rejects the promise.
+   */
+  decide(request: HttpRequest<Raw>): Awaitable<Taking | undefined> {
+    const { skip } = this.definition;
+    if (skip === undefined) return this.#find(request);
+    return chain(skip(request), (skipped) => (skipped ? undefined : this.#find(request)));
+  }
+
+  #find(request: HttpRequest<Raw>): Awaitable<Taking> {
+    const key = this.#key(request);
+    return isPromise(key) ? key.then((found) => this.#found(request, found)) : this.#found(request, key);
+  }
+
+  #found(request: HttpRequest<Raw>, key: string | undefined | null): Awaitable<Taking> {
+    if (key) {
+      const known = this.#storedKeys.get(key);
+      if (known !== undefined) return this.#weigh(request, known);
+      const stored = storedKey(this.name, key);
+      if (typeof stored === "string") this.#remember(key, stored);
+      return isPromise(stored) ? stored.then((text) => this.#weigh(request, text)) : this.#weigh(request, stored);
+    }
+    const policy = this.definition.onMissingKey ?? "reject";
+    if (typeof policy === "object") return this.#weigh(request, storedSharedKey(this.name, policy.shared));
+    return Taking.without(this, "missing-key", this.shadow || policy === "skip");
+  }
+
+  #remember(key: string, stored: string): void {
+    if (this.#storedKeys.size >= REMEMBERED_KEYS) this.#storedKeys.clear();
+    this.#storedKeys.set(key, stored);
+  }
+
+  #weigh(request: HttpRequest<Raw>, key: string): Awaitable<Taking> {
+    const { rate, cost = 1 } = this.definition;
+    if (typeof rate !== "function" && typeof cost !== "function") return this.#take(key, rate, cost);
+    return chain(typeof rate === "function" ? rate(request) : rate, (rateNow) =>
+      chain(typeof cost === "function" ? cost(request) : cost, (costNow) => this.#take(key, rateNow, costNow)),
+    );
+  }
+
+  #take(key: string, rate: Rate, cost: number): Awaitable<Taking> {
+    let decision: Awaitable<Decision>;
+    try {
+      decision = this.#limiter.inc(key, rate, cost);
+    } catch (error) {
+      return this.#unavailable(error, key, rate, cost);
+    }
+    if (!isPromise(decision)) return Taking.of(this, this.#limiter, key, cost, decision);
+    return decision.then(
+      (made) => Taking.of(this, this.#limiter, key, cost, made),
+      (error) => this.#unavailable(error, key, rate, cost),
+    );
+  }
+
+  #unavailable(error: unknown, key: string, rate: Rate, cost: number): Taking {
+    if (error instanceof TrypemaError && !error.code.startsWith("BACKEND")) throw error;
+    const policy = this.definition.onBackendFailure ?? "allow";
+    if (policy !== "local") return Taking.without(this, "unavailable", this.shadow || policy === "allow", error);
+    this.#fallback ??= createLocalProvider({ windowMs: this.windowMs });
+    const limiter = this.#fallback[this.#strategy];
+    const decision = limiter.inc(key, rate, cost);
+    return Taking.of(this, limiter, key, cost, decision, error);
+  }
+}

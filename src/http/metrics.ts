@@ -1,0 +1,39 @@
+// What the limiters tell an operator's metrics. Names of limiters and outcomes, never a client's key: labels are kept.
+
+/**
+ * - `"allowed"`, `"rejected"`, `"suppressed"`: the decision's
+ * - `"missing-key"`: the key could not be found
+ * - `"unavailable"`: the backend failed, and nothing decided in its place
+ */
+export type Outcome = "allowed" | "rejected" | "suppressed" | "missing-key" | "unavailable";
+
+/** One limiter has dealt with one request. */
+export interface Observation {
+  /** The limiter's name. */
+  readonly limiter: string;
+  /** What was decided, or why nothing was. */
+  readonly outcome: Outcome;
+  /** Whether the request may go on, as far as this limiter is concerned; always true of a shadow. */
+  readonly admitted: boolean;
+  /** Whether the limiter only watches. */
+  readonly shadow: boolean;
+  /** Decided by a failure policy, because the backend could not. */
+  readonly degraded: boolean;
+  /** From finding the key to the decision. */
+  readonly durationMs: number;
+}
+
+/**
+ * - `"backend"`: the provider failed, at a decision
+ * - `"settlement"`: it failed when usage was to be given back or corrected
+ * - `"callback"`: a function of yours threw, or returned what is not valid
+ */
+export type FailureKind = "backend" | "settlement" | "callback";
+
+/** Where decisions and failures are counted. What it throws is reported to `onError` and does no other harm. */
+export interface Metrics {
+  /** A limiter has decided about a request. */
+  decided(observation: Observation): void;
+  /** A limiter's backend or one of its callbacks has failed. */
+  failed(limiter: string, kind: FailureKind): void;
+}

@@ -1,0 +1,23 @@
+// What of a request the limiters look at, whatever framework it comes from.
+
+/** A request. Adapters make one over their framework's own, which is `raw`. */
+export interface HttpRequest<Raw = unknown> {
+  /** The framework's own request, for what isn't here: a user, a session, a parsed body. */
+  readonly raw: Raw;
+  /** The method, in upper case. */
+  readonly method: string;
+  /** Of the request target, without the query. */
+  readonly path: string;
+  /** The address of the other end of the connection; `"unix"` for a unix socket; undefined when nobody can tell. */
+  readonly peerAddress: string | undefined;
+  /** A header by its name in lower case. Several lines of the same name are one value, joined by commas. */
+  header(name: string): string | undefined;
+}
+
+/** The path of a request target, `/a?b` or `http://host/a?b`. */
+export function pathOf(target: string): string {
+  const end = target.indexOf("?");
+  const path = end === -1 ? target : target.slice(0, end);
+  if (path.startsWith("/")) return path;
+  return /^[a-z][a-z0-9+.-]*:\/\/[^/]*(\/.*)$/i.exec(path)?.[1] ?? "/";
+}

@@ -1,0 +1,112 @@
+// What a request took from a limiter, and how it is given back.
+
+import type { Awaitable, Decision, Limiter } from "../core/types.ts";
+import type { Standing } from "./headers.ts";
+import type { Outcome } from "./metrics.ts";
+
+const { performance } = globalThis;
+
+/** What a taking has to know of its limiter. */
+interface Taker {
+  readonly name: string;
+  readonly shadow: boolean;
+  readonly windowMs: number;
+}
+
+export class Taking {
+  readonly taker: Taker;
+  readonly outcome: Outcome;
+  readonly admitted: boolean;
+  readonly decision: Decision | undefined;
+  readonly key: string | undefined;
+  /** What the backend failed with. */
+  readonly error: unknown;
+  readonly atMs: number;
+  /** What the request costs now; corrected by {@link adjust}. */
+  cost: number;
+  /** Where the cost is recorded; undefined where it isn't, or not any more. */
+  #source: Limiter | undefined;
+
+  private constructor(
+    taker: Taker,
+    outcome: Outcome,
+    admitted: boolean,
+    decision: Decision | undefined,
+    key: string | undefined,
+    cost: number,
+    source: Limiter | undefined,
+    error: unknown,
+  ) {
+    this.taker = taker;
+    this.outcome = outcome;
+    this.admitted = admitted;
+    this.decision = decision;
+    this.key = key;
+    this.cost = cost;
+    this.#source = source;
+    this.error = error;
+    this.atMs = performance.now();
+  }
+
+  /** By a decision of `limiter`; with an `error` it stands in for the one that failed. */
+  static of(taker: Taker, limiter: Limiter, key: string, cost: number, made: Decision, error?: unknown): Taking {
+    // Who decided in a backend's place may not have recorded it where an adjustment would go.
+    const source = made.allowed && !made.degraded ? limiter : undefined;
+    const decision = error === undefined ? made : { ...made, degraded: true };
+    return new Taking(taker, made.outcome, made.allowed || taker.shadow, decision, key, cost, source, error);
+  }
+
+  /** Without a decision. */
+  static without(taker: Taker, outcome: "missing-key" | "unavailable", admitted: boolean, error?: unknown): Taking {
+    return new Taking(taker, outcome, admitted, undefined, undefined, 0, undefined, error);
+  }
+
+  /** Whether clients are told of it. */
+  get isVisible(): boolean {
+    return !this.taker.shadow && this.decision !== undefined && this.decision.limit < Number.POSITIVE_INFINITY;
+  }
+
+  /** Where the client stands, for a visible taking; `denied` when a limiter of the request denied it. */
+  standing(denied: boolean): Standing {
+    const { decision, cost, taker } = this;
+    const { allowed, limit, remaining, retryAfterMs } = decision!;
+    const windowSeconds = Math.ceil(taker.windowMs / 1_000);
+    return {
+      limiter: taker.name,
+      limit,
+      // Of a request that is denied elsewhere this limiter has its part back.
+      remaining: denied && allowed ? Math.min(limit, remaining + cost) : remaining,
+      windowSeconds,
+      resetSeconds: allowed ? (denied ? undefined : windowSeconds) : secondsOf(retryAfterMs),
+      denied: !allowed,
+    };
+  }
+
+  /** Until a denied request would pass; undefined when it never will. */
+  get retryAfterSeconds(): number | undefined {
+    return this.decision === undefined ? undefined : secondsOf(this.decision.retryAfterMs);
+  }
+
+  /**
+   * Corrects the cost by `delta`, but never to less than nothing. Nothing is given back once the window has passed:
+   * then it would be taken from what others have used since.
+   */
+  adjust(delta: number): Awaitable<unknown> {
+    const least = performance.now() - this.atMs < this.taker.windowMs ? -this.cost : 0;
+    const change = Math.max(delta, least);
+    if (this.#source === undefined || change === 0) return undefined;
+    this.cost += change;
+    return this.#source.adjust(this.key!, change);
+  }
+
+  /** Gives everything back, for good. */
+  giveBack(): Awaitable<unknown> {
+    const given = this.adjust(-this.cost);
+    this.#source = undefined;
+    return given;
+  }
+}
+
+function secondsOf(waitMs: number): number | undefined {
+  return waitMs === Number.POSITIVE_INFINITY ? undefined : Math.max(1, Math.ceil(waitMs / 1_000));
+}

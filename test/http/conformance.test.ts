@@ -1,0 +1,337 @@
+// One table for all adapters: the real frameworks, real HTTP, and what is on the wire byte for byte.
+
+import { once } from "node:events";
+import { connect } from "node:net";
+import { createLocalProvider, type Decision, type Limiter, type Provider, perSecond, TrypemaError } from "trypema";
+import { combined, type DecisionEvent, type GuardOptions, type LimiterDefinition, requestHeader } from "trypema/http";
+import { manualClock } from "trypema/testing";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { frameworks, type Running, start } from "./frameworks.ts";
+import { bytesOf, limitLines, type RawRequest, send, sendAll } from "./raw-client.ts";
+
+const TEN_SECONDS = 10_000;
+/** Three in ten seconds. */
+const THREE = perSecond(0.3);
+
+type Limits = Partial<GuardOptions> & (LimiterDefinition | { readonly limiters: readonly LimiterDefinition[] });
+
+const clock = manualClock(1_000_000);
+const running: Running[] = [];
+
+function local(): Provider {
+  return createLocalProvider({ windowMs: TEN_SECONDS, clock });
+}
+
+/** The same provider as one that has to be awaited. */
+function promising({ absolute, suppressed, windowMs, close }: Provider): Provider {
+  const wrap = <L extends Limiter>(limiter: L): L =>
+    new Proxy(limiter, {
+      get: (target, name) => {
+        const method = Reflect.get(target, name) as (...args: unknown[]) => unknown;
+        return async (...args: unknown[]) => Reflect.apply(method, target, args);
+      },
+    });
+  return { absolute: wrap(absolute), suppressed: wrap(suppressed), windowMs, close };
+}
+
+function failing(fail: () => Decision | Promise<Decision>): Provider {
+  const provider = local();
+  const wrap = <L extends Limiter>(limiter: L): L =>
+    new Proxy(limiter, { get: (target, name) => (name === "inc" ? fail : Reflect.get(target, name)) });
+  return { ...provider, absolute: wrap(provider.absolute), suppressed: wrap(provider.suppressed) };
+}
+
+const unavailable = () => new TrypemaError("BACKEND_UNAVAILABLE", "no backend");
+
+afterEach(async () => {
+  await Promise.all(running.splice(0).map(({ stop }) => stop()));
+});
+
+const providers: Record<string, () => Provider> = { "a value": local, "a promise": () => promising(local()) };
+const cases = frameworks.flatMap((framework) => Object.keys(providers).map((kind) => ({ framework, kind })));
+
+describe.each(cases)("$framework, with a provider that returns $kind", ({ framework, kind }) => {
+  async function serve(limits: Limits): Promise<Running> {
+    const server = await start(framework, { provider: providers[kind]!(), ...limits });
+    running.push(server);
+    return server;
+  }
+
+  const statuses = async (port: number, count: number, request?: RawRequest): Promise<number[]> => {
+    const seen: number[] = [];
+    for (let i = 0; i < count; i++) seen.push((await send(port, request)).status);
+    return seen;
+  };
+
+  it("tells clients where they stand, and turns away who is over the limit", async () => {
+    const { port, handled } = await serve({ rate: THREE });
+    const policy = 'ratelimit-policy: "default";q=3;w=10';
+    for (const left of [2, 1, 0]) {
+      const response = await send(port);
+      expect(response).toMatchObject({ status: 200, body: "hello\n" });
+      expect(limitLines(response)).toEqual([policy, `ratelimit: "default";r=${left};t=10`]);
+    }
+    clock.advance(5_500);
+    const denied = await send(port);
+    expect(denied.status).toBe(429);
+    expect(limitLines(denied)).toEqual([policy, 'ratelimit: "default";r=0;t=5', "retry-after: 5"]);
+    expect(denied.lines).toContain("content-type: application/problem+json");
+    expect(denied.body).toBe(
+      '{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Too many requests","status":429,' +
+        '"detail":"Too many requests. Try again in 5 s.","violated-policies":["default"]}',
+    );
+    expect(handled()).toBe(3);
+    clock.advance(4_500);
+    expect((await send(port)).status).toBe(200);
+  });
+
+  it("answers in text who wants no JSON", async () => {
+    const { port } = await serve({ rate: perSecond(0.1) });
+    const denied = (await Promise.all([0, 1].map(() => send(port, { headers: ["Accept: text/plain"] })))).at(-1)!;
+    expect(denied.lines).toContain("content-type: text/plain; charset=utf-8");
+    expect(denied.body).toBe("Too many requests. Try again in 10 s.\n");
+  });
+
+  it("puts several limiters into one list, and gives back what the earlier ones took", async () => {
+    const burst = { name: "burst", rate: perSecond(0.5) };
+    const { port } = await serve({ limiters: [burst, { name: "write", rate: perSecond(0.2) }] });
+    const policy = 'ratelimit-policy: "burst";q=5;w=10, "write";q=2;w=10';
+    for (const left of [1, 0]) {
+      const state = `ratelimit: "burst";r=${left + 3};t=10, "write";r=${left};t=10`;
+      expect(limitLines(await send(port))).toEqual([policy, state]);
+    }
+    for (let i = 0; i < 5; i++) {
+      const denied = await send(port);
+      expect(denied.status).toBe(429);
+      const state = 'ratelimit: "burst";r=3, "write";r=0;t=10';
+      expect(limitLines(denied)).toEqual([policy, state, "retry-after: 10"]);
+      expect(JSON.parse(denied.body)["violated-policies"]).toEqual(["write"]);
+    }
+  });
+
+  it("keeps connections alive over denials and unread bodies", async () => {
+    const { port } = await serve({ rate: perSecond(0.2) });
+    const post = { method: "POST", body: "x".repeat(100_000), headers: ["Content-Type: text/x"] };
+    const responses = await sendAll(port, [post, post, post, {}, { ...post, body: "" }]);
+    expect(responses.map(({ status }) => status)).toEqual([200, 200, 429, 429, 429]);
+  });
+
+  it("limits HEAD and OPTIONS like all methods, without a body where there is none", async () => {
+    const { port } = await serve({ rate: perSecond(0.2) });
+    expect((await send(port, { method: "OPTIONS" })).status).toBe(200);
+    expect(limitLines(await send(port, { method: "HEAD" }))).toContain('ratelimit: "default";r=0;t=10');
+    const [head, options] = await sendAll(port, [{ method: "HEAD" }, { method: "OPTIONS" }]);
+    expect(limitLines(head!)).toEqual(limitLines(options!));
+    expect([head!.status, options!.status]).toEqual([429, 429]);
+    expect(JSON.parse(options!.body).status).toBe(429);
+  });
+
+  it("lets streams through, with the fields in front", async () => {
+    const { port } = await serve({ rate: THREE });
+    const response = await send(port, { path: "/stream" });
+    expect(response.body).toBe("one\ntwo\nthree\n");
+    expect(limitLines(response)).toContain('ratelimit: "default";r=2;t=10');
+  });
+
+  it("answers 400 when there is no key, or skips the request, or counts it for a shared key", async () => {
+    const key = requestHeader("x-api-key");
+    const rejecting = await serve({ rate: THREE, key });
+    const rejected = await send(rejecting.port, { headers: ["Accept: application/json"] });
+    expect(rejected.status).toBe(400);
+    expect(JSON.parse(rejected.body)).toEqual({
+      type: "about:blank",
+      title: "Bad Request",
+      status: 400,
+      detail: "This request doesn't say who it is from.",
+    });
+    expect((await send(rejecting.port, { headers: ["X-API-Key: k"] })).status).toBe(200);
+    const skipping = await serve({ rate: perSecond(0.1), key, onMissingKey: "skip" });
+    expect(await statuses(skipping.port, 3)).toEqual([200, 200, 200]);
+    const sharing = await serve({ rate: perSecond(0.1), key, onMissingKey: { shared: "anonymous" } });
+    expect(await statuses(sharing.port, 2)).toEqual([200, 429]);
+    expect((await send(sharing.port, { headers: ["X-API-Key: anonymous"] })).status).toBe(200);
+  });
+
+  it("takes a request's own rate, cost and key, and skips what it is told to", async () => {
+    const { port } = await serve({
+      rate: (request) => (request.header("x-plan") === "pro" ? perSecond(1) : THREE),
+      cost: (request) => Number(request.header("x-cost") ?? 1),
+      key: combined(requestHeader("x-user"), async ({ method }) => method),
+      skip: ({ path }) => path === "/health",
+    });
+    const [ann, bob] = ["X-User: ann", "X-User: bob"];
+    expect(await statuses(port, 2, { headers: [ann, "X-Cost: 3"] })).toEqual([200, 429]);
+    expect(await statuses(port, 2, { headers: [ann, "X-Cost: 3", "X-Plan: pro"] })).toEqual([200, 200]);
+    expect(await statuses(port, 1, { headers: [bob, "X-Cost: 3"] })).toEqual([200]);
+    expect(await statuses(port, 1, { headers: [ann], method: "PUT" })).toEqual([200]);
+    expect(await statuses(port, 5, { headers: [ann], path: "/health?x" })).toEqual([200, 200, 200, 200, 200]);
+  });
+
+  it("answers 500 when a callback throws, takes nothing, and goes on", async () => {
+    const boom = () => {
+      throw new Error("boom");
+    };
+    const isBad = ({ path }: { path: string }) => path !== "/";
+    for (const definition of [
+      { key: (request) => (isBad(request) ? boom() : "k"), rate: THREE },
+      { rate: (request) => (isBad(request) ? boom() : THREE) },
+      { rate: THREE, cost: async (request) => (isBad(request) ? boom() : 1) },
+      { rate: THREE, cost: (request) => (isBad(request) ? Number.NaN : 1) },
+      { rate: THREE, skip: async (request) => isBad(request) && boom() },
+    ] satisfies LimiterDefinition[]) {
+      const limiters = [
+        { name: "first", rate: THREE },
+        { ...definition, name: "second" },
+      ];
+      const { port } = await serve({ limiters });
+      expect(await statuses(port, 4, { path: "/bad" })).toEqual([500, 500, 500, 500]);
+      expect(await statuses(port, 3)).toEqual([200, 200, 200]);
+    }
+  });
+
+  it("does no harm with hooks that throw, and reports them", async () => {
+    const onError = vi.fn();
+    const throwing = () => {
+      throw new Error("sync");
+    };
+    const limiters = [
+      { name: "a", rate: THREE, onDecision: throwing },
+      { name: "b", rate: THREE, onDecision: async () => throwing() },
+    ];
+    const { port } = await serve({
+      limiters,
+      onError,
+      respond: throwing,
+      metrics: { decided: throwing, failed: throwing },
+    });
+    expect(await statuses(port, 4)).toEqual([200, 200, 200, 429]);
+    expect(onError.mock.calls.length).toBeGreaterThanOrEqual(8);
+    expect(new Set(onError.mock.calls.map(([, what]) => what))).toEqual(new Set(["callback"]));
+  });
+
+  it("gives back what failed responses took, if told so, and counts those that are broken off", async () => {
+    const provider = providers[kind]!();
+    const { port, handled } = await serve({ provider, rate: THREE, uncounted: "failed" });
+    expect(await statuses(port, 6, { path: "/fail" })).toEqual([500, 500, 500, 500, 500, 500]);
+    await vi.waitFor(async () => expect((await provider.absolute.get("default:127.0.0.1")).total).toBe(0));
+    expect(await statuses(port, 1)).toEqual([200]);
+    const before = handled();
+    const socket = connect(port, "127.0.0.1");
+    socket.write(bytesOf({ path: "/stream" }));
+    await vi.waitFor(() => expect(handled()).toBe(before + 1));
+    socket.destroy();
+    await once(socket, "close");
+    expect(await statuses(port, 2)).toEqual([200, 429]);
+  });
+
+  it("lets a handler correct the cost", async () => {
+    const { port } = await serve({ rate: perSecond(0.5) });
+    expect(limitLines(await send(port, { path: "/more" }))).toContain('ratelimit: "default";r=4;t=10');
+    expect(limitLines(await send(port))).toContain('ratelimit: "default";r=1;t=10');
+  });
+
+  it("survives requests that are broken off while it decides", async () => {
+    let decide = () => {};
+    const decided = new Promise<void>((resolve) => {
+      decide = resolve;
+    });
+    const asked = vi.fn();
+    const key = ({ path }: { path: string }) => {
+      if (path !== "/wait") return "k";
+      asked();
+      return decided.then(() => "k");
+    };
+    const { port } = await serve({ rate: perSecond(1), key });
+    const sockets = Array.from({ length: 5 }, () => connect(port, "127.0.0.1"));
+    for (const socket of sockets) socket.write(bytesOf({ path: "/wait" }));
+    await vi.waitFor(() => expect(asked).toHaveBeenCalledTimes(5));
+    for (const socket of sockets) socket.destroy();
+    await Promise.all(sockets.map((socket) => once(socket, "close")));
+    decide();
+    await vi.waitFor(async () => expect(limitLines(await send(port))[1]).toMatch(/r=[0-4];/));
+    expect((await send(port, { path: "/stream" })).status).toBe(200);
+  });
+
+  it("answers in the words of a responder", async () => {
+    const { port } = await serve({
+      rate: perSecond(0.1),
+      status: 420,
+      headers: "none",
+      respond: ({ reason, limiter, status, retryAfterSeconds }, { path }) => ({
+        headers: { "content-type": "text/x", "x-why": reason },
+        body: `${limiter} ${status} ${retryAfterSeconds} ${path}\n`,
+      }),
+    });
+    await send(port);
+    const denied = await send(port, { path: "/a?b=c" });
+    expect(denied.status).toBe(420);
+    expect(denied.body).toBe("default 420 10 /a\n");
+    expect(denied.lines).toEqual(expect.arrayContaining(["content-type: text/x", "x-why: quota-exceeded"]));
+    expect(limitLines(denied)).toEqual(["retry-after: 10"]);
+  });
+
+  it("decides in the shadow without denying or telling anybody", async () => {
+    const events: DecisionEvent[] = [];
+    const { port } = await serve({ rate: perSecond(0.2), shadow: true, onDecision: (event) => events.push(event) });
+    for (let i = 0; i < 4; i++) {
+      const response = await send(port);
+      expect(response.status).toBe(200);
+      expect(limitLines(response)).toEqual([]);
+    }
+    expect(events.map(({ outcome, admitted }) => `${outcome} ${admitted}`)).toEqual([
+      "allowed true",
+      "allowed true",
+      "rejected true",
+      "rejected true",
+    ]);
+  });
+
+  it("sheds load by the suppressed strategy, and gates on the decision", async () => {
+    const outcomes: boolean[] = [];
+    const draws = [0.99, 0, 0.99, 0];
+    const provider = createLocalProvider({
+      windowMs: TEN_SECONDS,
+      hardLimitFactor: 100,
+      suppressionCacheMs: 0,
+      clock,
+      random: () => draws.shift()!,
+    });
+    const made = kind === "a value" ? provider : promising(provider);
+    const { port } = await serve({
+      provider: made,
+      rate: perSecond(0.2),
+      strategy: "suppressed",
+      onDecision: ({ decision }) => outcomes.push(decision!.allowed),
+    });
+    expect(await statuses(port, 6)).toEqual([200, 200, 200, 429, 200, 429]);
+    expect(outcomes).toEqual([true, true, true, false, true, false]);
+  });
+
+  it("allows, denies or decides locally while the backend fails", async () => {
+    const fail =
+      kind === "a value"
+        ? () => {
+            throw unavailable();
+          }
+        : () => Promise.reject(unavailable());
+    const provider = () => failing(fail);
+    const events: DecisionEvent[] = [];
+    const onDecision = (event: DecisionEvent) => events.push(event);
+    const allowing = await serve({ provider: provider(), rate: perSecond(0.1), onDecision });
+    expect(await statuses(allowing.port, 3)).toEqual([200, 200, 200]);
+    expect(events[0]).toMatchObject({ outcome: "unavailable", admitted: true, decision: undefined });
+    expect(events[0]!.error).toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    const denying = await serve({ provider: provider(), rate: THREE, onBackendFailure: "deny" });
+    const denied = await send(denying.port);
+    expect(denied.status).toBe(503);
+    expect(JSON.parse(denied.body)).toMatchObject({
+      type: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+      "violated-policies": ["default"],
+    });
+    events.length = 0;
+    const limits = { rate: perSecond(0.2), onBackendFailure: "local", onDecision } as const;
+    const standing = await serve({ provider: provider(), ...limits });
+    expect(await statuses(standing.port, 3)).toEqual([200, 200, 429]);
+    expect(events.map(({ decision }) => decision?.degraded)).toEqual([true, true, true]);
+  });
+});

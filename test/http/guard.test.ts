@@ -1,0 +1,233 @@
+// The core by itself: wrong options, reservations, metrics.
+
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
+import { createLocalProvider, perMinute, perSecond, TrypemaError, unlimited } from "trypema";
+import { Guard, type HttpRequest, prometheusMetrics, type RateLimitOptions, reservationOf } from "trypema/http";
+import { openTelemetryMetrics } from "trypema/opentelemetry";
+import { describe, expect, it, vi } from "vitest";
+
+const WINDOW_MS = 10_000;
+const provider = () => createLocalProvider({ windowMs: WINDOW_MS });
+const ONE = perSecond(0.1);
+
+function request(peerAddress: string | undefined = "203.0.113.7"): HttpRequest<object> {
+  return { raw: {}, method: "GET", path: "/", peerAddress, header: () => undefined };
+}
+
+describe("a guard", () => {
+  const rate = perMinute(60);
+  it.each([
+    [{ rate }, "INVALID_OPTION", /provider: got undefined/],
+    [{ provider: {}, rate }, "INVALID_OPTION", /provider: got an object/],
+    [{ provider: provider() }, "INVALID_RATE", /rate undefined/],
+    [{ provider: provider(), rate: 0 }, "INVALID_RATE", /rate 0/],
+    [{ provider: provider(), rate: perMinute(1) }, "CAPACITY_BELOW_ONE", /holds less than one request/],
+    [{ provider: provider(), rate, limit: 5 }, "INVALID_OPTION", /options.limit is not an option/],
+    [{ provider: provider(), limiters: [] }, "INVALID_OPTION", /limiters: got an array/],
+    [{ provider: provider(), limiters: [{ rate }], rate }, "INVALID_OPTION", /beside rate/],
+    [{ provider: provider(), limiters: [{ rate, burst: 1 }] }, "INVALID_OPTION", /limiter.burst is not an option/],
+    [{ provider: provider(), rate, name: 'a"b' }, "INVALID_OPTION", /name: got/],
+    [{ provider: provider(), rate, name: "x".repeat(65) }, "INVALID_OPTION", /name: got/],
+    [{ provider: provider(), rate, strategy: "hard" }, "INVALID_OPTION", /strategy: got "hard"/],
+    [{ provider: provider(), rate, cost: 0 }, "INVALID_COUNT", /cost: got 0/],
+    [{ provider: provider(), rate, key: "ip" }, "INVALID_OPTION", /key: got "ip", expected a function/],
+    [{ provider: provider(), rate, onMissingKey: {} }, "INVALID_OPTION", /onMissingKey: got an object/],
+    [{ provider: provider(), rate, onBackendFailure: "throw" }, "INVALID_OPTION", /onBackendFailure: got "throw"/],
+    [{ provider: provider(), rate, uncounted: "all" }, "INVALID_OPTION", /uncounted: got "all"/],
+    [{ provider: provider(), rate, headers: "draft-8" }, "INVALID_OPTION", /headers: got "draft-8"/],
+    [{ provider: provider(), rate, status: 200 }, "INVALID_OPTION", /status: got 200/],
+  ])("is not made of %o", (options, code, message) => {
+    expect(() => new Guard(options as never)).toThrow(expect.objectContaining({ code }));
+    expect(() => new Guard(options as never)).toThrow(message);
+  });
+
+  it("refuses two rates under one name on one provider, for they would take turns", () => {
+    const shared = provider();
+    new Guard({ provider: shared, rate });
+    new Guard({ provider: shared, rate });
+    new Guard({ provider: shared, rate: perMinute(30), strategy: "suppressed" });
+    new Guard({ provider: shared, rate: perMinute(30), name: "other" });
+    expect(() => new Guard({ provider: shared, rate: perMinute(30) })).toThrow(/another rate on this provider/);
+  });
+
+  it("decides at once when its provider does", () => {
+    const guard = new Guard({ provider: provider(), rate, skip: () => false, cost: () => 1 });
+    expect(guard.check(request())).not.toBeInstanceOf(Promise);
+  });
+
+  it("says nothing of what has no limit", () => {
+    const guard = new Guard({ provider: provider(), rate: unlimited() });
+    expect(guard.check(request())).toMatchObject({ answer: undefined, fields: [] });
+  });
+
+  it("doesn't let a shadow deny anybody whose key is missing, or whose backend is away", async () => {
+    const fail = () => Promise.reject(new TrypemaError("BACKEND_TIMEOUT", "slow"));
+    const broken = { ...provider(), absolute: { ...provider().absolute, inc: fail } } as never;
+    const shadow = { rate, shadow: true } as const;
+    expect(await new Guard({ provider: provider(), ...shadow }).check(request(""))).toMatchObject({
+      answer: undefined,
+    });
+    const failing = new Guard({ provider: broken, ...shadow, onBackendFailure: "deny" });
+    expect(await failing.check(request())).toMatchObject({ answer: undefined });
+  });
+
+  it("takes what is no error of ours for a backend's failure", async () => {
+    const broken = { ...provider(), absolute: { inc: () => Promise.reject(new TypeError("socket")) } } as never;
+    const onDecision = vi.fn();
+    expect(await new Guard({ provider: broken, rate, onDecision }).check(request())).toMatchObject({
+      answer: undefined,
+    });
+    expect(onDecision.mock.calls[0]![0]).toMatchObject({ outcome: "unavailable", error: { message: "socket" } });
+  });
+
+  it("sends no Retry-After when waiting is of no use", async () => {
+    const verdict = await new Guard({ provider: provider(), rate: ONE, cost: 2 }).check(request());
+    expect(verdict.answer!.fields.slice(0, 4)).toEqual([
+      "ratelimit-policy",
+      '"default";q=1;w=10',
+      "ratelimit",
+      '"default";r=1',
+    ]);
+  });
+});
+
+describe("a reservation", () => {
+  const tokens = perSecond(100);
+
+  async function reserved(limits: Partial<RateLimitOptions<object>> = {}) {
+    const shared = provider();
+    const from = request();
+    await new Guard({ provider: shared, rate: tokens, cost: 800, ...limits } as RateLimitOptions<object>).check(from);
+    return { shared, reservation: reservationOf(from.raw) };
+  }
+
+  it("can be settled, up and down, but never for more than it took", async () => {
+    const { shared, reservation } = await reserved();
+    const total = () => shared.absolute.get("default:203.0.113.7").total;
+    shared.absolute.inc("default:203.0.113.7", tokens, 50);
+    await reservation.adjust(-150);
+    expect(total()).toBe(700);
+    await reservation.adjust(50);
+    expect(total()).toBe(750);
+    await reservation.adjust(-10_000);
+    expect(total()).toBe(50);
+    expect(reservation.decisions).toMatchObject([{ limiter: "default", decision: { allowed: true, remaining: 200 } }]);
+  });
+
+  it("throws for what is no integer, at once, so that nothing is rejected unheard", async () => {
+    const { reservation } = await reserved();
+    expect(() => reservation.adjust(Number.NaN)).toThrow(/delta: got NaN/);
+    expect(() => reservation.adjust(0.5)).toThrow(/delta: got 0.5/);
+  });
+
+  it("wants a name where there are several limiters", async () => {
+    const limiters = [
+      { name: "requests", rate: ONE },
+      { name: "tokens", rate: tokens, cost: 800 },
+    ];
+    const shared = provider();
+    const from = request();
+    new Guard({ provider: shared, limiters }).check(from);
+    expect(() => reservationOf(from.raw).adjust(1)).toThrow(/name one: requests, tokens/);
+    await reservationOf(from.raw).adjust(-100, "tokens");
+    expect(shared.absolute.get("tokens:203.0.113.7").total).toBe(700);
+    expect(shared.absolute.get("requests:203.0.113.7").total).toBe(1);
+  });
+
+  it("gives nothing back once the window has passed", async () => {
+    const now = vi.spyOn(performance, "now").mockReturnValue(1e9);
+    try {
+      const { shared, reservation } = await reserved();
+      now.mockReturnValue(1e9 + WINDOW_MS);
+      shared.absolute.inc("default:203.0.113.7", tokens, 500);
+      await reservation.adjust(-800);
+      expect(shared.absolute.get("default:203.0.113.7").total).toBe(500);
+    } finally {
+      now.mockRestore();
+    }
+  });
+
+  it("reports a backend that can't take it, and never rejects", async () => {
+    const { absolute, ...others } = provider();
+    const adjust = () => Promise.reject(new TrypemaError("BACKEND_TIMEOUT", "slow"));
+    const inc = absolute.inc.bind(absolute);
+    const onError = vi.fn();
+    const { reservation } = await reserved({ provider: { ...others, absolute: { inc, adjust } } as never, onError });
+    await reservation.adjust(5);
+    expect(onError.mock.calls).toMatchObject([[{ code: "BACKEND_TIMEOUT" }, "settlement", "default"]]);
+  });
+});
+
+describe("metrics", () => {
+  async function use(metrics: RateLimitOptions["metrics"] & {}): Promise<void> {
+    const guard = new Guard({ provider: provider(), name: "api", rate: ONE, metrics });
+    await guard.check(request("203.0.113.7"));
+    await guard.check(request("203.0.113.7"));
+    await guard.check(request(""));
+    const fail = () => Promise.reject(new TrypemaError("BACKEND_TIMEOUT", "slow"));
+    const broken = { ...provider(), absolute: { inc: fail } } as never;
+    await new Guard({ provider: broken, name: "api", rate: ONE, metrics }).check(request());
+    const throwing = () => {
+      throw new Error("boom");
+    };
+    await expect(
+      new Guard({ provider: provider(), name: "bad", rate: throwing, metrics }).check(request()),
+    ).rejects.toThrow();
+  }
+
+  it("are text that Prometheus reads, without a client's key", async () => {
+    const metrics = prometheusMetrics();
+    await use(metrics);
+    const lines = metrics.text().split("\n");
+    const labels = (outcome: string, admitted: boolean, degraded = false) =>
+      `limiter="api",outcome="${outcome}",admitted="${admitted}",shadow="false",degraded="${degraded}"`;
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        "# TYPE trypema_http_decisions_total counter",
+        `trypema_http_decisions_total{${labels("allowed", true)}} 1`,
+        `trypema_http_decisions_total{${labels("rejected", false)}} 1`,
+        `trypema_http_decisions_total{${labels("missing-key", false)}} 1`,
+        `trypema_http_decisions_total{${labels("unavailable", true, true)}} 1`,
+        'trypema_http_failures_total{limiter="api",kind="backend"} 1',
+        'trypema_http_failures_total{limiter="bad",kind="callback"} 1',
+        "# TYPE trypema_http_decision_duration_seconds histogram",
+        'trypema_http_decision_duration_seconds_bucket{limiter="api",le="+Inf"} 4',
+        'trypema_http_decision_duration_seconds_count{limiter="api"} 4',
+      ]),
+    );
+    const sample = /^[a-z_]+\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\} [\d.e+-]+$/;
+    for (const line of lines.slice(0, -1)) if (!line.startsWith("#")) expect(line).toMatch(sample);
+    expect(metrics.text()).not.toContain("203.0.113");
+  });
+
+  it("go to OpenTelemetry, without a client's key", async () => {
+    const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+    const meters = new MeterProvider({ readers: [new PeriodicExportingMetricReader({ exporter })] });
+    await use(openTelemetryMetrics(meters.getMeter("test")));
+    await meters.forceFlush();
+    const recorded = exporter.getMetrics()[0]!.scopeMetrics[0]!.metrics;
+    const points = (name: string) =>
+      recorded
+        .find(({ descriptor }) => descriptor.name === name)!
+        .dataPoints.map(({ attributes, value }) => ({ ...attributes, value }));
+    const rest = { limiter: "api", shadow: false };
+    expect(points("trypema.http.decisions")).toEqual([
+      { ...rest, outcome: "allowed", admitted: true, degraded: false, value: 1 },
+      { ...rest, outcome: "rejected", admitted: false, degraded: false, value: 1 },
+      { ...rest, outcome: "missing-key", admitted: false, degraded: false, value: 1 },
+      { ...rest, outcome: "unavailable", admitted: true, degraded: true, value: 1 },
+    ]);
+    expect(points("trypema.http.failures")).toEqual([
+      { limiter: "api", kind: "backend", value: 1 },
+      { limiter: "bad", kind: "callback", value: 1 },
+    ]);
+    expect(points("trypema.http.decision.duration")).toMatchObject([{ limiter: "api", value: { count: 4 } }]);
+    expect(JSON.stringify(recorded)).not.toContain("203.0.113");
+    await meters.shutdown();
+  });
+});

@@ -1,0 +1,203 @@
+// What one adapter has and the others don't: routes of Fastify, mounted routers, unix sockets, responses of fetch.
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import express from "express";
+import Fastify from "fastify";
+import { Hono } from "hono";
+import { createLocalProvider, perSecond } from "trypema";
+import { rateLimit as expressLimit } from "trypema/express";
+import { rateLimit as fastifyLimit } from "trypema/fastify";
+import { rateLimit as fetchLimit } from "trypema/fetch";
+import { rateLimit as honoLimit } from "trypema/hono";
+import {
+  clientAddress,
+  type GuardOptions,
+  type LimiterDefinition,
+  type RateLimitOptions,
+  reservationOf,
+} from "trypema/http";
+import { rateLimit as nodeLimit } from "trypema/node";
+import { describe, expect, it, vi } from "vitest";
+import { bytesOf, limitLines, send } from "./raw-client.ts";
+
+const provider = () => createLocalProvider({ windowMs: 10_000 });
+const ONE = perSecond(0.1);
+
+describe("Fastify's plugin", () => {
+  async function application(options: Partial<GuardOptions & LimiterDefinition> & { hook?: "preHandler" }) {
+    const app = Fastify();
+    await app.register(fastifyLimit, { provider: provider(), ...options });
+    app.get("/", () => "hello");
+    app.get("/own", { config: { rateLimit: { name: "own", rate: perSecond(0.3) } } }, () => "hello");
+    app.get("/free", { config: { rateLimit: false } }, () => "hello");
+    const statuses = async (path: string, count: number) => {
+      const seen = [];
+      for (let i = 0; i < count; i++) seen.push((await app.inject(path)).statusCode);
+      return seen;
+    };
+    return { app, statuses };
+  }
+
+  it("limits each route by its own options, or by the plugin's, or not", async () => {
+    const { statuses } = await application({ rate: ONE });
+    expect(await statuses("/", 2)).toEqual([200, 429]);
+    expect(await statuses("/own", 4)).toEqual([200, 200, 200, 429]);
+    expect(await statuses("/free", 3)).toEqual([200, 200, 200]);
+    expect(await statuses("/nowhere", 1)).toEqual([429]);
+  });
+
+  it("may have no limits but the routes', which share the rest of its options", async () => {
+    const { app, statuses } = await application({ headers: "draft-7", status: 420 });
+    expect(await statuses("/", 3)).toEqual([200, 200, 200]);
+    expect(await statuses("/own", 4)).toEqual([200, 200, 200, 420]);
+    expect((await app.inject("/own")).headers).toHaveProperty(
+      "ratelimit",
+      expect.stringMatching(/^limit=3, remaining=0, reset=\d+$/),
+    );
+  });
+
+  it("knows the body when it is asked to decide after that was read", async () => {
+    const key = ({ raw }: { raw: unknown }) => (raw as { body?: { user?: string } }).body?.user;
+    const { app } = await application({ rate: ONE, hook: "preHandler", key });
+    app.post("/", () => "hello");
+    const post = async (user: string) => (await app.inject({ method: "POST", url: "/", payload: { user } })).statusCode;
+    expect([await post("ann"), await post("ann"), await post("bob")]).toEqual([200, 429, 200]);
+  });
+
+  it("refuses a route whose limits are wrong when it is registered", async () => {
+    const { app } = await application({ rate: ONE });
+    const own = { name: "default", rate: perSecond(5) };
+    expect(() => app.get("/clash", { config: { rateLimit: own } }, () => "")).toThrow(/another rate on this provider/);
+  });
+});
+
+it("Express's middlewares on one request share one list, and the last gives back what the first took", async () => {
+  const app = express();
+  const shared = provider();
+  app.use(expressLimit({ provider: shared, name: "all", rate: perSecond(1) }));
+  const paths: string[] = [];
+  const seen = expressLimit({ provider: shared, name: "path", rate: ONE, skip: ({ path }) => paths.push(path) === 0 });
+  app.use("/mounted", seen, (_, response) => void response.end());
+  const server = createServer(app).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const first = await send(port, { path: "/mounted/x?y=z" });
+  expect(limitLines(first)[1]).toBe('ratelimit: "all";r=9;t=10, "path";r=0;t=10');
+  for (let i = 0; i < 3; i++) expect((await send(port, { path: "/mounted/x" })).status).toBe(429);
+  expect(shared.absolute.get("all:127.0.0.1").total).toBe(1);
+  expect(paths[0]).toBe("/mounted/x");
+  server.close();
+});
+
+it("Express's goes on without a word where another has answered while it decided", async () => {
+  const app = express();
+  const failed = vi.fn();
+  const handled = vi.fn();
+  app.use((_, response, next) => {
+    next();
+    response.end("too slow");
+  });
+  app.use(expressLimit({ provider: provider(), rate: ONE, key: async () => "k" }));
+  app.use(() => handled());
+  app.use((error: unknown, _: express.Request, __: express.Response, next: (error: unknown) => void) => {
+    failed(error);
+    next(error);
+  });
+  const server = createServer(app).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  expect((await send(port)).body).toBe("too slow");
+  expect((await send(port)).body).toBe("too slow");
+  await vi.waitFor(() => expect(handled).toHaveBeenCalledTimes(1));
+  expect(failed).not.toHaveBeenCalled();
+  server.close();
+});
+
+it("a unix socket's peer is nobody, unless it is trusted to name the client", async () => {
+  for (const [proxies, statuses] of [
+    [[], [400, 400]],
+    [["unix"], [200, 429]],
+  ] as const) {
+    const options = { provider: provider(), rate: ONE, key: clientAddress({ proxies }) };
+    const server = createServer(nodeLimit(options, (_, response) => response.end()));
+    const path = join(tmpdir(), `trypema-${process.pid}-${proxies.length}.sock`);
+    server.listen(path);
+    await once(server, "listening");
+    const headers = ["X-Forwarded-For: 203.0.113.7"];
+    expect([(await send(path, { headers })).status, (await send(path, { headers })).status]).toEqual(statuses);
+    server.close();
+  }
+});
+
+it("a failed response that is broken off is counted, by those who can tell", async () => {
+  const limits = provider();
+  let begun = () => {};
+  const isBegun = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  let closed = false;
+  const server = createServer(
+    nodeLimit({ provider: limits, rate: perSecond(1), uncounted: "failed" }, (_, response) => {
+      response.writeHead(500).write("x");
+      response.once("close", () => {
+        closed = true;
+      });
+      begun();
+    }),
+  ).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const socket = connect((server.address() as { port: number }).port, "127.0.0.1");
+  socket.write(bytesOf({}));
+  await isBegun;
+  socket.destroy();
+  await vi.waitFor(() => expect(closed).toBe(true));
+  expect(limits.absolute.get("default:127.0.0.1").total).toBe(1);
+  server.close();
+});
+
+describe("responses whose headers can't be changed", () => {
+  const fixed = () => Response.error();
+  const limits = (): RateLimitOptions => ({ provider: provider(), rate: ONE, key: () => "k" });
+
+  it("get them from a fetch handler in a copy", async () => {
+    const immutable = await fetch("data:text/plain,hello");
+    expect(() => immutable.headers.set("a", "b")).toThrow();
+    const handler = fetchLimit(limits(), () => immutable);
+    const response = await handler(new Request("http://localhost"));
+    expect(response.headers.get("ratelimit")).toBe('"default";r=0;t=10');
+    expect(await response.text()).toBe("hello");
+    expect(fixed().type).toBe("error");
+  });
+
+  it("and from Hono", async () => {
+    const app = new Hono().use(honoLimit(limits())).get("/", () => fetch("data:text/plain,hello"));
+    const response = await app.request("/");
+    expect(response.headers.get("ratelimit")).toBe('"default";r=0;t=10');
+    expect(await response.text()).toBe("hello");
+  });
+});
+
+it("node:http answers 500 when its handler throws or rejects, and closes what was begun", async () => {
+  const onError = vi.fn();
+  const handler = nodeLimit({ provider: provider(), rate: perSecond(10), onError }, ({ url }, response) => {
+    if (url === "/begun") response.write("x");
+    if (url === "/async") return Promise.reject(new Error("async"));
+    throw new Error("sync");
+  });
+  const server = createServer(handler).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  expect((await send(port)).status).toBe(500);
+  expect((await send(port, { path: "/async" })).status).toBe(500);
+  await expect(send(port, { path: "/begun" })).rejects.toThrow();
+  expect(onError).toHaveBeenCalledTimes(3);
+  server.close();
+});
+
+it("reservations want a request that was limited", () => {
+  expect(() => reservationOf({})).toThrow(/that no limiter has seen/);
+});

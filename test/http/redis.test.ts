@@ -1,0 +1,66 @@
+// With counts in Redis: shared by two servers, and what happens when it is gone.
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import express from "express";
+import { Redis } from "ioredis";
+import { perMinute } from "trypema";
+import { type LimiterDefinition, prometheusMetrics, rateLimit } from "trypema/express";
+import { createRedisProvider } from "trypema/redis";
+import { expect, it } from "vitest";
+import { RedisServer } from "../support/redis.ts";
+import { limitLines, send } from "./raw-client.ts";
+
+it("two servers limit together, and go on by their policies when Redis dies", async () => {
+  const redis = await RedisServer.start();
+  const client = new Redis(redis.port, { retryStrategy: () => 50 });
+  client.on("error", () => {});
+  const metrics = prometheusMetrics();
+  const rejections: unknown[] = [];
+  const note = (reason: unknown) => rejections.push(reason);
+  process.on("unhandledRejection", note);
+
+  const serve = async () => {
+    const provider = createRedisProvider(client, { windowMs: 60_000, timeoutMs: 1_000 });
+    const app = express();
+    const limit = (definition: LimiterDefinition) => rateLimit({ provider, metrics, ...definition });
+    const limiters = [
+      { name: "first", rate: perMinute(100) },
+      { name: "second", rate: perMinute(5) },
+    ];
+    app.get("/both", rateLimit({ provider, metrics, limiters }));
+    app.get("/allow", limit({ name: "allow", rate: perMinute(5) }));
+    app.get("/deny", limit({ name: "deny", rate: perMinute(5), onBackendFailure: "deny" }));
+    app.get("/local", limit({ name: "local", rate: perMinute(2), onBackendFailure: "local" }));
+    app.use((_, response) => void response.end("hello"));
+    const server = createServer(app).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return { server, provider, port: (server.address() as AddressInfo).port };
+  };
+  const [one, other] = [await serve(), await serve()];
+
+  try {
+    const statuses = [];
+    for (let i = 0; i < 8; i++) statuses.push((await send([one, other][i % 2]!.port, { path: "/both" })).status);
+    expect(statuses).toEqual([200, 200, 200, 200, 200, 429, 429, 429]);
+    expect((await one.provider.absolute.get("first:127.0.0.1")).total).toBe(5);
+    expect(limitLines(await send(one.port, { path: "/both" }))[1]).toMatch(
+      /^ratelimit: "first";r=95, "second";r=0;t=\d+$/,
+    );
+
+    await redis.stop();
+    const get = async (path: string) => (await send(one.port, { path })).status;
+    expect([await get("/allow"), await get("/deny")]).toEqual([200, 503]);
+    expect([await get("/local"), await get("/local"), await get("/local")]).toEqual([200, 200, 429]);
+    const flood = await Promise.all(Array.from({ length: 200 }, () => get("/allow")));
+    expect(new Set(flood)).toEqual(new Set([200]));
+    expect(metrics.text()).toMatch(/failures_total\{limiter="deny",kind="backend"\} 1/);
+    expect(rejections).toEqual([]);
+  } finally {
+    process.off("unhandledRejection", note);
+    for (const { server } of [one, other]) server.close();
+    client.disconnect();
+    await redis.stop();
+  }
+});
