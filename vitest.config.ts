@@ -24,6 +24,7 @@ const others = installedServers()
 export default defineConfig({
   test: {
     testTimeout: 60_000,
+    hookTimeout: 60_000,
     projects: [all, ...others].map((test) => ({ extends: true, test })),
   },
 });
