@@ -220,17 +220,16 @@ export class KeyState {
   /** What to report now under that number, oldest first: all that is live and not confirmed. */
   report(number: number, nowMs: number): readonly Hit[] {
     if (this.hasReport) this.reportedMs = nowMs;
-    if (this.#hit !== undefined) this.#hits.push(this.#hit);
-    this.#hit = undefined;
+    this.endHit();
     this.#hits = this.#hits.filter(({ hitMs }) => hitMs + this.#windowMs > nowMs);
     for (const hit of this.#hits) if (hit.report === 0) hit.report = number;
     return [...this.#hits];
   }
 
-  /** The newest hits may be counted already: by the report of that number, if Redis got it. */
-  reportedWith(number: number): void {
+  /** Keeps the newest hits apart from those that follow. They belong to the report of that number, if it isn't 0. */
+  endHit(report = 0): void {
     if (this.#hit === undefined) return;
-    this.#hit.report = number;
+    this.#hit.report = report;
     this.#hits.push(this.#hit);
     this.#hit = undefined;
   }

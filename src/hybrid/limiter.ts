@@ -207,8 +207,9 @@ export abstract class HybridLimiter implements Limiter {
     if (first !== undefined) state.lease = 0;
     else state.checkLease(sentMs);
     const asked = first?.count ?? 0;
+    const asking = new Set(state.callers.filter((caller) => caller.rate === rate));
     let needed = 0;
-    for (const caller of state.callers) if (caller.rate === rate) needed += caller.count;
+    for (const caller of asking) needed += caller.count;
     const wanted = Math.floor(2 * state.takeDemand(this.#keepMs, sentMs));
     const number = ++this.#reports;
     const hits = state.report(number, sentMs);
@@ -227,9 +228,13 @@ export abstract class HybridLimiter implements Limiter {
       state.learn(fieldsFrom(reply, ANSWER_FIELDS), report, this.clock.now());
       return true;
     } catch (error) {
-      const callers = state.callers.splice(0);
-      for (const caller of callers) caller.resolve(this.#decideInstead(state, caller, error));
-      state.reportedWith(number);
+      const others = state.callers.filter((caller) => !asking.has(caller));
+      state.callers = [];
+      state.endHit();
+      for (const caller of asking) caller.resolve(this.#decideInstead(state, caller, error));
+      // These Redis may have counted, with the report that wasn't answered, and none but these.
+      state.endHit(number);
+      for (const caller of others) caller.resolve(this.#decideInstead(state, caller, error));
       return false;
     }
   }
