@@ -227,10 +227,10 @@ export class KeyState {
     return [...this.#hits];
   }
 
-  /** The newest hits may be counted already: by the report of that number, if Redis got it. */
-  reportedWith(number: number): void {
+  /** What comes next is a hit of its own; the newest may be counted already, under the number of `report`, if that isn't 0. */
+  endHit(report: number): void {
     if (this.#hit === undefined) return;
-    this.#hit.report = number;
+    this.#hit.report = report;
     this.#hits.push(this.#hit);
     this.#hit = undefined;
   }

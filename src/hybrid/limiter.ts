@@ -58,7 +58,10 @@ export abstract class HybridLimiter implements Limiter {
   readonly #rounds: Rounds;
   readonly #sweepTimer = new BackgroundTimer(() => this.#sweep());
   #sweeping: Iterator<KeyState> | undefined;
-  /** Goes on when a key is forgotten and known again: Redis may remember its last report. */
+  /**
+   * The number of the last report, even: the odd one after it is for what Redis counted for those who waited. Goes on
+   * when a key is forgotten and known again: Redis may remember its last report.
+   */
   #reports = 0;
   /** When closed, and where no timer could report what was counted. */
   #asksAlways = TIMERS_END_WITH_REQUESTS;
@@ -207,10 +210,13 @@ export abstract class HybridLimiter implements Limiter {
     if (first !== undefined) state.lease = 0;
     else state.checkLease(sentMs);
     const asked = first?.count ?? 0;
+    const others = state.callers.findIndex((caller) => caller.rate !== rate);
+    const included = others === -1 ? state.callers.length : others;
     let needed = 0;
-    for (const caller of state.callers) if (caller.rate === rate) needed += caller.count;
+    for (const { count } of state.callers.slice(0, included)) needed += count;
     const wanted = Math.floor(2 * state.takeDemand(this.#keepMs, sentMs));
-    const number = ++this.#reports;
+    this.#reports += 2;
+    const number = this.#reports;
     const hits = state.report(number, sentMs);
     const args = [
       ...[settings.windowMs, settings.bucketMs, rate, limit].map(text),
@@ -227,9 +233,13 @@ export abstract class HybridLimiter implements Limiter {
       state.learn(fieldsFrom(reply, ANSWER_FIELDS), report, this.clock.now());
       return true;
     } catch (error) {
+      const decideInstead = (caller: Caller) => caller.resolve(this.#decideInstead(state, caller, error));
       const callers = state.callers.splice(0);
-      for (const caller of callers) caller.resolve(this.#decideInstead(state, caller, error));
-      state.reportedWith(number);
+      // Redis may have counted those that it was asked for, and no others.
+      state.endHit(0);
+      callers.slice(0, included).forEach(decideInstead);
+      state.endHit(number + 1);
+      callers.slice(included).forEach(decideInstead);
       return false;
     }
   }
