@@ -1,0 +1,152 @@
+// The bounds of the hybrid protocol over thousands of random schedules, on virtual time; see test/support/simulation.ts.
+
+import { perSecond, type Rate } from "trypema";
+import type { HybridOptions } from "trypema/hybrid";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type Admission, mostWithin, SimulatedProcess, virtualizeTime, World } from "../support/simulation.ts";
+import { useRedis } from "../support/use-redis.ts";
+
+const redis = useRedis();
+let realTime: () => void;
+
+beforeAll(() => {
+  realTime = virtualizeTime();
+});
+
+afterAll(() => realTime());
+
+/** How many simulations go on at once: each waits for Redis most of the time. */
+const AT_ONCE = 32;
+
+/** Runs the seeds from 1 on; what fails names its seed. */
+async function simulate(seeds: number, schedule: (seed: number) => Promise<void>): Promise<void> {
+  let next = 1;
+  async function runAndRun(): Promise<void> {
+    while (next <= seeds) {
+      const seed = next++;
+      await schedule(seed).catch((cause: Error) => {
+        next = Number.POSITIVE_INFINITY;
+        throw new Error(`seed ${seed}: ${cause.message}`, { cause });
+      });
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, runAndRun));
+}
+
+const PERFECT = { delayMs: 1, lostRequests: 0, lostAnswers: 0 };
+/** Quartz is that good. */
+const DRIFT = 1e-4;
+
+/** What may be wrong in a world. */
+function faultsOf(world: World): void {
+  world.network.delayMs = world.pick(0.1, 2, 20, 40);
+  if (world.random() < 0.5) return;
+  world.network.lostRequests = world.pick(0, 0.02, 0.2);
+  world.network.lostAnswers = world.pick(0, 0.02, 0.2);
+}
+
+const KEYS = ["a", "b"];
+const LEASE_MS = 1_000;
+
+/** Processes that offer calls at random times, and may crash. */
+class Fleet {
+  readonly processes: SimulatedProcess[] = [];
+  readonly #world: World;
+  readonly #rate: Rate;
+  readonly #options: HybridOptions;
+  #isCalling = true;
+
+  constructor(world: World, rate: Rate, options: HybridOptions) {
+    this.#world = world;
+    this.#rate = rate;
+    this.#options = options;
+  }
+
+  get admitted(): Admission[] {
+    return this.processes.flatMap(({ admitted }) => admitted);
+  }
+
+  stopCalling(): void {
+    this.#isCalling = false;
+  }
+
+  /** A process that offers `overload` times the limit; the next one may take its place. */
+  start(overload: number, callsPerSecond = this.#rate * overload, mayCrash = true): void {
+    const world = this.#world;
+    const drift = (2 * world.random() - 1) * DRIFT;
+    const process = new SimulatedProcess(world, this.#options, world.random() * 1e6, drift);
+    this.processes.push(process);
+    const callAndCall = () => {
+      if (!this.#isCalling) return;
+      for (let burst = world.pick(1, 1, 1, 4); burst > 0; burst--) {
+        process.call("absolute", world.pick("a", "a", "b"), this.#rate, world.pick(1, 1, 1, 1, 2, 5));
+      }
+      world.at(world.nowMs + world.pause(callsPerSecond), callAndCall, process);
+    };
+    world.at(world.nowMs + world.pause(callsPerSecond), callAndCall, process);
+    if (!mayCrash || world.random() > 0.2) return;
+    world.at(world.nowMs + world.random() * 1_000, () => {
+      process.crashed = true;
+      this.start(overload);
+    });
+  }
+}
+
+it("absolute: whatever happens, no window has more than the capacity", async () => {
+  const seen = { admissions: 0, degraded: 0, full: 0 };
+  await simulate(2_000, async (seed) => {
+    const world = new World(seed, redis.client, { ...PERFECT });
+    faultsOf(world);
+    const windowMs = world.pick(50, 100, 250);
+    const capacity = world.pick(1, 3, 10, 25);
+    const bucketMs = world.pick(1, windowMs / 10, windowMs / 3, windowMs);
+    const syncIntervalMs = world.pick(5, 10, 30);
+    const rate = perSecond((capacity * 1_000) / windowMs);
+    const fleet = new Fleet(world, rate, {
+      prefix: `window-${seed}`,
+      windowMs,
+      bucketMs,
+      syncIntervalMs,
+      timeoutMs: 50,
+    });
+    for (let count = world.pick(1, 2, 3, 4); count > 0; count--) fleet.start(world.pick(0.3, 1, 3));
+    await world.runUntil(windowMs * world.pick(2, 5));
+    seen.degraded += fleet.admitted.filter(({ degraded }) => degraded).length;
+    const spanMs = windowMs - 2 * DRIFT * (windowMs + LEASE_MS);
+    for (const key of KEYS) {
+      const admitted = fleet.admitted.filter((admission) => admission.key === key && !admission.degraded);
+      seen.admissions += admitted.length;
+      const most = mostWithin(admitted, spanMs);
+      expect(most).toBeLessThanOrEqual(capacity);
+      if (most === capacity) seen.full++;
+    }
+  });
+  // Otherwise there would be nothing to see.
+  expect(seen.admissions).toBeGreaterThan(10_000);
+  expect(seen.degraded).toBeGreaterThan(1_000);
+  expect(seen.full).toBeGreaterThan(1_000);
+});
+
+it("whatever is lost on the way, Redis counts each call once", async () => {
+  const seen = { degraded: 0, lost: 0 };
+  await simulate(600, async (seed) => {
+    const world = new World(seed, redis.client, { ...PERFECT });
+    faultsOf(world);
+    const rate = perSecond(world.pick(0.1, 10));
+    const fleet = new Fleet(world, rate, { prefix: `total-${seed}`, windowMs: 3_600_000, timeoutMs: 50 });
+    for (let count = world.pick(1, 2, 4); count > 0; count--) fleet.start(1, 100, false);
+    await world.runUntil(world.pick(200, 600));
+    fleet.stopCalling();
+    Object.assign(world.network, PERFECT);
+    await world.runUntil(world.nowMs + 2_000);
+    const [first] = fleet.processes;
+    for (const { provider } of fleet.processes) await world.settled(first!.do(() => provider.close()));
+    for (const key of KEYS) {
+      const admitted = fleet.admitted.filter((admission) => admission.key === key);
+      seen.degraded += admitted.filter(({ degraded }) => degraded).length;
+      const { total } = await world.settled(first!.do(() => first!.provider.absolute.get(key)));
+      expect(total).toBe(admitted.reduce((sum, { count }) => sum + count, 0));
+    }
+  });
+  expect(seen.degraded).toBeGreaterThan(1_000);
+});
