@@ -66,14 +66,15 @@ export interface Network {
   lostAnswers: number;
 }
 
+const GIVES_UP_MS = 1_000;
 /** Far from what the processes' clocks say. */
 const SERVER_CLOCK_MS = 1_700_000_000_000;
 
 /** One Redis and its processes. */
 export class World {
   nowMs = 0;
-  /** How many requests Redis has got. */
-  requests = 0;
+  /** How many arguments the longest request had. */
+  longestRequest = 0;
   readonly random: () => number;
   readonly network: Network;
   readonly #redis: Redis;
@@ -124,7 +125,7 @@ export class World {
 
   /** Runs a script now, by the server's clock instead of the caller's, which comes last. */
   async execute(method: "evalsha" | "eval", args: (string | number)[]): Promise<unknown> {
-    this.requests++;
+    this.longestRequest = Math.max(this.longestRequest, args.length);
     const withClock = [...args.slice(0, -1), SERVER_CLOCK_MS + this.nowMs] as unknown as [string, number, ...string[]];
     return this.#redis[method](...withClock);
   }
@@ -191,9 +192,10 @@ export class SimulatedProcess {
     const { delayMs, lostRequests, lostAnswers } = world.network;
     this.#lastRequestMs = Math.max(this.#lastRequestMs, world.nowMs + world.random() * delayMs);
     return new Promise((resolve, reject) => {
+      // The client hears of it soon, or only when it gives the connection up.
       const breakOff = () => {
-        if (world.random() < 0.5)
-          world.at(world.nowMs + delayMs, () => reject(new Error("Connection is closed.")), this);
+        const heardMs = world.nowMs + (world.random() < 0.5 ? delayMs : GIVES_UP_MS);
+        world.at(heardMs, () => reject(new Error("Connection is closed.")), this);
       };
       world.at(this.#lastRequestMs, async () => {
         if (world.random() < lostRequests) return breakOff();
