@@ -209,19 +209,20 @@ export abstract class HybridLimiter implements Limiter {
     // Who has to ask gets the whole truth: what is leased here counts as free for it.
     if (first !== undefined) state.lease = 0;
     else state.checkLease(sentMs);
-    const asked = first?.count ?? 0;
-    const others = state.callers.findIndex((caller) => caller.rate !== rate);
-    const included = others === -1 ? state.callers.length : others;
-    let needed = 0;
-    for (const { count } of state.callers.slice(0, included)) needed += count;
     const wanted = Math.floor(2 * state.takeDemand(this.#keepMs, sentMs));
     this.#reports += 2;
     const number = this.#reports;
     const hits = state.report(number, sentMs);
+    const included = state.heldBack.length > 0 ? 0 : callersAt(rate, state.callers);
+    const asked = included === 0 ? 0 : first!.count;
+    let needed = 0;
+    for (const { count } of state.callers.slice(0, included)) needed += count;
+    let held = state.lease;
+    for (const { count, declined } of state.heldBack) held += count - declined;
     const args = [
       ...[settings.windowMs, settings.bucketMs, rate, limit].map(text),
       processId,
-      ...[this.#leaseMs, state.lease, asked, needed, wanted].map(text),
+      ...[this.#leaseMs, held, asked, needed, wanted].map(text),
       ...this.factorArguments(rate),
       ...[number, hits.length].map(text),
     ];
@@ -294,8 +295,13 @@ export abstract class HybridLimiter implements Limiter {
     if (!state.hasReport && state.lease === 0) return;
     state.lease = 0;
     state.demand = 0;
-    state.exchange = this.#exchange(state).then(() => this.#serve(state));
+    state.exchange = this.#reportAll(state).then(() => this.#serve(state));
     await state.exchange;
+  }
+
+  async #reportAll(state: KeyState): Promise<void> {
+    const isAnswered = await this.#exchange(state);
+    if (isAnswered && state.heldBack.length > 0) await this.#exchange(state);
   }
 
   /** What `ask` says of a key when Redis knows all of it. What is known here may not hold afterwards. */
@@ -321,4 +327,10 @@ export abstract class HybridLimiter implements Limiter {
     }
     if (this.#states.size > 0) this.#sweepTimer.start(SWEEP_MS);
   }
+}
+
+/** How many of the first callers have the same rate. */
+function callersAt(rate: Rate, callers: readonly Caller[]): number {
+  const other = callers.findIndex((caller) => caller.rate !== rate);
+  return other === -1 ? callers.length : other;
 }

@@ -232,3 +232,24 @@ it("a seed makes the same schedule always", async () => {
   await redis.client.flushdb();
   expect(await offer("suppressed", load)).toEqual(first);
 });
+
+it("what is counted in an outage is not more to report the longer it lasts", async () => {
+  const world = new World(1, redis.client, { ...PERFECT });
+  const options = { prefix: "outage", windowMs: 86_400_000, timeoutMs: 50 };
+  const process = new SimulatedProcess(world, options);
+  const rate = perSecond(100);
+  process.call("absolute", "a", rate);
+  await world.runUntil(1_000);
+  world.network.lostRequests = 1;
+  const callAndCall = () => {
+    process.call("absolute", "a", rate);
+    world.at(world.nowMs + world.pause(2), callAndCall, process);
+  };
+  callAndCall();
+  await world.runUntil(1_200_000);
+  world.network.lostRequests = 0;
+  world.longestRequest = 0;
+  await world.runUntil(1_210_000);
+  expect(await totalOf(world, "a", options)).toBe(process.admitted.length);
+  expect(world.longestRequest).toBeLessThan(20 + 4 * 130);
+});
