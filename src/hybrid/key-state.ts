@@ -225,8 +225,7 @@ export class KeyState {
    */
   report(number: number, nowMs: number): readonly Hit[] {
     if (this.hasReport) this.reportedMs = nowMs;
-    if (this.#hit !== undefined) this.#hits.push(this.#hit);
-    this.#hit = undefined;
+    this.endHit();
     this.#hits = this.#hits.filter(({ hitMs }) => hitMs + this.#windowMs > nowMs);
     const unreported = this.#hits.filter(({ report }) => report === 0);
     const isTooMuch = unreported.length > 0 && this.#hits.length - unreported.length >= MOST_HITS;
@@ -235,8 +234,8 @@ export class KeyState {
     return this.#hits.filter(({ report }) => report !== 0);
   }
 
-  /** What comes next is a hit of its own; the newest may be counted already, under the number of `report`, if that isn't 0. */
-  endHit(report: number): void {
+  /** Keeps the newest hits apart from those that follow. They belong to the report of that number, if it isn't 0. */
+  endHit(report = 0): void {
     if (this.#hit === undefined) return;
     this.#hit.report = report;
     this.#hits.push(this.#hit);

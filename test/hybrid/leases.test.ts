@@ -1,0 +1,122 @@
+// What hybrid providers send to Redis, what they share there, and what is left of them.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { perSecond } from "trypema";
+import { createHybridProvider, type HybridOptions, type HybridProvider } from "trypema/hybrid";
+import { createRedisProvider } from "trypema/redis";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { runScript } from "../support/process.ts";
+import { useRedis } from "../support/use-redis.ts";
+
+const redis = useRedis();
+const opened: HybridProvider[] = [];
+
+beforeEach(async () => {
+  await redis.client.flushall();
+  await redis.client.config("RESETSTAT");
+});
+
+afterEach(async () => {
+  for (const provider of opened.splice(0)) await provider.close();
+});
+
+function open(options: HybridOptions = {}): HybridProvider {
+  const provider = createHybridProvider(redis.client, { timeoutMs: 30_000, ...options });
+  opened.push(provider);
+  return provider;
+}
+
+/** How many scripts Redis has run. */
+async function scriptsRun(): Promise<number> {
+  const stats = await redis.client.info("commandstats");
+  return Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1] ?? 0);
+}
+
+it("who calls at the same time shares a round trip", async () => {
+  const { absolute } = open();
+  await absolute.inc("other", perSecond(1));
+  await sleep(50);
+  const before = await scriptsRun();
+  const decisions = await Promise.all(Array.from({ length: 1_000 }, () => absolute.inc("k", perSecond(10))));
+  expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(600);
+  expect((await scriptsRun()) - before).toBeLessThanOrEqual(2);
+});
+
+it("a key over its limit costs Redis nothing, and neither does an idle one", async () => {
+  const { absolute } = open();
+  for (let i = 0; i < 20; i++) await absolute.inc("k", perSecond(1 / 6));
+  await sleep(200);
+  const before = await scriptsRun();
+  for (let i = 0; i < 1_000; i++) {
+    const decision = absolute.inc("k", perSecond(1 / 6));
+    expect(decision).toMatchObject({ outcome: "rejected", degraded: false });
+    if (i % 100 === 0) await sleep(20);
+  }
+  await sleep(200);
+  expect(await scriptsRun()).toBe(before);
+});
+
+it.each(["absolute", "suppressed"] as const)("%s: limits a key together with the Redis provider", async (strategy) => {
+  const settings = { windowMs: 10_000, hardLimitFactor: 1 };
+  const hybrid = open(settings)[strategy];
+  const other = createRedisProvider(redis.client, { ...settings, timeoutMs: 30_000 })[strategy];
+  let admitted = 0;
+  for (let i = 0; i < 40; i++) {
+    for (const limiter of [hybrid, other]) if ((await limiter.inc("k", perSecond(5))).allowed) admitted++;
+  }
+  // Leases that weren't spent when the other one asked are given back.
+  await sleep(200);
+  for (let i = 0; i < 10; i++) if ((await hybrid.inc("k", perSecond(5))).allowed) admitted++;
+  expect(admitted).toBe(50);
+  expect((await hybrid.get("k")).accepted).toBe(50);
+  expect((await other.get("k")).accepted).toBe(50);
+});
+
+it("what a crash strands is free again after its lease and a window", async () => {
+  // Who never comes to a round neither reports nor gives back.
+  const crashed = open({ windowMs: 500, timeoutMs: 400, syncIntervalMs: 1_000_000 }).absolute;
+  for (let i = 0; i < 4; i++) await crashed.inc("k", perSecond(20));
+  const { absolute } = open({ windowMs: 500, timeoutMs: 400 });
+  const first = await absolute.inc("k", perSecond(20), 2);
+  // Two that it reported, two that it had leased, and these two.
+  expect(first.remaining).toBe(10 - 2 - 2 - 2);
+  await sleep(1_000 + 500 + 100);
+  expect((await absolute.inc("k", perSecond(20), 10)).allowed).toBe(true);
+});
+
+it("closing reports everything, and leaves no lease", async () => {
+  const provider = open({ syncIntervalMs: 1_000_000 });
+  for (let i = 0; i < 100; i++) await provider.absolute.inc("k", perSecond(1_000));
+  await provider.close();
+  const { absolute } = createRedisProvider(redis.client, { timeoutMs: 30_000 });
+  expect((await absolute.get("k")).total).toBe(100);
+  expect((await absolute.isAllowed("k")).remaining).toBe(60_000 - 101);
+  expect(await provider.absolute.inc("k", perSecond(1_000))).toMatchObject({ allowed: true, remaining: 60_000 - 101 });
+});
+
+it("a process that forgets to close ends", async () => {
+  const { port } = redis.client.options;
+  const { stdout } = await runScript(`
+    import { Redis } from "ioredis";
+    import { perSecond } from "trypema";
+    import { createHybridProvider } from "trypema/hybrid";
+    const client = new Redis(${port});
+    const { absolute, suppressed } = createHybridProvider(client, { timeoutMs: 10_000 });
+    for (let i = 0; i < 100; i++) for (const limiter of [absolute, suppressed]) await limiter.inc("k", perSecond(1));
+    client.disconnect();
+    console.log("ends");
+  `);
+  expect(stdout).toBe("ends\n");
+});
+
+it("whatever is in Redis of it has a time to live", async () => {
+  const { absolute, suppressed } = open({ windowMs: 1_000 });
+  for (let i = 0; i < 100; i++) for (const limiter of [absolute, suppressed]) await limiter.inc("k", perSecond(50));
+  const keys = await redis.client.keys("*");
+  expect(keys.length).toBeGreaterThan(2);
+  for (const key of keys) {
+    const ttlMs = await redis.client.pttl(key);
+    expect(ttlMs).toBeGreaterThan(0);
+    expect(ttlMs).toBeLessThanOrEqual(60_000 + 1_000 + 100);
+  }
+});
