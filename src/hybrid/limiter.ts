@@ -237,7 +237,6 @@ export abstract class HybridLimiter implements Limiter {
       const decideInstead = (caller: Caller) => caller.resolve(this.#decideInstead(state, caller, error));
       const callers = state.callers.splice(0);
       // Redis may have counted those that it was asked for, and no others.
-      state.endHit();
       callers.slice(0, included).forEach(decideInstead);
       state.endHit(number + 1);
       callers.slice(included).forEach(decideInstead);

@@ -51,6 +51,10 @@ class Event {
 
   async happen(): Promise<void> {
     if (this.#cancelled || this.process?.crashed) return;
+    if (this.process !== undefined && this.process.stalledUntilMs > this.timeMs) {
+      this.process.world.at(this.process.stalledUntilMs, this.run, this.process);
+      return;
+    }
     if (this.process === undefined) await this.run();
     else present.run(this.process, this.run);
     // Until what follows from it at the same time has been done.
@@ -147,6 +151,8 @@ export class SimulatedProcess {
   /** How long the calls waited that had to, at most. */
   longestWaitMs = 0;
   crashed = false;
+  /** Until then nothing of it runs. */
+  stalledUntilMs = 0;
   #lastRequestMs = 0;
   #lastAnswerMs = 0;
   /** When Redis ran the last script that was answered, by the Redis key. */
