@@ -106,6 +106,8 @@ export class KeyState {
   #hit: Hit | undefined;
   #cellEndMs = Number.NEGATIVE_INFINITY;
   #hits: Hit[] = [];
+  /** What the last report didn't bring. */
+  heldBack: readonly Hit[] = [];
 
   callers: Caller[] = [];
   /** The exchange with Redis that goes on, if one does: there is never a second one. */
@@ -217,13 +219,19 @@ export class KeyState {
     return nowMs < this.#askAgainMs || nowMs < this.#factorUntilMs;
   }
 
-  /** What to report now under that number, oldest first: all that is live and not confirmed. */
+  /**
+   * What to report now under that number, oldest first: all that is live and not confirmed. Where reports go
+   * unanswered for long, hits keep the numbers of the first ones, and what came later is held back until Redis answers.
+   */
   report(number: number, nowMs: number): readonly Hit[] {
     if (this.hasReport) this.reportedMs = nowMs;
     this.endHit();
     this.#hits = this.#hits.filter(({ hitMs }) => hitMs + this.#windowMs > nowMs);
-    for (const hit of this.#hits) if (hit.report === 0) hit.report = number;
-    return [...this.#hits];
+    const unreported = this.#hits.filter(({ report }) => report === 0);
+    const isTooMuch = unreported.length > 0 && this.#hits.length - unreported.length >= MOST_HITS;
+    this.heldBack = isTooMuch ? unreported : [];
+    if (!isTooMuch) for (const hit of unreported) hit.report = number;
+    return this.#hits.filter(({ report }) => report !== 0);
   }
 
   /** Keeps the newest hits apart from those that follow. They belong to the report of that number, if it isn't 0. */
@@ -282,16 +290,15 @@ export class KeyState {
   }
 
   #startHit(count: number, declined: number, nowMs: number): void {
-    if (this.#hit !== undefined) {
-      this.#hits.push(this.#hit);
-      if (this.#hits.length >= MOST_HITS) this.#mergeHits(nowMs);
-    }
+    if (this.#hit !== undefined) this.#hits.push(this.#hit);
+    if (this.#hits.length >= MOST_HITS) this.#mergeHits(nowMs);
     this.#hit = { report: 0, hitMs: nowMs, count, declined };
     this.#cellEndMs = cellStartOf(nowMs, this.#bucketMs) + this.#bucketMs;
   }
 
-  /** Halves the number of hits that no report has brought yet, and drops what has expired. */
+  /** Halves the number of hits that no report has brought yet, if it is too large, and drops what has expired. */
   #mergeHits(nowMs: number): void {
+    if (this.#hits.filter(({ report }) => report === 0).length < MOST_HITS) return;
     const merged: Hit[] = [];
     let pair: Hit | undefined;
     for (const hit of this.#hits) {

@@ -58,7 +58,10 @@ export abstract class HybridLimiter implements Limiter {
   readonly #rounds: Rounds;
   readonly #sweepTimer = new BackgroundTimer(() => this.#sweep());
   #sweeping: Iterator<KeyState> | undefined;
-  /** Goes on when a key is forgotten and known again: Redis may remember its last report. */
+  /**
+   * The number of the last report, even: the odd one after it is for what Redis counted for those who waited. Goes on
+   * when a key is forgotten and known again: Redis may remember its last report.
+   */
   #reports = 0;
   /** When closed, and where no timer could report what was counted. */
   #asksAlways = TIMERS_END_WITH_REQUESTS;
@@ -206,17 +209,20 @@ export abstract class HybridLimiter implements Limiter {
     // Who has to ask gets the whole truth: what is leased here counts as free for it.
     if (first !== undefined) state.lease = 0;
     else state.checkLease(sentMs);
-    const asked = first?.count ?? 0;
-    const asking = new Set(state.callers.filter((caller) => caller.rate === rate));
-    let needed = 0;
-    for (const caller of asking) needed += caller.count;
     const wanted = Math.floor(2 * state.takeDemand(this.#keepMs, sentMs));
-    const number = ++this.#reports;
+    this.#reports += 2;
+    const number = this.#reports;
     const hits = state.report(number, sentMs);
+    const included = state.heldBack.length > 0 ? 0 : callersAt(rate, state.callers);
+    const asked = included === 0 ? 0 : first!.count;
+    let needed = 0;
+    for (const { count } of state.callers.slice(0, included)) needed += count;
+    let held = state.lease;
+    for (const { count, declined } of state.heldBack) held += count - declined;
     const args = [
       ...[settings.windowMs, settings.bucketMs, rate, limit].map(text),
       processId,
-      ...[this.#leaseMs, state.lease, asked, needed, wanted].map(text),
+      ...[this.#leaseMs, held, asked, needed, wanted].map(text),
       ...this.factorArguments(rate),
       ...[number, hits.length].map(text),
     ];
@@ -228,13 +234,12 @@ export abstract class HybridLimiter implements Limiter {
       state.learn(fieldsFrom(reply, ANSWER_FIELDS), report, this.clock.now());
       return true;
     } catch (error) {
-      const others = state.callers.filter((caller) => !asking.has(caller));
-      state.callers = [];
-      state.endHit();
-      for (const caller of asking) caller.resolve(this.#decideInstead(state, caller, error));
-      // These Redis may have counted, with the report that wasn't answered, and none but these.
-      state.endHit(number);
-      for (const caller of others) caller.resolve(this.#decideInstead(state, caller, error));
+      const decideInstead = (caller: Caller) => caller.resolve(this.#decideInstead(state, caller, error));
+      const callers = state.callers.splice(0);
+      // Redis may have counted those that it was asked for, and no others.
+      callers.slice(0, included).forEach(decideInstead);
+      state.endHit(number + 1);
+      callers.slice(included).forEach(decideInstead);
       return false;
     }
   }
@@ -289,8 +294,13 @@ export abstract class HybridLimiter implements Limiter {
     if (!state.hasReport && state.lease === 0) return;
     state.lease = 0;
     state.demand = 0;
-    state.exchange = this.#exchange(state).then(() => this.#serve(state));
+    state.exchange = this.#reportAll(state).then(() => this.#serve(state));
     await state.exchange;
+  }
+
+  async #reportAll(state: KeyState): Promise<void> {
+    const isAnswered = await this.#exchange(state);
+    if (isAnswered && state.heldBack.length > 0) await this.#exchange(state);
   }
 
   /** What `ask` says of a key when Redis knows all of it. What is known here may not hold afterwards. */
@@ -316,4 +326,10 @@ export abstract class HybridLimiter implements Limiter {
     }
     if (this.#states.size > 0) this.#sweepTimer.start(SWEEP_MS);
   }
+}
+
+/** How many of the first callers have the same rate. */
+function callersAt(rate: Rate, callers: readonly Caller[]): number {
+  const other = callers.findIndex((caller) => caller.rate !== rate);
+  return other === -1 ? callers.length : other;
 }

@@ -1,134 +1,285 @@
-// The protocol between hybrid processes on thousands of random schedules: message delays, lost messages, crashes and
-// clocks that are apart. A failure names its seed.
+// The bounds of the hybrid protocol over thousands of random schedules, on virtual time; see test/support/simulation.ts.
 
-import { perSecond } from "trypema";
-import type { HybridOptions, HybridProvider } from "trypema/hybrid";
-import { createRedisProvider } from "trypema/redis";
-import { seededRandom } from "trypema/testing";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { type SimulatedCall, Simulation } from "../support/simulation.ts";
+import { perSecond, type Rate } from "trypema";
+import type { HybridOptions } from "trypema/hybrid";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type Admission, mostWithin, SimulatedProcess, virtualizeTime, World } from "../support/simulation.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
+let realTime: () => void;
 
-beforeAll(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+beforeAll(async () => {
+  realTime = virtualizeTime();
+  // Redis knows the scripts from then on, so that a seed makes the same schedule always.
+  const world = new World(0, redis.client, { ...PERFECT });
+  const process = new SimulatedProcess(world, { prefix: "first", timeoutMs: 60_000 });
+  process.call("absolute", "a", perSecond(1));
+  await world.settled(process.do(() => process.provider.absolute.get("a")));
 });
 
-afterAll(() => {
-  vi.useRealTimers();
-});
+afterAll(() => realTime());
 
-/** The most admitted calls that were made and answered within a window. */
-function mostInAWindow(calls: readonly SimulatedCall[], windowMs: number): number {
-  const admitted = calls.filter(({ decision }) => decision.allowed && !decision.degraded);
-  let most = 0;
-  for (const { sentMs } of admitted) {
-    const endMs = sentMs + windowMs;
-    const within = admitted.filter((call) => call.sentMs >= sentMs && call.answeredMs < endMs);
-    most = Math.max(
-      most,
-      within.reduce((sum, { count }) => sum + count, 0),
-    );
+/** How many simulations go on at once: each waits for Redis most of the time. */
+const AT_ONCE = 32;
+
+/** Runs the seeds from 1 on; what fails names its seed. */
+async function simulate(seeds: number, schedule: (seed: number) => Promise<void>): Promise<void> {
+  let next = 1;
+  async function runAndRun(): Promise<void> {
+    while (next <= seeds) {
+      const seed = next++;
+      await schedule(seed).catch((cause: Error) => {
+        next = Number.POSITIVE_INFINITY;
+        throw new Error(`seed ${seed}: ${cause.message}`, { cause });
+      });
+    }
   }
-  return most;
+  await Promise.all(Array.from({ length: AT_ONCE }, runAndRun));
 }
 
-interface Schedule {
-  readonly simulation: Simulation;
-  readonly processes: HybridProvider[];
+const PERFECT = { delayMs: 1, lostRequests: 0, lostAnswers: 0 };
+/** Quartz is that good. */
+const DRIFT = 1e-4;
+
+/** What may be wrong in a world. */
+function faultsOf(world: World): void {
+  world.network.delayMs = world.pick(0.1, 2, 20, 40);
+  if (world.random() < 0.5) return;
+  world.network.lostRequests = world.pick(0, 0.02, 0.2);
+  world.network.lostAnswers = world.pick(0, 0.02, 0.2);
 }
 
-function start(seed: number, network: { delayMs: number; loss: number }, options: HybridOptions): Schedule {
-  const random = seededRandom(seed);
-  const simulation = new Simulation(redis.client, random, network);
-  const count = 1 + Math.floor(random() * 4);
-  const processes = Array.from({ length: count }, () => simulation.addProcess({ prefix: `seed-${seed}`, ...options }));
-  return { simulation, processes };
-}
+const KEYS = ["a", "b"];
+const LEASE_MS = 1_000;
 
-it("no window has more than the capacity, whatever is late, lost or dies", async () => {
-  let busiest = 0;
-  for (let seed = 1; seed <= 1_500; seed++) {
-    const random = seededRandom(-seed);
-    const windowMs = 20 + Math.floor(random() * 60);
-    const capacity = 1 + Math.floor(random() * 30);
-    const network = { delayMs: Math.floor(random() * 8), loss: random() < 0.5 ? 0 : random() * 0.15 };
-    const { simulation, processes } = start(seed, network, {
-      windowMs,
-      bucketMs: 1 + Math.floor(random() * 10),
-      onFailure: "deny",
+/** Processes that offer calls at random times, and may crash. */
+class Fleet {
+  readonly processes: SimulatedProcess[] = [];
+  readonly #world: World;
+  readonly #rate: Rate;
+  readonly #options: HybridOptions;
+  /** Before that there may be something to see. */
+  endMs = 0;
+  #isCalling = true;
+
+  constructor(world: World, rate: Rate, options: HybridOptions) {
+    this.#world = world;
+    this.#rate = rate;
+    this.#options = options;
+  }
+
+  get admitted(): Admission[] {
+    return this.processes.flatMap(({ admitted }) => admitted);
+  }
+
+  stopCalling(): void {
+    this.#isCalling = false;
+  }
+
+  /** A process that offers `overload` times the limit; the next one may take its place. */
+  start(overload: number, callsPerSecond = this.#rate * overload, mayCrash = true): void {
+    const world = this.#world;
+    const drift = (2 * world.random() - 1) * DRIFT;
+    const process = new SimulatedProcess(world, this.#options, world.random() * 1e6, drift);
+    this.processes.push(process);
+    const callAndCall = () => {
+      if (!this.#isCalling) return;
+      for (let burst = world.pick(1, 1, 1, 4); burst > 0; burst--) {
+        process.call("absolute", world.pick("a", "a", "b"), this.#rate, world.pick(1, 1, 1, 1, 2, 5));
+      }
+      world.at(world.nowMs + world.pause(callsPerSecond), callAndCall, process);
+    };
+    world.at(world.nowMs + world.pause(callsPerSecond), callAndCall, process);
+    if (!mayCrash) return;
+    if (world.random() < 0.05) {
+      world.at(world.nowMs + world.random() * 300, () => {
+        process.stalledUntilMs = world.nowMs + LEASE_MS + world.random() * 500;
+        this.endMs = process.stalledUntilMs + 500;
+      });
+    }
+    if (world.random() > 0.2) return;
+    world.at(world.nowMs + world.random() * 1_000, () => {
+      process.crashed = true;
+      this.start(overload);
     });
+  }
+}
+
+/** What Redis says itself. */
+async function totalOf(world: World, key: string, options: HybridOptions): Promise<number> {
+  const observer = new SimulatedProcess(world, { ...options, onFailure: "throw" });
+  return (await world.settled(observer.do(() => observer.provider.absolute.get(key)))).total;
+}
+
+it("absolute: whatever happens, no window has more than the capacity", async () => {
+  const seen = { admissions: 0, degraded: 0, full: 0 };
+  await simulate(1_500, async (seed) => {
+    const world = new World(seed, redis.client, { ...PERFECT });
+    faultsOf(world);
+    const windowMs = world.pick(50, 100, 250);
+    const capacity = world.pick(1, 3, 10, 25);
+    const bucketMs = world.pick(1, windowMs / 10, windowMs / 3, windowMs);
+    const syncIntervalMs = world.pick(5, 10, 30);
     const rate = perSecond((capacity * 1_000) / windowMs);
-    const load = (random() * 4 * capacity) / windowMs;
-    for (let ms = 0; ms < 200; ms++) {
-      for (const process of processes) {
-        for (let due = (load / processes.length) * random() * 2; random() < due; due--) {
-          simulation.call(process, "absolute", rate, random() < 0.9 ? 1 : 1 + Math.floor(random() * capacity));
-        }
-      }
-      if (processes.length > 1 && random() < 0.003) simulation.crash(processes.pop()!);
-      await simulation.step();
+    const fleet = new Fleet(world, rate, {
+      prefix: `window-${seed}`,
+      windowMs,
+      bucketMs,
+      syncIntervalMs,
+      timeoutMs: 50,
+    });
+    for (let count = world.pick(1, 2, 3, 4); count > 0; count--) fleet.start(world.pick(0.3, 1, 3));
+    await world.runUntil(windowMs * world.pick(2, 5));
+    await world.runUntil(Math.max(world.nowMs, fleet.endMs));
+    seen.degraded += fleet.admitted.filter(({ degraded }) => degraded).length;
+    const spanMs = windowMs - 2 * DRIFT * (windowMs + LEASE_MS);
+    for (const key of KEYS) {
+      const admitted = fleet.admitted.filter((admission) => admission.key === key && !admission.degraded);
+      seen.admissions += admitted.length;
+      const most = mostWithin(admitted, spanMs);
+      expect(most).toBeLessThanOrEqual(capacity);
+      if (most === capacity) seen.full++;
     }
-    const most = mostInAWindow(simulation.calls, windowMs);
-    expect(most, `seed ${seed}`).toBeLessThanOrEqual(capacity);
-    busiest = Math.max(busiest, most / capacity);
-  }
-  expect(busiest).toBe(1);
+  });
+  // Otherwise there would be nothing to see.
+  expect(seen.admissions).toBeGreaterThan(10_000);
+  expect(seen.degraded).toBeGreaterThan(1_000);
+  expect(seen.full).toBeGreaterThan(1_000);
 });
 
-it("what was admitted is counted once, whatever is lost", async () => {
-  for (let seed = 2_001; seed <= 2_800; seed++) {
-    const random = seededRandom(-seed);
-    const options = { windowMs: 10_000, bucketMs: 10 };
-    const { simulation, processes } = start(seed, { delayMs: Math.floor(random() * 8), loss: 0.05 }, options);
-    let made = 0;
-    for (let ms = 0; ms < 200; ms++) {
-      for (const process of processes) {
-        if (random() > 0.3) continue;
-        simulation.call(process, "absolute", perSecond(1_000));
-        made++;
-      }
-      await simulation.step();
+it("whatever is lost on the way, Redis counts each call once", async () => {
+  const seen = { degraded: 0 };
+  await simulate(500, async (seed) => {
+    const world = new World(seed, redis.client, { ...PERFECT });
+    faultsOf(world);
+    const rate = perSecond(world.pick(0.1, 10));
+    const options = { prefix: `total-${seed}`, windowMs: 3_600_000, timeoutMs: 50 };
+    const fleet = new Fleet(world, rate, options);
+    for (let count = world.pick(1, 2, 4); count > 0; count--) fleet.start(1, 100, false);
+    await world.runUntil(world.pick(200, 600));
+    fleet.stopCalling();
+    Object.assign(world.network, PERFECT);
+    await world.runUntil(world.nowMs + 5_000);
+    for (const process of fleet.processes) await world.settled(process.do(() => process.provider.close()));
+    for (const key of KEYS) {
+      const admitted = fleet.admitted.filter((admission) => admission.key === key);
+      seen.degraded += admitted.filter(({ degraded }) => degraded).length;
+      expect(await totalOf(world, key, options)).toBe(admitted.reduce((sum, { count }) => sum + count, 0));
     }
-    simulation.network = { delayMs: 1, loss: 0 };
-    const clock = () => simulation.nowMs;
-    const { absolute } = createRedisProvider(redis.client, {
-      ...options,
-      clock,
-      prefix: `seed-${seed}`,
-      timeoutMs: 30_000,
-    });
-    for (let ms = 0; ms < 300; ms++) await simulation.step();
-    expect(simulation.calls, `seed ${seed}`).toHaveLength(made);
-    expect((await absolute.get("key")).total, `seed ${seed}`).toBe(made);
+  });
+  expect(seen.degraded).toBeGreaterThan(1_000);
+});
+
+/** `count` processes that offer `overload` times the limit together, each call a count of 1, where nothing goes wrong. */
+async function offer(
+  strategy: "absolute" | "suppressed",
+  { seed, count, overload, perSecond: limit, windowMs, bucketMs = windowMs / 100, windows }: Load,
+): Promise<Admission[]> {
+  const world = new World(seed, redis.client, { ...PERFECT });
+  const rate = perSecond(limit);
+  const processes = Array.from({ length: count }, () => {
+    const options = {
+      prefix: `load-${strategy}-${JSON.stringify([seed, count, overload, limit]).replaceAll(/\W/g, "-")}`,
+    };
+    const process = new SimulatedProcess(world, { ...options, windowMs, bucketMs, timeoutMs: 50 });
+    const callAndCall = () => {
+      process.call(strategy, "a", rate);
+      world.at(world.nowMs + world.pause((limit * overload) / count), callAndCall, process);
+    };
+    world.at(0, callAndCall, process);
+    return process;
+  });
+  await world.runUntil(windowMs * windows);
+  return processes.flatMap(({ admitted }) => admitted);
+}
+
+interface Load {
+  readonly seed: number;
+  readonly count: number;
+  readonly overload: number;
+  readonly perSecond: number;
+  readonly windowMs: number;
+  readonly bucketMs?: number;
+  readonly windows: number;
+}
+
+it.each([1, 4, 8])("absolute: %i processes use all of the capacity", async (count) => {
+  const windowMs = 1_000;
+  const capacity = 300;
+  for (const overload of [1.5, 5]) {
+    const load = { seed: 1, count, overload, perSecond: capacity, windowMs, windows: 6 };
+    const admitted = await offer("absolute", load);
+    expect(mostWithin(admitted, windowMs)).toBeLessThanOrEqual(capacity);
+    expect(admitted.every(({ degraded }) => !degraded)).toBe(true);
+    const used = admitted.filter(({ timeMs }) => timeMs >= windowMs).length / (5 * capacity);
+    expect(used).toBeGreaterThan(0.97);
   }
 });
 
-it("the limit is used, and suppression is smooth", async () => {
-  for (const strategy of ["absolute", "suppressed"] as const) {
-    const seed = 3_001;
-    const random = seededRandom(-seed);
-    const simulation = new Simulation(redis.client, seededRandom(seed), { delayMs: 2, loss: 0 });
-    const processes = Array.from({ length: 4 }, () =>
-      simulation.addProcess({ prefix: `smooth-${strategy}`, windowMs: 1_000 }),
-    );
-    const rate = perSecond(200);
-    for (let ms = 0; ms < 8_000; ms++) {
-      for (const process of processes) if (random() < 0.25) simulation.call(process, strategy, rate);
-      await simulation.step();
-    }
-    const times = simulation.calls
-      .filter(({ decision }) => decision.allowed)
-      .map(({ answeredMs }) => answeredMs - 1_000_000);
-    const used = times.filter((timeMs) => timeMs >= 3_000).length / 1_000;
-    expect(used, strategy).toBeGreaterThan(strategy === "absolute" ? 0.97 : 0.95);
-    expect(used, strategy).toBeLessThan(strategy === "absolute" ? 1.0001 : 1.05);
-    if (strategy === "absolute") continue;
-    const perSecondCounts = Array.from({ length: 5 }, (_, second) => {
-      return times.filter((timeMs) => Math.floor(timeMs / 1_000) === second + 3).length;
-    });
-    const deviation = Math.sqrt(perSecondCounts.reduce((sum, count) => sum + (count - 200) ** 2, 0) / 5);
-    expect(deviation / 200).toBeLessThan(1.5 / Math.sqrt(200));
+it.each([
+  { overload: 1.2, perSecond: 100, windowMs: 5_000, windows: 11 },
+  { overload: 5, perSecond: 100, windowMs: 5_000, windows: 11 },
+  { overload: 20, perSecond: 100, windowMs: 5_000, windows: 10 },
+  { overload: 5, perSecond: 10, windowMs: 30_000, windows: 10 },
+  { overload: 5, perSecond: 1, windowMs: 300_000, windows: 10 },
+])("suppressed: the fleet admits the limit smoothly at $overload times $perSecond/s", async (load) => {
+  const admitted = await offer("suppressed", { seed: 1, count: 4, ...load });
+  const warmMs = 5 * load.windowMs;
+  const seconds = new Array<number>((load.windowMs * load.windows - warmMs) / 1_000).fill(0);
+  for (const { timeMs } of admitted) if (timeMs >= warmMs) seconds[Math.floor((timeMs - warmMs) / 1_000)]!++;
+  const mean = seconds.reduce((sum, count) => sum + count, 0) / seconds.length;
+  const variance = seconds.reduce((sum, count) => sum + (count - mean) ** 2, 0) / seconds.length;
+  const noise = 1 / Math.sqrt(load.perSecond);
+  expect(mean / load.perSecond).toBeGreaterThan(0.95);
+  expect(mean / load.perSecond).toBeLessThan(1.05);
+  expect(Math.sqrt(variance) / mean / noise).toBeLessThan(1.5);
+});
+
+it("what was spent is free again after a window, however late it is reported", async () => {
+  const world = new World(1, redis.client, { ...PERFECT });
+  const options = { prefix: "ages", windowMs: 1_000, bucketMs: 1, timeoutMs: 50, syncIntervalMs: 200 };
+  const [spending, waiting] = [new SimulatedProcess(world, options), new SimulatedProcess(world, options)];
+  const spend = () => {
+    for (let i = 0; i < 5; i++) spending.call("absolute", "a", perSecond(10));
+  };
+  spend();
+  await world.runUntil(20);
+  spend();
+  while (world.nowMs < 1_300) {
+    await world.runUntil(world.nowMs + 5);
+    if (waiting.admitted.length === 0) waiting.call("absolute", "a", perSecond(10), 10);
   }
+  expect(spending.admitted).toHaveLength(10);
+  const [{ timeMs }] = waiting.admitted as [Admission];
+  expect(timeMs).toBeGreaterThanOrEqual(1_020);
+  expect(timeMs).toBeLessThan(1_020 + 60);
+});
+
+it("a seed makes the same schedule always", async () => {
+  const load = { seed: 5, overload: 3, perSecond: 50, windowMs: 500, windows: 3, count: 3 };
+  const first = await offer("suppressed", load);
+  await redis.client.flushdb();
+  expect(await offer("suppressed", load)).toEqual(first);
+});
+
+it("what is counted in an outage is not more to report the longer it lasts", async () => {
+  const world = new World(1, redis.client, { ...PERFECT });
+  const options = { prefix: "outage", windowMs: 86_400_000, timeoutMs: 50 };
+  const process = new SimulatedProcess(world, options);
+  const rate = perSecond(100);
+  process.call("absolute", "a", rate);
+  await world.runUntil(1_000);
+  world.network.lostRequests = 1;
+  const callAndCall = () => {
+    process.call("absolute", "a", rate);
+    world.at(world.nowMs + world.pause(2), callAndCall, process);
+  };
+  callAndCall();
+  await world.runUntil(1_200_000);
+  world.network.lostRequests = 0;
+  world.longestRequest = 0;
+  await world.runUntil(1_210_000);
+  expect(await totalOf(world, "a", options)).toBe(process.admitted.length);
+  expect(world.longestRequest).toBeLessThan(20 + 4 * 200);
 });

@@ -1,107 +1,237 @@
-// Hybrid providers of many processes on virtual time: their real code and the real scripts on a real Redis, with a
-// network between them that takes its time and loses messages. Everything follows from a seed.
+// Processes with hybrid providers on virtual time: their real code, the real scripts on a real Redis, and between them a
+// network that delays, loses answers and requests, and cuts off who crashes. Everything random comes from a seed.
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { Redis } from "ioredis";
 import type { Decision, Rate } from "trypema";
-import { createHybridProvider, type HybridOptions, type HybridProvider } from "trypema/hybrid";
-import type { IoredisClient } from "trypema/redis";
-import { vi } from "vitest";
+import { createHybridProvider, type HybridOptions, type HybridProvider, type IoredisClient } from "trypema/hybrid";
+import { seededRandom } from "trypema/testing";
 
-/** A call, and when it was made and answered. */
-export interface SimulatedCall {
-  readonly sentMs: number;
-  readonly answeredMs: number;
-  readonly count: number;
-  readonly decision: Decision;
+/** The process whose code runs, however deep in promises and timers; none in the code of the test. */
+const present = new AsyncLocalStorage<SimulatedProcess>();
+
+/** Gives timers and the system's clock to the simulations, for the code that runs in them; returns how to undo it. */
+export function virtualizeTime(): () => void {
+  const { setTimeout: set, clearTimeout: clear } = globalThis;
+  const now = performance.now;
+  globalThis.setTimeout = ((run: () => void, delayMs: number) => {
+    const process = present.getStore();
+    if (process === undefined) return set(run, delayMs);
+    // As real timers are: in whole ms, and 1 at least.
+    return process.world.at(process.world.nowMs + Math.max(1, Math.trunc(delayMs)), run, process) as never;
+  }) as typeof setTimeout;
+  globalThis.clearTimeout = ((timer: never) => {
+    if ((timer as unknown) instanceof Event) (timer as Event).cancel();
+    else clear(timer);
+  }) as typeof clearTimeout;
+  performance.now = () => present.getStore()?.world.nowMs ?? now.call(performance);
+  return () => {
+    Object.assign(globalThis, { setTimeout: set, clearTimeout: clear });
+    Reflect.deleteProperty(performance, "now");
+  };
+}
+
+class Event {
+  readonly timeMs: number;
+  readonly run: () => unknown;
+  readonly process: SimulatedProcess | undefined;
+  #cancelled = false;
+
+  constructor(timeMs: number, run: () => unknown, process: SimulatedProcess | undefined) {
+    this.timeMs = timeMs;
+    this.run = run;
+    this.process = process;
+  }
+
+  cancel(): void {
+    this.#cancelled = true;
+  }
+
+  unref(): void {}
+
+  async happen(): Promise<void> {
+    if (this.#cancelled || this.process?.crashed) return;
+    if (this.process !== undefined && this.process.stalledUntilMs > this.timeMs) {
+      this.process.world.at(this.process.stalledUntilMs, this.run, this.process);
+      return;
+    }
+    if (this.process === undefined) await this.run();
+    else present.run(this.process, this.run);
+    // Until what follows from it at the same time has been done.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 export interface Network {
-  /** The most that a message takes. */
-  readonly delayMs: number;
-  /** The share of messages that are lost, requests and answers alike. */
-  readonly loss: number;
+  /** The longest that a message takes; each way its own time. */
+  delayMs: number;
+  /** The share of requests that never reach Redis, and of answers that never come back. */
+  lostRequests: number;
+  lostAnswers: number;
 }
 
-/** The test has made setTimeout virtual; every step of the simulation is a millisecond of it. */
-export class Simulation {
-  readonly calls: SimulatedCall[] = [];
+const GIVES_UP_MS = 1_000;
+/** Far from what the processes' clocks say. */
+const SERVER_CLOCK_MS = 1_700_000_000_000;
+
+/** One Redis and its processes. */
+export class World {
+  nowMs = 0;
+  /** How many arguments the longest request had. */
+  longestRequest = 0;
   readonly random: () => number;
-  network: Network;
-  #nowMs = 1_000_000;
+  readonly network: Network;
   readonly #redis: Redis;
-  #messages: { atMs: number; deliver: () => unknown }[] = [];
-  readonly #crashed = new Set<HybridProvider>();
+  readonly #events: Event[] = [];
 
-  constructor(redis: Redis, random: () => number, network: Network) {
-    this.#redis = redis;
-    this.random = random;
+  constructor(seed: number, redis: Redis, network: Network) {
+    this.random = seededRandom(seed);
     this.network = network;
-    // Those of the simulation before this one.
-    vi.clearAllTimers();
+    this.#redis = redis;
   }
 
-  get nowMs(): number {
-    return this.#nowMs;
+  at(timeMs: number, run: () => unknown, process?: SimulatedProcess): Event {
+    const event = new Event(timeMs, run, process);
+    const before = this.#events.findLastIndex((other) => other.timeMs <= timeMs);
+    this.#events.splice(before + 1, 0, event);
+    return event;
   }
 
-  /** A provider in a process of its own, with a clock of its own. */
-  addProcess(options: HybridOptions): HybridProvider {
-    const aheadMs = Math.floor(this.random() * 1e6);
-    const provider: HybridProvider = createHybridProvider(
-      this.#connect(() => this.#crashed.has(provider)),
-      { timeoutMs: 400, random: this.random, ...options, clock: () => this.#nowMs + aheadMs },
-    );
-    return provider;
+  async runUntil(endMs: number): Promise<void> {
+    while (this.#events.length > 0 && this.#events[0]!.timeMs <= endMs) {
+      const event = this.#events.shift()!;
+      this.nowMs = event.timeMs;
+      await event.happen();
+    }
+    this.nowMs = endMs;
   }
 
-  /** None of its messages is delivered any longer; that it makes no calls is up to the test. */
-  crash(provider: HybridProvider): void {
-    this.#crashed.add(provider);
-  }
-
-  call(provider: HybridProvider, strategy: "absolute" | "suppressed", rate: Rate, count = 1): void {
-    const sentMs = this.#nowMs;
-    const note = (decision: Decision) => {
-      if (!this.#crashed.has(provider)) this.calls.push({ sentMs, answeredMs: this.#nowMs, count, decision });
+  /** Goes on until `promise` is settled. */
+  async settled<T>(promise: Promise<T>): Promise<T> {
+    let waiting = true;
+    const done = () => {
+      waiting = false;
     };
-    const decision = provider[strategy].inc("key", rate, count);
-    if (decision instanceof Promise) decision.then(note);
-    else note(decision);
+    promise.then(done, done);
+    while (waiting) await this.runUntil(this.nowMs + 10);
+    return promise;
   }
 
-  /** A millisecond: messages that are due are delivered, and timers fire. */
-  async step(): Promise<void> {
-    this.#nowMs++;
-    vi.advanceTimersByTime(1);
-    const due = this.#messages.filter(({ atMs }) => atMs <= this.#nowMs);
-    this.#messages = this.#messages.filter(({ atMs }) => atMs > this.#nowMs);
-    for (const { deliver } of due) await deliver();
-    // What follows from a message, or from a call, happens before the next step.
-    for (let turns = 0; turns < 20; turns++) await undefined;
+  /** One of `values`. */
+  pick<T>(...values: readonly T[]): T {
+    return values[Math.floor(this.random() * values.length)]!;
   }
 
-  #connect(isCrashed: () => boolean): IoredisClient {
-    let lastMs = 0;
-    const send = (run: (args: string[]) => Promise<unknown>, args: string[]) =>
-      new Promise<unknown>((resolve, reject) => {
-        const later = (deliver: () => unknown) => {
-          // Messages of a connection stay in order.
-          lastMs = Math.max(lastMs, this.#nowMs + Math.floor(this.random() * (this.network.delayMs + 1)));
-          this.#messages.push({ atMs: lastMs, deliver: () => (isCrashed() ? undefined : deliver()) });
-        };
-        const fail = () => reject(new Error("the connection broke"));
-        const isLost = () => this.random() < this.network.loss;
-        later(async () => {
-          if (isLost()) return later(fail);
-          // The time that a process sends is its own; the server has another one.
-          const answer = await run(args.with(-1, String(this.#nowMs))).catch((error: Error) => error);
-          if (isLost()) return later(fail);
-          later(() => (answer instanceof Error ? reject(answer) : resolve(answer)));
-        });
+  /** How long until the next of what happens `perSecond` times a second by chance. */
+  pause(perSecond: number): number {
+    return (-Math.log(1 - this.random()) * 1_000) / perSecond;
+  }
+
+  /** Runs a script now, by the server's clock instead of the caller's, which comes last. */
+  async execute(method: "evalsha" | "eval", args: (string | number)[]): Promise<unknown> {
+    this.longestRequest = Math.max(this.longestRequest, args.length);
+    const withClock = [...args.slice(0, -1), SERVER_CLOCK_MS + this.nowMs] as unknown as [string, number, ...string[]];
+    return this.#redis[method](...withClock);
+  }
+}
+
+/** A call that was admitted. */
+export interface Admission {
+  /** When it was decided; by Redis, where that was asked. */
+  readonly timeMs: number;
+  readonly key: string;
+  readonly count: number;
+  readonly degraded: boolean;
+}
+
+export class SimulatedProcess {
+  readonly world: World;
+  readonly provider: HybridProvider;
+  readonly admitted: Admission[] = [];
+  /** How long the calls waited that had to, at most. */
+  longestWaitMs = 0;
+  crashed = false;
+  /** Until then nothing of it runs. */
+  stalledUntilMs = 0;
+  #lastRequestMs = 0;
+  #lastAnswerMs = 0;
+  /** When Redis ran the last script that was answered, by the Redis key. */
+  readonly #answeredMs = new Map<string, number>();
+
+  /** @param drift how much faster its clock goes than the others */
+  constructor(world: World, options: HybridOptions, skewMs = 0, drift = 0) {
+    this.world = world;
+    const client: IoredisClient = {
+      evalsha: (...args) => this.#send("evalsha", args),
+      eval: (...args) => this.#send("eval", args),
+    };
+    const clock = () => skewMs + world.nowMs * (1 + drift);
+    this.provider = present.run(this, () => createHybridProvider(client, { random: world.random, ...options, clock }));
+  }
+
+  call(strategy: "absolute" | "suppressed", key: string, rate: Rate, count = 1): void {
+    const sentMs = this.world.nowMs;
+    const decision = present.run(this, () => this.provider[strategy].inc(key, rate, count));
+    if (!(decision instanceof Promise)) {
+      this.#note(decision, sentMs, key, count);
+      return;
+    }
+    decision.then((late) => {
+      this.longestWaitMs = Math.max(this.longestWaitMs, this.world.nowMs - sentMs);
+      const isDecidedThere = !late.degraded && this.#answeredMs.has(key);
+      this.#note(late, isDecidedThere ? this.#answeredMs.get(key)! : this.world.nowMs, key, count);
+    });
+  }
+
+  /** Runs what a program would, as this process. */
+  do<T>(run: () => T): T {
+    return present.run(this, run);
+  }
+
+  #note({ allowed, degraded }: Decision, timeMs: number, key: string, count: number): void {
+    if (allowed) this.admitted.push({ timeMs, key, count, degraded });
+  }
+
+  /** In order, as on one connection. */
+  #send(method: "evalsha" | "eval", args: (string | number)[]): Promise<unknown> {
+    const { world } = this;
+    const { delayMs, lostRequests, lostAnswers } = world.network;
+    this.#lastRequestMs = Math.max(this.#lastRequestMs, world.nowMs + world.random() * delayMs);
+    return new Promise((resolve, reject) => {
+      // The client hears of it soon, or only when it gives the connection up.
+      const breakOff = () => {
+        const heardMs = world.nowMs + (world.random() < 0.5 ? delayMs : GIVES_UP_MS);
+        world.at(heardMs, () => reject(new Error("Connection is closed.")), this);
+      };
+      world.at(this.#lastRequestMs, async () => {
+        if (world.random() < lostRequests) return breakOff();
+        const executedMs = world.nowMs;
+        const outcome = await world.execute(method, args).then(
+          (reply) => () => {
+            const [, , name] = args as string[];
+            this.#answeredMs.set(name!.slice(name!.lastIndexOf(":") + 1, -1), executedMs);
+            resolve(reply);
+          },
+          (error) => () => reject(error),
+        );
+        if (world.random() < lostAnswers) return breakOff();
+        this.#lastAnswerMs = Math.max(this.#lastAnswerMs, world.nowMs + world.random() * delayMs);
+        world.at(this.#lastAnswerMs, outcome, this);
       });
-    return {
-      evalsha: (sha1, keys, ...args) => send((sent) => this.#redis.evalsha(sha1, keys, ...sent), args),
-      eval: (source, keys, ...args) => send((sent) => this.#redis.eval(source, keys, ...sent), args),
-    };
+    });
   }
+}
+
+/** The most that was admitted within any `spanMs`. */
+export function mostWithin(admitted: readonly Admission[], spanMs: number): number {
+  const inOrder = admitted.toSorted((a, b) => a.timeMs - b.timeMs);
+  let most = 0;
+  let sum = 0;
+  let start = 0;
+  for (const { timeMs, count } of inOrder) {
+    sum += count;
+    for (; timeMs - inOrder[start]!.timeMs >= spanMs; start++) sum -= inOrder[start]!.count;
+    most = Math.max(most, sum);
+  }
+  return most;
 }

@@ -4,8 +4,8 @@
 --   ARGV[7] how much of its lease it keeps   ARGV[8] the count of the first call that waits, or 0
 --   ARGV[9] how much all calls that wait need   ARGV[10] how much more it would like
 --   ARGV[11] suppressionCacheMs, or "" under the absolute strategy   ARGV[12] the hard limit
---   ARGV[13] the number of this report   ARGV[14] the number of hits that follow, each: number of the report that
---   brought it first, age in ms, count, declined
+--   ARGV[13] the number of this report; the next one is that of what is counted for the calls that wait
+--   ARGV[14] the number of hits that follow, each: number of the report that brought it first, age in ms, count, declined
 -- Replies with what was counted for the calls that wait, if there is room for all of them, what was granted else, the
 -- total, the declined part, what others have leased, how many buckets there are (3
 -- for more), for the two oldest how long until they expire and how much accepted usage they have, for a first call
@@ -86,7 +86,7 @@ if held > 0 then
   changed = true
 end
 if held > 0 or held_before > 0 or counted > 0 or hits > 0 then
-  redis.call('HSET', KEYS[3], process, struct.pack('<ddd', report, held, now_ms + lease_ms + window_ms))
+  redis.call('HSET', KEYS[3], process, struct.pack('<ddd', counted > 0 and report + 1 or report, held, now_ms + lease_ms + window_ms))
   redis.call('PEXPIRE', KEYS[3], math.ceil(lease_ms + window_ms + bucket_ms) + (clock_ms and 60000 or 0))
 end
 
