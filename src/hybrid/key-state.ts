@@ -1,36 +1,29 @@
-// What a process knows of one key since it last heard from Redis, what it may spend of it without asking, and what
-// it has to report.
+// What a process knows of one key since it last heard from Redis, and what it may spend of it without asking.
 
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { cellStartOf } from "../strategy/bucket.ts";
-
-/** Hits in one cell of the bucket grid that Redis hasn't confirmed. */
-export interface Hit {
-  /** The number of the report that brought it first; 0 for none yet. */
-  report: number;
-  /** The time of the newest hit. */
-  hitMs: number;
-  count: number;
-  declined: number;
-}
+import { type Terms, Unreported } from "./unreported.ts";
 
 /** Somebody who waits for Redis. */
 export interface Caller {
   readonly rate: Rate;
   readonly limit: number;
   readonly count: number;
+  readonly sinceMs: number;
   resolve(decision: Decision | Promise<Decision>): void;
 }
 
 /** What Redis was told, and asked for. */
 export interface Report {
-  readonly reported: readonly Hit[];
+  readonly number: number;
   readonly rate: Rate;
   readonly limit: number;
   /** The count of the first call that waited; 0 for none. */
   readonly asked: number;
-  /** Until when what it grants may be spent. */
+  /** How much of its lease the process keeps. */
+  readonly held: number;
+  /** Until when what it holds may be spent. */
   readonly leaseUntilMs: number;
 }
 
@@ -52,86 +45,90 @@ export interface Answer {
   readonly factorLeftMs: number;
 }
 
-/** Hits that are not confirmed are merged when there are this many buckets of them: an outage can be long. */
-const MOST_HITS = 64;
+/** A lease that is to last for long is at most this part of the capacity. */
+const LONG_LEASE_PART = 16;
 /** How soon to ask again for what others have leased: what they don't use they give back. */
 const LEASES_MOVE_MS = 50;
+/** A time to look at first that isn't far off is a small integer to V8, and costs no object. */
+const FAR_OFF_MS = 1_000_000;
 
-export class KeyState {
-  readonly key: string;
-  readonly #windowMs: number;
-  readonly #bucketMs: number;
-
-  /** The rate of the last call that Redis heard of: for another one nothing is known. */
-  rate: Rate = Number.NaN as Rate;
-  limit = 0;
-  /**
-   * Until then what is known holds and the lease may be spent, if there is one. It is the one time that most calls look
-   * at: V8 keeps each number with a fraction in an object of its own, which is often not in the processor's cache.
-   */
-  #holdsUntilMs = Number.NEGATIVE_INFINITY;
-  /** Capacity that Redis has set aside for this process, and until when it may be spent. */
+/**
+ * It extends what is unreported, and what every call looks at comes first: so that lies together in memory. Of many keys
+ * each is seldom in the processor's cache. For the same reason there is one time that tells when to look at the others.
+ */
+export class KeyState extends Unreported {
+  /** The rate of which something is known. */
+  #knownRate: Rate | undefined = undefined;
+  #holdsUntilMs = 0;
+  /** Capacity that Redis has set aside for this process, and what is left of it. */
   lease = 0;
-  #leaseUntilMs = Number.NEGATIVE_INFINITY;
-  /** When something was last reported. */
-  reportedMs = Number.NEGATIVE_INFINITY;
-  /** What Redis has counted already for those who wait. */
-  prepaid = 0;
   /** Capacity that is neither used nor leased to others. The lease is a part of it. */
   free = 0;
-
-  // The two oldest buckets: a call that comes when both have expired has to ask.
+  limit = 0;
+  /** What Redis has counted already for those who wait. */
+  prepaid = 0;
+  /** Absolute: Redis had no room for a call of this count. */
+  #deniedCount = 0;
+  /** How many buckets there are; 3 for more. */
   #buckets = 0;
+  /** Calls, admitted or not, since the last report: what tells how large a lease is wanted. */
+  demand = 0;
+  /** Whether it is in the list of those that the next round looks at. */
+  listed = false;
+
+  readonly key: string;
+  rate: Rate = 0 as Rate;
+  #isShared = false;
+  #leaseUntilMs = Number.NEGATIVE_INFINITY;
+  /** Until then Redis may have something set aside for this process. */
+  #reservedUntilMs = Number.NEGATIVE_INFINITY;
+
+  // The two oldest buckets.
   #firstExpiryMs = Number.POSITIVE_INFINITY;
   firstAccepted = 0;
   #secondExpiryMs = Number.POSITIVE_INFINITY;
   #secondAccepted = 0;
 
-  /** Absolute: Redis had no room for a call of this count until then, and this much is free then. */
-  deniedCount = 0;
+  /** Until when there is no room for a call of the count that was denied, and how much is free then. */
   deniedUntilMs = 0;
   freeAfterWaiting = 0;
-  #askAgainMs = 0;
+  #askAgainMs = Number.NEGATIVE_INFINITY;
 
-  /** Suppressed: the factor over the soft limit, until when it is kept, and whether nobody has used it yet. */
+  /** Suppressed: the factor over the soft limit, until when it is kept, and whether those who asked for it get it now. */
   #factor = 0;
   #factorUntilMs = Number.NEGATIVE_INFINITY;
   #factorIsNew = false;
 
-  /** Calls, admitted or not, since the last report: what tells how large a lease is wanted. */
-  demand = 0;
+  /** About how much was called for in the last `#horizonMs`, when that was last asked for. */
+  #recentDemand = 0;
   #demandSinceMs = Number.NEGATIVE_INFINITY;
-
-  // The cell of the bucket grid with the newest hits, and what is to be reported from before.
-  #hit: Hit | undefined;
-  #cellEndMs = Number.NEGATIVE_INFINITY;
-  #hits: Hit[] = [];
-  /** What the last report didn't bring. */
-  heldBack: readonly Hit[] = [];
+  #horizonMs: number;
+  /** When it was last called. */
+  #usedMs = Number.NEGATIVE_INFINITY;
 
   callers: Caller[] = [];
   /** The exchange with Redis that goes on, if one does: there is never a second one. */
-  exchange: Promise<void> | undefined;
-  /** Whether it is in the list of those that the next round looks at. */
-  listed = false;
+  exchange: Promise<void> | undefined = undefined;
 
-  constructor(key: string, windowMs: number, bucketMs: number) {
+  constructor(key: string, terms: Terms) {
+    super(terms);
     this.key = key;
-    this.#windowMs = windowMs;
-    this.#bucketMs = bucketMs;
+    this.#horizonMs = terms.plentyMs;
   }
 
-  /** Whether what is known still holds for calls at `rate`. */
-  knows(rate: Rate, nowMs: number): boolean {
-    return rate === this.rate && (nowMs < this.#holdsUntilMs || this.#goesOn(nowMs));
+  /** Whether what is known is enough to decide about a call of that count at `rate`. */
+  knows(rate: Rate, count: number, nowMs: number): boolean {
+    return rate === this.#knownRate && (nowMs < this.#holdsUntilMs || this.#goesOn(count, nowMs));
   }
 
   /** Drops a lease that may not be spent any longer, and takes out the oldest bucket when it has expired. */
-  #goesOn(nowMs: number): boolean {
-    if (this.#holdsUntilMs === Number.NEGATIVE_INFINITY) return false;
-    if (nowMs >= this.#leaseUntilMs) this.lease = 0;
+  #goesOn(count: number, nowMs: number): boolean {
+    this.keepLease(this.lease, nowMs);
     if (nowMs >= this.#firstExpiryMs) {
-      if (this.#buckets < 3 || nowMs >= this.#secondExpiryMs) return false;
+      if (this.#buckets < 3 || nowMs >= this.#secondExpiryMs) {
+        // A lease is good all the same. Where others spend too, what is free isn't known exactly anyway: it is more.
+        return (this.#isShared || this.prepaid > 0) && this.hasLease(count);
+      }
       this.free += this.firstAccepted;
       this.#firstExpiryMs = this.#secondExpiryMs;
       this.firstAccepted = this.#secondAccepted;
@@ -142,27 +139,27 @@ export class KeyState {
   }
 
   #hold(nowMs: number): void {
-    const leaseEndsLater = nowMs < this.#leaseUntilMs;
-    this.#holdsUntilMs = leaseEndsLater ? Math.min(this.#firstExpiryMs, this.#leaseUntilMs) : this.#firstExpiryMs;
+    let untilMs = Math.min(nowMs + FAR_OFF_MS, this.#firstExpiryMs);
+    if (nowMs < this.#leaseUntilMs) untilMs = Math.min(untilMs, this.#leaseUntilMs);
+    this.#holdsUntilMs = Math.floor(untilMs);
   }
 
   get firstExpiryMs(): number {
     return this.#firstExpiryMs;
   }
 
+  /** Whether a call of that count fits into what is leased or prepaid. What chance admits can use up what was leased. */
   hasLease(count: number): boolean {
-    return count <= this.lease || count <= this.prepaid;
+    return (count <= this.lease || count <= this.prepaid) && count <= this.free;
   }
 
   isDenied(count: number, nowMs: number): boolean {
-    return count === this.deniedCount && nowMs < this.#askAgainMs;
+    return count === this.#deniedCount && nowMs < this.#askAgainMs;
   }
 
   /** The factor, if it may be used for a call now; else -1. */
   factorAt(nowMs: number): number {
-    if (nowMs >= this.#factorUntilMs && !this.#factorIsNew) return -1;
-    this.#factorIsNew = false;
-    return this.#factor;
+    return nowMs < this.#factorUntilMs || this.#factorIsNew ? this.#factor : -1;
   }
 
   /** Spends `count` of the lease, or of what is prepaid. */
@@ -179,86 +176,100 @@ export class KeyState {
   /** Counts a hit, of which `declined` was denied. */
   record(count: number, declined: number, nowMs: number): void {
     this.free -= count - declined;
-    this.deniedCount = 0;
-    const hit = this.#hit;
-    if (hit !== undefined && nowMs < this.#cellEndMs) {
-      hit.hitMs = nowMs;
-      hit.count += count;
-      hit.declined += declined;
-    } else {
-      this.#startHit(count, declined, nowMs);
-    }
+    this.#deniedCount = 0;
+    this.recordHit(count, declined, nowMs);
     if (this.#buckets < 2) this.#growFirst(count - declined, nowMs);
   }
 
   /** Forgets what is known, and the lease with it. */
   forget(): void {
-    this.#holdsUntilMs = Number.NEGATIVE_INFINITY;
+    this.#knownRate = undefined;
     this.lease = 0;
   }
 
-  /** Sees to a lease that may not be spent any longer. */
-  checkLease(nowMs: number): void {
+  /** Keeps no more of the lease than `most`, and nothing of one that may not be spent any longer. */
+  keepLease(most: number, nowMs: number): void {
     if (nowMs >= this.#leaseUntilMs) this.lease = 0;
+    else if (this.lease > most) this.lease = most;
+  }
+
+  /** Who waited has been served. */
+  endServing(): void {
+    this.prepaid = 0;
+    this.#factorIsNew = false;
   }
 
   /** Forgets also what is to be reported. */
   clear(): void {
     this.forget();
-    this.#hit = undefined;
-    this.#hits = [];
+    this.clearHits();
   }
 
-  get hasReport(): boolean {
-    return this.#hit !== undefined || this.#hits.length > 0;
+  /** Gives the lease back with the next report, and wants no other. */
+  release(): void {
+    this.lease = 0;
+    this.demand = 0;
+    this.#recentDemand = 0;
+  }
+
+  /** Whether something is set aside for this process, so that others can't have it. */
+  hasReserved(nowMs: number): boolean {
+    return nowMs < this.#reservedUntilMs;
+  }
+
+  /** Whether nobody has called for so long that what is set aside should go back. */
+  isIdle(nowMs: number): boolean {
+    return nowMs >= this.#usedMs + this.#horizonMs;
+  }
+
+  /** Whether that should be looked at in every round. */
+  get isScarce(): boolean {
+    return this.#horizonMs === this.terms.scarceMs;
   }
 
   /** Whether anything would be lost without it. */
   isUseful(nowMs: number): boolean {
-    if (this.hasReport || this.callers.length > 0 || this.exchange !== undefined || this.lease > 0) return true;
-    return nowMs < this.#askAgainMs || nowMs < this.#factorUntilMs;
+    if (this.exchange !== undefined || this.hasReport || this.hasReserved(nowMs)) return true;
+    return !this.isIdle(nowMs) || nowMs < this.#askAgainMs || nowMs < this.#factorUntilMs;
   }
 
   /**
-   * What to report now under that number, oldest first: all that is live and not confirmed. Where reports go
-   * unanswered for long, hits keep the numbers of the first ones, and what came later is held back until Redis answers.
+   * How large a lease is wanted: twice what was called for lately. To last for long, which pays for keys that are called
+   * now and then, only as long as it is a small part of the capacity.
    */
-  report(number: number, nowMs: number): readonly Hit[] {
-    if (this.hasReport) this.reportedMs = nowMs;
-    this.endHit();
-    this.#hits = this.#hits.filter(({ hitMs }) => hitMs + this.#windowMs > nowMs);
-    const unreported = this.#hits.filter(({ report }) => report === 0);
-    const isTooMuch = unreported.length > 0 && this.#hits.length - unreported.length >= MOST_HITS;
-    this.heldBack = isTooMuch ? unreported : [];
-    if (!isTooMuch) for (const hit of unreported) hit.report = number;
-    return this.#hits.filter(({ report }) => report !== 0);
-  }
-
-  /** Keeps the newest hits apart from those that follow. They belong to the report of that number, if it isn't 0. */
-  endHit(report = 0): void {
-    if (this.#hit === undefined) return;
-    this.#hit.report = report;
-    this.#hits.push(this.#hit);
-    this.#hit = undefined;
-  }
-
-  /** How much is called for in `spanMs`, by what was since the last time that this was asked. */
-  takeDemand(spanMs: number, nowMs: number): number {
-    const demand = (this.demand * spanMs) / Math.max(spanMs, nowMs - this.#demandSinceMs);
+  takeDemand(limit: number, nowMs: number): number {
+    const spanMs = nowMs - this.#demandSinceMs;
+    const horizonMs = this.#horizonMs;
+    // What came within the span counts as if it had come evenly, and what came before it fades.
+    const older = spanMs < horizonMs ? this.#recentDemand * (1 - spanMs / horizonMs) : 0;
+    this.#recentDemand = older + (spanMs > horizonMs ? (this.demand * horizonMs) / spanMs : this.demand);
+    if (this.demand > 0) this.#usedMs = nowMs;
     this.demand = 0;
     this.#demandSinceMs = nowMs;
-    return demand;
+    const soon = (2 * this.#recentDemand * this.terms.scarceMs) / horizonMs;
+    return Math.floor(Math.max(soon, Math.min(2 * this.#recentDemand, limit / LONG_LEASE_PART)));
   }
 
-  /** Redis has confirmed `reported`, and tells how the key is. */
-  learn(answer: Answer, { reported, rate, limit, asked, leaseUntilMs }: Report, nowMs: number): void {
-    this.#hits = this.#hits.filter((hit) => !reported.includes(hit));
+  /** A report is under way: whatever becomes of it, Redis may set something aside. */
+  reserve(leaseUntilMs: number): void {
+    this.#reservedUntilMs = leaseUntilMs + this.terms.windowMs;
+  }
+
+  /** Redis has confirmed what was reported, and tells how the key is. */
+  learn(answer: Answer, { number, rate, limit, asked, held, leaseUntilMs }: Report, nowMs: number): void {
+    this.confirm(number);
     this.rate = rate;
+    this.#knownRate = rate;
     this.limit = limit;
-    this.#leaseUntilMs = leaseUntilMs;
     this.lease += answer.granted;
+    this.#leaseUntilMs = leaseUntilMs;
+    if (held + answer.granted === 0) this.#reservedUntilMs = Number.NEGATIVE_INFINITY;
     this.prepaid = answer.counted;
-    this.free = limit - (answer.total - answer.declined) - answer.leasedByOthers + answer.counted;
+    const accepted = answer.total - answer.declined;
+    this.free = limit - accepted - answer.leasedByOthers + answer.counted;
+    this.#isShared = answer.leasedByOthers > 0;
+    const unleased = limit - accepted - answer.leasedByOthers - held - answer.granted;
+    this.#horizonMs = 2 * unleased < limit ? this.terms.scarceMs : this.terms.plentyMs;
     this.#buckets = answer.buckets;
     this.#firstExpiryMs = answer.buckets > 0 ? nowMs + answer.firstExpiresInMs : Number.POSITIVE_INFINITY;
     this.firstAccepted = answer.firstAccepted;
@@ -270,62 +281,32 @@ export class KeyState {
       this.#factorUntilMs = nowMs + answer.factorLeftMs;
       this.#factorIsNew = true;
     }
-    this.#recordAgain();
+    // What was counted while the report was on its way comes on top.
+    this.forEachHit((count, hitMs) => {
+      this.free -= count;
+      if (this.#buckets < 2) this.#growFirst(count, hitMs);
+    });
     this.#hold(nowMs);
   }
 
   #learnDenial(answer: Answer, asked: number, nowMs: number): void {
-    this.deniedCount = answer.counted + answer.granted < asked ? asked : 0;
+    this.#deniedCount = answer.counted + answer.granted < asked ? asked : 0;
     this.deniedUntilMs = nowMs + answer.waitMs;
     this.freeAfterWaiting = answer.freeAfterWaiting;
     this.#askAgainMs = nowMs + (answer.leasedByOthers > 0 ? Math.min(LEASES_MOVE_MS, answer.waitMs) : answer.waitMs);
   }
 
-  /** What was counted while the report was on its way comes on top. */
-  #recordAgain(): void {
-    for (const { count, declined, hitMs } of this.#hit === undefined ? this.#hits : [...this.#hits, this.#hit]) {
-      this.free -= count - declined;
-      if (this.#buckets < 2) this.#growFirst(count - declined, hitMs);
-    }
-  }
-
-  #startHit(count: number, declined: number, nowMs: number): void {
-    if (this.#hit !== undefined) this.#hits.push(this.#hit);
-    if (this.#hits.length >= MOST_HITS) this.#mergeHits(nowMs);
-    this.#hit = { report: 0, hitMs: nowMs, count, declined };
-    this.#cellEndMs = cellStartOf(nowMs, this.#bucketMs) + this.#bucketMs;
-  }
-
-  /** Halves the number of hits that no report has brought yet, if it is too large, and drops what has expired. */
-  #mergeHits(nowMs: number): void {
-    if (this.#hits.filter(({ report }) => report === 0).length < MOST_HITS) return;
-    const merged: Hit[] = [];
-    let pair: Hit | undefined;
-    for (const hit of this.#hits) {
-      if (hit.hitMs + this.#windowMs <= nowMs) continue;
-      if (pair !== undefined && hit.report === 0 && pair.report === 0) {
-        pair.hitMs = hit.hitMs;
-        pair.count += hit.count;
-        pair.declined += hit.declined;
-        pair = undefined;
-      } else {
-        merged.push(hit);
-        pair = hit;
-      }
-    }
-    this.#hits = merged;
-  }
-
   /** A hit in the only bucket keeps that alive. */
   #growFirst(accepted: number, nowMs: number): void {
-    const endMs = cellStartOf(this.#firstExpiryMs - this.#windowMs, this.#bucketMs) + this.#bucketMs;
+    const { windowMs, bucketMs } = this.terms;
+    const endMs = cellStartOf(this.#firstExpiryMs - windowMs, bucketMs) + bucketMs;
     if (this.#buckets === 1 && nowMs >= endMs) {
       this.#buckets = 2;
       return;
     }
     this.firstAccepted = this.#buckets === 0 ? accepted : this.firstAccepted + accepted;
-    this.#firstExpiryMs = nowMs + this.#windowMs;
+    this.#firstExpiryMs = nowMs + windowMs;
     this.#buckets = 1;
-    if (this.#holdsUntilMs !== Number.NEGATIVE_INFINITY) this.#hold(nowMs);
+    if (this.#knownRate !== undefined) this.#hold(nowMs);
   }
 }

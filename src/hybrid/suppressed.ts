@@ -4,8 +4,9 @@ import { text } from "../redis/limiter.ts";
 import type { RedisSuppressed } from "../redis/suppressed.ts";
 import { hardLimitOf } from "../strategy/capacity.ts";
 import { admission, allowed, denial } from "../strategy/decision.ts";
+import type { HybridParts } from "./exchanges.ts";
 import type { KeyState } from "./key-state.ts";
-import { HybridLimiter, type HybridParts } from "./limiter.ts";
+import { HybridLimiter } from "./limiter.ts";
 
 /** Sheds a growing, random fraction of an overload, so that what all processes admit stays at the limit. */
 export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter {
@@ -32,8 +33,7 @@ export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter
 
   protected decide(state: KeyState, count: number, nowMs: number): Decision | undefined {
     const { limit, rate } = state;
-    // What chance admits can use up what was leased.
-    if (state.hasLease(count) && count <= state.free) {
+    if (state.hasLease(count)) {
       state.spend(count, nowMs);
       return allowed(limit, state.free);
     }

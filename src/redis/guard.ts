@@ -10,14 +10,16 @@ import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 const FAILURES_TO_OPEN = 5;
 /** How long an open breaker waits before the next probe. */
 const PROBE_INTERVAL_MS = 500;
+/** The same where the last one is still unanswered: few enough not to pile up in a client that never gives up. */
+const UNANSWERED_INTERVAL_MS = 10_000;
 
 export class Guard {
   readonly #timeoutMs: number;
   readonly #deadlines: Deadlines;
   #failures = 0;
   #nextProbeMs = 0;
-  /** A call that an open breaker let through, until Redis has answered it: there is never a second one. */
-  #probing = false;
+  /** When an open breaker let a call through that Redis hasn't answered yet. */
+  #probeMs = Number.NEGATIVE_INFINITY;
 
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
@@ -35,18 +37,18 @@ export class Guard {
       if (probe) this.#startProbe();
       const deadline = this.#deadlines.start(() => {
         this.#countFailure();
-        reject(new TrypemaError("BACKEND_TIMEOUT", `Redis did not answer within ${this.#timeoutMs} ms`));
+        reject(timeoutError(this.#timeoutMs));
       });
       send().then(
         (reply) => {
           // Also an answer that comes after its deadline tells that Redis is there.
           this.#failures = 0;
-          if (probe) this.#probing = false;
+          this.#probeMs = Number.NEGATIVE_INFINITY;
           this.#deadlines.meet(deadline);
           resolve(reply);
         },
         (error: unknown) => {
-          if (probe) this.#probing = false;
+          if (probe) this.#probeMs = Number.NEGATIVE_INFINITY;
           if (!this.#deadlines.meet(deadline)) return;
           const failure = failureOf(error);
           // A script that fails is about its key, not about Redis.
@@ -64,7 +66,7 @@ export class Guard {
 
   /** Whether a call now would be refused. */
   get refuses(): boolean {
-    return this.isOpen && (this.#probing || systemClock() < this.#nextProbeMs);
+    return this.isOpen && systemClock() < Math.max(this.#nextProbeMs, this.#probeMs + UNANSWERED_INTERVAL_MS);
   }
 
   #startProbe(): void {
@@ -74,15 +76,19 @@ export class Guard {
         `Redis failed ${this.#failures} times in a row: the next attempt is made within ${PROBE_INTERVAL_MS} ms`,
       );
     }
-    // A request that ends takes what it waits for with it: such a probe would be the last one.
-    this.#probing = !TIMERS_END_WITH_REQUESTS;
     this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
+    // A request that ends takes what it waits for with it: such a probe is never answered.
+    if (!TIMERS_END_WITH_REQUESTS) this.#probeMs = systemClock();
   }
 
   #countFailure(): void {
     this.#failures++;
     this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
   }
+}
+
+export function timeoutError(timeoutMs: number): TrypemaError {
+  return new TrypemaError("BACKEND_TIMEOUT", `Redis did not answer within ${timeoutMs} ms`);
 }
 
 function failureOf(error: unknown): TrypemaError {

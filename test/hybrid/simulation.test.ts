@@ -280,6 +280,7 @@ it("what is counted in an outage is not more to report the longer it lasts", asy
   world.network.lostRequests = 0;
   world.longestRequest = 0;
   await world.runUntil(1_210_000);
+  await world.settled(process.do(() => process.provider.absolute.get("a")));
   expect(await totalOf(world, "a", options)).toBe(process.admitted.length);
   expect(world.longestRequest).toBeLessThan(20 + 4 * 200);
 });
