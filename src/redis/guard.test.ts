@@ -1,8 +1,10 @@
-// Where timers end with requests (edge isolates). With real servers the guard is tested in test/redis.
+// Where timers end with requests (edge isolates), and with a client that never gives up. With real servers the guard is
+// tested in test/redis.
 
 import { afterEach, expect, it, vi } from "vitest";
 
 afterEach(() => {
+  vi.useRealTimers();
   vi.unstubAllGlobals();
   vi.restoreAllMocks();
   vi.resetModules();
@@ -43,4 +45,24 @@ it("probes again though a probe was never answered, for its request may have end
   clock.mockReturnValue(now + 3_000);
   expect(await guard.run(async () => "back")).toBe("back");
   expect(await guard.run(async () => "closed")).toBe("closed");
+});
+
+it("probes again after ten seconds where a client neither answers nor fails", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  vi.resetModules();
+  const { Guard } = await import("./guard.ts");
+  const guard = new Guard(100);
+  const outcome = async (send: () => Promise<unknown>) => {
+    const failure = guard.run(send).catch(({ code }) => code);
+    await vi.advanceTimersByTimeAsync(100);
+    return failure;
+  };
+  for (let i = 0; i < 5; i++) expect(await outcome(hang)).toBe("BACKEND_TIMEOUT");
+  await vi.advanceTimersByTimeAsync(500);
+  expect(await outcome(hang)).toBe("BACKEND_TIMEOUT");
+  await vi.advanceTimersByTimeAsync(9_000);
+  expect(await outcome(hang)).toBe("BACKEND_UNAVAILABLE");
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(await outcome(async () => "back")).toBe("back");
+  expect(guard.isOpen).toBe(false);
 });

@@ -201,4 +201,34 @@ describe("without Redis", () => {
     );
     expect(Number(stdout)).toBeLessThan(2_048);
   });
+
+  it("no more keys are known than fit into memory, however many there are", async () => {
+    const server = await startServer();
+    await server.stop();
+    const { stdout } = await runScript(
+      `
+      import { Redis } from "ioredis";
+      import { perSecond } from "trypema";
+      import { createHybridProvider } from "trypema/hybrid";
+      const client = new Redis(${server.port}, { retryStrategy: null });
+      client.on("error", () => {});
+      const { absolute } = createHybridProvider(client, { timeoutMs: 50, onFailure: "allow" });
+      const rate = perSecond(1);
+      const usedBytes = () => (gc(), process.memoryUsage().heapUsed);
+      async function ask(from, times) {
+        for (let i = from; i < from + times; i++) {
+          const decision = await absolute.inc("key-" + i, rate);
+          if (!decision.degraded) throw new Error("decided by whom?");
+        }
+      }
+      await ask(0, 300_000);
+      const before = usedBytes();
+      await ask(300_000, 300_000);
+      console.log(Math.round((usedBytes() - before) / 2 ** 20));
+      process.exit();
+      `,
+      ["--expose-gc"],
+    );
+    expect(Number(stdout)).toBeLessThan(16);
+  });
 });

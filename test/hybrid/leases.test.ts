@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { perSecond } from "trypema";
 import { createHybridProvider, type HybridOptions, type HybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
+import { manualClock } from "trypema/testing";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { runScript } from "../support/process.ts";
 import { useRedis } from "../support/use-redis.ts";
@@ -70,6 +71,38 @@ it.each(["absolute", "suppressed"] as const)("%s: limits a key together with the
   expect(admitted).toBe(50);
   expect((await hybrid.get("k")).accepted).toBe(50);
   expect((await other.get("k")).accepted).toBe(50);
+});
+
+it("a call that there is no room for takes nothing from those that there is room for", async () => {
+  const [{ absolute }, { absolute: other }] = [open(), open()];
+  await absolute.inc("k", perSecond(10));
+  expect(await absolute.inc("k", perSecond(10), 600)).toMatchObject({ outcome: "rejected", remaining: 599 });
+  expect(await other.inc("k", perSecond(10), 599)).toMatchObject({ allowed: true, remaining: 0 });
+});
+
+it("what is leased at one rate is not for calls at another", async () => {
+  const { absolute } = open();
+  while (absolute.inc("k", perSecond(1_000)) instanceof Promise) await sleep(1);
+  const decision = absolute.inc("k", perSecond(1 / 60));
+  expect(decision).toBeInstanceOf(Promise);
+  expect(await decision).toMatchObject({ outcome: "rejected", limit: 1 });
+  expect(absolute.inc("k", perSecond(1_000))).toBeInstanceOf(Promise);
+});
+
+it("suppressed: a factor is used for suppressionCacheMs, and then Redis is asked for another", async () => {
+  const clock = manualClock();
+  const { suppressed } = open({ windowMs: 1_000, suppressionCacheMs: 100, hardLimitFactor: 1_000, clock });
+  // A soft limit of 1, and far more than that.
+  for (let i = 0; i < 20; i++) await suppressed.inc("k", perSecond(1));
+  clock.advance(50);
+  expect(suppressed.inc("k", perSecond(1))).toMatchObject({ outcome: "suppressed" });
+  clock.advance(49);
+  expect(suppressed.inc("k", perSecond(1))).toMatchObject({ outcome: "suppressed" });
+  clock.advance(1);
+  const decision = suppressed.inc("k", perSecond(1));
+  expect(decision).toBeInstanceOf(Promise);
+  expect(await decision).toMatchObject({ outcome: "suppressed" });
+  expect(suppressed.inc("k", perSecond(1))).not.toBeInstanceOf(Promise);
 });
 
 it("what a crash strands is free again after its lease and a window", async () => {

@@ -174,18 +174,19 @@ it("whatever is lost on the way, Redis counts each call once", async () => {
 /** `count` processes that offer `overload` times the limit together, each call a count of 1, where nothing goes wrong. */
 async function offer(
   strategy: "absolute" | "suppressed",
-  { seed, count, overload, perSecond: limit, windowMs, bucketMs = windowMs / 100, windows }: Load,
+  { seed, count, overload, perSecond: limit, windowMs, bucketMs = windowMs / 100, windows, shares }: Load,
 ): Promise<Admission[]> {
   const world = new World(seed, redis.client, { ...PERFECT });
   const rate = perSecond(limit);
-  const processes = Array.from({ length: count }, () => {
+  const processes = Array.from({ length: count }, (_, i) => {
+    const share = shares?.[i] ?? 1 / count;
     const options = {
-      prefix: `load-${strategy}-${JSON.stringify([seed, count, overload, limit]).replaceAll(/\W/g, "-")}`,
+      prefix: `load-${strategy}-${JSON.stringify([seed, count, overload, limit, shares]).replaceAll(/\W/g, "-")}`,
     };
     const process = new SimulatedProcess(world, { ...options, windowMs, bucketMs, timeoutMs: 50 });
     const callAndCall = () => {
       process.call(strategy, "a", rate);
-      world.at(world.nowMs + world.pause((limit * overload) / count), callAndCall, process);
+      world.at(world.nowMs + world.pause(limit * overload * share), callAndCall, process);
     };
     world.at(0, callAndCall, process);
     return process;
@@ -202,13 +203,22 @@ interface Load {
   readonly windowMs: number;
   readonly bucketMs?: number;
   readonly windows: number;
+  /** What part of it each process offers; the same, if it isn't said. */
+  readonly shares?: readonly number[];
 }
 
-it.each([1, 4, 8])("absolute: %i processes use all of the capacity", async (count) => {
+const UNEQUAL = [0.5, 0.3, 0.15, 0.05];
+
+it.each([
+  ["1 process", 1, undefined],
+  ["4 processes", 4, undefined],
+  ["8 processes", 8, undefined],
+  ["processes of unequal loads", 4, UNEQUAL],
+] as const)("absolute: %s use all of the capacity", async (_, count, shares) => {
   const windowMs = 1_000;
   const capacity = 300;
   for (const overload of [1.5, 5]) {
-    const load = { seed: 1, count, overload, perSecond: capacity, windowMs, windows: 6 };
+    const load = { seed: 1, count, overload, perSecond: capacity, windowMs, windows: 6, ...(shares && { shares }) };
     const admitted = await offer("absolute", load);
     expect(mostWithin(admitted, windowMs)).toBeLessThanOrEqual(capacity);
     expect(admitted.every(({ degraded }) => !degraded)).toBe(true);
@@ -238,22 +248,129 @@ it.each([
 
 it("what was spent is free again after a window, however late it is reported", async () => {
   const world = new World(1, redis.client, { ...PERFECT });
-  const options = { prefix: "ages", windowMs: 1_000, bucketMs: 1, timeoutMs: 50, syncIntervalMs: 200 };
+  const options = { prefix: "ages", windowMs: 1_000, bucketMs: 1, timeoutMs: 50, syncIntervalMs: 90 };
   const [spending, waiting] = [new SimulatedProcess(world, options), new SimulatedProcess(world, options)];
-  const spend = () => {
-    for (let i = 0; i < 5; i++) spending.call("absolute", "a", perSecond(10));
-  };
-  spend();
-  await world.runUntil(20);
-  spend();
-  while (world.nowMs < 1_300) {
-    await world.runUntil(world.nowMs + 5);
-    if (waiting.admitted.length === 0) waiting.call("absolute", "a", perSecond(10), 10);
+  const capacity = perSecond(1_000);
+  for (let calls = 0; calls < 3; calls++) {
+    for (let i = 0; i < 20; i++) spending.call("absolute", "a", capacity);
+    await world.runUntil(world.nowMs + 20);
   }
-  expect(spending.admitted).toHaveLength(10);
+  // Whatever is reported of it has been, and something is leased.
+  await world.runUntil(world.nowMs + 250);
+  const spentMs = world.nowMs;
+  const before = spending.waits;
+  spending.call("absolute", "a", capacity);
+  expect(spending.waits).toBe(before);
+  while (world.nowMs < spentMs + 1_300) {
+    await world.runUntil(world.nowMs + 5);
+    if (waiting.admitted.length === 0) waiting.call("absolute", "a", capacity, 1_000);
+  }
   const [{ timeMs }] = waiting.admitted as [Admission];
-  expect(timeMs).toBeGreaterThanOrEqual(1_020);
-  expect(timeMs).toBeLessThan(1_020 + 60);
+  expect(timeMs).toBeGreaterThanOrEqual(spentMs + 1_000);
+  expect(timeMs).toBeLessThan(spentMs + 1_000 + 50);
+});
+
+it("a lease can't be spent when its time is over, and others are free to take it a window later", async () => {
+  const windowMs = 5_000;
+  const world = new World(1, redis.client, { ...PERFECT });
+  const options = { prefix: "lease", windowMs, timeoutMs: 50 };
+  const [stalled, other] = [new SimulatedProcess(world, options), new SimulatedProcess(world, options)];
+  const rate = perSecond(20);
+  for (let calls = 0; calls < 3; calls++) {
+    for (let i = 0; i < 5; i++) stalled.call("absolute", "a", rate);
+    await world.runUntil(world.nowMs + 20);
+  }
+  const renewedMs = world.nowMs;
+  const { waits } = stalled;
+  stalled.stalledUntilMs = 60_000;
+  await world.runUntil(renewedMs + LEASE_MS - 50);
+  stalled.call("absolute", "a", rate);
+  expect(stalled.waits).toBe(waits);
+  const spentMs = world.nowMs;
+  await world.runUntil(renewedMs + LEASE_MS + 5);
+  world.network.lostRequests = 1;
+  stalled.call("absolute", "a", rate);
+  expect(stalled.waits).toBe(waits + 1);
+  await world.runUntil(world.nowMs + 5);
+  world.network.lostRequests = 0;
+  for (const timeMs of [spentMs + 10, renewedMs + windowMs, spentMs + windowMs - 10]) {
+    await world.runUntil(timeMs);
+    other.call("absolute", "a", rate, 100);
+  }
+  await world.runUntil(spentMs + windowMs);
+  expect(other.admitted).toEqual([]);
+  await world.runUntil(renewedMs + LEASE_MS + windowMs + 10);
+  other.call("absolute", "a", rate, 100);
+  await world.runUntil(world.nowMs + 10);
+  expect(other.admitted).toHaveLength(1);
+});
+
+it("what a process leases is not more than it needs, however long it goes on", async () => {
+  const world = new World(1, redis.client, { ...PERFECT });
+  const options = { prefix: "needs", windowMs: 10_000, timeoutMs: 50 };
+  const [steady, other] = [new SimulatedProcess(world, options), new SimulatedProcess(world, options)];
+  const rate = perSecond(100);
+  const callAndCall = () => {
+    steady.call("absolute", "a", rate);
+    world.at(world.nowMs + 50, callAndCall, steady);
+  };
+  callAndCall();
+  await world.runUntil(10_000);
+  for (let i = 0; i < 1_000; i++) other.call("absolute", "a", rate);
+  await world.runUntil(10_050);
+  const rest = 1_000 - 200;
+  expect(other.admitted.length).toBeGreaterThan(rest - 1_000 / 16 - 10);
+  // A few calls later the lease is as small as it can be.
+  await world.runUntil(10_500);
+  for (let i = 0; i < 1_000; i++) other.call("absolute", "a", rate);
+  await world.runUntil(10_550);
+  expect(other.admitted.length).toBeGreaterThan(rest - 20);
+});
+
+it.each([1, 4])("a key that is called now and then is decided without asking, by %i processes", async (count) => {
+  const world = new World(1, redis.client, { ...PERFECT });
+  const options = { prefix: `seldom-${count}`, timeoutMs: 50 };
+  const processes = Array.from({ length: count }, () => new SimulatedProcess(world, options));
+  let calls = 0;
+  for (const process of processes) {
+    const callAndCall = () => {
+      calls++;
+      process.call("absolute", "a", perSecond(10));
+      world.at(world.nowMs + world.pause(1), callAndCall, process);
+    };
+    world.at(world.pause(1), callAndCall, process);
+  }
+  await world.runUntil(120_000);
+  const waits = processes.reduce((sum, process) => sum + process.waits, 0);
+  expect(calls).toBeGreaterThan(100 * count);
+  expect(waits / calls).toBeLessThan(0.2);
+});
+
+it("nobody waits for longer than twice timeoutMs, though Redis answers", async () => {
+  await simulate(100, async (seed) => {
+    const world = new World(seed, redis.client, { ...PERFECT, delayMs: 24 });
+    const process = new SimulatedProcess(world, { prefix: `wait-${seed}`, windowMs: 100, timeoutMs: 50 });
+    const callAndCall = () => {
+      process.call("absolute", "a", perSecond(world.pick(100, 200)), world.pick(1, 2, 5));
+      world.at(world.nowMs + world.pause(500), callAndCall, process);
+    };
+    callAndCall();
+    await world.runUntil(1_000);
+    // Timers are in whole milliseconds.
+    expect(process.longestWaitMs).toBeLessThanOrEqual(2 * 50 + 2);
+    expect(process.admitted.some(({ degraded }) => !degraded)).toBe(true);
+  });
+});
+
+it("a process that isn't called has no timers", async () => {
+  const world = new World(1, redis.client, { ...PERFECT });
+  const process = new SimulatedProcess(world, { prefix: "idle", windowMs: 1_000, timeoutMs: 50 });
+  for (const strategy of ["absolute", "suppressed"] as const) {
+    for (let i = 0; i < 10; i++) process.call(strategy, `key-${i % 3}`, perSecond(3));
+  }
+  await world.runUntil(10_000);
+  expect(process.admitted.length).toBeGreaterThan(10);
+  expect(world.isStill).toBe(true);
 });
 
 it("a seed makes the same schedule always", async () => {

@@ -31,6 +31,9 @@ export function virtualizeTime(): () => void {
   };
 }
 
+/** Until what follows at the same time from what has been done has been done too. */
+const consequences = () => new Promise((resolve) => setImmediate(resolve));
+
 class Event {
   readonly timeMs: number;
   readonly run: () => unknown;
@@ -57,8 +60,7 @@ class Event {
     }
     if (this.process === undefined) await this.run();
     else present.run(this.process, this.run);
-    // Until what follows from it at the same time has been done.
-    await new Promise((resolve) => setImmediate(resolve));
+    await consequences();
   }
 }
 
@@ -98,12 +100,18 @@ export class World {
   }
 
   async runUntil(endMs: number): Promise<void> {
+    await consequences();
     while (this.#events.length > 0 && this.#events[0]!.timeMs <= endMs) {
       const event = this.#events.shift()!;
       this.nowMs = event.timeMs;
       await event.happen();
     }
     this.nowMs = endMs;
+  }
+
+  /** Whether nothing will ever happen again by itself. */
+  get isStill(): boolean {
+    return this.#events.length === 0;
   }
 
   /** Goes on until `promise` is settled. */
@@ -148,7 +156,8 @@ export class SimulatedProcess {
   readonly world: World;
   readonly provider: HybridProvider;
   readonly admitted: Admission[] = [];
-  /** How long the calls waited that had to, at most. */
+  /** How many calls had to wait, and how long at most. */
+  waits = 0;
   longestWaitMs = 0;
   crashed = false;
   /** Until then nothing of it runs. */
@@ -176,6 +185,7 @@ export class SimulatedProcess {
       this.#note(decision, sentMs, key, count);
       return;
     }
+    this.waits++;
     decision.then((late) => {
       this.longestWaitMs = Math.max(this.longestWaitMs, this.world.nowMs - sentMs);
       const isDecidedThere = !late.degraded && this.#answeredMs.has(key);

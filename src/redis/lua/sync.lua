@@ -71,8 +71,9 @@ elseif need > 0 then
   local count, denied = need, 0
   -- include hit
 end
--- While others hold leases all of them together get half of what is left, so that there is some for whoever comes.
-local share = room - granted
+-- What isn't enough for the first call that waits is left to others. While they hold leases all of them together get half
+-- of what is free, so that there is some for whoever comes.
+local share = waits and 0 or room - granted
 if holders > 0 then share = share / (2 * holders + 2) end
 granted = granted + math.floor(math.max(0, math.min(ARGV[10] + 0, share)))
 local reserved_by_others = reserved
