@@ -38,7 +38,7 @@ async function simulate(seeds: number, schedule: (seed: number) => Promise<void>
   await Promise.all(Array.from({ length: AT_ONCE }, runAndRun));
 }
 
-const PERFECT = { delayMs: 1, lostRequests: 0, lostAnswers: 0 };
+const PERFECT = { delayMs: 1, lostRequests: 0, lostAnswers: 0, sentAgain: 0 };
 /** Quartz is that good. */
 const DRIFT = 1e-4;
 
@@ -48,6 +48,7 @@ function faultsOf(world: World): void {
   if (world.random() < 0.5) return;
   world.network.lostRequests = world.pick(0, 0.02, 0.2);
   world.network.lostAnswers = world.pick(0, 0.02, 0.2);
+  world.network.sentAgain = world.pick(0, 0.5);
 }
 
 const KEYS = ["a", "b"];

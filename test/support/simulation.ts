@@ -70,6 +70,8 @@ export interface Network {
   /** The share of requests that never reach Redis, and of answers that never come back. */
   lostRequests: number;
   lostAnswers: number;
+  /** The share of these that the client sends again. */
+  sentAgain: number;
 }
 
 const GIVES_UP_MS = 1_000;
@@ -208,12 +210,7 @@ export class SimulatedProcess {
     const { delayMs, lostRequests, lostAnswers } = world.network;
     this.#lastRequestMs = Math.max(this.#lastRequestMs, world.nowMs + world.random() * delayMs);
     return new Promise((resolve, reject) => {
-      // The client hears of it soon, or only when it gives the connection up.
-      const breakOff = () => {
-        const heardMs = world.nowMs + (world.random() < 0.5 ? delayMs : GIVES_UP_MS);
-        world.at(heardMs, () => reject(new Error("Connection is closed.")), this);
-      };
-      world.at(this.#lastRequestMs, async () => {
+      const arrive = async () => {
         if (world.random() < lostRequests) return breakOff();
         const executedMs = world.nowMs;
         const outcome = await world.execute(method, args).then(
@@ -227,7 +224,14 @@ export class SimulatedProcess {
         if (world.random() < lostAnswers) return breakOff();
         this.#lastAnswerMs = Math.max(this.#lastAnswerMs, world.nowMs + world.random() * delayMs);
         world.at(this.#lastAnswerMs, outcome, this);
-      });
+      };
+      // The client hears of it soon, or only when it gives the connection up; then it may send it again.
+      const breakOff = () => {
+        const heardMs = world.nowMs + (world.random() < 0.5 ? delayMs : GIVES_UP_MS);
+        const again = world.random() < world.network.sentAgain;
+        world.at(heardMs, again ? arrive : () => reject(new Error("Connection is closed.")), this);
+      };
+      world.at(this.#lastRequestMs, arrive);
     });
   }
 }

@@ -26,6 +26,8 @@ local hits = ARGV[14] + 0
 local last_report, held_before = 0, 0
 local lease = redis.call('HGET', KEYS[3], process)
 if lease then last_report, held_before = struct.unpack('<dd', lease) end
+-- A client may send again what was executed, or so late that others have come before it.
+if report <= last_report then return redis.error_reply('STALE report: this one or a later one has been counted') end
 if held_before > 0 and holders > 0 then
   reserved = math.max(0, reserved - held_before)
   holders = holders - 1
