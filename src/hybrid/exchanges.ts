@@ -29,8 +29,6 @@ const ANSWER_FIELDS = [
 
 export interface HybridParts extends RedisParts {
   readonly syncIntervalMs: number;
-  /** What tells this process from the others that hold leases. */
-  readonly processId: string;
 }
 
 /** What the limiter of a strategy brings. */
@@ -61,6 +59,8 @@ export class Exchanges {
    * when a key is forgotten and known again: Redis may remember its last report.
    */
   #reports = 0;
+  /** What tells this process from the others that hold leases. Edge isolates have no chance before the first request. */
+  #processId: string | undefined;
   #isStopped = false;
 
   constructor(parts: HybridParts, leaseMs: number, deciding: Deciding) {
@@ -156,26 +156,33 @@ export class Exchanges {
   /** One report, and what Redis says to it. False if there was no answer: then nobody waits any longer. */
   async #exchange(state: KeyState): Promise<boolean> {
     const { backend, names } = this.#parts;
-    const request = this.#request(state);
-    state.reserve(request.leaseUntilMs);
+    let request: Request | undefined;
     try {
+      request = this.#request(state);
+      state.reserve(request.leaseUntilMs);
       const reply = await backend.run(SYNC, names.withLeases(state.key), request.args);
       state.learn(fieldsFrom(reply, ANSWER_FIELDS), request, this.#clock.now());
       return true;
     } catch (error) {
-      const decideInstead = (caller: Caller) => caller.resolve(this.#deciding.decideInstead(state, caller, error));
-      const callers = state.callers.splice(0);
-      // Redis may have counted those that it was asked for, and nothing else.
-      state.endCell(0, this.#clock.now());
-      callers.slice(0, request.callers).forEach(decideInstead);
-      state.endCell(request.number + 1, this.#clock.now());
-      callers.slice(request.callers).forEach(decideInstead);
+      this.#fail(state, request, error);
       return false;
     }
   }
 
+  #fail(state: KeyState, request: Request | undefined, error: unknown): void {
+    const { number, callers: asked } = request ?? { number: 0, callers: 0 };
+    const decideInstead = (caller: Caller) => caller.resolve(this.#deciding.decideInstead(state, caller, error));
+    const callers = state.callers.splice(0);
+    // Redis may have counted those that it was asked for, and nothing else.
+    state.endCell(0);
+    callers.slice(0, asked).forEach(decideInstead);
+    state.endCell(number + 1);
+    callers.slice(asked).forEach(decideInstead);
+  }
+
   #request(state: KeyState): Request {
-    const { settings, processId } = this.#parts;
+    const { settings } = this.#parts;
+    this.#processId ??= Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("");
     const sentMs = this.#clock.now();
     const [first] = state.callers;
     const { rate, limit } = first ?? state;
@@ -192,7 +199,7 @@ export class Exchanges {
     const held = heldBack.reduce((sum, { count, declined }) => sum + count - declined, state.lease);
     const args = [
       ...[settings.windowMs, settings.bucketMs, rate, limit].map(text),
-      processId,
+      this.#processId,
       ...[this.#leaseMs, held, asked, needed, wanted - state.lease].map(text),
       ...this.#deciding.factorArguments(rate),
       ...[number, reported.length].map(text),

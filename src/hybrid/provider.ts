@@ -44,10 +44,7 @@ export function createHybridProvider(client: RedisClient, options: HybridOptions
   checkOptions("options", options, [...LIMITER_OPTION_NAMES, ...REDIS_OPTION_NAMES, "syncIntervalMs"]);
   const { syncIntervalMs, ...redisOptions } = options;
   const redis = openRedis(client, redisOptions, "local");
-  const own = {
-    syncIntervalMs: timerOption("syncIntervalMs", syncIntervalMs, 10),
-    processId: crypto.randomUUID(),
-  };
+  const own = { syncIntervalMs: timerOption("syncIntervalMs", syncIntervalMs, 10) };
   const absolute = new HybridAbsolute({ ...redis.absolute, ...own }, new RedisAbsolute(redis.absolute));
   const suppressed = new HybridSuppressed({ ...redis.suppressed, ...own }, new RedisSuppressed(redis.suppressed));
   const close = async () => {

@@ -56,7 +56,7 @@ export abstract class Unreported {
   /** Counts a hit, of which `declined` was denied. */
   protected recordHit(count: number, declined: number, nowMs: number): void {
     if (this.#count === 0 || nowMs >= this.#cellEndMs) {
-      this.endCell(0, nowMs);
+      this.endCell(0);
       this.#cellEndMs = cellStartOf(nowMs, this.terms.bucketMs) + this.terms.bucketMs;
     }
     this.#count += count;
@@ -65,7 +65,7 @@ export abstract class Unreported {
   }
 
   /** What comes is kept apart from what has been counted: that belongs to the report of that number, if it isn't 0. */
-  endCell(report: number, nowMs: number): void {
+  endCell(report: number): void {
     if (this.#count === 0) return;
     const hit = { report, hitMs: this.#hitMs, count: this.#count, declined: this.#declined, next: undefined };
     if (this.#last === undefined) this.#first = hit;
@@ -73,7 +73,7 @@ export abstract class Unreported {
     this.#last = hit;
     this.#count = 0;
     this.#declined = 0;
-    if (report === 0 && ++this.#fresh > MOST_HITS) this.#merge(nowMs);
+    if (report === 0 && ++this.#fresh > MOST_HITS) this.#merge(hit.hitMs);
   }
 
   /**
@@ -81,7 +81,7 @@ export abstract class Unreported {
    * unanswered for long, hits keep the numbers of the first ones, and what came later is held back until Redis answers.
    */
   report(number: number, nowMs: number): readonly Hit[] {
-    this.endCell(0, nowMs);
+    this.endCell(0);
     this.#drop(({ hitMs }) => hitMs + this.terms.windowMs <= nowMs);
     const hits: Hit[] = [];
     for (let hit = this.#first; hit !== undefined; hit = hit.next) hits.push(hit);

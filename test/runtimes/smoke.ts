@@ -2,6 +2,7 @@
 // the chance of the runtime it is in.
 
 import { createLocalProvider, perSecond, TrypemaError } from "trypema";
+import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { describe, expect, it } from "vitest";
@@ -46,5 +47,18 @@ describe("smoke", () => {
     const failure = await absolute.inc("key", perSecond(5)).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(TrypemaError);
     expect(failure).toMatchObject({ code: "BACKEND_TIMEOUT" });
+  });
+
+  it("decides with Hybrid though Redis hangs", async () => {
+    const hang = () => new Promise<never>(() => {});
+    const provider = createHybridProvider({ eval: hang, evalSha: hang }, { timeoutMs: 20 });
+    // A real client's connection keeps a program alive; our timers don't.
+    const alive = setInterval(() => {}, 1_000);
+    const decisions = [];
+    for (let call = 0; call < 7; call++) decisions.push(await provider.absolute.inc("key", perSecond(0.1)));
+    expect(decisions.map(({ allowed }) => allowed)).toEqual([true, true, true, true, true, true, false]);
+    expect(decisions.every(({ degraded }) => degraded)).toBe(true);
+    await provider.close();
+    clearInterval(alive);
   });
 });

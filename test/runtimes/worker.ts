@@ -2,6 +2,7 @@
 // timer nor chance; what was made there serves all requests; and the clock stands still between I/O.
 
 import { createLocalProvider, perSecond } from "trypema";
+import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { runSuite, type Summary } from "./suite.ts";
 
@@ -27,6 +28,7 @@ const limiter = createLocalProvider({ windowMs: WINDOW_MS, cleanup: { intervalMs
 const atGlobalScope = [limiter.absolute.inc("global", RATE, 3), limiter.absolute.inc("global", RATE)];
 const hang = () => new Promise<never>(() => {});
 const redis = createRedisProvider({ eval: hang, evalSha: hang }, { timeoutMs: 20 });
+const hybrid = createHybridProvider({ eval: hang, evalSha: hang }, { timeoutMs: 20 });
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -48,6 +50,8 @@ async function* problems(): AsyncGenerator<string> {
     (error) => error.code,
   );
   if (code !== "BACKEND_TIMEOUT") yield `a provider of global scope doesn't keep its deadline: ${code}`;
+  const decision = await hybrid.absolute.inc("key", RATE);
+  if (!decision.allowed || !decision.degraded) yield "a hybrid provider of global scope doesn't decide without Redis";
 }
 
 export default {
