@@ -7,6 +7,7 @@ import express from "express";
 import { Redis } from "ioredis";
 import { perMinute } from "trypema";
 import { type LimiterDefinition, prometheusMetrics, rateLimit } from "trypema/express";
+import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { expect, it } from "vitest";
 import { RedisServer } from "../support/redis.ts";
@@ -60,6 +61,51 @@ it("two servers limit together, and go on by their policies when Redis dies", as
   } finally {
     process.off("unhandledRejection", note);
     for (const { server } of [one, other]) server.close();
+    client.disconnect();
+    await redis.stop();
+  }
+});
+
+it("two servers with hybrid providers limit together, and hold what they know when Redis dies", async () => {
+  const redis = await RedisServer.start();
+  const client = new Redis(redis.port, { retryStrategy: () => 50 });
+  client.on("error", () => {});
+  const serve = async () => {
+    const provider = createHybridProvider(client, { timeoutMs: 1_000 });
+    const app = express();
+    app.use(rateLimit({ provider, name: "calls", rate: perMinute(100) }));
+    app.use((_, response) => void response.end("hello"));
+    const server = createServer(app).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return { server, provider, port: (server.address() as AddressInfo).port };
+  };
+  const servers = [await serve(), await serve()];
+  const statuses = async (port: number, calls: number) => {
+    const responses = [];
+    for (let i = 0; i < calls; i++) responses.push(await send(port));
+    return responses.map(({ status }) => status);
+  };
+
+  try {
+    const [one, other] = servers as [(typeof servers)[0], (typeof servers)[0]];
+    const both = [...(await statuses(one.port, 60)), ...(await statuses(other.port, 80))];
+    const admitted = () => both.filter((status) => status === 200).length;
+    // What one of them has leased and doesn't spend moves on after a while.
+    const callOn = async () => {
+      both.push(...(await statuses(one.port, 1)), ...(await statuses(other.port, 1)));
+      return admitted();
+    };
+    await expect.poll(callOn, { timeout: 20_000 }).toBe(100);
+    for (let i = 0; i < 20; i++) expect(await callOn()).toBe(100);
+    expect(new Set(both)).toEqual(new Set([200, 429]));
+    await redis.stop();
+    // It is known here how long there is no room.
+    expect(new Set(await statuses(one.port, 20))).toEqual(new Set([429]));
+  } finally {
+    for (const { server, provider } of servers) {
+      server.close();
+      await provider.close();
+    }
     client.disconnect();
     await redis.stop();
   }
