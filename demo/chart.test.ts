@@ -5,7 +5,7 @@ import type { Second } from "./load.ts";
 const plainStyle = (width: number): ChartStyle => ({ width, paint: (_ink, text) => text });
 
 function second(figures: Partial<Second>): Second {
-  return { offered: 0, admitted: 0, denied: 0, failed: 0, factor: 0, ...figures };
+  return { offered: 0, admitted: 0, denied: 0, failed: 0, factor: 0, askedRedis: 0, admittedBy: [0], ...figures };
 }
 
 const row = (figures: Partial<Second>, width = 58) => rowOf(7, second(figures), 100, plainStyle(width));
@@ -27,6 +27,12 @@ describe("a row", () => {
       "   7     1000       100    0.90  ██████████│░░░░░░░░░░░░░…",
     );
     expect(row({ offered: 400, admitted: 400 })).toBe("   7      400       400    0.00  ██████████│█████████████…");
+  });
+
+  it("shows what each of several servers admitted", () => {
+    expect(row({ offered: 200, admitted: 120, factor: 0.4, admittedBy: [30, 0, 90] }, 73)).toBe(
+      "   7      200       120    0.40   30    0   90  ██████████│█░░░░░░░░",
+    );
   });
 
   it("shows failures", () => {
@@ -54,6 +60,12 @@ describe("a row", () => {
 describe("the heading", () => {
   it("names the columns and explains the bar", () => {
     expect(headingOf(plainStyle(80))).toBe("   s  offered  admitted  factor  █ admitted  ░ offered  │ limit");
+  });
+
+  it("names what each of several servers admitted", () => {
+    expect(headingOf(plainStyle(80), 3)).toBe(
+      "   s  offered  admitted  factor      by server  █ admitted  ░ offered  │ limit",
+    );
   });
 
   it("leaves out what does not fit", () => {

@@ -21,21 +21,29 @@ const NARROWEST_BAR = 10;
 const CELLS = { admitted: "█", offered: "░", limit: "│" } as const;
 
 const HEADING = "   s  offered  admitted  factor";
+const HEADING_OF_SERVERS = "by server";
+/** What a server admitted in a second, with a gap before it. */
+const SERVER_WIDTH = 5;
 const LEGEND = "  █ admitted  ░ offered  │ limit";
 
-export function headingOf({ width, paint }: ChartStyle): string {
-  if (HEADING.length + LEGEND.length > width) return HEADING.slice(0, width);
-  return HEADING + paintCells(LEGEND, paint);
+export function headingOf({ width, paint }: ChartStyle, servers = 1): string {
+  const heading = servers > 1 ? HEADING + HEADING_OF_SERVERS.padStart(servers * SERVER_WIDTH) : HEADING;
+  if (heading.length + LEGEND.length > width) return heading.slice(0, width);
+  return heading + paintCells(LEGEND, paint);
 }
 
-/** One second: when (counted from 1), how many were offered and admitted, the factor, and a bar of both. */
+/**
+ * One second: when (counted from 1), how many were offered and admitted, the factor, what each of several servers
+ * admitted, and a bar of both.
+ */
 export function rowOf(number: number, second: Second, limitPerSecond: number, style: ChartStyle): string {
-  const { offered, admitted, failed, factor } = second;
+  const { offered, admitted, failed, factor, admittedBy } = second;
   const figures = [
     String(number).padStart(4),
     String(offered).padStart(9),
     String(admitted).padStart(10),
     factor.toFixed(2).padStart(8),
+    ...(admittedBy.length > 1 ? admittedBy : []).map((count) => String(count).padStart(SERVER_WIDTH)),
   ].join("");
   const head = figures.slice(0, style.width);
   const failures = failed > 0 ? `  ${failed} failed`.slice(0, style.width - head.length) : "";

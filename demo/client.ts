@@ -3,6 +3,7 @@
 import { type Agent, get, type IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import type { Reply } from "./load.ts";
+import { ASKED_REDIS } from "./server.ts";
 
 const PATIENCE_MS = 5_000;
 
@@ -14,7 +15,8 @@ export async function ask(url: string, agent: Agent): Promise<Reply> {
     request.on("timeout", () => request.destroy(new Error(`no answer within ${PATIENCE_MS} ms`)));
   });
   const body = await text(response);
-  if (response.statusCode === 200) return { admitted: true };
-  if (response.statusCode === 429) return { admitted: false, factor: JSON.parse(body).suppressionFactor };
+  const askedRedis = ASKED_REDIS in response.headers;
+  if (response.statusCode === 200) return { admitted: true, factor: 0, askedRedis };
+  if (response.statusCode === 429) return { admitted: false, factor: JSON.parse(body).suppressionFactor, askedRedis };
   throw new Error(`unexpected answer ${response.statusCode}: ${body.trim()}`);
 }

@@ -28,23 +28,35 @@ describe("load", () => {
 
   /** Draws that put a request every 300 ms from the start of each second. */
   const every300Ms = () => 1 - Math.exp(-3);
-  const PLAN = { requestsPerSecond: 10, seconds: 2, random: every300Ms };
+  const PLAN = { requestsPerSecond: 10, seconds: 2, random: every300Ms, servers: 1 };
+  const ADMITTED: Reply = { admitted: true, factor: 0, askedRedis: false };
 
   it("counts each request in the second in which it was due, with what became of it", async () => {
     const outcomes = ["admit", "deny", "fail", "admit", "admit", "deny"];
     const load = new Load(PLAN, async (): Promise<Reply> => {
       const outcome = outcomes.shift();
       if (outcome === "fail") throw new Error("no route");
-      return outcome === "admit" ? { admitted: true } : { admitted: false, factor: 0.25 };
+      return outcome === "admit" ? ADMITTED : { admitted: false, factor: 0.25, askedRedis: true };
     });
     const running = load.run();
     await vi.advanceTimersByTimeAsync(2_010);
     await running;
     expect(load.seconds).toEqual([
-      { offered: 3, admitted: 1, denied: 1, failed: 1, factor: 0.25 },
-      { offered: 3, admitted: 2, denied: 1, failed: 0, factor: 0.25 },
+      { offered: 3, admitted: 1, denied: 1, failed: 1, factor: 0.25, askedRedis: 1, admittedBy: [1] },
+      { offered: 3, admitted: 2, denied: 1, failed: 0, factor: 0.25, askedRedis: 1, admittedBy: [2] },
     ]);
     expect(load.failure).toBe("no route");
+  });
+
+  it("has the servers take turns, also from one second to the next", async () => {
+    const load = new Load({ ...PLAN, servers: 2 }, async (server) => ({ ...ADMITTED, admitted: server === 1 }));
+    const running = load.run();
+    await vi.advanceTimersByTimeAsync(2_010);
+    await running;
+    expect(load.seconds.map(({ admittedBy }) => admittedBy)).toEqual([
+      [0, 1],
+      [0, 2],
+    ]);
   });
 
   it("does not wait for replies, and is not over before the last one", async () => {
@@ -57,11 +69,11 @@ describe("load", () => {
     await vi.advanceTimersByTimeAsync(10_000);
     expect(load.seconds.map(({ offered }) => offered)).toEqual([3, 3]);
     expect(load.seconds.map(isSettled)).toEqual([false, false]);
-    for (const reply of replies.slice(0, 5)) reply({ admitted: true });
+    for (const reply of replies.slice(0, 5)) reply(ADMITTED);
     await vi.advanceTimersByTimeAsync(10);
     expect(load.seconds.map(isSettled)).toEqual([true, false]);
     expect(over).toBe(false);
-    replies[5]!({ admitted: true });
+    replies[5]!(ADMITTED);
     await running;
     expect(load.seconds.map(({ admitted }) => admitted)).toEqual([3, 3]);
   });
@@ -80,8 +92,8 @@ describe("load", () => {
   });
 
   it("sends any number of requests as long as they are answered", async () => {
-    const plan = { requestsPerSecond: 3_000, seconds: 1, random: seededRandom(1) };
-    const load = new Load(plan, async (): Promise<Reply> => ({ admitted: true }));
+    const plan = { ...PLAN, requestsPerSecond: 3_000, seconds: 1, random: seededRandom(1) };
+    const load = new Load(plan, async () => ADMITTED);
     const running = load.run();
     await vi.advanceTimersByTimeAsync(1_010);
     await running;
@@ -92,7 +104,7 @@ describe("load", () => {
 
   it("fails requests unsent rather than leave more than 2000 unanswered", async () => {
     let sent = 0;
-    const load = new Load({ requestsPerSecond: 3_000, seconds: 1, random: seededRandom(1) }, () => {
+    const load = new Load({ ...PLAN, requestsPerSecond: 3_000, seconds: 1, random: seededRandom(1) }, () => {
       sent++;
       return new Promise<Reply>(() => {});
     });

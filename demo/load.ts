@@ -9,6 +9,10 @@ export interface Second {
   failed: number;
   /** The suppression factor in the latest denial; 0 without one. */
   factor: number;
+  /** For how many of the answers the server had to ask Redis. */
+  askedRedis: number;
+  /** What each of the servers admitted. */
+  readonly admittedBy: number[];
 }
 
 /** Whether every request of a second that is over has been answered or has failed. */
@@ -16,13 +20,20 @@ export function isSettled({ offered, admitted, denied, failed }: Second): boolea
   return admitted + denied + failed === offered;
 }
 
-export type Reply = { readonly admitted: true } | { readonly admitted: false; readonly factor: number };
+export interface Reply {
+  readonly admitted: boolean;
+  /** 0 in an admission. */
+  readonly factor: number;
+  readonly askedRedis: boolean;
+}
 
 export interface LoadPlan {
   readonly requestsPerSecond: number;
   readonly seconds: number;
   /** Draws from [0, 1) for the gaps between requests. */
   readonly random: () => number;
+  /** How many servers there are. They get the requests in turn. */
+  readonly servers: number;
 }
 
 /** Beyond this many unanswered requests the next ones fail unsent: nothing can pile up without end. */
@@ -44,21 +55,24 @@ export class Load {
   /** Why the latest of the failed requests failed. */
   failure: string | undefined;
   readonly #plan: LoadPlan;
-  readonly #send: () => Promise<Reply>;
+  readonly #send: (server: number) => Promise<Reply>;
+  #sent = 0;
   readonly #inFlight = new Set<Promise<void>>();
 
-  constructor(plan: LoadPlan, send: () => Promise<Reply>) {
+  /** @param send sends one request to a server, the first of which is 0 */
+  constructor(plan: LoadPlan, send: (server: number) => Promise<Reply>) {
     this.#plan = plan;
     this.#send = send;
   }
 
   /** Resolves when every second is over and every request has been answered or has failed. */
   async run(): Promise<void> {
-    const { requestsPerSecond, seconds, random } = this.#plan;
+    const { requestsPerSecond, seconds, random, servers } = this.#plan;
     const startMs = performance.now();
     for (let i = 0; i < seconds; i++) {
       await sleepUntil(startMs + i * 1_000);
-      const second = { offered: 0, admitted: 0, denied: 0, failed: 0, factor: 0 };
+      const admittedBy = Array.from({ length: servers }, () => 0);
+      const second = { offered: 0, admitted: 0, denied: 0, failed: 0, factor: 0, askedRedis: 0, admittedBy };
       this.seconds.push(second);
       for (const dueMs of arrivals(requestsPerSecond, random)) {
         await sleepUntil(startMs + i * 1_000 + dueMs);
@@ -75,9 +89,10 @@ export class Load {
       this.#fail(second, `${MAX_IN_FLIGHT} requests are unanswered`);
       return;
     }
-    const asked: Promise<void> = this.#send()
+    const server = this.#sent++ % this.#plan.servers;
+    const asked: Promise<void> = this.#send(server)
       .then(
-        (reply) => count(second, reply),
+        (reply) => count(second, reply, server),
         (error: unknown) => this.#fail(second, error instanceof Error ? error.message : String(error)),
       )
       .finally(() => this.#inFlight.delete(asked));
@@ -90,13 +105,15 @@ export class Load {
   }
 }
 
-function count(second: Second, reply: Reply): void {
-  if (reply.admitted) {
+function count(second: Second, { admitted, factor, askedRedis }: Reply, server: number): void {
+  if (askedRedis) second.askedRedis++;
+  if (admitted) {
     second.admitted++;
+    second.admittedBy[server]!++;
     return;
   }
   second.denied++;
-  second.factor = reply.factor;
+  second.factor = factor;
 }
 
 async function sleepUntil(timeMs: number): Promise<void> {

@@ -53,6 +53,7 @@ async function startUntil(pattern: RegExp, ...args: string[]) {
 it.each([
   { args: [], provider: /trypema's Local provider$/m },
   { args: ["--redis"], provider: /trypema's Redis provider on 127.0.0.1:\d+ \(a server of the demo's own\)$/m },
+  { args: ["--hybrid"], provider: /trypema's Hybrid provider on 127.0.0.1:\d+ \(a server of the demo's own\)$/m },
 ])("$args drives each strategy below, at and over the limit, and ends with a table of that", async (given) => {
   const { stdout, stderr, exitCode } = await run(...given.args, "--phase-seconds", "1");
   expect(stdout).toMatch(given.provider);
@@ -129,6 +130,58 @@ describe("--redis", () => {
   });
 });
 
+describe("--hybrid", () => {
+  it("shows what each of four processes admits, and that together they hold the limit", async () => {
+    const { stdout, exitCode } = await run("--hybrid", "--phase-seconds", "2");
+    expect(exitCode).toBe(0);
+    const absolute = /^absolute at 10x[\s\S]+?\n\n/m.exec(stdout)![0];
+    const seconds = absolute.match(/^ +\d+ .*$/gm)!.map((row) => row.match(/[\d.]+/g)!.map(Number));
+    expect(seconds).toHaveLength(2);
+    let total = 0;
+    for (const [, , admitted, , ...byServer] of seconds) {
+      expect(byServer).toHaveLength(4);
+      expect(byServer.reduce((sum, count) => sum + count)).toBe(admitted);
+      total += admitted!;
+    }
+    // Two seconds are a window of 200, and may touch a second one.
+    expect(total).toBeLessThanOrEqual(400);
+    expect(total).toBeGreaterThan(100);
+  });
+
+  it.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)("%s ends its servers too", async (signal) => {
+    const server = await RedisServer.start();
+    environment.REDIS_URL = `redis://127.0.0.1:${server.port}`;
+    const { child, match } = await startUntil(/^http:.*$(?=[\s\S]*offered)/m, "--hybrid");
+    const urls = match[0].split(" ");
+    expect(urls).toHaveLength(4);
+    const isAlive = (url: string) =>
+      fetch(url).then(
+        () => true,
+        () => false,
+      );
+    expect(await Promise.all(urls.map(isAlive))).toEqual([true, true, true, true]);
+    child.kill(signal);
+    await expect.poll(() => Promise.all(urls.map(isAlive)), { timeout: 20_000 }).toEqual([false, false, false, false]);
+    await server.stop();
+  });
+
+  it("--serve: several of them hold one limit", async () => {
+    const server = await RedisServer.start();
+    environment.REDIS_URL = `redis://127.0.0.1:${server.port}`;
+    const args = ["--hybrid", "--serve", "--port", "0"];
+    const serving = await Promise.all([1, 2].map(() => startUntil(/curl -i (\S+)\/absolute/, ...args)));
+    const statuses: number[] = [];
+    for (let i = 0; i < 20; i++) statuses.push((await fetch(`${serving[i % 2]!.match[1]}/absolute`)).status);
+    const admitted = statuses.filter((status) => status === 200).length;
+    expect(admitted).toBeLessThanOrEqual(10);
+    // One may be denied what the other one has leased.
+    expect(admitted).toBeGreaterThanOrEqual(7);
+    for (const { child } of serving) child.kill("SIGINT");
+    for (const { child } of serving) expect(child.exitCode ?? (await once(child, "exit"))[0]).toBe(0);
+    await server.stop();
+  });
+});
+
 describe("--serve", () => {
   it("prints its address and how to try it, lets 10 requests in and answers 429 until an interrupt", async () => {
     const { child, match } = await startUntil(/curl -i (\S+)\/absolute[\s\S]*\/suppressed\n/, "--serve", "--port", "0");
@@ -155,7 +208,7 @@ describe("--serve", () => {
 
 it("--help explains every option", async () => {
   const { stdout, stderr, exitCode } = await run("--help");
-  for (const option of ["--phase-seconds", "--serve", "--port", "--redis", "--help"])
+  for (const option of ["--phase-seconds", "--serve", "--port", "--redis", "--hybrid", "--help"])
     expect(stdout).toContain(`  ${option}`);
   expect([stderr, exitCode]).toEqual(["", 0]);
 });

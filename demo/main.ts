@@ -1,11 +1,11 @@
 // npm run demo: see options.ts for what it can be told.
 
-import type { LimiterOptions } from "trypema";
-import { openLocal, openRedis } from "./backend.ts";
+import { openBackend } from "./backend.ts";
 import { HELP, parseCommand, UserError } from "./options.ts";
 import { Screen } from "./screen.ts";
 import { SERVE_OPTIONS, serve } from "./serve.ts";
-import { SHOW_OPTIONS, show } from "./show.ts";
+import { startServers } from "./servers.ts";
+import { SHOW_LIMIT, show } from "./show.ts";
 
 const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
@@ -28,17 +28,17 @@ async function run(args: readonly string[]): Promise<void> {
   // By default SIGTERM would leave a Redis server of our own behind.
   process.once("SIGTERM", () => process.exit(SIGNAL_EXIT_CODES.SIGTERM));
   const { REDIS_URL } = process.env;
-  const open = (options: LimiterOptions) => (command.redis ? openRedis(options, REDIS_URL) : openLocal(options));
-  if (command.name === "serve") return serve(await open(SERVE_OPTIONS), command.port);
+  const { counter } = command;
+  if (command.name === "serve") return serve(await openBackend(counter, SERVE_OPTIONS, REDIS_URL), command.port);
   const screen = new Screen(process.stdout, process.env);
   process.once("SIGINT", () => {
     screen.endDraft();
     process.exit(SIGNAL_EXIT_CODES.SIGINT);
   });
-  const backend = await open(SHOW_OPTIONS);
+  const servers = await startServers(counter, SHOW_LIMIT, REDIS_URL);
   try {
-    await show(screen, backend, command.phaseSeconds);
+    await show(screen, servers, command.phaseSeconds);
   } finally {
-    await backend.close();
+    await servers.close();
   }
 }

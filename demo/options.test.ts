@@ -2,13 +2,14 @@ import { describe, expect, it } from "vitest";
 import { parseCommand, UserError } from "./options.ts";
 
 it.each([
-  { args: [], command: { name: "show", redis: false, phaseSeconds: 8 } },
-  { args: ["--phase-seconds", "20"], command: { name: "show", redis: false, phaseSeconds: 20 } },
-  { args: ["--serve"], command: { name: "serve", redis: false, port: 3_000 } },
-  { args: ["--serve", "--port", "0"], command: { name: "serve", redis: false, port: 0 } },
-  { args: ["--port=8080", "--serve"], command: { name: "serve", redis: false, port: 8_080 } },
-  { args: ["--redis"], command: { name: "show", redis: true, phaseSeconds: 8 } },
-  { args: ["--redis", "--serve"], command: { name: "serve", redis: true, port: 3_000 } },
+  { args: [], command: { name: "show", counter: "local", phaseSeconds: 8 } },
+  { args: ["--phase-seconds", "20"], command: { name: "show", counter: "local", phaseSeconds: 20 } },
+  { args: ["--serve"], command: { name: "serve", counter: "local", port: 3_000 } },
+  { args: ["--serve", "--port", "0"], command: { name: "serve", counter: "local", port: 0 } },
+  { args: ["--port=8080", "--serve"], command: { name: "serve", counter: "local", port: 8_080 } },
+  { args: ["--redis"], command: { name: "show", counter: "redis", phaseSeconds: 8 } },
+  { args: ["--redis", "--serve"], command: { name: "serve", counter: "redis", port: 3_000 } },
+  { args: ["--hybrid"], command: { name: "show", counter: "hybrid", phaseSeconds: 8 } },
   { args: ["--serve", "--help"], command: { name: "help" } },
 ])("$args is understood", ({ args, command }) => {
   expect(parseCommand(args)).toEqual(command);
@@ -24,6 +25,7 @@ describe("a mistake is named, with what would do", () => {
     [["--phase-seconds", "1e2"], '--phase-seconds: got "1e2", expected a whole number from 1 to 600'],
     [["--port", "80"], "--port is for --serve: add that, or leave the port out"],
     [["--serve", "--phase-seconds", "3"], "--phase-seconds is for the demo without --serve"],
+    [["--redis", "--hybrid"], "--hybrid counts in Redis too: leave --redis out"],
     [["--fast"], "Unknown option '--fast'; --help lists the options"],
     [["fast"], "Unexpected argument 'fast'; --help lists the options"],
     [["--port", "--serve"], "Option '--port' argument is ambiguous; --help lists the options"],

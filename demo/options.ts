@@ -1,9 +1,12 @@
 import { parseArgs } from "node:util";
 
+/** What counts. */
+export type Counter = "local" | "redis" | "hybrid";
+
 export type Command =
   | { readonly name: "help" }
-  | { readonly name: "serve"; readonly redis: boolean; readonly port: number }
-  | { readonly name: "show"; readonly redis: boolean; readonly phaseSeconds: number };
+  | { readonly name: "serve"; readonly counter: Counter; readonly port: number }
+  | { readonly name: "show"; readonly counter: Counter; readonly phaseSeconds: number };
 
 /** Something that the user can put right: its message is all there is to say. */
 export class UserError extends Error {}
@@ -20,27 +23,32 @@ suppressed one.
   --port <n>           where --serve listens, 0 to 65535; default 3000, 0 for any free port
   --redis              count in Redis: in that of the environment's REDIS_URL, or, where that is
                        not set, in a server that is started and stopped with the demo
+  --hybrid             limit four servers, each a process of its own, that hold one limit together:
+                       they decide by themselves and count in that same Redis; with --serve, one
+                       server, and others that share the REDIS_URL hold the limit with it
   --help               this text
 `;
 
 /** @throws {UserError} */
 export function parseCommand(args: readonly string[]): Command {
-  const { help, serve, redis = false, port, "phase-seconds": phaseSeconds } = parse(args);
+  const { help, serve, redis, hybrid, port, "phase-seconds": phaseSeconds } = parse(args);
   if (help) return { name: "help" };
+  if (redis && hybrid) throw new UserError("--hybrid counts in Redis too: leave --redis out");
+  const counter = hybrid ? "hybrid" : redis ? "redis" : "local";
   if (serve) {
     if (phaseSeconds !== undefined) throw new UserError("--phase-seconds is for the demo without --serve");
-    return { name: "serve", redis, port: wholeNumber("--port", port ?? "3000", 0, 65_535) };
+    return { name: "serve", counter, port: wholeNumber("--port", port ?? "3000", 0, 65_535) };
   }
   if (port !== undefined) throw new UserError("--port is for --serve: add that, or leave the port out");
-  return { name: "show", redis, phaseSeconds: wholeNumber("--phase-seconds", phaseSeconds ?? "8", 1, 600) };
+  return { name: "show", counter, phaseSeconds: wholeNumber("--phase-seconds", phaseSeconds ?? "8", 1, 600) };
 }
 
 function parse(args: readonly string[]) {
   try {
     const string = { type: "string" } as const;
     const boolean = { type: "boolean" } as const;
-    const options = { help: boolean, serve: boolean, redis: boolean, port: string, "phase-seconds": string };
-    return parseArgs({ args: [...args], options }).values;
+    const flags = { help: boolean, serve: boolean, redis: boolean, hybrid: boolean };
+    return parseArgs({ args: [...args], options: { ...flags, port: string, "phase-seconds": string } }).values;
   } catch (error) {
     // The first sentence says it; those that follow are about how to quote.
     const [sentence] = (error as Error).message.split(/\.\s/);

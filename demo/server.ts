@@ -17,6 +17,9 @@ export interface DemoServer {
   close(): Promise<void>;
 }
 
+/** A header field of answers that took asking Redis: of those for which the provider had no decision at hand. */
+export const ASKED_REDIS = "x-asked-redis";
+
 const EXPLANATION = `trypema's demo: /absolute and /suppressed are limited, each by the strategy of its name.
 `;
 
@@ -42,7 +45,9 @@ async function answer(request: IncomingMessage, response: ServerResponse, decide
   const strategy = STRATEGIES.find((name) => path === `/${name}`);
   if (strategy === undefined) return sendText(response, 404, "not found: there are /absolute and /suppressed\n");
   try {
-    const decision = await decide(strategy, request.socket.remoteAddress ?? "unknown");
+    const deciding = decide(strategy, request.socket.remoteAddress ?? "unknown");
+    if (deciding instanceof Promise) response.setHeader(ASKED_REDIS, "yes");
+    const decision = await deciding;
     if (decision.allowed) return sendText(response, 200, "hello\n");
     sendDenial(response, decision);
   } catch (error) {

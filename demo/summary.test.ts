@@ -4,7 +4,15 @@ import { countedSpan, notesOn, type PhaseResult, tableOf } from "./summary.ts";
 function result(strategy: PhaseResult["strategy"], timesLimit: number, admitted: number[]): PhaseResult {
   const offered = timesLimit * 100;
   const seconds = admitted.map((count) => {
-    return { offered, admitted: count, denied: offered - count, failed: 0, factor: 0 };
+    return {
+      offered,
+      admitted: count,
+      denied: offered - count,
+      failed: 0,
+      factor: 0,
+      askedRedis: offered / 4,
+      admittedBy: [count],
+    };
   });
   return { strategy, timesLimit, seconds };
 }
@@ -17,22 +25,22 @@ describe("the table", () => {
       result("suppressed", 10, [999, 110, 90, 110, 110]),
     ];
     expect(tableOf(results, 100, { first: 2, last: 5 })).toEqual([
-      "strategy    load  offered/s  admitted/s  of the limit  variation",
-      "absolute    0.5x       50.0        50.0          50 %       0.00",
-      "absolute     10x     1000.0       100.0         100 %       1.00",
-      "suppressed   10x     1000.0       105.0         105 %       0.08",
+      "strategy    load  offered/s  admitted/s  of the limit  variation  asked Redis",
+      "absolute    0.5x       50.0        50.0          50 %       0.00       25.0 %",
+      "absolute     10x     1000.0       100.0         100 %       1.00       25.0 %",
+      "suppressed   10x     1000.0       105.0         105 %       0.08       25.0 %",
     ]);
   });
 
   it("claims no share of the limit where the phases were too short to tell", () => {
     expect(tableOf([result("absolute", 10, [200])], 100, undefined)[1]).toBe(
-      "absolute   10x     1000.0       200.0             -          -",
+      "absolute   10x     1000.0       200.0             -          -       25.0 %",
     );
   });
 
   it("has no variation where nothing was admitted", () => {
     expect(tableOf([result("absolute", 1, [0, 0])], 100, { first: 1, last: 2 })[1]).toBe(
-      "absolute    1x      100.0         0.0           0 %          -",
+      "absolute    1x      100.0         0.0           0 %          -       25.0 %",
     );
   });
 });

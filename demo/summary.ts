@@ -27,7 +27,7 @@ export function countedSpan(phaseSeconds: number, windowSeconds: number): Span |
   return { first: phaseSeconds - windows * windowSeconds + 1, last: phaseSeconds };
 }
 
-const HEADING = ["strategy", "load", "offered/s", "admitted/s", "of the limit", "variation"];
+const HEADING = ["strategy", "load", "offered/s", "admitted/s", "of the limit", "variation", "asked Redis"];
 
 export function tableOf(results: readonly PhaseResult[], limitPerSecond: number, span: Span | undefined): string[] {
   const rows = [HEADING, ...results.map((result) => cellsOf(result, limitPerSecond, span))];
@@ -49,6 +49,7 @@ export function notesOn(span: Span | undefined, limitPerSecond: number): string[
     span === undefined
       ? "Counted: all of each phase, which was too short to be measured once its first burst is over."
       : `Counted: seconds ${span.first} to ${span.last} of each phase. An empty window lets a burst in before that.`,
+    "Asked Redis: the share of the answers that took a round trip to it.",
     "Factor: the suppression factor that the latest denial gave.",
     "Variation: the standard deviation of what is admitted per second, over its mean. Requests",
     `that come at random at the rate of the limit vary by ${noise} by themselves.`,
@@ -67,7 +68,13 @@ function cellsOf({ strategy, timesLimit, seconds }: PhaseResult, limitPerSecond:
     perSecond.toFixed(1),
     span === undefined ? "-" : `${((perSecond * 100) / limitPerSecond).toFixed(0)} %`,
     measured ? variation(admitted).toFixed(2) : "-",
+    shareOf(counted),
   ];
+}
+
+function shareOf(seconds: readonly Second[]): string {
+  const answers = mean(seconds.map(({ admitted, denied }) => admitted + denied));
+  return answers > 0 ? `${((mean(seconds.map(({ askedRedis }) => askedRedis)) * 100) / answers).toFixed(1)} %` : "-";
 }
 
 /** The coefficient of variation: standard deviation over mean. */
