@@ -45,7 +45,9 @@ export interface Answer {
   readonly factorLeftMs: number;
 }
 
-/** A lease that is to last for long is at most this part of the capacity. */
+/** Capacity is scarce when less than this part of it is neither used nor leased. */
+const SCARCE_PART = 32;
+/** A lease that is to last for long is at most this part of what is neither used nor leased. */
 const LONG_LEASE_PART = 16;
 /** How soon to ask again for what others have leased: what they don't use they give back. */
 const LEASES_MOVE_MS = 50;
@@ -247,7 +249,8 @@ export class KeyState extends Unreported {
     this.demand = 0;
     this.#demandSinceMs = nowMs;
     const soon = (2 * this.#recentDemand * this.terms.scarceMs) / horizonMs;
-    return Math.floor(Math.max(soon, Math.min(2 * this.#recentDemand, limit / LONG_LEASE_PART)));
+    const unleased = this.#knownRate === undefined ? limit : Math.max(0, this.free - this.lease);
+    return Math.floor(Math.max(soon, Math.min(2 * this.#recentDemand, unleased / LONG_LEASE_PART)));
   }
 
   /** A report is under way: whatever becomes of it, Redis may set something aside. */
@@ -269,7 +272,7 @@ export class KeyState extends Unreported {
     this.free = limit - accepted - answer.leasedByOthers + answer.counted;
     this.#isShared = answer.leasedByOthers > 0;
     const unleased = limit - accepted - answer.leasedByOthers - held - answer.granted;
-    this.#horizonMs = 2 * unleased < limit ? this.terms.scarceMs : this.terms.plentyMs;
+    this.#horizonMs = SCARCE_PART * unleased < limit ? this.terms.scarceMs : this.terms.plentyMs;
     this.#buckets = answer.buckets;
     this.#firstExpiryMs = answer.buckets > 0 ? nowMs + answer.firstExpiresInMs : Number.POSITIVE_INFINITY;
     this.firstAccepted = answer.firstAccepted;

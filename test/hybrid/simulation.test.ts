@@ -1,6 +1,6 @@
 // The bounds of the hybrid protocol over thousands of random schedules, on virtual time; see test/support/simulation.ts.
 
-import { perSecond, type Rate } from "trypema";
+import { createLocalProvider, perSecond, type Rate } from "trypema";
 import type { HybridOptions } from "trypema/hybrid";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Admission, mostWithin, SimulatedProcess, virtualizeTime, World } from "../support/simulation.ts";
@@ -328,23 +328,41 @@ it("what a process leases is not more than it needs, however long it goes on", a
   expect(other.admitted.length).toBeGreaterThan(rest - 20);
 });
 
-it.each([1, 4])("a key that is called now and then is decided without asking, by %i processes", async (count) => {
+it.each([
+  { count: 1, perSecond: 10, used: 0.1, asked: 0.2 },
+  { count: 4, perSecond: 10, used: 0.4, asked: 0.2 },
+  { count: 4, perSecond: 100, used: 0.5, asked: 0.01 },
+  { count: 8, perSecond: 100, used: 0.8, asked: 0.01 },
+  { count: 8, perSecond: 100, used: 0.9, asked: 0.02 },
+  { count: 8, perSecond: 10, used: 0.8, asked: 0.2 },
+  { count: 8, perSecond: 100, used: 0.98, asked: 0.5 },
+])("$count processes that use $used of $perSecond/s seldom ask, and deny what Local would", async (load) => {
+  const { count, used } = load;
   const world = new World(1, redis.client, { ...PERFECT });
-  const options = { prefix: `seldom-${count}`, timeoutMs: 50 };
-  const processes = Array.from({ length: count }, () => new SimulatedProcess(world, options));
+  const options = { prefix: `seldom-${count}-${used}-${load.perSecond}`, timeoutMs: 50 };
+  const rate = perSecond(load.perSecond);
+  const local = createLocalProvider({ clock: () => world.nowMs, cleanup: false }).absolute;
   let calls = 0;
-  for (const process of processes) {
+  let admittedByLocal = 0;
+  const processes = Array.from({ length: count }, () => {
+    const process = new SimulatedProcess(world, options);
+    const pause = () => world.pause((used * load.perSecond) / count);
     const callAndCall = () => {
       calls++;
-      process.call("absolute", "a", perSecond(10));
-      world.at(world.nowMs + world.pause(1), callAndCall, process);
+      if (local.inc("a", rate).allowed) admittedByLocal++;
+      process.call("absolute", "a", rate);
+      world.at(world.nowMs + pause(), callAndCall, process);
     };
-    world.at(world.pause(1), callAndCall, process);
-  }
+    world.at(pause(), callAndCall, process);
+    return process;
+  });
   await world.runUntil(120_000);
   const waits = processes.reduce((sum, process) => sum + process.waits, 0);
-  expect(calls).toBeGreaterThan(100 * count);
-  expect(waits / calls).toBeLessThan(0.2);
+  const admitted = processes.reduce((sum, process) => sum + process.admitted.length, 0);
+  expect(calls).toBeGreaterThan(0.9 * 120 * used * load.perSecond);
+  expect(waits / calls).toBeLessThan(load.asked);
+  // Those that the fleet leases before they are called for.
+  expect(admitted).toBeGreaterThan(admittedByLocal - 0.001 * calls);
 });
 
 it("nobody waits for longer than twice timeoutMs, though Redis answers", async () => {
