@@ -48,7 +48,7 @@ export class Rounds {
       for (const state of some) state.listed = false;
       await Promise.all(some.map(this.#visit));
     }
-    this.#listed.push(...states.slice(next));
+    this.#listed = states.slice(next).concat(this.#listed);
     this.#isRunning = false;
     if (this.#listed.length > 0) this.#timer.start(this.#backend.isOut ? RETRY_MS : this.#intervalMs);
   }
