@@ -9,6 +9,7 @@ import { fieldsFrom, type RedisParts, text } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
 import type { Caller, KeyState, Report } from "./key-state.ts";
 import { Rounds } from "./rounds.ts";
+import type { Terms } from "./unreported.ts";
 
 const ANSWER_FIELDS = [
   "counted",
@@ -63,12 +64,12 @@ export class Exchanges {
   #processId: string | undefined;
   #isStopped = false;
 
-  constructor(parts: HybridParts, leaseMs: number, deciding: Deciding) {
+  constructor(parts: HybridParts, { leaseMs, patienceMs }: Terms, deciding: Deciding) {
     this.#parts = parts;
     this.#leaseMs = leaseMs;
     this.#deciding = deciding;
     this.#clock = parts.settings.clock;
-    this.#rounds = new Rounds(parts.syncIntervalMs, parts.backend, (state) => this.#visit(state));
+    this.#rounds = new Rounds(parts.syncIntervalMs, patienceMs, parts.backend, (state) => this.#visit(state));
   }
 
   /** Has the next round look at it. */

@@ -47,6 +47,8 @@ export interface Answer {
 
 /** Capacity is scarce when less than this part of it is neither used nor leased. */
 const SCARCE_PART = 32;
+/** There is plenty when at least this part is. */
+const PLENTY_PART = 8;
 /** A lease that is to last for long is at most this part of what is neither used nor leased. */
 const LONG_LEASE_PART = 16;
 /** How soon to ask again for what others have leased: what they don't use they give back. */
@@ -227,6 +229,13 @@ export class KeyState extends Unreported {
   /** Whether that should be looked at in every round. */
   get isScarce(): boolean {
     return this.#horizonMs === this.terms.scarceMs;
+  }
+
+  /** Whether the next report may wait: while there is plenty, and no need yet to have the lease filled up. */
+  get isPatient(): boolean {
+    const { patienceMs, scarceMs } = this.terms;
+    if (patienceMs < scarceMs || PLENTY_PART * (this.free - this.lease) < this.limit) return false;
+    return this.lease > 0 && this.lease >= this.#recentDemand;
   }
 
   /** Whether anything would be lost without it. */

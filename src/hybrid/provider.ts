@@ -11,7 +11,7 @@ import { HybridSuppressed } from "./suppressed.ts";
 
 /** The options of {@link createHybridProvider}. */
 export interface HybridOptions extends RedisOptions {
-  /** How often what was counted here is reported to Redis, in ms; 1 to 2^31 - 1. Default 10. */
+  /** How often what was counted here is reported to Redis where that is urgent, in ms; 1 to 2^31 - 1. Default 10. */
   readonly syncIntervalMs?: number;
 }
 

@@ -12,15 +12,20 @@ const RETRY_MS = 100;
 
 export class Rounds {
   readonly #intervalMs: number;
+  readonly #patienceMs: number;
   readonly #backend: Backend;
   readonly #visit: (state: KeyState) => Promise<void>;
   readonly #timer = new BackgroundTimer(() => void this.#round());
+  readonly #patientTimer = new BackgroundTimer(() => this.#hurry());
   #listed: KeyState[] = [];
+  /** Those that can wait. */
+  #patient: KeyState[] = [];
   #isRunning = false;
 
   /** @param visit never rejects; lists the state again if there is more to do */
-  constructor(intervalMs: number, backend: Backend, visit: (state: KeyState) => Promise<void>) {
+  constructor(intervalMs: number, patienceMs: number, backend: Backend, visit: (state: KeyState) => Promise<void>) {
     this.#intervalMs = intervalMs;
+    this.#patienceMs = patienceMs;
     this.#backend = backend;
     this.#visit = visit;
   }
@@ -28,12 +33,24 @@ export class Rounds {
   list(state: KeyState): void {
     if (state.listed) return;
     state.listed = true;
+    if (state.isPatient) {
+      this.#patient.push(state);
+      this.#patientTimer.start(this.#patienceMs);
+      return;
+    }
     this.#listed.push(state);
     if (!this.#isRunning) this.#timer.start(this.#intervalMs);
   }
 
   stop(): void {
     this.#timer.stop();
+    this.#patientTimer.stop();
+  }
+
+  #hurry(): void {
+    this.#listed = this.#listed.concat(this.#patient);
+    this.#patient = [];
+    if (!this.#isRunning) this.#timer.start(0);
   }
 
   async #round(): Promise<void> {

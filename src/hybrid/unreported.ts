@@ -12,6 +12,8 @@ export interface Terms {
   readonly scarceMs: number;
   /** The same while there is plenty. */
   readonly plentyMs: number;
+  /** How long a report may wait then. */
+  readonly patienceMs: number;
 }
 
 /** Hits in one cell of the bucket grid. A list of them is linked: an array would cost more than they do. */

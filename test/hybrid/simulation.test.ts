@@ -329,7 +329,7 @@ it("what a process leases is not more than it needs, however long it goes on", a
 });
 
 it.each([
-  { count: 1, perSecond: 10, used: 0.1, asked: 0.2 },
+  { count: 1, perSecond: 10, used: 0.1, asked: 0.3 },
   { count: 4, perSecond: 10, used: 0.4, asked: 0.2 },
   { count: 4, perSecond: 100, used: 0.5, asked: 0.01 },
   { count: 8, perSecond: 100, used: 0.8, asked: 0.01 },
@@ -361,9 +361,29 @@ it.each([
   const admitted = processes.reduce((sum, process) => sum + process.admitted.length, 0);
   expect(calls).toBeGreaterThan(0.9 * 120 * used * load.perSecond);
   expect(waits / calls).toBeLessThan(load.asked);
-  // Those that the fleet leases before they are called for.
-  expect(admitted).toBeGreaterThan(admittedByLocal - 0.001 * calls);
+  // What is leased before it is called for, and what is reported late, is free a little later than in Local.
+  expect(admitted).toBeGreaterThan(admittedByLocal - 0.003 * calls);
 });
+
+it.each([10, 100, 10_000])(
+  "a key far from its limit costs no more when it is called %i times a second",
+  async (calls) => {
+    const world = new World(1, redis.client, { ...PERFECT });
+    const process = new SimulatedProcess(world, { prefix: `often-${calls}`, timeoutMs: 50 });
+    const callAndCall = () => {
+      process.call("absolute", "a", perSecond(50_000));
+      world.at(world.nowMs + 1_000 / calls, callAndCall, process);
+    };
+    callAndCall();
+    await world.runUntil(1_000);
+    const before = process.requests;
+    await world.runUntil(4_000);
+    // Every 300 ms.
+    expect(process.requests - before).toBeGreaterThan(5);
+    expect(process.requests - before).toBeLessThan(15);
+    expect(await totalOf(world, "a", { prefix: `often-${calls}`, timeoutMs: 50 })).toBeGreaterThan(3.6 * calls);
+  },
+);
 
 it("nobody waits for longer than twice timeoutMs, though Redis answers", async () => {
   await simulate(100, async (seed) => {

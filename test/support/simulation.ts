@@ -161,6 +161,8 @@ export class SimulatedProcess {
   /** How many calls had to wait, and how long at most. */
   waits = 0;
   longestWaitMs = 0;
+  /** How many scripts were sent to Redis. */
+  requests = 0;
   crashed = false;
   /** Until then nothing of it runs. */
   stalledUntilMs = 0;
@@ -206,6 +208,7 @@ export class SimulatedProcess {
 
   /** In order, as on one connection. */
   #send(method: "evalsha" | "eval", args: (string | number)[]): Promise<unknown> {
+    this.requests++;
     const { world } = this;
     const { delayMs, lostRequests, lostAnswers } = world.network;
     this.#lastRequestMs = Math.max(this.#lastRequestMs, world.nowMs + world.random() * delayMs);

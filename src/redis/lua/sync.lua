@@ -38,14 +38,16 @@ if rate ~= given_rate then
 end
 
 -- A report whose answer was lost comes again, and is known by its number. The hits are counted as of their time, when
--- buckets were live that have expired since if nobody hit them.
+-- buckets were live that have expired since if nobody hit them. To put one between the others reads and writes all of
+-- them; one that is a little late counts as of the newest.
 local present_ms = now_ms
+local little_ms = math.max(bucket_ms, window_ms / 100)
 local late = {}
 for i = 15, 14 + hits * 4, 4 do
   local number, count, denied = ARGV[i] + 0, ARGV[i + 2] + 0, ARGV[i + 3] + 0
   local hit_ms = present_ms - ARGV[i + 1]
   if number > last_report and hit_ms + window_ms > present_ms then
-    if total > 0 and hit_ms + bucket_ms < newest_ms then
+    if total > 0 and hit_ms + little_ms < newest_ms then
       late[#late + 1] = { hit_ms, count, denied }
     else
       now_ms = total > 0 and math.max(newest_ms, hit_ms) or hit_ms
