@@ -4,8 +4,9 @@
 import { Redis } from "ioredis";
 import { createLocalProvider, perMinute } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
-import { Member, type MemberOptions, mostWithin, smoothness, timesByKey } from "../test/support/fleet.ts";
+import { type Load, mostWithin, smoothness } from "../test/support/fleet.ts";
 import { RedisServer } from "../test/support/redis.ts";
+import { type Outcome, runFleet, runLocal } from "./hybrid-fleet.ts";
 import { Report } from "./report.ts";
 import { Calls, makeKeys, median } from "./workloads.ts";
 
@@ -61,71 +62,113 @@ async function speed(): Promise<void> {
   report.printTable(["", "Local", "Hybrid"], rows);
 }
 
-type Load = Pick<MemberOptions, "strategy" | "windowMs" | "ratePerSecond" | "keys"> & {
-  readonly offeredPerSecond: number;
-  readonly seconds: number;
+const HEAVY: Load = {
+  strategy: "absolute",
+  windowMs: 2_000,
+  ratePerSecond: 1_000,
+  offeredPerSecond: 5_000,
+  keys: 1,
+  skew: 1,
+  seconds: 12,
 };
+const SKEWED: Partial<Load> = { ratePerSecond: 5, offeredPerSecond: 10_000, keys: 1_000, skew: 3 };
 
-let fleets = 0;
-
-async function runFleet(count: number, load: Load): Promise<string[]> {
-  await client.config("RESETSTAT");
-  const startMs = Date.now() + 2_000;
-  const members = Array.from(
-    { length: count },
-    (_, i) =>
-      new Member({
-        ...load,
-        port: server.port,
-        prefix: `fleet-${fleets}`,
-        client: i % 2 === 0 ? "ioredis" : "node-redis",
-        offeredPerSecond: load.offeredPerSecond / count,
-        startMs,
-      }),
-  );
-  fleets++;
-  await Promise.all(members.map(({ ended }) => ended));
-  const keys = timesByKey(members);
-  const capacity = (load.ratePerSecond * load.windowMs) / 1_000;
-  const most = Math.max(...keys.map((times) => mostWithin(times, load.windowMs)));
-  const busiest = keys.toSorted((a, b) => b.length - a.length)[0]!;
-  const { mean, cv } = smoothness(busiest, startMs + (load.seconds * 1_000) / 2, startMs + load.seconds * 1_000);
-  const sum = (field: "calls" | "promises") => members.reduce((total, { counts }) => total + counts[field], 0);
-  const stats = await client.info("stats");
-  const commands = Number(/cmdstat_evalsha:calls=(\d+)/.exec(await client.info("commandstats"))?.[1] ?? 0);
-  const bytes = Number(/total_net_input_bytes:(\d+)/.exec(stats)![1]);
-  return [
-    (most / capacity).toFixed(3),
-    load.strategy === "suppressed" ? (mean / load.ratePerSecond).toFixed(3) : "",
-    load.strategy === "suppressed" ? `${cv.toFixed(3)} (${(1 / Math.sqrt(load.ratePerSecond)).toFixed(3)})` : "",
-    (sum("calls") / load.seconds).toFixed(0),
-    `${((100 * sum("promises")) / sum("calls")).toFixed(1)} %`,
-    (commands / load.seconds).toFixed(0),
-    (bytes / load.seconds / 1_024).toFixed(0),
-  ];
+/** How many calls were admitted once the first windows were over. */
+function admittedIn({ startMs, admitted }: Outcome, fromSecond: number): number {
+  return admitted.flat().filter(({ answeredMs }) => answeredMs >= startMs + fromSecond * 1_000).length;
 }
 
-async function fleet(): Promise<void> {
-  report.print("### A fleet with Hybrid\n");
+async function absolute(): Promise<void> {
+  report.print("### A fleet with Hybrid, absolute\n");
   report.print(
-    "Processes that offer five times the limit together: the most in any window, by the processes' own clocks, as a share of\nthe capacity; for suppression, which may hold 1.5 times that at first, the admitted calls of a second in the second half\nas a share of the limit, their coefficient of variation, and that of chance alone; calls a second, those that asked Redis,\nand what Redis was sent a second.\n",
+    "The most in any window as a share of the capacity, what was admitted after the first window as a share",
   );
+  report.print("of what one Local provider admits of such calls, and how many of the calls asked Redis.\n");
   const rows = [];
-  for (const strategy of ["absolute", "suppressed"] as const) {
-    const load = { strategy, windowMs: 2_000, ratePerSecond: 1_000, keys: 1, offeredPerSecond: 5_000, seconds: 10 };
-    for (const count of [1, 4, 8]) {
-      rows.push([`${strategy}, ${count} processes`, ...(await runFleet(count, load))]);
-    }
-    const keys = { ...load, keys: 1_000, ratePerSecond: 50, offeredPerSecond: 4_000 };
-    rows.push([`${strategy}, 4, 1000 keys of 50 a second`, ...(await runFleet(4, keys))]);
+  const loads = [
+    ...[1, 2, 4, 8].map((count) => [count, "one key of 1000/s, five times the limit", HEAVY] as const),
+    [4, "1000 skewed keys of 5/s", { ...HEAVY, ...SKEWED }] as const,
+    [8, "1000 skewed keys of 5/s", { ...HEAVY, ...SKEWED }] as const,
+  ];
+  for (const [count, name, load] of loads) {
+    const outcome = await runFleet(server, count, load);
+    const capacity = (load.ratePerSecond * load.windowMs) / 1_000;
+    const most = Math.max(...outcome.admitted.map((ofKey) => mostWithin(ofKey, load.windowMs)));
+    rows.push([
+      processes(count, name),
+      (most / capacity).toFixed(3),
+      (admittedIn(outcome, 2) / admittedIn(runLocal(load), 2)).toFixed(3),
+      percent(outcome.asked / outcome.calls),
+    ]);
   }
-  const head = ["", "most", "mean", "cv (chance)", "calls", "asked", "commands", "KiB"];
-  report.printTable(head, rows);
+  report.printTable(["", "most", "admitted, of Local's", "asked"], rows);
+}
+
+async function suppressed(): Promise<void> {
+  report.print("### A fleet with Hybrid, suppressed\n");
+  report.print(
+    "At five times the limit, in the second half of the run: the admitted calls of a second as a share of the limit,",
+  );
+  report.print("the same of one Local provider, and their coefficient of variation beside that of chance alone.\n");
+  const rows = [];
+  const load: Load = { ...HEAVY, strategy: "suppressed", seconds: 22 };
+  const slow: Load = { ...load, windowMs: 30_000, offeredPerSecond: 500, seconds: 150 };
+  const loads = [
+    ...[1, 2, 4, 8].map((count) => [count, "one key of 1000/s", load] as const),
+    [4, "10 keys of 10/s", { ...slow, keys: 10, ratePerSecond: 10 }] as const,
+    [4, "100 keys of 1/s", { ...slow, keys: 100, ratePerSecond: 1 }] as const,
+  ];
+  for (const [count, name, given] of loads) {
+    const outcome = await runFleet(server, count, given);
+    const { ratePerSecond, seconds } = given;
+    const settled = ({ admitted, startMs }: Outcome) =>
+      smoothness(admitted, startMs + seconds * 500, startMs + seconds * 1_000);
+    const { mean, cv } = settled(outcome);
+    rows.push([
+      processes(count, name),
+      (mean / ratePerSecond).toFixed(3),
+      (settled(runLocal(given)).mean / ratePerSecond).toFixed(3),
+      `${cv.toFixed(3)} (${(1 / Math.sqrt(ratePerSecond)).toFixed(3)})`,
+      percent(outcome.asked / outcome.calls),
+    ]);
+  }
+  report.printTable(["", "mean", "Local's mean", "cv (chance)", "asked"], rows);
+}
+
+async function quiet(): Promise<void> {
+  report.print("### What Redis hears of Hybrid\n");
+  report.print("Four processes, absolute; all figures are of a second.\n");
+  const rows = [];
+  const load: Load = { ...HEAVY, windowMs: 60_000, ratePerSecond: 100_000, seconds: 6 };
+  const loads: [string, Load][] = [];
+  for (const keys of [10, 1_000]) {
+    for (const offeredPerSecond of [1_000, 4_000, 16_000]) {
+      loads.push([`${keys} keys below their limit`, { ...load, keys, offeredPerSecond }]);
+    }
+  }
+  loads.push(["10 keys far over it", { ...load, keys: 10, ratePerSecond: 1, offeredPerSecond: 16_000 }]);
+  for (const [name, given] of loads) {
+    const { calls, asked, commands, bytesIn, bytesOut } = await runFleet(server, 4, given);
+    const perSecond = (count: number) => (count / given.seconds).toFixed(0);
+    const kib = (bytes: number) => (bytes / given.seconds / 1_024).toFixed(0);
+    rows.push([name, perSecond(calls), percent(asked / calls), perSecond(commands), kib(bytesIn), kib(bytesOut)]);
+  }
+  report.printTable(["", "calls", "asked", "commands", "KiB in", "KiB out"], rows);
+}
+
+function processes(count: number, name: string): string {
+  return `${count} process${count === 1 ? "" : "es"}, ${name}`;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
 }
 
 try {
   await speed();
-  await fleet();
+  await absolute();
+  await suppressed();
+  await quiet();
   report.end("npm run bench:hybrid");
 } finally {
   client.disconnect();

@@ -4,7 +4,7 @@ import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { perSecond } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
-import type { MemberOptions } from "./fleet.ts";
+import { type MemberOptions, nextCallMs, nextKey } from "./fleet.ts";
 
 const options: MemberOptions = JSON.parse(process.argv[2]!);
 const now = () => performance.timeOrigin + performance.now();
@@ -19,24 +19,20 @@ const rate = perSecond(options.ratePerSecond);
 const counts = { calls: 0, promises: 0 };
 
 const lines: string[] = [];
-function note(admitted: boolean, key: string): void {
-  if (admitted) lines.push(`${now()} ${key}`);
-}
-
-/** The few first keys get most of the calls. */
-function nextKey(): string {
-  return `key-${Math.floor(options.keys * Math.random() ** 3)}`;
+function note(admitted: boolean, madeMs: number, key: string): void {
+  if (admitted) lines.push(`${madeMs} ${now()} ${key}`);
 }
 
 function call(): void {
-  const key = nextKey();
+  const key = nextKey(options);
+  const madeMs = now();
   const decision = limiter.inc(key, rate);
   counts.calls++;
   if (decision instanceof Promise) {
     counts.promises++;
-    decision.then(({ allowed }) => note(allowed, key));
+    decision.then(({ allowed }) => note(allowed, madeMs, key));
   } else {
-    note(decision.allowed, key);
+    note(decision.allowed, madeMs, key);
   }
 }
 
@@ -46,7 +42,7 @@ await new Promise<void>((resolve) => {
   function offer(): void {
     while (nextMs <= now()) {
       call();
-      nextMs += (-Math.log(1 - Math.random()) * 1_000) / options.offeredPerSecond;
+      nextMs = nextCallMs(options, nextMs);
     }
     if (lines.length > 0) process.stdout.write(`${lines.splice(0).join("\n")}\n`);
     if (now() < endMs) setTimeout(offer, 1);

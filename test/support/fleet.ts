@@ -6,22 +6,39 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { ROOT } from "./process.ts";
 
-export interface MemberOptions {
-  readonly port: number;
-  readonly prefix: string;
-  readonly client: "ioredis" | "node-redis";
+/** Calls at random times. */
+export interface Load {
   readonly strategy: "absolute" | "suppressed";
   readonly windowMs: number;
   readonly ratePerSecond: number;
   readonly offeredPerSecond: number;
   readonly keys: number;
-  /** When to begin, in ms since 1970, and for how long. */
-  readonly startMs: number;
+  /** 1 if all keys are called for alike; the more it is, the more of the calls the first ones get. */
+  readonly skew: number;
   readonly seconds: number;
 }
 
+export interface MemberOptions extends Load {
+  readonly port: number;
+  readonly prefix: string;
+  readonly client: "ioredis" | "node-redis";
+  /** When to begin, in ms since 1970. */
+  readonly startMs: number;
+}
+
+/** The time of the next call after one at `timeMs`. */
+export function nextCallMs({ offeredPerSecond }: Load, timeMs: number): number {
+  return timeMs - (Math.log(1 - Math.random()) * 1_000) / offeredPerSecond;
+}
+
+export function nextKey({ keys, skew }: Load): string {
+  return `key-${Math.floor(keys * Math.random() ** skew)}`;
+}
+
+/** A call that was admitted at some time from when it was made to when it was answered. */
 export interface Admission {
-  readonly timeMs: number;
+  readonly madeMs: number;
+  readonly answeredMs: number;
   readonly key: string;
 }
 
@@ -41,9 +58,9 @@ export class Member {
     });
     this.ended = once(this.#process, "close");
     createInterface(this.#process.stdout!).on("line", (line) => {
-      const [first, second] = line.split(" ") as [string, string];
+      const [first, second, key] = line.split(" ") as [string, string, string];
       if (first === "end") Object.assign(this.counts, JSON.parse(second));
-      else if (second !== undefined) this.admitted.push({ timeMs: Number(first), key: second });
+      else if (key !== undefined) this.admitted.push({ madeMs: Number(first), answeredMs: Number(second), key });
     });
   }
 
@@ -53,37 +70,53 @@ export class Member {
   }
 }
 
-/** The times of what was admitted, key by key, in order. */
-export function timesByKey(members: readonly Member[]): number[][] {
-  const all = members.flatMap(({ admitted }) => admitted).toSorted((a, b) => a.timeMs - b.timeMs);
-  const byKey = new Map<string, number[]>();
-  for (const { key, timeMs } of all) {
-    const times = byKey.get(key);
-    if (times === undefined) byKey.set(key, [timeMs]);
-    else times.push(timeMs);
+/** What was admitted of each key. */
+export function groupByKey(all: readonly Admission[]): Admission[][] {
+  const groups = new Map<string, Admission[]>();
+  for (const admission of all) {
+    const group = groups.get(admission.key);
+    if (group === undefined) groups.set(admission.key, [admission]);
+    else group.push(admission);
   }
-  return [...byKey.values()];
+  return [...groups.values()];
 }
 
-/** The most of `times`, which are in order, that are within `spanMs`. */
-export function mostWithin(times: readonly number[], spanMs: number): number {
+/** The most that were admitted within `spanMs` for certain, if none took that long. */
+export function mostWithin(admitted: readonly Admission[], spanMs: number): number {
+  const made = Float64Array.from(admitted, ({ madeMs }) => madeMs).sort();
+  const answered = Float64Array.from(admitted, ({ answeredMs }) => answeredMs).sort();
   let most = 0;
-  let start = 0;
-  for (const [end, timeMs] of times.entries()) {
-    while (timeMs - times[start]! >= spanMs) start++;
-    most = Math.max(most, end - start + 1);
+  let end = 0;
+  // Those that were answered before the end of a span, without those that were made before its start.
+  for (const [before, startMs] of made.entries()) {
+    while (end < answered.length && answered[end]! < startMs + spanMs) end++;
+    most = Math.max(most, end - before);
   }
   return most;
 }
 
-/** How many of `times` are in each second from `fromMs` to `toMs`: their mean, and their coefficient of variation. */
-export function smoothness(times: readonly number[], fromMs: number, toMs: number): { mean: number; cv: number } {
-  const counts = Array.from({ length: Math.floor((toMs - fromMs) / 1_000) }, () => 0);
-  for (const timeMs of times) {
-    const second = Math.floor((timeMs - fromMs) / 1_000);
-    if (second >= 0 && second < counts.length) counts[second]!++;
+/**
+ * How many calls of a key were answered in a second from `fromMs` to `toMs`: the mean, and the coefficient of variation from
+ * one second to another.
+ */
+export function smoothness(
+  admitted: readonly (readonly Admission[])[],
+  fromMs: number,
+  toMs: number,
+): { mean: number; cv: number } {
+  const seconds = Math.floor((toMs - fromMs) / 1_000);
+  let sum = 0;
+  let squares = 0;
+  for (const ofKey of admitted) {
+    const counts = new Array<number>(seconds).fill(0);
+    for (const { answeredMs } of ofKey) {
+      const second = Math.floor((answeredMs - fromMs) / 1_000);
+      if (second >= 0 && second < seconds) counts[second]!++;
+    }
+    const mean = counts.reduce((total, count) => total + count, 0) / seconds;
+    sum += mean;
+    squares += counts.reduce((total, count) => total + (count - mean) ** 2, 0) / seconds;
   }
-  const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length;
-  const variance = counts.reduce((sum, count) => sum + (count - mean) ** 2, 0) / counts.length;
-  return { mean, cv: Math.sqrt(variance) / mean };
+  const mean = sum / admitted.length;
+  return { mean, cv: Math.sqrt(squares / admitted.length) / mean };
 }
