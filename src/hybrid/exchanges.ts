@@ -44,8 +44,8 @@ export interface Deciding {
 
 /** One exchange. */
 interface Request extends Report {
-  /** How many of those who wait it asks for. */
-  readonly callers: number;
+  /** Those who wait that it asks for. */
+  readonly callers: ReadonlySet<Caller>;
   readonly args: string[];
 }
 
@@ -69,7 +69,9 @@ export class Exchanges {
     this.#leaseMs = leaseMs;
     this.#deciding = deciding;
     this.#clock = parts.settings.clock;
-    this.#rounds = new Rounds(parts.syncIntervalMs, patienceMs, parts.backend, (state) => this.#visit(state));
+    const visit = (state: KeyState) => this.#visit(state);
+    const isDue = (state: KeyState) => this.#isDue(state);
+    this.#rounds = new Rounds(parts.syncIntervalMs, patienceMs, parts.backend, visit, isDue);
   }
 
   /** Has the next round look at it. */
@@ -87,20 +89,22 @@ export class Exchanges {
   ask(state: KeyState, rate: Rate, limit: number, count: number): Promise<Decision> {
     return new Promise((resolve) => {
       state.callers.push({ rate, limit, count, sinceMs: systemClock(), resolve });
-      state.demand += count;
+      state.addDemand(count, limit);
       if (state.callers.length === 1 && state.exchange === undefined) {
         state.exchange = Promise.resolve().then(() => this.#serve(state));
       }
     });
   }
 
-  /** Reports everything and gives the lease back. */
+  /** Reports everything and gives the lease back, after the exchange that goes on and before those who wait next. */
   async settle(state: KeyState): Promise<void> {
+    state.settling++;
     while (state.exchange !== undefined) await state.exchange;
-    if (!state.hasReport && !state.hasReserved(this.#clock.now())) return;
-    state.release();
-    state.exchange = this.#reportAll(state).then(() => this.#serve(state));
-    await state.exchange;
+    state.settling--;
+    const isOpen = state.hasReport || state.hasReserved(this.#clock.now());
+    if (isOpen) state.release();
+    state.exchange = (isOpen ? this.#reportAll(state) : Promise.resolve()).then(() => this.#serve(state));
+    if (isOpen) await state.exchange;
   }
 
   async #reportAll(state: KeyState): Promise<void> {
@@ -108,7 +112,7 @@ export class Exchanges {
     if (isAnswered && state.heldBack.length > 0) await this.#exchange(state);
   }
 
-  /** What a round does for a key: report, renew the lease, or give it back when nobody uses it. Never rejects. */
+  /** What a round does for a key: report, renew the lease, or give it back when nobody uses it. */
   async #visit(state: KeyState): Promise<void> {
     if (state.exchange !== undefined || this.#isStopped) return;
     if (!state.hasReport) {
@@ -121,27 +125,51 @@ export class Exchanges {
     await state.exchange;
   }
 
-  #listAgain(state: KeyState): void {
-    if (state.hasReport || (state.isScarce && state.hasReserved(this.#clock.now()))) this.#rounds.list(state);
+  /** Whether there is something to report or to give back. Both expire, also while Redis is away. */
+  #isDue(state: KeyState): boolean {
+    const nowMs = this.#clock.now();
+    state.dropExpired(nowMs);
+    state.listed = state.hasReport || state.hasReserved(nowMs);
+    return state.listed;
   }
 
-  /** Asks Redis until nobody waits. */
+  #listAgain(state: KeyState): void {
+    if (state.hasReport || state.isScarce) this.#rounds.list(state);
+  }
+
+  /** Asks Redis until nobody waits, or somebody wants it settled. */
   async #serve(state: KeyState): Promise<void> {
-    while (state.callers.length > 0) {
-      if (!(await this.#exchange(state))) continue;
-      let served = 0;
-      for (const { rate, count, resolve } of state.callers) {
-        const decision = this.#deciding.decide(state, rate, count);
-        if (decision === undefined) break;
-        resolve(decision);
-        served++;
-      }
-      state.callers.splice(0, served);
-      state.endServing();
-      this.#giveUp(state);
-    }
+    while (state.callers.length > 0 && state.settling === 0) await this.#exchange(state);
     state.exchange = undefined;
     this.#listAgain(state);
+  }
+
+  /** Gives those who wait what can be decided with the answer; the others stay, in their order. */
+  #answer(state: KeyState): void {
+    const callers = state.callers.splice(0);
+    let isFull = false;
+    for (const caller of callers) {
+      const decision = this.#decide(state, caller, isFull);
+      if (decision !== undefined) {
+        caller.resolve(decision);
+        continue;
+      }
+      // Those of another rate take nothing from those of this one.
+      if (caller.rate === state.rate) isFull = true;
+      state.callers.push(caller);
+    }
+    state.endServing();
+    this.#giveUp(state);
+  }
+
+  #decide(state: KeyState, { rate, count }: Caller, isFull: boolean): Decision | Promise<Decision> | undefined {
+    try {
+      if (isFull && !state.isTooMuch(count)) return undefined;
+      return this.#deciding.decide(state, rate, count);
+    } catch (error) {
+      // Of the user's clock or random.
+      return Promise.reject(error);
+    }
   }
 
   /** An exchange may have gone on when they came, and another one may be needed: that is as long as it takes. */
@@ -163,6 +191,7 @@ export class Exchanges {
       state.reserve(request.leaseUntilMs);
       const reply = await backend.run(SYNC, names.withLeases(state.key), request.args);
       state.learn(fieldsFrom(reply, ANSWER_FIELDS), request, this.#clock.now());
+      this.#answer(state);
       return true;
     } catch (error) {
       this.#fail(state, request, error);
@@ -171,14 +200,13 @@ export class Exchanges {
   }
 
   #fail(state: KeyState, request: Request | undefined, error: unknown): void {
-    const { number, callers: asked } = request ?? { number: 0, callers: 0 };
     const decideInstead = (caller: Caller) => caller.resolve(this.#deciding.decideInstead(state, caller, error));
     const callers = state.callers.splice(0);
     // Redis may have counted those that it was asked for, and nothing else.
     state.endCell(0);
-    callers.slice(0, asked).forEach(decideInstead);
-    state.endCell(number + 1);
-    callers.slice(asked).forEach(decideInstead);
+    callers.filter((caller) => request?.callers.has(caller)).forEach(decideInstead);
+    state.endCell(request === undefined ? 0 : request.number + 1);
+    callers.filter((caller) => !request?.callers.has(caller)).forEach(decideInstead);
   }
 
   #request(state: KeyState): Request {
@@ -191,15 +219,17 @@ export class Exchanges {
     const number = this.#reports;
     const reported = state.report(number, sentMs);
     const { heldBack } = state;
-    const callers = heldBack.length > 0 ? 0 : callersAt(rate, state.callers);
-    const asked = callers === 0 ? 0 : first!.count;
-    const needed = state.callers.slice(0, callers).reduce((sum, { count }) => sum + count, 0);
-    const wanted = state.takeDemand(limit, sentMs);
+    const callers = heldBack.length > 0 ? [] : state.callers.filter((caller) => caller.rate === rate);
+    const asked = callers[0]?.count ?? 0;
+    const needed = callers.reduce((sum, { count }) => sum + count, 0);
+    // A rate counts as given only where a call brought it.
+    const isCalled = first !== undefined || state.demand > 0 || reported.some((hit) => hit.report === number);
+    const wanted = isCalled ? state.takeDemand(limit, sentMs) : 0;
     // Who has to ask gets the whole truth: what is leased here counts as free for it.
     state.keepLease(first === undefined ? wanted : 0, sentMs);
     const held = heldBack.reduce((sum, { count, declined }) => sum + count - declined, state.lease);
     const args = [
-      ...[settings.windowMs, settings.bucketMs, rate, limit].map(text),
+      ...[settings.windowMs, settings.bucketMs, rate, isCalled ? limit : 0].map(text),
       this.#processId,
       ...[this.#leaseMs, held, asked, needed, wanted - state.lease].map(text),
       ...this.#deciding.factorArguments(rate),
@@ -207,12 +237,6 @@ export class Exchanges {
     ];
     for (const hit of reported) args.push(...[hit.report, sentMs - hit.hitMs, hit.count, hit.declined].map(text));
     if (settings.callersClock !== undefined) args.push(text(sentMs));
-    return { number, callers, args, rate, limit, asked, held, leaseUntilMs: sentMs + this.#leaseMs };
+    return { number, callers: new Set(callers), args, rate, limit, asked, held, leaseUntilMs: sentMs + this.#leaseMs };
   }
-}
-
-/** How many of the first callers have the same rate. */
-function callersAt(rate: Rate, callers: readonly Caller[]): number {
-  const other = callers.findIndex((caller) => caller.rate !== rate);
-  return other === -1 ? callers.length : other;
 }

@@ -93,6 +93,8 @@ export class KeyState extends Unreported {
   #secondExpiryMs = Number.POSITIVE_INFINITY;
   #secondAccepted = 0;
 
+  /** While those who wait are served: the count of the first one that there was no room for. */
+  #tooMuch = Number.POSITIVE_INFINITY;
   /** Until when there is no room for a call of the count that was denied, and how much is free then. */
   deniedUntilMs = 0;
   freeAfterWaiting = 0;
@@ -113,6 +115,8 @@ export class KeyState extends Unreported {
   callers: Caller[] = [];
   /** The exchange with Redis that goes on, if one does: there is never a second one. */
   exchange: Promise<void> | undefined = undefined;
+  /** How many want everything reported and the lease given back when it is over. */
+  settling = 0;
 
   constructor(key: string, terms: Terms) {
     super(terms);
@@ -158,7 +162,20 @@ export class KeyState extends Unreported {
   }
 
   isDenied(count: number, nowMs: number): boolean {
-    return count === this.#deniedCount && nowMs < this.#askAgainMs;
+    return this.isTooMuch(count) || (count === this.#deniedCount && nowMs < this.#askAgainMs);
+  }
+
+  /**
+   * Whether somebody who waited was denied with no more than that. How long the heavier ones have to wait isn't known
+   * exactly: at least as long. To ask for each of them would take a round trip each.
+   */
+  isTooMuch(count: number): boolean {
+    return count >= this.#tooMuch;
+  }
+
+  /** A call that can never fit is none to lease anything for. */
+  addDemand(count: number, limit: number): void {
+    if (count <= limit) this.demand += count;
   }
 
   /** The factor, if it may be used for a call now; else -1. */
@@ -201,6 +218,7 @@ export class KeyState extends Unreported {
   endServing(): void {
     this.prepaid = 0;
     this.#factorIsNew = false;
+    this.#tooMuch = Number.POSITIVE_INFINITY;
   }
 
   /** Forgets also what is to be reported. */
@@ -303,9 +321,12 @@ export class KeyState extends Unreported {
 
   #learnDenial(answer: Answer, asked: number, nowMs: number): void {
     this.#deniedCount = answer.counted + answer.granted < asked ? asked : 0;
+    if (this.#deniedCount > 0) this.#tooMuch = asked;
     this.deniedUntilMs = nowMs + answer.waitMs;
     this.freeAfterWaiting = answer.freeAfterWaiting;
-    this.#askAgainMs = nowMs + (answer.leasedByOthers > 0 ? Math.min(LEASES_MOVE_MS, answer.waitMs) : answer.waitMs);
+    // Sooner than that others may delete the key, or correct its usage.
+    const patienceMs = answer.leasedByOthers > 0 ? LEASES_MOVE_MS : this.terms.leaseMs;
+    this.#askAgainMs = nowMs + Math.min(patienceMs, answer.waitMs);
   }
 
   /** A hit in the only bucket keeps that alive. */

@@ -76,7 +76,7 @@ export abstract class HybridLimiter implements Limiter {
     if (state !== undefined) {
       const decision = this.#decideNow(state, rate, count);
       if (decision !== undefined) {
-        state.demand += count;
+        state.addDemand(count, limit);
         return decision;
       }
     }
@@ -109,6 +109,8 @@ export abstract class HybridLimiter implements Limiter {
   async clear(): Promise<void> {
     for (const state of this.#states.values()) state.clear();
     await this.redis.clear();
+    // What was learnt meanwhile may be of before.
+    for (const state of this.#states.values()) state.forget();
   }
 
   /** Reports what is left to report, gives all leases back and stops; later calls ask Redis each. @internal */

@@ -15,6 +15,7 @@ export class Rounds {
   readonly #patienceMs: number;
   readonly #backend: Backend;
   readonly #visit: (state: KeyState) => Promise<void>;
+  readonly #isDue: (state: KeyState) => boolean;
   readonly #timer = new BackgroundTimer(() => void this.#round());
   readonly #patientTimer = new BackgroundTimer(() => this.#hurry());
   #listed: KeyState[] = [];
@@ -22,12 +23,22 @@ export class Rounds {
   #patient: KeyState[] = [];
   #isRunning = false;
 
-  /** @param visit never rejects; lists the state again if there is more to do */
-  constructor(intervalMs: number, patienceMs: number, backend: Backend, visit: (state: KeyState) => Promise<void>) {
+  /**
+   * @param visit lists the state again if there is more to do; rejects only with what the user's clock throws
+   * @param isDue whether there still is anything to do
+   */
+  constructor(
+    intervalMs: number,
+    patienceMs: number,
+    backend: Backend,
+    visit: (state: KeyState) => Promise<void>,
+    isDue: (state: KeyState) => boolean,
+  ) {
     this.#intervalMs = intervalMs;
     this.#patienceMs = patienceMs;
     this.#backend = backend;
     this.#visit = visit;
+    this.#isDue = isDue;
   }
 
   list(state: KeyState): void {
@@ -63,9 +74,9 @@ export class Rounds {
       const some = states.slice(next, next + (this.#backend.isOut ? 1 : MOST_AT_ONCE));
       next += some.length;
       for (const state of some) state.listed = false;
-      await Promise.all(some.map(this.#visit));
+      await Promise.allSettled(some.map(this.#visit));
     }
-    this.#listed = states.slice(next).concat(this.#listed);
+    this.#listed = states.slice(next).filter(this.#isDue).concat(this.#listed);
     this.#isRunning = false;
     if (this.#listed.length > 0) this.#timer.start(this.#backend.isOut ? RETRY_MS : this.#intervalMs);
   }

@@ -84,7 +84,7 @@ export abstract class Unreported {
    */
   report(number: number, nowMs: number): readonly Hit[] {
     this.endCell(0);
-    this.#drop(({ hitMs }) => hitMs + this.terms.windowMs <= nowMs);
+    this.dropExpired(nowMs);
     const hits: Hit[] = [];
     for (let hit = this.#first; hit !== undefined; hit = hit.next) hits.push(hit);
     const fresh = hits.filter(({ report }) => report === 0);
@@ -121,12 +121,18 @@ export abstract class Unreported {
     if (hit === undefined) this.#last = undefined;
   }
 
+  /** Drops what doesn't matter any longer. */
+  dropExpired(nowMs: number): void {
+    this.#drop(({ hitMs }) => hitMs + this.terms.windowMs <= nowMs);
+    if (this.#first === undefined && this.#hitMs + this.terms.windowMs <= nowMs) this.clearHits();
+  }
+
   /** Halves the number of those that no report has brought yet, and drops what has expired. */
   #merge(nowMs: number): void {
-    this.#drop(({ hitMs }) => hitMs + this.terms.windowMs <= nowMs);
+    this.dropExpired(nowMs);
     for (let hit = this.#first; hit !== undefined; hit = hit.next) {
       const { next } = hit;
-      if (hit.report !== 0 || next === undefined) continue;
+      if (hit.report !== 0 || next === undefined || next.report !== 0) continue;
       hit.hitMs = next.hitMs;
       hit.count += next.count;
       hit.declined += next.declined;

@@ -16,10 +16,10 @@ export async function runScript(
   keys: string[],
   args: string[],
 ): Promise<unknown> {
-  try {
-    return await connection.evalSha(script.sha1, keys, args);
-  } catch (error) {
+  const reply = await connection.evalSha(script.sha1, keys, args).catch((error) => {
     if (!(error instanceof Error && /^NOSCRIPT\b/.test(error.message))) throw error;
     return connection.eval(script.source, keys, args);
-  }
+  });
+  if (reply === "QUEUED") throw new Error("the client is in a MULTI: give the provider a client of its own");
+  return reply;
 }

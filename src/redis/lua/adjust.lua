@@ -35,7 +35,6 @@ else
     if bucket[2] > 0 then kept[#kept + 1] = bucket end
   end
   buckets = kept
-  if #buckets == 0 then total = 0 end
   -- include write_buckets
 end
 -- include save

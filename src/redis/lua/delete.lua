@@ -1,5 +1,7 @@
--- Forgets a key. Replies with the total that it had.
+-- Forgets what a key has used. Replies with the total that it had.
 local clock_ms = ARGV[3]
 -- include window
-redis.call('DEL', KEYS[1], KEYS[2])
-return exact:format(total)
+local previous = total
+-- include forget
+-- include save
+return exact:format(previous)

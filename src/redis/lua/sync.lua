@@ -1,6 +1,7 @@
 -- Takes a hybrid process's report about one key and gives it a new lease.
 --   KEYS[3]  the leases, a hash: process to number of the last report, size and when it is gone
---   ARGV[3] the rate   ARGV[4] the capacity   ARGV[5] the process   ARGV[6] how long it may spend a lease, in ms
+--   ARGV[3] the rate   ARGV[4] the capacity; 0 if nobody has called since the last report: then the key keeps its rate
+--   ARGV[5] the process   ARGV[6] how long it may spend a lease, in ms
 --   ARGV[7] how much of its lease it keeps   ARGV[8] the count of the first call that waits, or 0
 --   ARGV[9] how much all calls that wait need   ARGV[10] how much more it would like
 --   ARGV[11] suppressionCacheMs, or "" under the absolute strategy   ARGV[12] the hard limit
@@ -23,17 +24,17 @@ local report = ARGV[13] + 0
 local hits = ARGV[14] + 0
 
 -- include drop_leases
-local last_report, held_before = 0, 0
+local last_report, held_before, gone_ms = 0, 0, 0
 local lease = redis.call('HGET', KEYS[3], process)
-if lease then last_report, held_before = struct.unpack('<dd', lease) end
+if lease then last_report, held_before, gone_ms = struct.unpack('<ddd', lease) end
 -- A client may send again what was executed, or so late that others have come before it.
 if report <= last_report then return redis.error_reply('STALE report: this one or a later one has been counted') end
-if held_before > 0 and holders > 0 then
+if held_before > 0 and gone_ms > now_ms then
   reserved = math.max(0, reserved - held_before)
   holders = holders - 1
   hit = true
 end
-if rate ~= given_rate then
+if rate ~= given_rate and (limit > 0 or not rate) then
   rate, factor_ms, changed = given_rate, never_ms, true
 end
 
@@ -64,7 +65,7 @@ end
 
 local taken = total - declined + reserved
 local room = limit - taken - held
-local waits = ask > room
+local waits = ask > 0 and ask > room
 local counted, granted = 0, 0
 if waits then need = need - ask end
 if need > room or waits then
@@ -117,7 +118,7 @@ if waits and ARGV[11] == '' then
   if ask <= limit then
     local missing = taken + ask - limit
     -- include wait
-    wait, free_then = wait_ms, limit - taken + freed
+    wait, free_then = wait_ms, math.max(0, limit - taken + freed)
   end
 elseif waits and taken + ask <= (ARGV[12] + 0) then
   if now_ms - factor_ms >= (ARGV[11] + 0) then

@@ -1,14 +1,6 @@
 -- Drops what has expired.
 if total > 0 and newest_ms + window_ms <= now_ms then
-  if holders > 0 then
-    redis.call('DEL', KEYS[2])
-    changed = true
-  else
-    redis.call('DEL', KEYS[1], KEYS[2])
-    state = false
-  end
-  between, oldest_count, newest_count, total = 0, 0, 0, 0
-  oldest_declined, newest_declined, declined, seen, recent, factor_ms = 0, 0, 0, -1, 0, never_ms
+  -- include forget
 end
 while oldest_count > 0 and oldest_ms + window_ms <= now_ms do
   changed = true

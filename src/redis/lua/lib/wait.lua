@@ -16,8 +16,10 @@ while total > 0 and freed < missing do
   end
   from = from + 100
   if freed < missing and from >= between then
-    freed = freed + newest_count
-    wait_ms = newest_ms + window_ms - now_ms
+    if oldest_count > 0 then
+      freed = freed + newest_count
+      wait_ms = newest_ms + window_ms - now_ms
+    end
     break
   end
 end

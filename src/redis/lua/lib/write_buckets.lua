@@ -1,9 +1,8 @@
--- Makes `buckets` the key's history; without any, forgets the key.
-redis.call('DEL', KEYS[2])
+-- Makes `buckets` the key's history; without any, forgets it.
 if #buckets == 0 then
-  redis.call('DEL', KEYS[1])
-  changed, hit = false, false
+  -- include forget
 else
+  redis.call('DEL', KEYS[2])
   total, declined = 0, 0
   for _, bucket in ipairs(buckets) do
     total = total + bucket[2]
