@@ -200,6 +200,7 @@ export class Exchanges {
   }
 
   #fail(state: KeyState, request: Request | undefined, error: unknown): void {
+    if (request !== undefined) state.assume(request);
     const decideInstead = (caller: Caller) => caller.resolve(this.#deciding.decideInstead(state, caller, error));
     const callers = state.callers.splice(0);
     // Redis may have counted those that it was asked for, and nothing else.
@@ -222,14 +223,14 @@ export class Exchanges {
     const callers = heldBack.length > 0 ? [] : state.callers.filter((caller) => caller.rate === rate);
     const asked = callers[0]?.count ?? 0;
     const needed = callers.reduce((sum, { count }) => sum + count, 0);
-    // A rate counts as given only where a call brought it.
-    const isCalled = first !== undefined || state.demand > 0 || reported.some((hit) => hit.report === number);
-    const wanted = isCalled ? state.takeDemand(limit, sentMs) : 0;
+    // Others may have given the key another one since Redis was told.
+    const givenRate = first !== undefined || !state.knowsRate(rate) ? rate : -rate;
+    const wanted = state.takeDemand(limit, sentMs);
     // Who has to ask gets the whole truth: what is leased here counts as free for it.
     state.keepLease(first === undefined ? wanted : 0, sentMs);
     const held = heldBack.reduce((sum, { count, declined }) => sum + count - declined, state.lease);
     const args = [
-      ...[settings.windowMs, settings.bucketMs, rate, isCalled ? limit : 0].map(text),
+      ...[settings.windowMs, settings.bucketMs, givenRate, limit].map(text),
       this.#processId,
       ...[this.#leaseMs, held, asked, needed, wanted - state.lease].map(text),
       ...this.#deciding.factorArguments(rate),

@@ -129,6 +129,18 @@ export class KeyState extends Unreported {
     return rate === this.#knownRate && (nowMs < this.#holdsUntilMs || this.#goesOn(count, nowMs));
   }
 
+  /** Whether Redis was told of that rate last. */
+  knowsRate(rate: Rate): boolean {
+    return rate === this.#knownRate;
+  }
+
+  /** Redis may have been told of that rate. */
+  assume({ rate, limit }: Report): void {
+    if (this.#knownRate !== undefined) return;
+    this.rate = rate;
+    this.limit = limit;
+  }
+
   /** Drops a lease that may not be spent any longer, and takes out the oldest bucket when it has expired. */
   #goesOn(count: number, nowMs: number): boolean {
     this.keepLease(this.lease, nowMs);

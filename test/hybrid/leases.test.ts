@@ -153,3 +153,85 @@ it("whatever is in Redis of it has a time to live", async () => {
     expect(ttlMs).toBeLessThanOrEqual(60_000 + 1_000 + 100);
   }
 });
+
+const TO_NOTHING = {
+  adjust: (provider: HybridProvider, total: number) => provider.absolute.adjust("k", -total),
+  setIf: (provider: HybridProvider) => provider.absolute.setIf("k", perSecond(10), { op: "always" }, 0),
+  delete: (provider: HybridProvider) => provider.absolute.delete("k"),
+};
+
+it.each(Object.entries(TO_NOTHING))("%s takes nothing from who has leased it", async (_, makeNothing) => {
+  const settings = { windowMs: 10_000 };
+  const [leasing, correcting, other] = [open(settings), open(settings), open(settings)];
+  while (leasing.absolute.inc("k", perSecond(10)) instanceof Promise) await sleep(1);
+  await sleep(100);
+  await makeNothing(correcting, (await other.absolute.get("k")).total);
+  let admitted = 0;
+  for (let i = 0; i < 100; i++) if ((await other.absolute.inc("k", perSecond(10))).allowed) admitted++;
+  expect(admitted).toBeGreaterThan(50);
+  let spent = 0;
+  for (;;) {
+    const decision = leasing.absolute.inc("k", perSecond(10));
+    if (decision instanceof Promise || !decision.allowed) break;
+    spent++;
+  }
+  expect(spent).toBeGreaterThan(0);
+  expect(admitted + spent).toBeLessThanOrEqual(100);
+});
+
+it("what is free after a wait counts what was used once", async () => {
+  const settings = { windowMs: 10_000, bucketMs: 10_000 };
+  const other = createRedisProvider(redis.client, { ...settings, timeoutMs: 30_000 }).absolute;
+  await other.inc("k", perSecond(10), 60);
+  const { absolute } = open(settings);
+  while (absolute.inc("k", perSecond(10)) instanceof Promise) await sleep(1);
+  const denied = await other.inc("k", perSecond(10), 100);
+  expect(denied.allowed).toBe(false);
+  expect(denied.remainingAfterWaiting).toBeLessThan(100);
+  expect((await other.isAllowed("k", 100)).remainingAfterWaiting).toBeLessThan(100);
+});
+
+it("calls that can never fit are leased nothing", async () => {
+  const { absolute } = open();
+  await absolute.inc("k", perSecond(1));
+  for (let i = 0; i < 10; i++) {
+    for (let j = 0; j < 100; j++) await absolute.inc("k", perSecond(1), 61);
+    await sleep(10);
+    await absolute.inc("k", perSecond(1));
+  }
+  const other = createRedisProvider(redis.client, { timeoutMs: 30_000 }).absolute;
+  // 11 used, and 3 at most leased.
+  expect((await other.isAllowed("k")).remaining).toBeGreaterThanOrEqual(60 - 11 - 3 - 1);
+});
+
+it("who was rejected asks again before long, for others may have corrected that", async () => {
+  const clock = manualClock();
+  const { absolute } = open({ timeoutMs: 3_000, clock });
+  await absolute.inc("k", perSecond(1), 60);
+  expect(await absolute.inc("k", perSecond(1))).toMatchObject({ allowed: false, retryAfterMs: 60_000 });
+  await open({ clock }).absolute.delete("k");
+  clock.advance(5_999);
+  expect(absolute.inc("k", perSecond(1))).toMatchObject({ allowed: false });
+  clock.advance(1);
+  expect(await absolute.inc("k", perSecond(1))).toMatchObject({ allowed: true, degraded: false });
+});
+
+it("a rate is given by calls, and not by what is reported of them later", async () => {
+  const settings = { timeoutMs: 400 };
+  const { absolute } = open(settings);
+  for (let i = 0; i < 3; i++) await absolute.inc("k", perSecond(10));
+  await sleep(100);
+  await open(settings).absolute.inc("k", perSecond(100));
+  await absolute.get("k"); // gives the lease back first
+  expect((await absolute.get("k")).limit).toBe(6_000);
+});
+
+it("clear forgets also what is learnt meanwhile", async () => {
+  const { absolute } = open();
+  await absolute.inc("k", perSecond(1), 60);
+  const clearing = absolute.clear();
+  const decision = absolute.inc("k", perSecond(1));
+  await clearing;
+  await decision;
+  expect((await absolute.inc("k", perSecond(1))).allowed).toBe(true);
+});

@@ -440,3 +440,179 @@ it("what is counted in an outage is not more to report the longer it lasts", asy
   expect(await totalOf(world, "a", options)).toBe(process.admitted.length);
   expect(world.longestRequest).toBeLessThan(20 + 4 * 200);
 });
+
+it("a lease that is over takes nothing off those that were granted since", async () => {
+  const windowMs = 4_000;
+  const world = new World(1, redis.client, { ...PERFECT });
+  const options = { prefix: "over", windowMs, bucketMs: windowMs, timeoutMs: 50 };
+  const processes = Array.from({ length: 3 }, () => new SimulatedProcess(world, options));
+  const [stalled, second, third] = processes as [SimulatedProcess, SimulatedProcess, SimulatedProcess];
+  const rate = perSecond(250);
+  const lease = async (process: SimulatedProcess) => {
+    for (let round = 0; round < 8; round++) {
+      for (let i = 0; i < 30; i++) process.call("absolute", "a", rate);
+      await world.runUntil(world.nowMs + 5);
+    }
+  };
+  await lease(stalled);
+  stalled.stalledUntilMs = world.nowMs + LEASE_MS + windowMs;
+  await world.runUntil(stalled.stalledUntilMs - 1);
+  await lease(second);
+  await world.runUntil(world.nowMs + 20);
+  for (const process of [stalled, third, second, stalled]) {
+    for (let i = 0; i < 1_000; i++) process.call("absolute", "a", rate);
+    await world.runUntil(world.nowMs + 20);
+  }
+  const admitted = processes.flatMap((process) => process.admitted);
+  expect(mostWithin(admitted, windowMs)).toBe(1_000);
+});
+
+/** A process that takes what there is, and so is denied from then on. */
+async function fullKey(prefix: string, options: HybridOptions = {}): Promise<[World, SimulatedProcess]> {
+  const world = new World(1, redis.client, { ...PERFECT });
+  const process = new SimulatedProcess(world, { prefix, timeoutMs: 50, ...options });
+  process.call("absolute", "a", perSecond(1_000), 60_000);
+  await world.runUntil(100);
+  return [world, process];
+}
+
+it("calls of different weights that there is no room for share a round trip", async () => {
+  const [world, process] = await fullKey("weights");
+  const before = process.requests;
+  const decisions = Array.from({ length: 300 }, (_, i) =>
+    process.do(() => process.provider.absolute.inc("a", perSecond(1_000), 1 + ((i * 7) % 300))),
+  );
+  for (const decision of await world.settled(Promise.all(decisions))) {
+    expect(decision).toMatchObject({ outcome: "rejected", degraded: false });
+    expect(decision.retryAfterMs).toBeGreaterThan(0);
+  }
+  expect(process.requests - before).toBeLessThanOrEqual(3);
+});
+
+it("calls at different rates that wait at once share a round trip for each rate", async () => {
+  const world = new World(1, redis.client, { ...PERFECT });
+  const process = new SimulatedProcess(world, { prefix: "rates", timeoutMs: 50 });
+  const decisions = Array.from({ length: 300 }, (_, i) =>
+    process.do(() => process.provider.absolute.inc("a", perSecond(i % 2 === 0 ? 1 : 2))),
+  );
+  const outcomes = await world.settled(Promise.all(decisions));
+  expect(outcomes.filter(({ degraded }) => degraded)).toEqual([]);
+  expect(outcomes.filter(({ allowed }) => allowed)).toHaveLength(120);
+  expect(process.requests).toBeLessThanOrEqual(6);
+});
+
+it("whoever asks about a key is answered, however many call", async () => {
+  const [world, process] = await fullKey("starving");
+  const callAndCall = () => {
+    process.call("absolute", "a", perSecond(1_000), 1 + Math.floor(world.random() * 500));
+    world.at(world.nowMs + 0.2, callAndCall, process);
+  };
+  callAndCall();
+  await world.runUntil(world.nowMs + 20);
+  const askedMs = world.nowMs;
+  const usage = await world.settled(process.do(() => process.provider.absolute.get("a")));
+  expect(usage.total).toBe(60_000);
+  expect(world.nowMs - askedMs).toBeLessThan(50);
+});
+
+it("what nobody was told of a rate isn't reported as one", async () => {
+  const world = new World(1, redis.client, { ...PERFECT, lostAnswers: 1 });
+  const options = { prefix: "no-rate", timeoutMs: 50, onFailure: "throw" } as const;
+  const process = new SimulatedProcess(world, options);
+  const failing = process.do(async () => process.provider.absolute.inc("a", perSecond(10)));
+  await expect(world.settled(failing)).rejects.toThrow("Redis");
+  world.network.lostAnswers = 0;
+  await world.settled(process.do(() => process.provider.absolute.get("a")));
+  const usage = await world.settled(process.do(() => process.provider.absolute.get("a")));
+  expect(usage).toMatchObject({ total: 1, limit: 600 });
+});
+
+it("what random throws goes to the caller, and harms nobody else", async () => {
+  const world = new World(1, redis.client, { ...PERFECT });
+  let isBroken = false;
+  const random = () => {
+    if (isBroken) throw new Error("no chance");
+    return 0.999;
+  };
+  const options = { prefix: "throwing", windowMs: 1_000, timeoutMs: 50, hardLimitFactor: 1_000, random };
+  const process = new SimulatedProcess(world, options);
+  const inc = () => world.settled(process.do(async () => process.provider.suppressed.inc("a", perSecond(1))));
+  for (let i = 0; i < 20; i++) await inc();
+  await world.runUntil(world.nowMs + 150); // until the factor has to be asked for
+  isBroken = true;
+  await expect(inc()).rejects.toThrow("no chance");
+  isBroken = false;
+  expect(await inc()).toMatchObject({ outcome: "suppressed", degraded: false });
+  await world.settled(process.do(() => process.provider.close()));
+});
+
+/** A process that has lost so many requests that some of what it has to report is held back. */
+async function withMuchToReport(prefix: string, options: HybridOptions): Promise<[World, SimulatedProcess]> {
+  const world = new World(1, redis.client, { ...PERFECT });
+  const process = new SimulatedProcess(world, { prefix, timeoutMs: 50, ...options });
+  for (let i = 0; i < 70; i++) {
+    world.network.lostRequests = 1;
+    process.call("absolute", "a", perSecond(1_000));
+    await world.runUntil(world.nowMs + 0.5);
+    process.call("absolute", "a", perSecond(1_000));
+    await world.runUntil(world.nowMs + 1_100);
+    // Others get through, so that nothing refuses to ask.
+    world.network.lostRequests = 0;
+    await world.settled(process.do(() => process.provider.absolute.get("b")));
+  }
+  return [world, process];
+}
+
+it("who calls while much is reported is counted once", async () => {
+  const options = { bucketMs: 1, windowMs: 3_600_000, syncIntervalMs: 1_000_000 };
+  const [world, process] = await withMuchToReport("held-back", options);
+  const settling = process.do(() => process.provider.absolute.get("a"));
+  for (let i = 0; i < 20; i++) process.call("absolute", "a", perSecond(1_000));
+  await world.settled(settling);
+  await world.settled(process.do(() => process.provider.close()));
+  expect(process.admitted).toHaveLength(2 * 70 + 20);
+  expect(await totalOf(world, "a", { prefix: "held-back", ...options })).toBe(2 * 70 + 20);
+});
+
+it("a call whose answer was lost is counted once, also after a long outage", async () => {
+  const world = new World(1, redis.client, { ...PERFECT });
+  const options = { prefix: "merged", bucketMs: 1, windowMs: 3_600_000, timeoutMs: 50 };
+  const process = new SimulatedProcess(world, options);
+  world.network.lostAnswers = 1;
+  process.call("absolute", "a", perSecond(1_000), 10);
+  await world.runUntil(world.nowMs + 2);
+  world.network.lostAnswers = 0;
+  world.network.lostRequests = 1;
+  for (let i = 0; i < 6; i++) process.call("absolute", `other-${i}`, perSecond(1_000));
+  await world.runUntil(world.nowMs + 60);
+  for (let i = 0; i < 200; i++) {
+    process.call("absolute", "a", perSecond(1_000));
+    await world.runUntil(world.nowMs + 2);
+  }
+  world.network.lostRequests = 0;
+  await world.runUntil(world.nowMs + 5_000);
+  await world.settled(process.do(() => process.provider.close()));
+  const admitted = process.admitted.filter(({ key }) => key === "a");
+  expect(await totalOf(world, "a", options)).toBe(admitted.reduce((sum, { count }) => sum + count, 0));
+});
+
+it("what an outage outlives isn't reported after it", async () => {
+  const world = new World(1, redis.client, { ...PERFECT });
+  const process = new SimulatedProcess(world, {
+    prefix: "outlived",
+    windowMs: 1_000,
+    timeoutMs: 50,
+    onFailure: "allow",
+  });
+  world.network.lostRequests = 1;
+  for (let i = 0; i < 1_000; i++) {
+    process.call("absolute", `key-${i}`, perSecond(1));
+    await world.runUntil(world.nowMs + 1);
+  }
+  await world.runUntil(world.nowMs + 5_000);
+  world.network.lostRequests = 0;
+  const before = process.requests;
+  await world.runUntil(world.nowMs + 5_000);
+  expect(process.requests - before).toBeLessThan(20);
+  expect(world.isStill).toBe(true);
+});

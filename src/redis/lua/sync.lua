@@ -1,7 +1,7 @@
 -- Takes a hybrid process's report about one key and gives it a new lease.
 --   KEYS[3]  the leases, a hash: process to number of the last report, size and when it is gone
---   ARGV[3] the rate   ARGV[4] the capacity; 0 if nobody has called since the last report: then the key keeps its rate
---   ARGV[5] the process   ARGV[6] how long it may spend a lease, in ms
+--   ARGV[3] the rate; negative where it was told before, so that the key keeps one that others have given it since
+--   ARGV[4] the capacity   ARGV[5] the process   ARGV[6] how long it may spend a lease, in ms
 --   ARGV[7] how much of its lease it keeps   ARGV[8] the count of the first call that waits, or 0
 --   ARGV[9] how much all calls that wait need   ARGV[10] how much more it would like
 --   ARGV[11] suppressionCacheMs, or "" under the absolute strategy   ARGV[12] the hard limit
@@ -13,7 +13,7 @@
 -- that has to wait how long and how much is free then, and the factor and how long it is kept.
 local clock_ms = ARGV[15 + ARGV[14] * 4]
 -- include open
-local given_rate = ARGV[3] + 0
+local given_rate = math.abs(ARGV[3] + 0)
 local limit = ARGV[4] + 0
 local process = ARGV[5]
 local lease_ms = ARGV[6] + 0
@@ -34,7 +34,7 @@ if held_before > 0 and gone_ms > now_ms then
   holders = holders - 1
   hit = true
 end
-if rate ~= given_rate and (limit > 0 or not rate) then
+if rate ~= given_rate and (ARGV[3] + 0 > 0 or not rate) then
   rate, factor_ms, changed = given_rate, never_ms, true
 end
 
