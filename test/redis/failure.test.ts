@@ -291,6 +291,17 @@ it.each([
   expect(await failureOf(absolute.inc("k", RATE))).toMatchObject({ code, message: `Redis: ${message}` });
 });
 
+it("a client in a MULTI is told from one that answers", async () => {
+  const server = await startServer();
+  const client = adminOf(server.port);
+  const { absolute } = open(client);
+  await client.multi({ pipeline: false });
+  const failure = await failureOf(absolute.inc("k", RATE));
+  expect(failure).toMatchObject({ code: "BACKEND_UNAVAILABLE", message: expect.stringContaining("MULTI") });
+  await client.discard();
+  expect((await absolute.inc("k", RATE)).allowed).toBe(true);
+});
+
 it("an open breaker sends one call at a time, and none while that one is unanswered", async () => {
   let sent = 0;
   let answer: (() => void) | undefined;
