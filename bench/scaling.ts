@@ -1,36 +1,50 @@
-// npm run bench:scaling: what a fleet of processes costs Redis. Takes the constants of the formula from one small
-// run, says by them what a larger one will cost, runs that one, and puts both beside each other. With `-- --write`
-// the figures go into docs/scaling.md too.
+// npm run bench:scaling: what a fleet of processes costs Redis, with the Redis provider and with Hybrid. Takes the
+// constants of the formulas from one small run each, says by them what a larger one will cost, runs that one, and puts
+// both beside each other. With `-- --write` the figures go into docs/scaling.md too.
 
-import { type ChildProcess, fork } from "node:child_process";
+import { fork } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { perSecond } from "trypema";
+import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { RedisServer } from "../test/support/redis.ts";
 import { Report } from "./report.ts";
 
 interface Fleet {
+  readonly provider: "redis" | "hybrid";
   readonly processes: number;
   /** Of each process. */
   readonly callsPerSecond: number;
   readonly keys: number;
 }
 
-const SMALL: Fleet = { processes: 1, callsPerSecond: 2_000, keys: 1_000 };
-const LARGE: Fleet = { processes: 4, callsPerSecond: 1_500, keys: 5_000 };
+type Pair = readonly [small: Fleet, large: Fleet];
+
+const REDIS: Pair = [
+  { provider: "redis", processes: 1, callsPerSecond: 2_000, keys: 1_000 },
+  { provider: "redis", processes: 4, callsPerSecond: 1_500, keys: 5_000 },
+];
+const HYBRID: Pair = [
+  { provider: "hybrid", processes: 1, callsPerSecond: 2_000, keys: 200 },
+  { provider: "hybrid", processes: 4, callsPerSecond: 2_000, keys: 500 },
+];
+/** Until leases are as large as they will be. */
+const WARM_SECONDS = 3;
 const SECONDS = 4;
 const TURNS = 5;
 const OPTIONS = { windowMs: 60_000, bucketMs: 100, timeoutMs: 10_000 };
+/** How long Hybrid lets a report wait where there is plenty, by docs/hybrid.md. */
+const PATIENCE_SECONDS = Math.min(OPTIONS.windowMs / 200, 1_000) / 1_000;
 const RATE = perSecond(1_000_000);
 const TURN_MS = 10;
-/** Keys, and buckets of each, by which memory is measured. */
-const SAMPLE = { keys: 1_000, buckets: [1, 10, 50] } as const;
+/** Keys, and buckets or leases of each, by which memory is measured. */
+const SAMPLE = { keys: 1_000, buckets: [1, 10, 50], leases: [1, 5] } as const;
 
 interface Cost {
-  readonly calls: number;
+  readonly commands: number;
   readonly scriptMicros: number;
   readonly cpuMicros: number;
   readonly bytesIn: number;
@@ -43,47 +57,49 @@ interface Cost {
 if (process.argv[2] === "worker") await work(Number(process.argv[3]), JSON.parse(process.argv[4]!));
 else await compare();
 
-/** One process of a fleet: its share of calls every few milliseconds, whatever has been answered. */
-async function work(port: number, { callsPerSecond, keys }: Fleet): Promise<void> {
+/** One process of a fleet: its share of calls every few milliseconds, whatever has been answered, until it is killed. */
+async function work(port: number, { provider, callsPerSecond, keys }: Fleet): Promise<void> {
   const client = new Redis(port);
-  const { absolute } = createRedisProvider(client, OPTIONS);
+  const create = provider === "redis" ? createRedisProvider : createHybridProvider;
+  const { absolute } = create(client, OPTIONS);
   await client.ping();
+  process.send!("ready");
   const startMs = performance.now();
-  const pending: Promise<unknown>[] = [];
-  for (let made = 0; made < callsPerSecond * SECONDS; ) {
-    const due = Math.min(
-      callsPerSecond * SECONDS,
-      Math.floor(((performance.now() - startMs) / 1_000) * callsPerSecond),
-    );
-    for (; made < due; made++) pending.push(absolute.inc(`client-${Math.floor(Math.random() * keys)}`, RATE));
+  for (let made = 0; ; ) {
+    const due = Math.floor(((performance.now() - startMs) / 1_000) * callsPerSecond);
+    for (; made < due; made++) void absolute.inc(`client-${Math.floor(Math.random() * keys)}`, RATE);
     await sleep(TURN_MS);
   }
-  await Promise.all(pending);
-  client.disconnect();
 }
 
 async function costOf(fleet: Fleet): Promise<Cost> {
   const server = await RedisServer.start();
   const client = new Redis(server.port);
   await client.script("LOAD", "return 1");
+  const idle = await infoOf(client);
+  const workers = Array.from({ length: fleet.processes }, () =>
+    fork(new URL(import.meta.url), ["worker", String(server.port), JSON.stringify(fleet)]),
+  );
+  await Promise.all(workers.map((worker) => once(worker, "message")));
+  await sleep(WARM_SECONDS * 1_000);
   const before = await infoOf(client);
-  const workers = Array.from({ length: fleet.processes }, (): ChildProcess => {
-    return fork(new URL(import.meta.url), ["worker", String(server.port), JSON.stringify(fleet)]);
-  });
-  await Promise.all(workers.map((worker) => once(worker, "exit")));
+  await sleep(SECONDS * 1_000);
   const after = await infoOf(client);
   const redisKeys = await client.dbsize();
+  for (const worker of workers) worker.kill();
+  await Promise.all(workers.map((worker) => once(worker, "exit")));
   client.disconnect();
   await server.stop();
   const grown = (name: string) => Number(after.get(name)) - Number(before.get(name));
-  const [, calls, usec] = /calls=(\d+),usec=(\d+)/.exec(after.get("cmdstat_evalsha")!)!;
+  const scripts = (info: Map<string, string>) => /calls=(\d+),usec=(\d+)/.exec(info.get("cmdstat_evalsha")!)!;
+  const ran = (field: 1 | 2) => Number(scripts(after)[field]) - Number(scripts(before)[field]);
   return {
-    calls: Number(calls),
-    scriptMicros: Number(usec),
+    commands: ran(1),
+    scriptMicros: ran(2),
     cpuMicros: (grown("used_cpu_user") + grown("used_cpu_sys")) * 1e6,
     bytesIn: grown("total_net_input_bytes"),
     bytesOut: grown("total_net_output_bytes"),
-    memory: grown("used_memory"),
+    memory: Number(after.get("used_memory")) - Number(idle.get("used_memory")),
     redisKeys,
   };
 }
@@ -112,52 +128,100 @@ async function memoryOf(buckets: number): Promise<number> {
   return (Number(after.get("used_memory")) - Number(before.get("used_memory"))) / SAMPLE.keys;
 }
 
+/** Bytes of a key on top of those, by how many processes have leased some of it. */
+async function leaseMemoryOf(processes: number): Promise<number> {
+  const server = await RedisServer.start();
+  const client = new Redis(server.port, { enableAutoPipelining: true });
+  const keys = Array.from({ length: SAMPLE.keys }, (_, key) => `client-${key}`);
+  const clock = manualClock(1_000_000);
+  const call = async () => {
+    const { absolute } = createHybridProvider(client, { ...OPTIONS, clock, syncIntervalMs: 1_000_000 });
+    for (let round = 0; round < 3; round++) await Promise.all(keys.map((key) => absolute.inc(key, RATE)));
+  };
+  const { absolute } = createRedisProvider(client, { ...OPTIONS, clock });
+  await Promise.all(keys.map((key) => absolute.inc(key, RATE)));
+  const before = await infoOf(client);
+  for (let made = 0; made < processes; made++) await call();
+  const after = await infoOf(client);
+  client.disconnect();
+  await server.stop();
+  return (Number(after.get("used_memory")) - Number(before.get("used_memory"))) / SAMPLE.keys;
+}
+
 /** Live buckets of a key: each call starts one, mostly, until the window has no more of them. */
 function bucketsOf({ processes, callsPerSecond, keys }: Fleet): number {
   const cells = OPTIONS.windowMs / OPTIONS.bucketMs;
-  return Math.min(cells, Math.max(1, (processes * callsPerSecond * SECONDS) / keys));
+  return Math.min(cells, Math.max(1, (processes * callsPerSecond * (WARM_SECONDS + SECONDS)) / keys));
+}
+
+/** Commands in the time that is measured. */
+function commandsOf({ provider, processes, callsPerSecond, keys }: Fleet): number {
+  if (provider === "redis") return processes * callsPerSecond * SECONDS;
+  const isCalled = 1 - Math.exp((-callsPerSecond / keys) * PATIENCE_SECONDS);
+  return ((processes * keys * isCalled) / PATIENCE_SECONDS) * SECONDS;
 }
 
 async function compare(): Promise<void> {
   const report = new Report("scaling.md");
-  const turns: [Cost, Cost][] = [];
-  for (let turn = 0; turn < TURNS; turn++) turns.push([await costOf(SMALL), await costOf(LARGE)]);
-  const [small, large] = [medianOf(turns.map(([cost]) => cost)), medianOf(turns.map(([, cost]) => cost))];
-  const perCall = (total: number) => total / small.calls;
   const [one, few, many] = SAMPLE.buckets;
   const [oneBytes, fewBytes, manyBytes] = [await memoryOf(one), await memoryOf(few), await memoryOf(many)];
   const bucketBytes = (manyBytes - fewBytes) / (many - few);
-  const calls = LARGE.processes * LARGE.callsPerSecond * SECONDS;
-  const share = (micros: number) => `${((micros / 1e6 / SECONDS) * 100).toFixed(1)} %`;
-  const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
-  const micros = (total: number) => `${perCall(total).toFixed(1)} µs`;
+  const [oneLease, manyLeases] = [await leaseMemoryOf(SAMPLE.leases[0]), await leaseMemoryOf(SAMPLE.leases[1])];
+  const leaseBytes = (manyLeases - oneLease) / (SAMPLE.leases[1] - SAMPLE.leases[0]);
   const bytes = (count: number) => `${count.toFixed(0)} bytes`;
   report.printTable(
-    ["constant", `from ${nameOf(SMALL)}`],
+    ["memory", ""],
     [
-      ["processor of Redis a call", micros(small.cpuMicros)],
-      ["of that, the script", micros(small.scriptMicros)],
-      ["in and out a call", `${bytes(perCall(small.bytesIn))}, ${bytes(perCall(small.bytesOut))}`],
-      ["memory of a key of one bucket", bytes(oneBytes)],
-      [`of a key of ${few} buckets`, bytes(fewBytes)],
-      ["of a further bucket", bytes(bucketBytes)],
+      ["a key of one bucket", bytes(oneBytes)],
+      [`a key of ${few} buckets`, bytes(fewBytes)],
+      ["a further bucket", bytes(bucketBytes)],
+      ["what a process has leased of a key", bytes(oneLease)],
+      ["what a further one has", bytes(leaseBytes)],
     ],
   );
-  report.print(`Then ${nameOf(LARGE)}, for ${SECONDS} s; both are medians of ${TURNS} turns:\n`);
-  const expectedBytes = LARGE.keys * (fewBytes + bucketBytes * (bucketsOf(LARGE) - few));
+  const memoryOfFleet = (fleet: Fleet) => {
+    const leased = fleet.provider === "hybrid" ? oneLease + leaseBytes * (fleet.processes - 1) : 0;
+    return fleet.keys * (fewBytes + bucketBytes * (bucketsOf(fleet) - few) + leased);
+  };
+  for (const [small, large] of [REDIS, HYBRID]) {
+    const turns: [Cost, Cost][] = [];
+    for (let turn = 0; turn < TURNS; turn++) turns.push([await costOf(small), await costOf(large)]);
+    report.print(`**${small.provider === "redis" ? "The Redis provider" : "Hybrid"}**\n`);
+    printPair(report, [small, large], turns, memoryOfFleet(large));
+  }
+  report.end("npm run bench:scaling");
+}
+
+function printPair(report: Report, [small, large]: Pair, turns: readonly [Cost, Cost][], memory: number): void {
+  const [little, much] = [medianOf(turns.map(([cost]) => cost)), medianOf(turns.map(([, cost]) => cost))];
+  const perCommand = (total: number) => total / little.commands;
+  const commands = commandsOf(large);
+  const micros = (total: number) => `${perCommand(total).toFixed(1)} µs`;
+  const share = (total: number) => `${((total / 1e6 / SECONDS) * 100).toFixed(1)} %`;
+  const megabytes = (total: number) => `${(total / 1e6).toFixed(1)} MB`;
+  const redisKeys = large.keys * (large.provider === "redis" ? 2 : 3);
+  report.printTable(
+    ["a command", `from ${nameOf(small)}`],
+    [
+      ["processor of Redis", micros(little.cpuMicros)],
+      ["of that, the script", micros(little.scriptMicros)],
+      ["in", `${perCommand(little.bytesIn).toFixed(0)} bytes`],
+      ["out", `${perCommand(little.bytesOut).toFixed(0)} bytes`],
+    ],
+  );
+  report.print(`Then ${nameOf(large)}, for ${SECONDS} s; both are medians of ${TURNS} turns:\n`);
   report.printTable(
     ["", "by the formula", "measured"],
     [
-      ["calls of a script", String(calls), String(large.calls)],
-      ["processor of Redis", share(calls * perCall(small.cpuMicros)), share(large.cpuMicros)],
-      ["of that, scripts", share(calls * perCall(small.scriptMicros)), share(large.scriptMicros)],
-      ["bytes in", megabytes(calls * perCall(small.bytesIn)), megabytes(large.bytesIn)],
-      ["bytes out", megabytes(calls * perCall(small.bytesOut)), megabytes(large.bytesOut)],
-      ["Redis keys", `at most ${2 * LARGE.keys}`, String(large.redisKeys)],
-      ["memory", megabytes(expectedBytes), megabytes(large.memory)],
+      ["commands", commands.toFixed(0), String(much.commands)],
+      ["processor of Redis", share(commands * perCommand(little.cpuMicros)), share(much.cpuMicros)],
+      ["of that, scripts", share(commands * perCommand(little.scriptMicros)), share(much.scriptMicros)],
+      ["bytes in", megabytes(commands * perCommand(little.bytesIn)), megabytes(much.bytesIn)],
+      ["bytes out", megabytes(commands * perCommand(little.bytesOut)), megabytes(much.bytesOut)],
+      ["Redis keys", `at most ${redisKeys}`, String(much.redisKeys)],
+      ["memory", megabytes(memory), megabytes(much.memory)],
     ],
   );
-  report.end("npm run bench:scaling");
 }
 
 /** The turn whose processor time is in the middle. */
