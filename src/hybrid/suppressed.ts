@@ -32,14 +32,14 @@ export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter
   }
 
   protected decide(state: KeyState, count: number, nowMs: number): Decision | undefined {
-    const { limit, rate } = state;
+    const { limit } = state;
     if (state.hasLease(count)) {
       state.spend(count, nowMs);
       return allowed(limit, state.free);
     }
     if (count <= state.free) return undefined;
     const accepted = limit - state.free;
-    const hardLimit = this.#hardLimitOf(rate);
+    const hardLimit = this.#hardLimitOf(state.rate);
     const factor = accepted + count > hardLimit ? 1 : state.factorAt(nowMs);
     if (factor < 0) return undefined;
     if (factor < 1 && this.#random() >= factor) {
