@@ -281,13 +281,16 @@ export class KeyState extends Unreported {
   takeDemand(limit: number, nowMs: number): number {
     const spanMs = nowMs - this.#demandSinceMs;
     const horizonMs = this.#horizonMs;
+    const { demand } = this;
+    const { scarceMs } = this.terms;
     // What came within the span counts as if it had come evenly, and what came before it fades.
     const older = spanMs < horizonMs ? this.#recentDemand * (1 - spanMs / horizonMs) : 0;
-    this.#recentDemand = older + (spanMs > horizonMs ? (this.demand * horizonMs) / spanMs : this.demand);
-    if (this.demand > 0) this.#usedMs = nowMs;
+    this.#recentDemand = older + (spanMs > horizonMs ? (demand * horizonMs) / spanMs : demand);
+    if (demand > 0) this.#usedMs = nowMs;
     this.demand = 0;
     this.#demandSinceMs = nowMs;
-    const soon = (2 * this.#recentDemand * this.terms.scarceMs) / horizonMs;
+    const inScarceMs = (this.#recentDemand * scarceMs) / horizonMs;
+    const soon = 2 * Math.max(inScarceMs, spanMs > scarceMs ? (demand * scarceMs) / spanMs : demand);
     const unleased = this.#knownRate === undefined ? limit : Math.max(0, this.free - this.lease);
     return Math.floor(Math.max(soon, Math.min(2 * this.#recentDemand, unleased / LONG_LEASE_PART)));
   }

@@ -65,7 +65,7 @@ end
 
 local taken = total - declined + reserved
 local room = limit - taken - held
-local waits = ask > 0 and ask > room
+local waits = ask > room
 local counted, granted = 0, 0
 if waits then need = need - ask end
 if need > room or waits then
