@@ -127,9 +127,13 @@ export class Exchanges {
 
   /** Whether there is something to report or to give back. Both expire, also while Redis is away. */
   #isDue(state: KeyState): boolean {
-    const nowMs = this.#clock.now();
-    state.dropExpired(nowMs);
-    state.listed = state.hasReport || state.hasReserved(nowMs);
+    try {
+      const nowMs = this.#clock.now();
+      state.dropExpired(nowMs);
+      state.listed = state.hasReport || state.hasReserved(nowMs);
+    } catch {
+      // The user's clock throws, and here nobody can be told.
+    }
     return state.listed;
   }
 
