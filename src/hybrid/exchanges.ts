@@ -103,8 +103,9 @@ export class Exchanges {
     state.settling--;
     const isOpen = state.hasReport || state.hasReserved(this.#clock.now());
     if (isOpen) state.release();
-    state.exchange = (isOpen ? this.#reportAll(state) : Promise.resolve()).then(() => this.#serve(state));
-    if (isOpen) await state.exchange;
+    const reported = isOpen ? this.#reportAll(state) : Promise.resolve();
+    state.exchange = reported.then(() => this.#serve(state));
+    await reported;
   }
 
   async #reportAll(state: KeyState): Promise<void> {
@@ -121,8 +122,10 @@ export class Exchanges {
       if (!state.isIdle(nowMs)) return this.#listAgain(state);
       state.release();
     }
-    state.exchange = this.#exchange(state).then(() => this.#serve(state));
-    await state.exchange;
+    const reported = this.#exchange(state);
+    // There may be somebody who waits for as long as anybody calls.
+    state.exchange = reported.then(() => this.#serve(state));
+    await reported;
   }
 
   /** Whether there is something to report or to give back. Both expire, also while Redis is away. */
@@ -208,9 +211,9 @@ export class Exchanges {
     const decideInstead = (caller: Caller) => caller.resolve(this.#deciding.decideInstead(state, caller, error));
     const callers = state.callers.splice(0);
     // Redis may have counted those that it was asked for, and nothing else.
-    state.endCell(0);
+    if (request !== undefined) state.recordFor(request.number + 1);
     callers.filter((caller) => request?.callers.has(caller)).forEach(decideInstead);
-    state.endCell(request === undefined ? 0 : request.number + 1);
+    state.recordFor(0);
     callers.filter((caller) => !request?.callers.has(caller)).forEach(decideInstead);
   }
 

@@ -77,7 +77,7 @@ export class KeyState extends Unreported {
   #buckets = 0;
   /** Calls, admitted or not, since the last report: what tells how large a lease is wanted. */
   demand = 0;
-  /** Whether it is in the list of those that the next round looks at. */
+  /** Whether it is in the list of those that a round looks at. */
   listed = false;
 
   readonly key: string;
@@ -113,6 +113,8 @@ export class KeyState extends Unreported {
   #usedMs = Number.NEGATIVE_INFINITY;
 
   callers: Caller[] = [];
+  /** Whether it is only in the list of those that can wait. */
+  isDeferred = false;
   /** The exchange with Redis that goes on, if one does: there is never a second one. */
   exchange: Promise<void> | undefined = undefined;
   /** How many want everything reported and the lease given back when it is over. */
@@ -217,6 +219,7 @@ export class KeyState extends Unreported {
   /** Forgets what is known, and the lease with it. */
   forget(): void {
     this.#knownRate = undefined;
+    this.#factorUntilMs = Number.NEGATIVE_INFINITY;
     this.lease = 0;
   }
 
@@ -304,6 +307,7 @@ export class KeyState extends Unreported {
   learn(answer: Answer, { number, rate, limit, asked, held, leaseUntilMs }: Report, nowMs: number): void {
     this.confirm(number);
     this.rate = rate;
+    if (rate !== this.#knownRate) this.#factorUntilMs = Number.NEGATIVE_INFINITY;
     this.#knownRate = rate;
     this.limit = limit;
     this.lease += answer.granted;

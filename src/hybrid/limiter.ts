@@ -19,8 +19,9 @@ const SHORTEST_LEASE_MS = 1_000;
 const LONGEST_LEASE_MS = 10_000;
 /** For so many rounds an unspent lease is kept while capacity is scarce. */
 const SCARCE_ROUNDS = 5;
-/** While there is plenty, a report may wait for a 200th of the window, and no longer than this. */
+/** While there is plenty, a report may wait for a 200th of the window, and no longer than these. */
 const LONGEST_PATIENCE_MS = 1_000;
+const MOST_PATIENT_BUCKETS = 32;
 /** Keys that are known at once. Calls to others ask Redis each. */
 const MOST_KEYS = 250_000;
 /** Between two looks for keys that need not be known any longer, and how many are looked at. */
@@ -52,7 +53,7 @@ export abstract class HybridLimiter implements Limiter {
     const leaseMs = Math.max(tenthMs, 2 * timeoutMs);
     const scarceMs = SCARCE_ROUNDS * parts.syncIntervalMs;
     const plentyMs = Math.max(scarceMs, leaseMs / 2);
-    const patienceMs = Math.min(windowMs / 200, LONGEST_PATIENCE_MS);
+    const patienceMs = Math.min(windowMs / 200, MOST_PATIENT_BUCKETS * bucketMs, LONGEST_PATIENCE_MS);
     this.#terms = { windowMs, bucketMs, leaseMs, scarceMs, plentyMs, patienceMs };
     this.#exchanges = new Exchanges(parts, this.#terms, {
       decide: (state, rate, count) => this.#decideNow(state, rate, count),

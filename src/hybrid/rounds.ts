@@ -42,9 +42,11 @@ export class Rounds {
   }
 
   list(state: KeyState): void {
-    if (state.listed) return;
+    const { isPatient } = state;
+    if (state.listed && (isPatient || !state.isDeferred)) return;
     state.listed = true;
-    if (state.isPatient) {
+    state.isDeferred = isPatient;
+    if (isPatient) {
       this.#patient.push(state);
       this.#patientTimer.start(this.#patienceMs);
       return;
@@ -59,7 +61,9 @@ export class Rounds {
   }
 
   #hurry(): void {
-    this.#listed = this.#listed.concat(this.#patient);
+    const states = this.#patient.filter(({ isDeferred }) => isDeferred);
+    for (const state of states) state.isDeferred = false;
+    this.#listed = this.#listed.concat(states);
     this.#patient = [];
     if (!this.#isRunning) this.#timer.start(0);
   }

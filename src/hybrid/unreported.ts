@@ -41,6 +41,8 @@ export abstract class Unreported {
   /** Those before it. */
   #first: Hit | undefined = undefined;
   #last: Hit | undefined = undefined;
+  /** The number of the report that what is counted belongs to; 0 for the next one. */
+  #countsFor = 0;
   /** How many of them no report has brought yet. */
   #fresh = 0;
   /** What the last report held back. */
@@ -58,7 +60,7 @@ export abstract class Unreported {
   /** Counts a hit, of which `declined` was denied. */
   protected recordHit(count: number, declined: number, nowMs: number): void {
     if (this.#count === 0 || nowMs >= this.#cellEndMs) {
-      this.endCell(0);
+      this.#endCell();
       this.#cellEndMs = cellStartOf(nowMs, this.terms.bucketMs) + this.terms.bucketMs;
     }
     this.#count += count;
@@ -66,9 +68,15 @@ export abstract class Unreported {
     this.#hitMs = nowMs;
   }
 
-  /** What comes is kept apart from what has been counted: that belongs to the report of that number, if it isn't 0. */
-  endCell(report: number): void {
+  /** What is counted from now on belongs to the report of that number; 0 for the next one. */
+  recordFor(report: number): void {
+    this.#endCell();
+    this.#countsFor = report;
+  }
+
+  #endCell(): void {
     if (this.#count === 0) return;
+    const report = this.#countsFor;
     const hit = { report, hitMs: this.#hitMs, count: this.#count, declined: this.#declined, next: undefined };
     if (this.#last === undefined) this.#first = hit;
     else this.#last.next = hit;
@@ -83,7 +91,7 @@ export abstract class Unreported {
    * unanswered for long, hits keep the numbers of the first ones, and what came later is held back until Redis answers.
    */
   report(number: number, nowMs: number): readonly Hit[] {
-    this.endCell(0);
+    this.#endCell();
     this.dropExpired(nowMs);
     const hits: Hit[] = [];
     for (let hit = this.#first; hit !== undefined; hit = hit.next) hits.push(hit);

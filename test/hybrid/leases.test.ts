@@ -1,7 +1,7 @@
 // What hybrid providers send to Redis, what they share there, and what is left of them.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { perSecond } from "trypema";
+import { createLocalProvider, type Decision, perSecond, type SuppressedLimiter } from "trypema";
 import { createHybridProvider, type HybridOptions, type HybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { manualClock } from "trypema/testing";
@@ -225,6 +225,32 @@ it("a rate is given by calls, and not by what is reported of them later", async 
   await absolute.get("k"); // gives the lease back first
   expect((await absolute.get("k")).limit).toBe(6_000);
 });
+
+const FORGETS_FACTOR = {
+  setIf: (limiter: SuppressedLimiter) => limiter.setIf("k", perSecond(10), { op: "always" }, 0),
+  delete: (limiter: SuppressedLimiter) => limiter.delete("k"),
+  adjust: (limiter: SuppressedLimiter) => limiter.adjust("k", -1_000_000),
+  rate: () => {},
+};
+
+it.each(Object.entries(FORGETS_FACTOR))(
+  "suppressed: %s makes the factor be computed anew, as in Local",
+  async (how, forget) => {
+    const clock = manualClock();
+    const settings = { windowMs: 10_000, clock, random: () => 0.9 };
+    const rate = perSecond(how === "rate" ? 1_000 : 10);
+    const outcomes = [];
+    for (const { suppressed } of [createLocalProvider(settings), open(settings)]) {
+      for (let i = 0; i < 20; i++) await suppressed.inc("k", perSecond(10), 25);
+      await forget(suppressed);
+      await suppressed.inc("k", rate, 3);
+      outcomes.push(await suppressed.inc("k", rate, how === "rate" ? 10_000 : 100));
+    }
+    const [local, hybrid] = outcomes as [Decision, Decision];
+    expect(local.suppressionFactor).toBeLessThan(0.9);
+    expect(hybrid).toEqual(local);
+  },
+);
 
 it("clear forgets also what is learnt meanwhile", async () => {
   const { absolute } = open();
