@@ -143,8 +143,8 @@ describe("--hybrid", () => {
       expect(byServer.reduce((sum, count) => sum + count)).toBe(admitted);
       total += admitted!;
     }
-    // Two seconds are a window of 200, and may touch a second one.
-    expect(total).toBeLessThanOrEqual(400);
+    // Two seconds are a window of 200, and touch others; four limits of their own would let 800 in at once.
+    expect(total).toBeLessThanOrEqual(600);
     expect(total).toBeGreaterThan(100);
   });
 
