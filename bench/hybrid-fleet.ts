@@ -3,16 +3,13 @@
 import { Redis } from "ioredis";
 import { createLocalProvider, perSecond } from "trypema";
 import { manualClock } from "trypema/testing";
-import { type Admission, groupByKey, type Load, Member, nextCallMs, nextKey } from "../test/support/fleet.ts";
+import { type Admission, admittedBy, type Load, nextCallMs, nextKey, startFleet } from "../test/support/fleet.ts";
 import type { RedisServer } from "../test/support/redis.ts";
-
-const LEAD_MS = 2_000;
 
 export interface Outcome {
   /** When it began, in ms. */
   readonly startMs: number;
-  /** By key. */
-  readonly admitted: readonly (readonly Admission[])[];
+  readonly admitted: readonly Admission[];
 }
 
 export interface FleetOutcome extends Outcome {
@@ -25,25 +22,10 @@ export interface FleetOutcome extends Outcome {
   readonly bytesOut: number;
 }
 
-let fleets = 0;
-
 export async function runFleet(server: RedisServer, count: number, load: Load): Promise<FleetOutcome> {
   const client = new Redis(server.port);
   await client.config("RESETSTAT");
-  const startMs = Date.now() + LEAD_MS;
-  fleets++;
-  const members = Array.from(
-    { length: count },
-    (_, i) =>
-      new Member({
-        ...load,
-        port: server.port,
-        prefix: `fleet-${fleets}`,
-        client: i % 2 === 0 ? "ioredis" : "node-redis",
-        offeredPerSecond: load.offeredPerSecond / count,
-        startMs,
-      }),
-  );
+  const { members, startMs } = startFleet(server.port, count, load);
   await Promise.all(members.map(({ ended }) => ended));
   const info = await client.info("everything");
   client.disconnect();
@@ -51,7 +33,7 @@ export async function runFleet(server: RedisServer, count: number, load: Load): 
   const figure = (pattern: RegExp) => Number(pattern.exec(info)?.[1] ?? 0);
   return {
     startMs,
-    admitted: groupByKey(members.flatMap((member) => member.admitted)),
+    admitted: admittedBy(members),
     calls: sum("calls"),
     asked: sum("promises"),
     commands: figure(/cmdstat_evalsha:calls=(\d+)/),
@@ -73,5 +55,5 @@ export function runLocal(load: Load): Outcome {
     const key = nextKey(load);
     if (limiter.inc(key, rate).allowed) admitted.push({ madeMs: timeMs, answeredMs: timeMs, key });
   }
-  return { startMs, admitted: groupByKey(admitted) };
+  return { startMs, admitted };
 }

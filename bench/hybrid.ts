@@ -4,10 +4,10 @@
 import { Redis } from "ioredis";
 import { createLocalProvider, perMinute } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
-import { type Load, mostWithin, smoothness } from "../test/support/fleet.ts";
+import { groupByKey, type Load, mostWithin, smoothness, timesByKey } from "../test/support/fleet.ts";
 import { RedisServer } from "../test/support/redis.ts";
 import { type Outcome, runFleet, runLocal } from "./hybrid-fleet.ts";
-import { Report } from "./report.ts";
+import { processes, Report } from "./report.ts";
 import { Calls, makeKeys, median } from "./workloads.ts";
 
 const TURNS = 15;
@@ -77,7 +77,7 @@ const SKEWED: Partial<Load> = { ratePerSecond: 5, offeredPerSecond: 10_000, keys
 
 /** How many calls were admitted once the first windows were over. */
 function admittedIn({ startMs, admitted }: Outcome, fromSecond: number): number {
-  return admitted.flat().filter(({ answeredMs }) => answeredMs >= startMs + fromSecond * 1_000).length;
+  return admitted.filter(({ answeredMs }) => answeredMs >= startMs + fromSecond * 1_000).length;
 }
 
 async function absolute(): Promise<void> {
@@ -95,9 +95,9 @@ async function absolute(): Promise<void> {
   for (const [count, name, load] of loads) {
     const outcome = await runFleet(server, count, load);
     const capacity = (load.ratePerSecond * load.windowMs) / 1_000;
-    const most = Math.max(...outcome.admitted.map((ofKey) => mostWithin(ofKey, load.windowMs)));
+    const most = Math.max(...groupByKey(outcome.admitted).map((ofKey) => mostWithin(ofKey, load.windowMs)));
     rows.push([
-      processes(count, name),
+      `${processes(count)}, ${name}`,
       (most / capacity).toFixed(3),
       (admittedIn(outcome, 2) / admittedIn(runLocal(load), 2)).toFixed(3),
       percent(outcome.asked / outcome.calls),
@@ -124,10 +124,10 @@ async function suppressed(): Promise<void> {
     const outcome = await runFleet(server, count, given);
     const { ratePerSecond, seconds } = given;
     const settled = ({ admitted, startMs }: Outcome) =>
-      smoothness(admitted, startMs + seconds * 500, startMs + seconds * 1_000);
+      smoothness(timesByKey(admitted), startMs + seconds * 500, startMs + seconds * 1_000);
     const { mean, cv } = settled(outcome);
     rows.push([
-      processes(count, name),
+      `${processes(count)}, ${name}`,
       (mean / ratePerSecond).toFixed(3),
       (settled(runLocal(given)).mean / ratePerSecond).toFixed(3),
       `${cv.toFixed(3)} (${(1 / Math.sqrt(ratePerSecond)).toFixed(3)})`,
@@ -156,10 +156,6 @@ async function quiet(): Promise<void> {
     rows.push([name, perSecond(calls), percent(asked / calls), perSecond(commands), kib(bytesIn), kib(bytesOut)]);
   }
   report.printTable(["", "calls", "asked", "commands", "KiB in", "KiB out"], rows);
-}
-
-function processes(count: number, name: string): string {
-  return `${count} process${count === 1 ? "" : "es"}, ${name}`;
 }
 
 function percent(share: number): string {

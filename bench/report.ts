@@ -35,3 +35,8 @@ export class Report {
     writeFileSync(this.#page, `${report.slice(0, from)}\n${this.#lines.join("\n")}${report.slice(to)}`);
   }
 }
+
+/** How many processes, in words. */
+export function processes(count: number): string {
+  return `${count} process${count === 1 ? "" : "es"}`;
+}

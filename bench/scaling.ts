@@ -6,12 +6,12 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { perSecond } from "trypema";
+import { type Limiter, perSecond } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
-import { manualClock } from "trypema/testing";
+import { type ManualClock, manualClock } from "trypema/testing";
 import { RedisServer } from "../test/support/redis.ts";
-import { Report } from "./report.ts";
+import { processes, Report } from "./report.ts";
 
 interface Fleet {
   readonly provider: "redis" | "hybrid";
@@ -110,42 +110,53 @@ async function infoOf(client: Redis): Promise<Map<string, string>> {
 }
 
 /** Bytes of a key by how many buckets it has. */
-async function memoryOf(buckets: number): Promise<number> {
-  const server = await RedisServer.start();
-  const client = new Redis(server.port, { enableAutoPipelining: true });
-  const clock = manualClock(1_000_000);
-  const { absolute } = createRedisProvider(client, { ...OPTIONS, clock });
-  const keys = Array.from({ length: SAMPLE.keys }, (_, key) => `client-${key}`);
-  await absolute.inc("first", RATE);
-  const before = await infoOf(client);
-  for (let bucket = 0; bucket < buckets; bucket++) {
-    await Promise.all(keys.map((key) => absolute.inc(key, RATE)));
-    clock.advance(OPTIONS.bucketMs);
-  }
-  const after = await infoOf(client);
-  client.disconnect();
-  await server.stop();
-  return (Number(after.get("used_memory")) - Number(before.get("used_memory"))) / SAMPLE.keys;
+function memoryOf(buckets: number): Promise<number> {
+  return bytesOfKey(async ({ client, clock, callAll }) => {
+    const limiter = createRedisProvider(client, { ...OPTIONS, clock }).absolute;
+    await limiter.inc("first", RATE);
+    return async () => {
+      for (let bucket = 0; bucket < buckets; bucket++) {
+        await callAll(limiter);
+        clock.advance(OPTIONS.bucketMs);
+      }
+    };
+  });
 }
 
 /** Bytes of a key on top of those, by how many processes have leased some of it. */
-async function leaseMemoryOf(processes: number): Promise<number> {
+function leaseMemoryOf(count: number): Promise<number> {
+  return bytesOfKey(async ({ client, clock, callAll }) => {
+    await callAll(createRedisProvider(client, { ...OPTIONS, clock }).absolute);
+    return async () => {
+      for (let made = 0; made < count; made++) {
+        const { absolute } = createHybridProvider(client, { ...OPTIONS, clock, syncIntervalMs: 1_000_000 });
+        for (let round = 0; round < 3; round++) await callAll(absolute);
+      }
+    };
+  });
+}
+
+interface Sample {
+  readonly client: Redis;
+  readonly clock: ManualClock;
+  /** Calls once for each key of the sample. */
+  callAll(limiter: Limiter): Promise<unknown>;
+}
+
+/** Bytes that a key takes in Redis more after what `prepare` returns than before it. */
+async function bytesOfKey(prepare: (sample: Sample) => Promise<() => Promise<void>>): Promise<number> {
   const server = await RedisServer.start();
   const client = new Redis(server.port, { enableAutoPipelining: true });
   const keys = Array.from({ length: SAMPLE.keys }, (_, key) => `client-${key}`);
-  const clock = manualClock(1_000_000);
-  const call = async () => {
-    const { absolute } = createHybridProvider(client, { ...OPTIONS, clock, syncIntervalMs: 1_000_000 });
-    for (let round = 0; round < 3; round++) await Promise.all(keys.map((key) => absolute.inc(key, RATE)));
-  };
-  const { absolute } = createRedisProvider(client, { ...OPTIONS, clock });
-  await Promise.all(keys.map((key) => absolute.inc(key, RATE)));
-  const before = await infoOf(client);
-  for (let made = 0; made < processes; made++) await call();
-  const after = await infoOf(client);
+  const callAll = (limiter: Limiter) => Promise.all(keys.map((key) => limiter.inc(key, RATE)));
+  const grow = await prepare({ client, clock: manualClock(1_000_000), callAll });
+  const usedBytes = async () => Number((await infoOf(client)).get("used_memory"));
+  const before = await usedBytes();
+  await grow();
+  const after = await usedBytes();
   client.disconnect();
   await server.stop();
-  return (Number(after.get("used_memory")) - Number(before.get("used_memory"))) / SAMPLE.keys;
+  return (after - before) / SAMPLE.keys;
 }
 
 /** Live buckets of a key: each call starts one, mostly, until the window has no more of them. */
@@ -229,6 +240,6 @@ function medianOf(costs: readonly Cost[]): Cost {
   return costs.toSorted((a, b) => a.cpuMicros - b.cpuMicros)[Math.floor(costs.length / 2)]!;
 }
 
-function nameOf({ processes, callsPerSecond, keys }: Fleet): string {
-  return `${processes} process${processes === 1 ? "" : "es"} × ${callsPerSecond} calls/s over ${keys} keys`;
+function nameOf({ processes: count, callsPerSecond, keys }: Fleet): string {
+  return `${processes(count)} × ${callsPerSecond} calls/s over ${keys} keys`;
 }

@@ -1,9 +1,8 @@
 // npm run demo: see options.ts for what it can be told.
 
-import { openBackend } from "./backend.ts";
 import { HELP, parseCommand, UserError } from "./options.ts";
 import { Screen } from "./screen.ts";
-import { SERVE_OPTIONS, serve } from "./serve.ts";
+import { serve } from "./serve.ts";
 import { startServers } from "./servers.ts";
 import { SHOW_LIMIT, show } from "./show.ts";
 
@@ -29,7 +28,7 @@ async function run(args: readonly string[]): Promise<void> {
   process.once("SIGTERM", () => process.exit(SIGNAL_EXIT_CODES.SIGTERM));
   const { REDIS_URL } = process.env;
   const { counter } = command;
-  if (command.name === "serve") return serve(await openBackend(counter, SERVE_OPTIONS, REDIS_URL), command.port);
+  if (command.name === "serve") return serve(counter, REDIS_URL, command.port);
   const screen = new Screen(process.stdout, process.env);
   process.once("SIGINT", () => {
     screen.endDraft();

@@ -1,30 +1,25 @@
 // `npm run demo -- --serve`: the server alone, with a limit low enough to meet by hand.
 
-import { perSecond } from "trypema";
-import type { Backend } from "./backend.ts";
-import { UserError } from "./options.ts";
-import { type Decide, type DemoServer, startServer } from "./server.ts";
+import { type Counter, UserError } from "./options.ts";
+import { type Limit, type Servers, startAlone } from "./servers.ts";
 
-export const SERVE_OPTIONS = { windowMs: 10_000 };
-const LIMIT_PER_SECOND = 1;
+const WINDOW_MS = 10_000;
+const LIMIT: Limit = { perSecond: 1, options: { windowMs: WINDOW_MS } };
 
-/** @throws {UserError} when the port cannot be had */
-export async function serve({ name, provider, close }: Backend, port: number): Promise<void> {
-  const limit = perSecond(LIMIT_PER_SECOND);
-  const decide: Decide = (strategy, client) => provider[strategy].inc(client, limit);
-  const server = await startServer(decide, port).catch(async (error) => {
-    await close();
-    throw new UserError(refusal(port, error));
+/** @throws {UserError} when the port cannot be had, or there is no Redis */
+export async function serve(counter: Counter, redisUrl: string | undefined, port: number): Promise<void> {
+  const server = await startAlone(counter, LIMIT, redisUrl, port).catch((error) => {
+    throw error.syscall === "listen" ? new UserError(refusal(port, error)) : error;
   });
-  console.log(greeting(server, name));
-  process.once("SIGINT", () => void Promise.all([server.close(), close()]));
+  console.log(greeting(server));
+  process.once("SIGINT", () => void server.close());
 }
 
-function greeting({ url }: DemoServer, name: string): string {
-  const windowSeconds = SERVE_OPTIONS.windowMs / 1_000;
-  const capacity = LIMIT_PER_SECOND * windowSeconds;
+function greeting({ urls: [url], name }: Servers): string {
+  const windowSeconds = WINDOW_MS / 1_000;
+  const capacity = LIMIT.perSecond * windowSeconds;
   return `Listening on ${url}, limited by trypema's ${name}; Ctrl-C ends it.
-Each address may make ${LIMIT_PER_SECOND} request a second: ${capacity} in any ${windowSeconds} s. Try
+Each address may make ${LIMIT.perSecond} request a second: ${capacity} in any ${windowSeconds} s. Try
 
   curl -i ${url}/absolute
   for i in $(seq 15); do curl -s -o /dev/null -w '%{http_code} ' ${url}/absolute; done; echo

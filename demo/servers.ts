@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { type LimiterOptions, perSecond } from "trypema";
 import { findRedis, openBackend } from "./backend.ts";
 import type { Counter } from "./options.ts";
-import { type Strategy, startServer } from "./server.ts";
+import { type Decide, type Strategy, startServer } from "./server.ts";
 
 export interface Servers {
   /** For people: what counts, and where. */
@@ -30,11 +30,24 @@ export function startServers(counter: Counter, limit: Limit, redisUrl: string | 
   return counter === "hybrid" ? startFleet(limit, redisUrl) : startAlone(counter, limit, redisUrl);
 }
 
-/** A server in this process. */
-export async function startAlone(counter: Counter, limit: Limit, redisUrl: string | undefined): Promise<Servers> {
+/**
+ * A server in this process. Rejects when it cannot listen.
+ *
+ * @throws {UserError} when there is no Redis
+ */
+export async function startAlone(
+  counter: Counter,
+  limit: Limit,
+  redisUrl: string | undefined,
+  port = 0,
+): Promise<Servers> {
   const backend = await openBackend(counter, limit.options, redisUrl);
   const rate = perSecond(limit.perSecond);
-  const server = await startServer((strategy, client) => backend.provider[strategy].inc(client, rate));
+  const decide: Decide = (strategy, client) => backend.provider[strategy].inc(client, rate);
+  const server = await startServer(decide, port).catch(async (error) => {
+    await backend.close();
+    throw error;
+  });
   return {
     name: backend.name,
     urls: [server.url],

@@ -70,8 +70,8 @@ export class Exchanges {
     this.#deciding = deciding;
     this.#clock = parts.settings.clock;
     const visit = (state: KeyState) => this.#visit(state);
-    const isDue = (state: KeyState) => this.#isDue(state);
-    this.#rounds = new Rounds(parts.syncIntervalMs, patienceMs, parts.backend, visit, isDue);
+    const areDue = (states: readonly KeyState[]) => this.#areDue(states);
+    this.#rounds = new Rounds(parts.syncIntervalMs, patienceMs, parts.backend, visit, areDue);
   }
 
   /** Has the next round look at it. */
@@ -128,16 +128,19 @@ export class Exchanges {
     await reported;
   }
 
-  /** Whether there is something to report or to give back. Both expire, also while Redis is away. */
-  #isDue(state: KeyState): boolean {
+  /** Those with something to report or to give back. Both expire, also while Redis is away. */
+  #areDue(states: readonly KeyState[]): readonly KeyState[] {
+    let nowMs: number;
     try {
-      const nowMs = this.#clock.now();
-      state.dropExpired(nowMs);
-      state.listed = state.hasReport || state.hasReserved(nowMs);
+      nowMs = this.#clock.now();
     } catch {
-      // The user's clock throws, and here nobody can be told.
+      // The user's clock, and here nobody can be told.
+      return states;
     }
-    return state.listed;
+    return states.filter((state) => {
+      state.dropExpired(nowMs);
+      return state.hasReport || state.hasReserved(nowMs);
+    });
   }
 
   #listAgain(state: KeyState): void {

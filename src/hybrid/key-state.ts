@@ -264,10 +264,15 @@ export class KeyState extends Unreported {
     return this.#horizonMs === this.terms.scarceMs;
   }
 
+  /** What nobody uses or has leased. */
+  get #unleased(): number {
+    return this.free - this.lease;
+  }
+
   /** Whether the next report may wait: while there is plenty, and no need yet to have the lease filled up. */
   get isPatient(): boolean {
     const { patienceMs, scarceMs } = this.terms;
-    if (patienceMs < scarceMs || PLENTY_PART * (this.free - this.lease) < this.limit) return false;
+    if (patienceMs < scarceMs || PLENTY_PART * this.#unleased < this.limit) return false;
     return this.lease > 0 && this.lease >= this.#recentDemand;
   }
 
@@ -287,14 +292,14 @@ export class KeyState extends Unreported {
     const { demand } = this;
     const { scarceMs } = this.terms;
     // What came within the span counts as if it had come evenly, and what came before it fades.
+    const demandIn = (lastMs: number) => (spanMs > lastMs ? (demand * lastMs) / spanMs : demand);
     const older = spanMs < horizonMs ? this.#recentDemand * (1 - spanMs / horizonMs) : 0;
-    this.#recentDemand = older + (spanMs > horizonMs ? (demand * horizonMs) / spanMs : demand);
+    this.#recentDemand = older + demandIn(horizonMs);
     if (demand > 0) this.#usedMs = nowMs;
     this.demand = 0;
     this.#demandSinceMs = nowMs;
-    const inScarceMs = (this.#recentDemand * scarceMs) / horizonMs;
-    const soon = 2 * Math.max(inScarceMs, spanMs > scarceMs ? (demand * scarceMs) / spanMs : demand);
-    const unleased = this.#knownRate === undefined ? limit : Math.max(0, this.free - this.lease);
+    const soon = 2 * Math.max((this.#recentDemand * scarceMs) / horizonMs, demandIn(scarceMs));
+    const unleased = this.#knownRate === undefined ? limit : Math.max(0, this.#unleased);
     return Math.floor(Math.max(soon, Math.min(2 * this.#recentDemand, unleased / LONG_LEASE_PART)));
   }
 
@@ -344,8 +349,8 @@ export class KeyState extends Unreported {
     this.deniedUntilMs = nowMs + answer.waitMs;
     this.freeAfterWaiting = answer.freeAfterWaiting;
     // Sooner than that others may delete the key, or correct its usage.
-    const patienceMs = answer.leasedByOthers > 0 ? LEASES_MOVE_MS : this.terms.leaseMs;
-    this.#askAgainMs = nowMs + Math.min(patienceMs, answer.waitMs);
+    const believedMs = answer.leasedByOthers > 0 ? LEASES_MOVE_MS : this.terms.leaseMs;
+    this.#askAgainMs = nowMs + Math.min(believedMs, answer.waitMs);
   }
 
   /** A hit in the only bucket keeps that alive. */

@@ -15,7 +15,7 @@ export class Rounds {
   readonly #patienceMs: number;
   readonly #backend: Backend;
   readonly #visit: (state: KeyState) => Promise<void>;
-  readonly #isDue: (state: KeyState) => boolean;
+  readonly #areDue: (states: readonly KeyState[]) => readonly KeyState[];
   readonly #timer = new BackgroundTimer(() => void this.#round());
   readonly #patientTimer = new BackgroundTimer(() => this.#hurry());
   #listed: KeyState[] = [];
@@ -25,20 +25,20 @@ export class Rounds {
 
   /**
    * @param visit lists the state again if there is more to do; rejects only with what the user's clock throws
-   * @param isDue whether there still is anything to do
+   * @param areDue those for which there still is anything to do
    */
   constructor(
     intervalMs: number,
     patienceMs: number,
     backend: Backend,
     visit: (state: KeyState) => Promise<void>,
-    isDue: (state: KeyState) => boolean,
+    areDue: (states: readonly KeyState[]) => readonly KeyState[],
   ) {
     this.#intervalMs = intervalMs;
     this.#patienceMs = patienceMs;
     this.#backend = backend;
     this.#visit = visit;
-    this.#isDue = isDue;
+    this.#areDue = areDue;
   }
 
   list(state: KeyState): void {
@@ -68,6 +68,13 @@ export class Rounds {
     if (!this.#isRunning) this.#timer.start(0);
   }
 
+  #keep(states: readonly KeyState[]): void {
+    const due = this.#areDue(states);
+    for (const state of states) state.listed = false;
+    for (const state of due) state.listed = true;
+    this.#listed = due.concat(this.#listed);
+  }
+
   async #round(): Promise<void> {
     this.#isRunning = true;
     const states = this.#listed;
@@ -80,7 +87,7 @@ export class Rounds {
       for (const state of some) state.listed = false;
       await Promise.allSettled(some.map(this.#visit));
     }
-    this.#listed = states.slice(next).filter(this.#isDue).concat(this.#listed);
+    if (next < states.length) this.#keep(states.slice(next));
     this.#isRunning = false;
     if (this.#listed.length > 0) this.#timer.start(this.#backend.isOut ? RETRY_MS : this.#intervalMs);
   }

@@ -3,6 +3,7 @@
 import { createLocalProvider, perSecond, type Rate } from "trypema";
 import type { HybridOptions } from "trypema/hybrid";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { smoothness } from "../support/fleet.ts";
 import { type Admission, mostWithin, SimulatedProcess, virtualizeTime, World } from "../support/simulation.ts";
 import { useRedis } from "../support/use-redis.ts";
 
@@ -189,11 +190,9 @@ async function offer(
       prefix: `load-${strategy}-${JSON.stringify([seed, count, overload, limit, shares]).replaceAll(/\W/g, "-")}`,
     };
     const process = new SimulatedProcess(world, { ...options, windowMs, bucketMs, timeoutMs: 50 });
-    const callAndCall = () => {
-      process.call(strategy, "a", rate);
-      world.at(world.nowMs + world.pause(limit * overload * share), callAndCall, process);
-    };
-    world.at(0, callAndCall, process);
+    const call = () => process.call(strategy, "a", rate);
+    const pauseMs = () => world.pause(limit * overload * share);
+    world.at(0, () => process.repeat(call, pauseMs), process);
     return process;
   });
   await world.runUntil(windowMs * windows);
@@ -241,14 +240,12 @@ it.each([
 ])("suppressed: the fleet admits the limit smoothly at $overload times $perSecond/s", async (load) => {
   const admitted = await offer("suppressed", { seed: 1, count: 4, ...load });
   const warmMs = 5 * load.windowMs;
-  const seconds = new Array<number>((load.windowMs * load.windows - warmMs) / 1_000).fill(0);
-  for (const { timeMs } of admitted) if (timeMs >= warmMs) seconds[Math.floor((timeMs - warmMs) / 1_000)]!++;
-  const mean = seconds.reduce((sum, count) => sum + count, 0) / seconds.length;
-  const variance = seconds.reduce((sum, count) => sum + (count - mean) ** 2, 0) / seconds.length;
+  const times = admitted.map(({ timeMs }) => timeMs);
+  const { mean, cv } = smoothness([times], warmMs, load.windowMs * load.windows);
   const noise = 1 / Math.sqrt(load.perSecond);
   expect(mean / load.perSecond).toBeGreaterThan(0.95);
   expect(mean / load.perSecond).toBeLessThan(1.05);
-  expect(Math.sqrt(variance) / mean / noise).toBeLessThan(1.5);
+  expect(cv / noise).toBeLessThan(1.5);
 });
 
 it("what was spent is free again after a window, however late it is reported", async () => {
@@ -315,11 +312,8 @@ it("what a process leases is not more than it needs, however long it goes on", a
   const options = { prefix: "needs", windowMs: 10_000, timeoutMs: 50 };
   const [steady, other] = [new SimulatedProcess(world, options), new SimulatedProcess(world, options)];
   const rate = perSecond(100);
-  const callAndCall = () => {
-    steady.call("absolute", "a", rate);
-    world.at(world.nowMs + 50, callAndCall, steady);
-  };
-  callAndCall();
+  const call = () => steady.call("absolute", "a", rate);
+  steady.repeat(call, () => 50);
   await world.runUntil(10_000);
   for (let i = 0; i < 1_000; i++) other.call("absolute", "a", rate);
   await world.runUntil(10_050);
@@ -350,14 +344,13 @@ it.each([
   let admittedByLocal = 0;
   const processes = Array.from({ length: count }, () => {
     const process = new SimulatedProcess(world, options);
-    const pause = () => world.pause((used * load.perSecond) / count);
-    const callAndCall = () => {
+    const pauseMs = () => world.pause((used * load.perSecond) / count);
+    const call = () => {
       calls++;
       if (local.inc("a", rate).allowed) admittedByLocal++;
       process.call("absolute", "a", rate);
-      world.at(world.nowMs + pause(), callAndCall, process);
     };
-    world.at(pause(), callAndCall, process);
+    world.at(pauseMs(), () => process.repeat(call, pauseMs), process);
     return process;
   });
   await world.runUntil(120_000);
@@ -374,11 +367,8 @@ it.each([10, 100, 10_000])(
   async (calls) => {
     const world = new World(1, redis.client, { ...PERFECT });
     const process = new SimulatedProcess(world, { prefix: `often-${calls}`, timeoutMs: 50 });
-    const callAndCall = () => {
-      process.call("absolute", "a", perSecond(50_000));
-      world.at(world.nowMs + 1_000 / calls, callAndCall, process);
-    };
-    callAndCall();
+    const call = () => process.call("absolute", "a", perSecond(50_000));
+    process.repeat(call, () => 1_000 / calls);
     await world.runUntil(1_000);
     const before = process.requests;
     await world.runUntil(4_000);
@@ -393,11 +383,8 @@ it("nobody waits for longer than twice timeoutMs, though Redis answers", async (
   await simulate(100, async (seed) => {
     const world = new World(seed, redis.client, { ...PERFECT, delayMs: 24 });
     const process = new SimulatedProcess(world, { prefix: `wait-${seed}`, windowMs: 100, timeoutMs: 50 });
-    const callAndCall = () => {
-      process.call("absolute", "a", perSecond(world.pick(100, 200)), world.pick(1, 2, 5));
-      world.at(world.nowMs + world.pause(500), callAndCall, process);
-    };
-    callAndCall();
+    const call = () => process.call("absolute", "a", perSecond(world.pick(100, 200)), world.pick(1, 2, 5));
+    process.repeat(call, () => world.pause(500));
     await world.runUntil(1_000);
     // Timers are in whole milliseconds.
     expect(process.longestWaitMs).toBeLessThanOrEqual(2 * 50 + 2);
@@ -431,11 +418,8 @@ it("what is counted in an outage is not more to report the longer it lasts", asy
   process.call("absolute", "a", rate);
   await world.runUntil(1_000);
   world.network.lostRequests = 1;
-  const callAndCall = () => {
-    process.call("absolute", "a", rate);
-    world.at(world.nowMs + world.pause(2), callAndCall, process);
-  };
-  callAndCall();
+  const call = () => process.call("absolute", "a", rate);
+  process.repeat(call, () => world.pause(2));
   await world.runUntil(1_200_000);
   world.network.lostRequests = 0;
   world.longestRequest = 0;
@@ -508,11 +492,8 @@ it("calls at different rates that wait at once share a round trip for each rate"
 
 it("whoever asks about a key is answered, however many call", async () => {
   const [world, process] = await fullKey("starving");
-  const callAndCall = () => {
-    process.call("absolute", "a", perSecond(1_000), 1 + Math.floor(world.random() * 500));
-    world.at(world.nowMs + 0.2, callAndCall, process);
-  };
-  callAndCall();
+  const call = () => process.call("absolute", "a", perSecond(1_000), 1 + Math.floor(world.random() * 500));
+  process.repeat(call, () => 0.2);
   await world.runUntil(world.nowMs + 20);
   const askedMs = world.nowMs;
   const usage = await world.settled(process.do(() => process.provider.absolute.get("a")));
@@ -524,14 +505,14 @@ it("a key for which somebody waits always holds up neither who asks about it nor
   const world = new World(1, redis.client, { ...PERFECT });
   const options = { prefix: "always", timeoutMs: 50 };
   const process = new SimulatedProcess(world, options);
-  const callAndCall = (rate: Rate) => {
-    process.call("absolute", "a", rate);
-    world.at(world.nowMs + 0.1, () => callAndCall(rate), process);
+  const callAlways = (rate: Rate) => {
+    const call = () => process.call("absolute", "a", rate);
+    process.repeat(call, () => 0.1);
   };
-  callAndCall(perSecond(10_000));
+  callAlways(perSecond(10_000));
   // The second rate comes while a report is on its way.
   for (const { requests } = process; process.requests < requests + 20; ) await world.runUntil(world.nowMs + 0.1);
-  callAndCall(perSecond(10_001));
+  callAlways(perSecond(10_001));
   await world.runUntil(world.nowMs + 100);
   for (let i = 0; i < 10; i++) process.call("absolute", "b", perSecond(100));
   await world.runUntil(world.nowMs + 500);

@@ -70,6 +70,50 @@ export class Member {
   }
 }
 
+/** For the processes to start and connect. */
+const LEAD_MS = 2_000;
+
+let fleets = 0;
+
+export interface Fleet {
+  readonly members: readonly Member[];
+  readonly prefix: string;
+  /** When it begins, in ms since 1970. */
+  readonly startMs: number;
+}
+
+/** What a process has for itself. */
+export type Own = Partial<Pick<Load, "seconds">> & { readonly startsLaterMs?: number };
+
+/** `count` processes, with both clients in turn, that share the load on the Redis at `port`. */
+export function startFleet(port: number, count: number, load: Load, own: readonly Own[] = []): Fleet {
+  const startMs = Date.now() + LEAD_MS;
+  const prefix = `fleet-${++fleets}`;
+  const members = Array.from({ length: count }, (_, i) => {
+    const { startsLaterMs = 0, ...others } = own[i] ?? {};
+    return new Member({
+      ...load,
+      offeredPerSecond: load.offeredPerSecond / count,
+      port,
+      prefix,
+      client: i % 2 === 0 ? "ioredis" : "node-redis",
+      startMs: startMs + startsLaterMs,
+      ...others,
+    });
+  });
+  return { members, prefix, startMs };
+}
+
+/** What all of them admitted, in no order. */
+export function admittedBy(members: readonly Member[]): Admission[] {
+  return members.flatMap(({ admitted }) => admitted);
+}
+
+/** When calls of each key were answered. */
+export function timesByKey(all: readonly Admission[]): number[][] {
+  return groupByKey(all).map((ofKey) => ofKey.map(({ answeredMs }) => answeredMs));
+}
+
 /** What was admitted of each key. */
 export function groupByKey(all: readonly Admission[]): Admission[][] {
   const groups = new Map<string, Admission[]>();
@@ -96,27 +140,27 @@ export function mostWithin(admitted: readonly Admission[], spanMs: number): numb
 }
 
 /**
- * How many calls of a key were answered in a second from `fromMs` to `toMs`: the mean, and the coefficient of variation from
+ * How many of a key's `times` are in a second from `fromMs` to `toMs`: the mean, and the coefficient of variation from
  * one second to another.
  */
 export function smoothness(
-  admitted: readonly (readonly Admission[])[],
+  times: readonly (readonly number[])[],
   fromMs: number,
   toMs: number,
 ): { mean: number; cv: number } {
   const seconds = Math.floor((toMs - fromMs) / 1_000);
   let sum = 0;
   let squares = 0;
-  for (const ofKey of admitted) {
+  for (const ofKey of times) {
     const counts = new Array<number>(seconds).fill(0);
-    for (const { answeredMs } of ofKey) {
-      const second = Math.floor((answeredMs - fromMs) / 1_000);
+    for (const timeMs of ofKey) {
+      const second = Math.floor((timeMs - fromMs) / 1_000);
       if (second >= 0 && second < seconds) counts[second]!++;
     }
     const mean = counts.reduce((total, count) => total + count, 0) / seconds;
     sum += mean;
     squares += counts.reduce((total, count) => total + (count - mean) ** 2, 0) / seconds;
   }
-  const mean = sum / admitted.length;
-  return { mean, cv: Math.sqrt(squares / admitted.length) / mean };
+  const mean = sum / times.length;
+  return { mean, cv: Math.sqrt(squares / times.length) / mean };
 }

@@ -197,6 +197,13 @@ export class SimulatedProcess {
     });
   }
 
+  /** Runs it now, and again after each pause, for as long as the process lives. */
+  repeat(run: () => void, pauseMs: () => number): void {
+    run();
+    const { world } = this;
+    world.at(world.nowMs + pauseMs(), () => this.repeat(run, pauseMs), this);
+  }
+
   /** Runs what a program would, as this process. */
   do<T>(run: () => T): T {
     return present.run(this, run);

@@ -13,7 +13,8 @@
 -- that has to wait how long and how much is free then, and the factor and how long it is kept.
 local clock_ms = ARGV[15 + ARGV[14] * 4]
 -- include open
-local given_rate = math.abs(ARGV[3] + 0)
+local is_given = ARGV[3] + 0 > 0
+local given_rate = math.abs(ARGV[3])
 local limit = ARGV[4] + 0
 local process = ARGV[5]
 local lease_ms = ARGV[6] + 0
@@ -34,7 +35,7 @@ if held_before > 0 and gone_ms > now_ms then
   holders = holders - 1
   hit = true
 end
-if rate ~= given_rate and (ARGV[3] + 0 > 0 or not rate) then
+if rate ~= given_rate and (is_given or not rate) then
   rate, factor_ms, changed = given_rate, never_ms, true
 end
 
