@@ -17,7 +17,7 @@ export * from "../http/index.ts";
 export function rateLimit(options: RateLimitOptions<Request>): RequestHandler {
   const guard = new Guard(options);
   return (request, response, next) => {
-    const verdict = guard.check(new NodeRequest(request, request));
+    const verdict = guard.check(new NodeRequest(request, request, response));
     if (isPromise(verdict)) verdict.then((given) => carryOut(given, response, next)).catch(next);
     else carryOut(verdict, response, next);
   };

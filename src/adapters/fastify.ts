@@ -66,7 +66,7 @@ Object.assign(rateLimit, { [Symbol.for("skip-override")]: true, [Symbol.for("fas
 
 function hookOf(guard: Guard<FastifyRequest>) {
   return (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
-    const verdict = guard.check(new NodeRequest(request, request.raw));
+    const verdict = guard.check(new NodeRequest(request, request.raw, reply.raw));
     if (isPromise(verdict)) verdict.then((given) => carryOut(given, reply, done)).catch(done);
     else carryOut(verdict, reply, done);
   };
@@ -76,8 +76,8 @@ function guardOfRoute(
   shared: GuardOptions<FastifyRequest>,
   own: Exclude<RouteRateLimit, false>,
 ): Guard<FastifyRequest> {
-  const { provider, headers, status, respond, metrics, onError } = shared;
-  const given = Object.entries({ headers, status, respond, metrics, onError }).filter(
+  const { provider, headers, status, respond, metrics, onError, onNotice } = shared;
+  const given = Object.entries({ headers, status, respond, metrics, onError, onNotice }).filter(
     ([, value]) => value !== undefined,
   );
   return new Guard({ provider, ...Object.fromEntries(given), ...own });

@@ -44,18 +44,24 @@ export function rateLimit<Input extends Request, Context extends unknown[]>(
   const { peerAddress, ...limits } = options;
   const guard = new Guard(limits as RateLimitOptions<Input>);
   return async (request, ...context) => {
-    const checked = guard.check(new FetchRequest(request, peerAddress?.(request, ...context)));
-    const verdict: Verdict = isPromise(checked) ? await checked : checked;
-    if (verdict.answer !== undefined) return responseOf(verdict.answer, request.method);
-    const response = withFields(await handler(request, ...context), verdict.fields);
-    verdict.settle?.(response.status);
-    return response;
+    const limited = new FetchRequest(request, peerAddress?.(request, ...context));
+    try {
+      const checked = guard.check(limited);
+      const verdict: Verdict = isPromise(checked) ? await checked : checked;
+      if (verdict.answer !== undefined) return responseOf(verdict.answer, request.method);
+      const response = withFields(await handler(request, ...context), verdict.fields);
+      verdict.settle?.(response.status);
+      return response;
+    } finally {
+      limited.isAnswered = true;
+    }
   };
 }
 
 class FetchRequest<Raw> implements HttpRequest<Raw> {
   readonly raw: Raw;
   readonly peerAddress: string | undefined;
+  isAnswered = false;
   readonly #request: Request;
 
   constructor(raw: Raw & Request, peerAddress: string | undefined) {

@@ -30,17 +30,22 @@ export function rateLimit<E extends Env = any>(
   const { peerAddress = nodePeerAddress, ...limits } = options;
   const guard = new Guard(limits as RateLimitOptions<Context<E>>);
   return async (context, next) => {
-    const checked = guard.check(new HonoRequest(context, peerAddress));
-    const { answer, fields, settle }: Verdict = isPromise(checked) ? await checked : checked;
-    if (answer !== undefined) {
-      const headers = new Headers();
-      setFields(headers, answer.fields);
-      return new Response(answer.body, { status: answer.status, headers });
+    const request = new HonoRequest(context, peerAddress);
+    try {
+      const checked = guard.check(request);
+      const { answer, fields, settle }: Verdict = isPromise(checked) ? await checked : checked;
+      if (answer !== undefined) {
+        const headers = new Headers();
+        setFields(headers, answer.fields);
+        return new Response(answer.body, { status: answer.status, headers });
+      }
+      await next();
+      if (fields.length > 0) addFields(context, fields);
+      settle?.(context.res.status);
+      return undefined;
+    } finally {
+      request.isAnswered = true;
     }
-    await next();
-    if (fields.length > 0) addFields(context, fields);
-    settle?.(context.res.status);
-    return undefined;
   };
 }
 
@@ -60,6 +65,7 @@ function setFields(headers: Headers, fields: Fields): void {
 
 class HonoRequest<E extends Env> implements HttpRequest<Context<E>> {
   readonly raw: Context<E>;
+  isAnswered = false;
   readonly #peerAddress: (context: Context<E>) => string | undefined;
 
   constructor(context: Context<E>, peerAddress: (context: Context<E>) => string | undefined) {

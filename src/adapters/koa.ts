@@ -17,7 +17,7 @@ export * from "../http/index.ts";
 export function rateLimit(options: RateLimitOptions<Context>): Middleware {
   const guard = new Guard(options);
   return (context, next) => {
-    const verdict = guard.check(new NodeRequest<Context>(context, context.req));
+    const verdict = guard.check(new NodeRequest<Context>(context, context.req, context.res));
     if (isPromise(verdict)) return verdict.then((given) => carryOut(given, context, next));
     return carryOut(verdict, context, next);
   };

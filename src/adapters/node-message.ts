@@ -8,10 +8,16 @@ import { type Answer, type Fields, type HttpRequest, pathOf, type Verdict } from
 export class NodeRequest<Raw> implements HttpRequest<Raw> {
   readonly raw: Raw;
   readonly #message: IncomingMessage & { readonly originalUrl?: string };
+  readonly #response: ServerResponse;
 
-  constructor(raw: Raw, message: IncomingMessage) {
+  constructor(raw: Raw, message: IncomingMessage, response: ServerResponse) {
     this.raw = raw;
     this.#message = message;
+    this.#response = response;
+  }
+
+  get isAnswered(): boolean {
+    return this.#response.writableEnded;
   }
 
   get method(): string {

@@ -33,7 +33,7 @@ export function rateLimit(options: RateLimitOptions<IncomingMessage>, handler: N
   };
   return (request, response) => {
     try {
-      const verdict = guard.check(new NodeRequest(request, request));
+      const verdict = guard.check(new NodeRequest(request, request, response));
       const done = isPromise(verdict)
         ? verdict.then((given) => carryOut(given, request, response))
         : carryOut(verdict, request, response);

@@ -3,7 +3,7 @@
 import { show, TrypemaError } from "../core/errors.ts";
 import { checkOptions } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
-import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
+import type { Awaitable, Decision, Provider } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { checkCount } from "../strategy/history.ts";
 import { checkMissingKeyPolicy, type Key, type MissingKeyPolicy } from "./keys.ts";
@@ -44,8 +44,8 @@ export interface DecisionEvent<Raw = unknown> {
  */
 export interface LimiterDefinition<Raw = unknown> {
   /**
-   * Part of every key and of the header fields: 1 to 64 of `A-Z a-z 0-9 . _ / * -`. Default `"default"`. Limiters on
-   * one provider need names of their own.
+   * Part of every key and of the header fields: 1 to 64 of `A-Z a-z 0-9 . _ / * -`. Default `"default"`. Limiters of
+   * one name on one provider share their counts, so limits that differ need names of their own.
    */
   readonly name?: string;
   /** The rate, or the rate of a request: of its plan, say. */
@@ -61,10 +61,10 @@ export interface LimiterDefinition<Raw = unknown> {
   /** True for requests that this limiter has nothing to do with. */
   readonly skip?: (request: HttpRequest<Raw>) => Awaitable<boolean>;
   /**
-   * Responses that are not counted, by status: `"failed"` from 400 on, `"successful"` below. What the request took is
-   * given back when the response is sent; one that is broken off is counted.
+   * Responses that are not counted, by status: `"failed"` from 400 on, `"successful"` below, or a function, which may
+   * be async. What the request took is given back when the response is sent; one that is broken off is counted.
    */
-  readonly uncounted?: "failed" | "successful" | ((status: number) => boolean);
+  readonly uncounted?: "failed" | "successful" | ((status: number) => Awaitable<boolean>);
   /** Decides, records and reports, but denies nobody and tells clients nothing. Default false. */
   readonly shadow?: boolean;
   /** Default `"allow"`. */
@@ -87,9 +87,6 @@ export const DEFINITION_NAMES: readonly string[] = [
   "onDecision",
 ] satisfies (keyof LimiterDefinition)[];
 
-/** The rate of each name, by the limiter of a provider; undefined for one by request. */
-const rates = new WeakMap<Limiter, Map<string, Rate | undefined>>();
-
 /** @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE` */
 export function checkDefinition<Raw>(definition: LimiterDefinition<Raw>, provider: Provider): void {
   checkOptions("limiter", definition, DEFINITION_NAMES);
@@ -110,23 +107,6 @@ export function checkDefinition<Raw>(definition: LimiterDefinition<Raw>, provide
   }
   if (typeof rate !== "function") capacityOf(rate, provider.windowMs);
   if (typeof cost !== "function") checkCount("cost", cost, 1);
-  checkUnique(name, typeof rate === "function" ? undefined : rate, provider[strategy]);
-}
-
-/** Two rates under one name would take turns at being the rate of the same keys. */
-function checkUnique(name: string, rate: Rate | undefined, limiter: Limiter): void {
-  let known = rates.get(limiter);
-  if (known === undefined) {
-    known = new Map();
-    rates.set(limiter, known);
-  }
-  if (known.has(name) && known.get(name) !== rate) {
-    throw new TrypemaError(
-      "INVALID_OPTION",
-      `name: there is a limiter ${show(name)} with another rate on this provider; give each a name of its own`,
-    );
-  }
-  known.set(name, rate);
 }
 
 function checkOneOf(option: string, value: unknown, known: readonly unknown[]): void {

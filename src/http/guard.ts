@@ -11,6 +11,7 @@ import { denialOf } from "./denial.ts";
 import { type Fields, type HeaderForm, type Serialiser, serialiserOf } from "./headers.ts";
 import { HttpLimiter } from "./limiter.ts";
 import type { FailureKind, Metrics } from "./metrics.ts";
+import { checkedOnNotice, Notices, type OnNotice } from "./notices.ts";
 import type { HttpRequest } from "./request.ts";
 import { Pass } from "./reservation.ts";
 import type { Taking } from "./taking.ts";
@@ -32,6 +33,8 @@ export interface GuardOptions<Raw = unknown> {
    * and those of a backend nowhere: they are in the metrics.
    */
   readonly onError?: (error: unknown, kind: FailureKind, limiter: string) => void;
+  /** Told of misuse that would pass in silence; see {@link OnNotice}. Default: a warning of the process. */
+  readonly onNotice?: OnNotice;
 }
 
 /** One limiter, or several in the order in which they are asked: the first that denies a request ends it. */
@@ -51,7 +54,7 @@ export interface Verdict {
   readonly settle: ((status: number) => void) | undefined;
 }
 
-const GUARD_NAMES = ["provider", "headers", "status", "respond", "metrics", "onError"];
+const GUARD_NAMES = ["provider", "headers", "status", "respond", "metrics", "onError", "onNotice"];
 const NO_FIELDS: Fields = [];
 
 /** Decides about requests for an adapter: what it says is to be sent, continued with or settled. Adapters are made of it. */
@@ -72,7 +75,13 @@ export class Guard<Raw> {
     this.#status = integerOption("status", options.status, 429, 400, 599);
     this.#serialise = serialiserOf(options.headers ?? "draft-10");
     const definitions = definitionsOf(options);
-    this.#limiters = definitions.map((definition) => new HttpLimiter(definition, options.provider));
+    const onNotice = checkedOnNotice(options.onNotice);
+    this.#limiters = definitions.map((definition) => {
+      const { name = "default" } = definition;
+      const notices = new Notices(name, onNotice, (error) => this.#report(error, "callback", name));
+      return new HttpLimiter(definition, options.provider, notices);
+    });
+    checkNames(this.#limiters);
     this.#settles = definitions.some(({ uncounted }) => uncounted !== undefined);
     this.#observed = options.metrics !== undefined || definitions.some(({ onDecision }) => onDecision !== undefined);
   }
@@ -82,8 +91,13 @@ export class Guard<Raw> {
    * callbacks throw is thrown, or rejects the promise; then nothing is taken.
    */
   check(request: HttpRequest<Raw>): Awaitable<Verdict> {
-    const pass = Pass.of(request.raw as object, this.#reportSettlement);
-    return this.#ask(request, pass, 0, pass.takings.length);
+    const pass = Pass.of(request, this, this.#reportSettlement);
+    if (pass.enter(this)) return this.#ask(request, pass, 0);
+    this.#limiters[0]!.notices.tell(
+      "MET_TWICE",
+      "it met a request that it had counted already, and counted nothing more; mount it once on the way of a request",
+    );
+    return { answer: undefined, fields: this.#fields(pass, false), settle: undefined };
   }
 
   /** Reports a failure that no request is answered with; never throws. */
@@ -91,7 +105,7 @@ export class Guard<Raw> {
     this.#report(error, "callback", this.#limiters[0]!.name);
   }
 
-  #ask(request: HttpRequest<Raw>, pass: Pass, from: number, ownFrom: number): Awaitable<Verdict> {
+  #ask(request: HttpRequest<Raw>, pass: Pass, from: number): Awaitable<Verdict> {
     for (let i = from; i < this.#limiters.length; i++) {
       const limiter = this.#limiters[i]!;
       const startMs = this.#observed ? performance.now() : 0;
@@ -105,14 +119,14 @@ export class Guard<Raw> {
         return taking.then(
           (taken) => {
             const denied = this.#note(taken, limiter, request, pass, startMs);
-            return denied ? this.#deny(taken!, request, pass) : this.#ask(request, pass, i + 1, ownFrom);
+            return denied ? this.#deny(taken!, request, pass) : this.#ask(request, pass, i + 1);
           },
           (error) => this.#fail(limiter, pass, error),
         );
       }
       if (this.#note(taking, limiter, request, pass, startMs)) return this.#deny(taking!, request, pass);
     }
-    return { answer: undefined, fields: this.#fields(pass, false), settle: this.#settlement(pass, ownFrom) };
+    return { answer: undefined, fields: this.#fields(pass, false), settle: this.#settlement(pass) };
   }
 
   /** Keeps and reports what a limiter decided; returns whether it denies the request. */
@@ -161,7 +175,7 @@ export class Guard<Raw> {
 
   async #deny(taking: Taking, request: HttpRequest<Raw>, pass: Pass): Promise<Verdict> {
     const fields = this.#fields(pass, true);
-    await pass.giveBack();
+    await pass.deny();
     const denial = denialOf(taking, this.#status);
     const report = (error: unknown) => this.#report(error, "callback", denial.limiter);
     const answer = await answerTo(denial, fields, request, this.#options.respond, report);
@@ -177,23 +191,27 @@ export class Guard<Raw> {
     return standings.length === 0 ? NO_FIELDS : this.#serialise(standings);
   }
 
-  #settlement(pass: Pass, ownFrom: number): Verdict["settle"] {
+  #settlement(pass: Pass): Verdict["settle"] {
     if (!this.#settles) return undefined;
-    const takings = pass.takings.slice(ownFrom);
-    const isUncounted = (taking: Taking, status: number): boolean => {
-      const uncounted = this.#limiters.find(({ name }) => name === taking.taker.name)?.definition.uncounted;
-      if (typeof uncounted === "function") return uncounted(status);
-      return uncounted === (status < 400 ? "successful" : "failed");
-    };
     return (status) => {
-      for (const taking of takings) {
-        try {
-          if (isUncounted(taking, status)) void pass.giveBack([taking]);
-        } catch (error) {
-          this.#report(error, "callback", taking.taker.name);
-        }
+      for (const limiter of this.#limiters) {
+        const taking = pass.takings.find(({ taker }) => taker === limiter);
+        if (taking !== undefined) void this.#settle(limiter, taking, pass, status);
       }
     };
+  }
+
+  async #settle({ name, definition }: HttpLimiter<Raw>, taking: Taking, pass: Pass, status: number): Promise<void> {
+    const { uncounted } = definition;
+    try {
+      const isUncounted =
+        typeof uncounted === "function"
+          ? await uncounted(status)
+          : uncounted === (status < 400 ? "successful" : "failed");
+      if (isUncounted) await pass.giveBack([taking]);
+    } catch (error) {
+      this.#report(error, "callback", name);
+    }
   }
 
   #count(kind: FailureKind, limiter: string): void {
@@ -228,6 +246,17 @@ function definitionsOf<Raw>(options: RateLimitOptions<Raw>): readonly LimiterDef
   throw new TrypemaError(
     "INVALID_OPTION",
     `limiters: got ${show(limiters)}${own.length > 0 ? ` beside ${own.join(", ")}` : ""}, expected either an array of limiters or one limiter's options`,
+  );
+}
+
+/** A name tells a request's limiters apart, for clients and for `reservationOf`. */
+function checkNames(limiters: readonly { readonly name: string }[]): void {
+  const names = limiters.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return;
+  throw new TrypemaError(
+    "INVALID_OPTION",
+    `limiters: got ${show(twice)} for the name of more than one, expected each to have a name of its own`,
   );
 }
 

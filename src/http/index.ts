@@ -6,6 +6,7 @@ export { Guard, type GuardOptions, type RateLimitOptions, type Verdict } from ".
 export type { Fields, HeaderForm } from "./headers.ts";
 export { combined, type Key, type MissingKeyPolicy, type RequestHeaderOptions, requestHeader } from "./keys.ts";
 export type { FailureKind, Metrics, Observation, Outcome } from "./metrics.ts";
+export type { Notice, NoticeCode, OnNotice } from "./notices.ts";
 export { type PrometheusMetrics, prometheusMetrics } from "./prometheus.ts";
 export { type HttpRequest, pathOf } from "./request.ts";
 export { type Reservation, reservationOf } from "./reservation.ts";

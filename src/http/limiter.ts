@@ -3,39 +3,72 @@
 
 import { TrypemaError } from "../core/errors.ts";
 import type { Rate } from "../core/rate.ts";
+import { storeOf } from "../core/store.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
 import { chain, isPromise } from "./awaitable.ts";
 import { clientAddress } from "./client-address.ts";
 import { checkDefinition, type LimiterDefinition } from "./definition.ts";
 import { type Key, storedKey, storedSharedKey } from "./keys.ts";
+import type { Notices } from "./notices.ts";
 import type { HttpRequest } from "./request.ts";
 import { Taking } from "./taking.ts";
 
 const REMEMBERED_KEYS = 1_000;
+
+/** Limiters of one name in one store: they count for the same keys. The rate last given is a key's rate. */
+interface Namesakes {
+  /** The rate of the limiter that was made last; undefined where a function gives it. */
+  latestRate: Rate | undefined;
+}
+
+const namesakes = new WeakMap<object, Map<string, Namesakes>>();
+
+function namesakesOf(limiter: Limiter, name: string): Namesakes {
+  const store = storeOf(limiter);
+  let byName = namesakes.get(store);
+  if (byName === undefined) {
+    byName = new Map();
+    namesakes.set(store, byName);
+  }
+  let found = byName.get(name);
+  if (found === undefined) {
+    found = { latestRate: undefined };
+    byName.set(name, found);
+  }
+  return found;
+}
 
 export class HttpLimiter<Raw> {
   readonly name: string;
   readonly shadow: boolean;
   readonly windowMs: number;
   readonly definition: LimiterDefinition<Raw>;
+  readonly notices: Notices;
   readonly #key: Key<Raw>;
   readonly #strategy: "absolute" | "suppressed";
   readonly #limiter: Limiter;
+  /** The rate where all requests have the same. */
+  readonly #rate: Rate | undefined;
+  readonly #namesakes: Namesakes;
   #fallback: LocalProvider | undefined;
   /** Those of late, for whoever comes often: making one anew, and hashing it, costs as much as a decision. */
   readonly #storedKeys = new Map<string, string>();
 
   /** @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE` */
-  constructor(definition: LimiterDefinition<Raw>, provider: Provider) {
+  constructor(definition: LimiterDefinition<Raw>, provider: Provider, notices: Notices) {
     checkDefinition(definition, provider);
     this.definition = definition;
+    this.notices = notices;
     this.name = definition.name ?? "default";
     this.shadow = definition.shadow === true;
     this.windowMs = provider.windowMs;
     this.#key = definition.key ?? clientAddress();
     this.#strategy = definition.strategy ?? "absolute";
     this.#limiter = provider[this.#strategy];
+    this.#rate = typeof definition.rate === "function" ? undefined : definition.rate;
+    this.#namesakes = namesakesOf(this.#limiter, this.name);
+    this.#namesakes.latestRate = this.#rate;
   }
 
   /**
@@ -43,9 +76,19 @@ export class HttpLimiter<Raw> {
    * and what is wrong with what it returns, is thrown, or rejects the promise.
    */
   decide(request: HttpRequest<Raw>): Awaitable<Taking | undefined> {
+    // One that was made again with another rate, by a hot reload say, isn't asked any longer: only two in use differ.
+    if (this.#namesakes.latestRate !== this.#rate) this.#tellOfNamesakes();
     const { skip } = this.definition;
     if (skip === undefined) return this.#find(request);
     return chain(skip(request), (skipped) => (skipped ? undefined : this.#find(request)));
+  }
+
+  #tellOfNamesakes(): void {
+    this.notices.tell(
+      "NAME_SHARED",
+      "another limiter of this name counts in the same place at another rate, so each uses up what the other allows; " +
+        "give each a name of its own, or its provider a prefix of its own",
+    );
   }
 
   #find(request: HttpRequest<Raw>): Awaitable<Taking> {

@@ -10,6 +10,12 @@ export interface HttpRequest<Raw = unknown> {
   readonly path: string;
   /** The address of the other end of the connection; `"unix"` for a unix socket; undefined when nobody can tell. */
   readonly peerAddress: string | undefined;
+  /**
+   * Whether the request has been answered. While it has not, a guard that meets its `raw` again counts nothing more.
+   * An adapter of your own that leaves this out has each check of a guard count: messages of one socket, say, or the
+   * operations of one GraphQL request.
+   */
+  readonly isAnswered?: boolean;
   /** A header by its name in lower case. Several lines of the same name are one value, joined by commas. */
   header(name: string): string | undefined;
 }

@@ -4,6 +4,7 @@
 import { show, TrypemaError } from "../core/errors.ts";
 import type { Decision } from "../core/types.ts";
 import { checkCount } from "../strategy/history.ts";
+import type { HttpRequest } from "./request.ts";
 import type { Taking } from "./taking.ts";
 
 /** What a request has taken from its limiters. */
@@ -24,7 +25,7 @@ export interface Reservation {
 /** Told when usage could not be corrected; never throws. */
 export type ReportSettlement = (error: unknown, limiter: string) => void;
 
-const NOTHING: readonly Taking[] = [];
+const NOTHING: readonly never[] = [];
 const PASS = Symbol("trypema.pass");
 
 /**
@@ -37,19 +38,53 @@ function holderOf(raw: object): { [PASS]?: Pass } {
   return Array.isArray(rawHeaders) ? rawHeaders : (raw as { [PASS]?: Pass });
 }
 
+/** The passes of requests that can't hold one, because they are frozen. */
+const apart = new WeakMap<object, Pass>();
+
+function passOf(raw: object): Pass | undefined {
+  const holder = holderOf(raw);
+  return holder[PASS] ?? (Object.isExtensible(holder) ? undefined : apart.get(holder));
+}
+
+/**
+ * What the limiters of one request have in common. It lasts until the request is answered: what comes with the same
+ * `raw` after that is another request.
+ */
 export class Pass implements Reservation {
   takings: readonly Taking[] = NOTHING;
+  readonly #request: HttpRequest;
   readonly #report: ReportSettlement;
+  #guards: readonly object[] = NOTHING;
+  #isDenied = false;
 
-  constructor(report: ReportSettlement) {
+  constructor(request: HttpRequest, report: ReportSettlement) {
+    this.#request = request;
     this.#report = report;
   }
 
-  /** The one of a request, which it gets when it has none. */
-  static of(raw: object, report: ReportSettlement): Pass {
+  /** The pass of a request, which it gets when it has none; `guard` is going to decide about it. */
+  static of(request: HttpRequest, guard: object, report: ReportSettlement): Pass {
+    const raw = request.raw as object;
+    const known = passOf(raw);
+    if (known !== undefined && !known.#isOver(request, guard)) return known;
+    const pass = new Pass(request, report);
     const holder = holderOf(raw);
-    holder[PASS] ??= new Pass(report);
-    return holder[PASS];
+    if (Object.isExtensible(holder)) holder[PASS] = pass;
+    else apart.set(holder, pass);
+    return pass;
+  }
+
+  /** Whether the request was answered. Where an adapter can't tell, each check by one guard is another request. */
+  #isOver({ isAnswered }: HttpRequest, guard: object): boolean {
+    if (this.#isDenied || this.#request.isAnswered === true) return true;
+    return isAnswered === undefined && this.#guards.includes(guard);
+  }
+
+  /** Brings the request before a guard; returns whether for the first time. */
+  enter(guard: object): boolean {
+    if (this.#guards.includes(guard)) return false;
+    this.#guards = this.#guards.length === 0 ? [guard] : [...this.#guards, guard];
+    return true;
   }
 
   /** To a list that is made anew, which for the usual one limiter is cheaper than one that can grow. */
@@ -69,6 +104,12 @@ export class Pass implements Reservation {
     }
     const meant = this.takings.filter(({ taker }) => limiter === undefined || taker.name === limiter);
     return this.#settle(meant, (taking) => taking.adjust(delta));
+  }
+
+  /** The request is turned away, so everything that it took is given back; never rejects. */
+  deny(): Promise<void> {
+    this.#isDenied = true;
+    return this.giveBack();
   }
 
   /** Gives back what these, or all, took; never rejects. */
@@ -96,7 +137,7 @@ export class Pass implements Reservation {
  * @throws {TrypemaError} `INVALID_OPTION` when no limiter has seen the request
  */
 export function reservationOf(raw: object): Reservation {
-  const pass = holderOf(raw)[PASS];
+  const pass = passOf(raw);
   if (pass !== undefined) return pass;
   throw new TrypemaError("INVALID_OPTION", `reservationOf: got ${show(raw)} that no limiter has seen`);
 }

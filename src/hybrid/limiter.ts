@@ -4,6 +4,7 @@
 import type { ForwardClock } from "../core/clock.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
+import { setStore } from "../core/store.ts";
 import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { isBackendFailure, type RedisLimiter } from "../redis/limiter.ts";
@@ -45,6 +46,7 @@ export abstract class HybridLimiter implements Limiter {
 
   /** @internal */
   constructor(parts: HybridParts, redis: RedisLimiter) {
+    setStore(this, parts.store);
     this.redis = redis;
     this.#parts = parts;
     this.clock = parts.settings.clock;

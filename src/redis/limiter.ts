@@ -6,6 +6,7 @@ import { TrypemaError } from "../core/errors.ts";
 import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
+import { setStore } from "../core/store.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed } from "../strategy/decision.ts";
@@ -43,6 +44,8 @@ export interface RedisParts {
   readonly settings: RedisSettings;
   readonly backend: Backend;
   readonly names: KeyNames;
+  /** The same object for all limiters that count in the same Redis keys. */
+  readonly store: object;
   readonly policy: FailurePolicy;
   /** The same strategy of the Local provider for `"local"`. */
   readonly local: () => Limiter;
@@ -79,7 +82,8 @@ export abstract class RedisLimiter implements Limiter {
   readonly #window: readonly string[];
 
   /** @internal */
-  constructor({ settings, names, backend, policy, local }: RedisParts) {
+  constructor({ settings, names, store, backend, policy, local }: RedisParts) {
+    setStore(this, store);
     this.settings = settings;
     this.#names = names;
     this.#backend = backend;

@@ -29,6 +29,23 @@ export interface OpenRedis {
   close(): void;
 }
 
+/** The stores in one Redis, by client and by how their Redis keys begin. */
+const stores = new WeakMap<RedisClient, Map<string, object>>();
+
+function sharedStore(client: RedisClient, { pattern }: KeyNames): object {
+  let known = stores.get(client);
+  if (known === undefined) {
+    known = new Map();
+    stores.set(client, known);
+  }
+  let store = known.get(pattern);
+  if (store === undefined) {
+    store = {};
+    known.set(pattern, store);
+  }
+  return store;
+}
+
 /** @throws {TrypemaError} `INVALID_OPTION` */
 export function openRedis(client: RedisClient, options: RedisOptions, defaultPolicy: FailurePolicy): OpenRedis {
   const { prefix = "trypema", onFailure = defaultPolicy, timeoutMs: _, ...limiterOptions } = options;
@@ -42,16 +59,20 @@ export function openRedis(client: RedisClient, options: RedisOptions, defaultPol
   checkPolicy(onFailure);
   const backend = backendOf(client, settings.timeoutMs);
   let local: LocalProvider | undefined;
-  const partsOf = (strategy: "absolute" | "suppressed"): RedisParts => ({
-    settings,
-    backend,
-    names: new KeyNames(prefix, strategy, settings.windowMs, settings.bucketMs),
-    policy: onFailure,
-    local: () => {
-      local ??= createLocalProvider(limiterOptions);
-      return local[strategy];
-    },
-  });
+  const partsOf = (strategy: "absolute" | "suppressed"): RedisParts => {
+    const names = new KeyNames(prefix, strategy, settings.windowMs, settings.bucketMs);
+    return {
+      settings,
+      backend,
+      names,
+      store: sharedStore(client, names),
+      policy: onFailure,
+      local: () => {
+        local ??= createLocalProvider(limiterOptions);
+        return local[strategy];
+      },
+    };
+  };
   return { absolute: partsOf("absolute"), suppressed: partsOf("suppressed"), close: () => local?.close() };
 }
 

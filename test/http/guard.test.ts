@@ -7,7 +7,14 @@ import {
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
 import { createLocalProvider, perMinute, perSecond, TrypemaError, unlimited } from "trypema";
-import { Guard, type HttpRequest, prometheusMetrics, type RateLimitOptions, reservationOf } from "trypema/http";
+import {
+  Guard,
+  type HttpRequest,
+  prometheusMetrics,
+  type RateLimitOptions,
+  reservationOf,
+  type Verdict,
+} from "trypema/http";
 import { openTelemetryMetrics } from "trypema/opentelemetry";
 import { describe, expect, it, vi } from "vitest";
 
@@ -46,13 +53,11 @@ describe("a guard", () => {
     expect(() => new Guard(options as never)).toThrow(message);
   });
 
-  it("refuses two rates under one name on one provider, for they would take turns", () => {
+  it("may be made again with an edited rate, which holds from then on", () => {
     const shared = provider();
-    new Guard({ provider: shared, rate });
-    new Guard({ provider: shared, rate });
-    new Guard({ provider: shared, rate: perMinute(30), strategy: "suppressed" });
-    new Guard({ provider: shared, rate: perMinute(30), name: "other" });
-    expect(() => new Guard({ provider: shared, rate: perMinute(30) })).toThrow(/another rate on this provider/);
+    new Guard({ provider: shared, rate: perMinute(12) }).check(request());
+    const { fields } = new Guard({ provider: shared, rate }).check(request()) as Verdict;
+    expect(fields).toEqual(["ratelimit-policy", '"default";q=10;w=10', "ratelimit", '"default";r=8;t=10']);
   });
 
   it("decides at once when its provider does", () => {

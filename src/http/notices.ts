@@ -1,0 +1,69 @@
+// Misuse that would pass in silence, told to whoever runs the program: a limit that counts wrongly looks like one that
+// works. A notice never changes a decision.
+
+import { show, TrypemaError } from "../core/errors.ts";
+import { isPromise } from "./awaitable.ts";
+
+/**
+ * What a notice is about; codes are stable, messages may be reworded.
+ * - `"MET_TWICE"`: a limiter met a request that it had counted already, and counted nothing more
+ * - `"NAME_SHARED"`: two limiters in use have one name and one store, so they count together, at different rates
+ */
+export type NoticeCode = "MET_TWICE" | "NAME_SHARED";
+
+/** Misuse that a limiter has noticed. */
+export interface Notice {
+  /** What it is about, for programs. */
+  readonly code: NoticeCode;
+  /** The name of the limiter that noticed it. */
+  readonly limiter: string;
+  /** What was noticed and how to mend it. */
+  readonly message: string;
+}
+
+/**
+ * Told of each notice once per limiter; false for none. By default a notice is a warning of the process where there is
+ * one (`process.emitWarning`), else `console.warn` writes it.
+ */
+export type OnNotice = false | ((notice: Notice) => unknown);
+
+/** The notices of one limiter. */
+export class Notices {
+  readonly #limiter: string;
+  readonly #onNotice: OnNotice;
+  readonly #reportCallback: (error: unknown) => void;
+  readonly #told = new Set<NoticeCode>();
+
+  /** @param reportCallback told of what `onNotice` throws or rejects with; never throws itself */
+  constructor(limiter: string, onNotice: OnNotice, reportCallback: (error: unknown) => void) {
+    this.#limiter = limiter;
+    this.#onNotice = onNotice;
+    this.#reportCallback = reportCallback;
+  }
+
+  /** Tells of a code once, however often it is called; never throws. */
+  tell(code: NoticeCode, message: string): void {
+    if (this.#onNotice === false || this.#told.has(code)) return;
+    this.#told.add(code);
+    try {
+      const told = this.#onNotice({ code, limiter: this.#limiter, message });
+      if (isPromise(told)) told.then(undefined, this.#reportCallback);
+    } catch (error) {
+      this.#reportCallback(error);
+    }
+  }
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` */
+export function checkedOnNotice(onNotice: OnNotice | undefined): OnNotice {
+  if (onNotice === undefined) return warn;
+  if (onNotice === false || typeof onNotice === "function") return onNotice;
+  throw new TrypemaError("INVALID_OPTION", `onNotice: got ${show(onNotice)}, expected a function or false`);
+}
+
+function warn({ code, limiter, message }: Notice): void {
+  const text = `limiter ${show(limiter)}: ${message}`;
+  const { process } = globalThis as { process?: { emitWarning?(text: string, options: object): void } };
+  if (typeof process?.emitWarning === "function") process.emitWarning(text, { type: "TrypemaNotice", code });
+  else console.warn(`TrypemaNotice ${code}: ${text}`);
+}
