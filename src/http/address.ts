@@ -9,35 +9,64 @@ export interface Network {
   readonly bits: number;
 }
 
-const LONGEST = "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255%]:65535".length + 32;
-const IPV4_WITH_PORT = /^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?::\d{1,5})?$/;
-const ZONE = /%[\w.~-]+$/;
-const IPV6_IN_BRACKETS = /^\[([^\]]+)\](?::\d{1,5})?$/;
+const LONGEST = "[ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255]:65535".length;
+const LONGEST_ZONE = 32;
+const IPV4_WITH_PORT = /^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?::(\d{1,5}))?$/;
+const IPV6_IN_BRACKETS = /^\[([^\]]+)\](?::(\d{1,5}))?$/;
+const ZONE = /(:[^%\]]*)%[\w.~-]+(?=\]|$)/;
+const MAX_PORT = 65_535;
+/** The IPv6 networks whose addresses are IPv4 addresses in another form: IPv4-mapped, and NAT64. */
+const CARRIERS: readonly Network[] = [
+  { address: [0, 0, 0, 0, 0, 0xffff, 0, 0], bits: 96 },
+  { address: [0x64, 0xff9b, 0, 0, 0, 0, 0, 0], bits: 96 },
+];
 
 /**
- * Understands `a.b.c.d`, `a.b.c.d:port`, IPv6, `[IPv6]` and `[IPv6]:port`, with a zone or without. IPv4-mapped
- * (`::ffff:0:0/96`) and NAT64 (`64:ff9b::/96`, RFC 6052) addresses are the IPv4 address that they carry. Numbers
- * with leading zeros, which some read as octal, are not understood.
+ * Understands `a.b.c.d`, `a.b.c.d:port`, IPv6, `[IPv6]` and `[IPv6]:port`. IPv4-mapped (`::ffff:0:0/96`) and NAT64
+ * (`64:ff9b::/96`, RFC 6052) addresses are the IPv4 address that they carry. Numbers with leading zeros, which some
+ * read as octal, are not understood, nor are zones, which mean nothing beyond a machine's own links.
  */
 export function parseAddress(text: string): Address | undefined {
   if (text.length > LONGEST) return undefined;
   const v4 = IPV4_WITH_PORT.exec(text);
+  const v6 = v4 === null ? IPV6_IN_BRACKETS.exec(text) : null;
+  const port = v4?.[2] ?? v6?.[2];
+  if (port !== undefined && Number(port) > MAX_PORT) return undefined;
   if (v4 !== null) return parseIpv4(v4[1]!);
-  const v6 = IPV6_IN_BRACKETS.exec(text)?.[1] ?? text;
-  const groups = parseIpv6(v6.replace(ZONE, ""));
+  const groups = parseIpv6(v6?.[1] ?? text);
   return groups === undefined ? undefined : (carriedIpv4(groups) ?? groups);
 }
 
-/** @returns undefined for what is no network; a bare address is a network of its own */
+/** The same of the other end of a connection, whose link-local address may have a zone: `fe80::1%eth0`. */
+export function parsePeer(text: string): Address | undefined {
+  return text.length > LONGEST + LONGEST_ZONE ? undefined : parseAddress(text.replace(ZONE, "$1"));
+}
+
+/**
+ * Understands addresses and networks in their plain form, `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.1`: with no bits set
+ * beyond the prefix, with no port, zone or bracket. IPv4 in the form of IPv6, and IPv6 networks with such addresses in
+ * them, are none: they would not mean what they seem to, because such addresses are compared as IPv4.
+ */
 export function parseNetwork(text: string): Network | undefined {
-  const [, addressText, bitsText] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const address = addressText === undefined ? undefined : parseAddress(addressText);
+  const [, written, prefix] = /^([^/]{1,45})(?:\/(0|[1-9]\d{0,2}))?$/.exec(text) ?? [];
+  if (written === undefined) return undefined;
+  const address = parseIpv4(written) ?? (written.includes(".") ? undefined : parseIpv6(written));
   if (address === undefined) return undefined;
   const all = widthOf(address);
-  // The prefix of a mapped network counts the 96 bits before the IPv4 address.
-  const carried = all === 32 && addressText!.includes(":") ? 96 : 0;
-  const bits = bitsText === undefined ? all : Number(bitsText) - carried;
-  return bits >= 0 && bits <= all ? { address, bits } : undefined;
+  const bits = prefix === undefined ? all : Number(prefix);
+  const network = { address, bits };
+  if (bits > all || maskOf(network).some((part, i) => part !== address[i])) return undefined;
+  const carries = CARRIERS.some((carrier) => contains(network, carrier.address) || contains(carrier, address));
+  return carries ? undefined : network;
+}
+
+/** The parts of a network's address with what is beyond the prefix set to 0. */
+export function maskOf({ address, bits }: Network): Address {
+  const width = address.length === 4 ? 8 : 16;
+  return address.map((part, i) => {
+    const shift = Math.min(width, Math.max(0, width * (i + 1) - bits));
+    return (part >> shift) << shift;
+  });
 }
 
 export function contains({ address, bits }: Network, other: Address): boolean {
@@ -56,13 +85,15 @@ export function contains({ address, bits }: Network, other: Address): boolean {
  */
 export function nameOf(address: Address, ipv6Bits: number): string {
   if (address.length === 4) return address.join(".");
-  const bits = (address[0]! & 0xffc0) === 0xfe80 ? 128 : ipv6Bits;
-  const groups: string[] = [];
-  for (let i = 0, left = bits; left > 0; i++, left -= 16) {
-    const shift = Math.max(0, 16 - left);
-    groups.push(((address[i]! >> shift) << shift).toString(16));
-  }
+  const bits = isLinkLocal(address) ? 128 : ipv6Bits;
+  const groups = maskOf({ address, bits })
+    .slice(0, Math.ceil(bits / 16))
+    .map((group) => group.toString(16));
   return bits === 128 ? groups.join(":") : `${groups.join(":")}${groups.length < 8 ? "::" : ""}/${bits}`;
+}
+
+function isLinkLocal(address: Address): boolean {
+  return (address[0]! & 0xffc0) === 0xfe80;
 }
 
 /** Whether a text is an IPv4 address as `nameOf` writes it, without a port: the cheap way for most peers. */
@@ -120,10 +151,7 @@ function parseGroups(text: string, mayEndInIpv4: boolean): number[] | undefined 
 }
 
 function carriedIpv4(groups: Address): Address | undefined {
-  const [a, b, c, d, e, f, high, low] = groups as [number, number, number, number, number, number, number, number];
-  const middleIsZero = (b | c | d | e) === 0;
-  const mapped = a === 0 && middleIsZero && f === 0xffff;
-  const nat64 = a === 0x64 && b === 0xff9b && (c | d | e | f) === 0;
-  if (!mapped && !nat64) return undefined;
+  if (!CARRIERS.some((carrier) => contains(carrier, groups))) return undefined;
+  const [high, low] = groups.slice(6) as [number, number];
   return [high >> 8, high & 255, low >> 8, low & 255];
 }

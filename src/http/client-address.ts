@@ -3,16 +3,21 @@
 
 import { show, TrypemaError } from "../core/errors.ts";
 import { checkOptions, integerOption } from "../core/options.ts";
-import { type Address, contains, isPlainIpv4, type Network, nameOf, parseAddress, parseNetwork } from "./address.ts";
+import { type Address, isPlainIpv4, nameOf, parseAddress, parsePeer } from "./address.ts";
+import { checkedProxies, MAX_HOPS, type Proxies } from "./proxies.ts";
 import type { HttpRequest } from "./request.ts";
 
 /** Whom to believe about the client's address; of {@link clientAddress}. */
 export interface ClientAddressOptions {
   /**
-   * The proxies that are believed, as addresses and networks (`"10.0.0.0/8"`, `"2001:db8::/32"`), and `"unix"` for
-   * whoever connects by a unix socket. Default none: the client is the peer, whatever headers say.
+   * The proxies that are believed: either how many are in front, 1 to 32, or who they are. That is addresses and networks
+   * (`"10.0.0.0/8"`, `"2001:db8::/32"`), the names of networks `"loopback"`, `"linklocal"`, `"uniquelocal"` (as Express
+   * has them) and `"private"` (all of these), and `"unix"` for whoever connects by a unix socket. Default none: the
+   * client is the peer, whatever headers say.
+   *
+   * A number believes whoever connects, so the server may accept connections from the nearest proxy only.
    */
-  readonly proxies?: readonly string[];
+  readonly proxies?: number | readonly string[];
   /**
    * Where those proxies say who the client is. `"x-forwarded-for"` (the default) and `"forwarded"` (RFC 7239) are
    * lists, walked from the right up to the first address that is no proxy's. Any other header, such as
@@ -24,39 +29,42 @@ export interface ClientAddressOptions {
 }
 
 const PLAIN_IPV4_MAPPED = "::ffff:";
-/** More hops than that nobody has; it bounds what a header can cost. */
-const MAX_HOPS = 32;
+/** Elements of a list that are looked at, empty ones included. */
+const MAX_ELEMENTS = MAX_HOPS;
+const MADE_UP_PORT = /^([\d.]+|\[[^\]]*\]):_[\w.-]+$/;
 
 /**
  * A key: the address of the client. There is none when the peer's address isn't known, or when a trusted proxy
- * doesn't say who the client is or says something that isn't an address.
+ * says something of the client that isn't an address. One that says nothing, as in its health checks, is itself the
+ * client.
  *
  * @throws {TrypemaError} `INVALID_OPTION`
  */
 export function clientAddress(options: ClientAddressOptions = {}): (request: HttpRequest) => string | undefined {
   checkOptions("clientAddress", options, ["proxies", "header", "ipv6PrefixBits"]);
-  const { proxies = [], header = "x-forwarded-for" } = options;
+  const { proxies: given = [], header = "x-forwarded-for" } = options;
   const ipv6Bits = integerOption("ipv6PrefixBits", options.ipv6PrefixBits, 64, 1, 128);
-  const networks = proxies.filter((proxy) => proxy !== "unix").map(checkedNetwork);
-  const trustsUnix = proxies.includes("unix");
+  const proxies = checkedProxies(given);
   const headerName = checkedHeaderName(header);
-  const isProxy = (address: Address) => networks.some((network) => contains(network, address));
-  const stated = headerName === "x-forwarded-for" || headerName === "forwarded" ? lastUntrusted : onlyAddress;
-  const readsElement = headerName === "forwarded" ? forwardedFor : (text: string) => text;
+  const stated = statementOf(headerName);
 
   const peerName = ({ peerAddress }: HttpRequest) => (peerAddress === undefined ? undefined : plainName(peerAddress));
-  if (proxies.length === 0) return (request) => peerName(request) ?? nameOfText(request.peerAddress, ipv6Bits);
+  const peerKey = (request: HttpRequest) => peerName(request) ?? nameOfText(request.peerAddress, ipv6Bits);
+  if (proxies === undefined) return peerKey;
   return (request) => {
-    const { peerAddress } = request;
-    if (peerAddress === undefined) return undefined;
-    const peer = peerAddress === "unix" ? undefined : parseAddress(peerAddress);
-    if (peer === undefined ? !(trustsUnix && peerAddress === "unix") : !isProxy(peer)) {
-      return peer && nameOf(peer, ipv6Bits);
-    }
+    if (!isBelieved(request.peerAddress, proxies)) return peerKey(request);
     const value = request.header(headerName);
-    const client = value === undefined ? undefined : stated(value, isProxy, readsElement);
+    const client = value === undefined ? "nobody" : stated(value, proxies);
+    if (client === "nobody") return request.peerAddress === "unix" ? "unix" : peerKey(request);
     return client && nameOf(client, ipv6Bits);
   };
+}
+
+function isBelieved(peerAddress: string | undefined, { hops, trusts, trustsUnix }: Proxies): boolean {
+  if (hops !== undefined) return true;
+  if (peerAddress === "unix") return trustsUnix;
+  const peer = peerAddress === undefined ? undefined : parsePeer(peerAddress);
+  return peer !== undefined && trusts(peer);
 }
 
 /** The name of most peers as Node gives them, without parsing: an IPv4 address, or one that IPv6 carries. */
@@ -66,29 +74,49 @@ function plainName(peerAddress: string): string | undefined {
 }
 
 function nameOfText(text: string | undefined, ipv6Bits: number): string | undefined {
-  const address = text === undefined ? undefined : parseAddress(text);
+  const address = text === undefined ? undefined : parsePeer(text);
   return address && nameOf(address, ipv6Bits);
 }
 
-/** The first address from the right that is no proxy's; the leftmost when all are. Each was written by the one to its right. */
-function lastUntrusted(
-  list: string,
-  isProxy: (address: Address) => boolean,
-  read: (element: string) => string | undefined,
-): Address | undefined {
-  let end = list.length;
-  for (let hops = 0; hops < MAX_HOPS; hops++) {
-    const comma = lastComma(list, end);
-    const text = read(list.slice(comma + 1, end).trim());
-    const address = text === undefined ? undefined : parseAddress(text);
-    if (address === undefined || comma === -1 || !isProxy(address)) return address;
-    end = comma;
-  }
-  return undefined;
+/** Who a proxy says the client is; undefined when that is no address, `"nobody"` when it doesn't say. */
+type Statement = (value: string, proxies: Proxies) => Address | "nobody" | undefined;
+
+function statementOf(headerName: string): Statement {
+  if (headerName === "x-forwarded-for") return (list, proxies) => fromList(list, proxies, parseAddress);
+  if (headerName === "forwarded") return (list, proxies) => fromList(list, proxies, forwardedFor);
+  return onlyAddress;
 }
 
-function onlyAddress(value: string): Address | undefined {
-  return parseAddress(value.trim());
+function onlyAddress(value: string): Address | "nobody" | undefined {
+  const text = value.trim();
+  return text === "" ? "nobody" : parseAddress(text);
+}
+
+/**
+ * The first address from the right that is no proxy's; the leftmost when all are. Each was written by the one to its
+ * right. By number it is the one that the outermost proxy wrote, whatever the others are. A shorter list says nobody,
+ * because where the number is too large its left end is the client's to write. Empty elements are none (RFC 9110,
+ * section 5.6.1).
+ */
+function fromList(
+  list: string,
+  { hops, trusts }: Proxies,
+  read: (element: string) => Address | undefined,
+): Address | "nobody" | undefined {
+  let leftmost: Address | "nobody" = "nobody";
+  let proxiesPassed = 1;
+  let end = list.length;
+  for (let i = 0; i < MAX_ELEMENTS && end >= 0; i++) {
+    const comma = lastComma(list, end);
+    const element = list.slice(comma + 1, end).trim();
+    end = comma;
+    if (element === "") continue;
+    if (hops !== undefined && proxiesPassed++ < hops) continue;
+    const address = read(element);
+    if (hops !== undefined || address === undefined || !trusts(address)) return address;
+    leftmost = address;
+  }
+  return end < 0 ? leftmost : undefined;
 }
 
 /**
@@ -99,34 +127,35 @@ function lastComma(list: string, end: number): number {
   let quoted = false;
   for (let i = end - 1; i >= 0; i--) {
     const character = list[i];
-    if (character === '"') quoted = !quoted;
+    if (character === '"' && !isEscaped(list, i)) quoted = !quoted;
     else if (character === "," && !quoted) return i;
   }
   return -1;
 }
 
-/** The `for` of an element of `Forwarded` (RFC 7239, section 4). */
-function forwardedFor(element: string): string | undefined {
-  if (element.length > 500) return undefined;
-  const pair = /\s*([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([\w!#$%&'*+.^`|~:[\]-]+))\s*(?:;|$)/y;
-  let found: string | undefined;
-  while (pair.lastIndex < element.length) {
-    const [, name, quoted, token] = pair.exec(element) ?? [];
-    if (name === undefined) return undefined;
-    if (name.toLowerCase() !== "for") continue;
-    if (found !== undefined) return undefined;
-    found = quoted ?? token;
-  }
-  return found;
+/** Whether an odd number of backslashes is before it. */
+function isEscaped(list: string, at: number): boolean {
+  let start = at;
+  while (list[start - 1] === "\\") start--;
+  return (at - start) % 2 === 1;
 }
 
-function checkedNetwork(text: unknown): Network {
-  const network = typeof text === "string" ? parseNetwork(text) : undefined;
-  if (network !== undefined) return network;
-  throw new TrypemaError(
-    "INVALID_OPTION",
-    `proxies: got ${show(text)}, expected addresses and networks such as "10.0.0.0/8", or "unix"`,
-  );
+/** The address in the `for` of an element of `Forwarded` (RFC 7239, section 4); its port may be a made-up name. */
+function forwardedFor(element: string): Address | undefined {
+  if (element.length > 500) return undefined;
+  // Many a proxy writes colons and brackets without the quotes that they need.
+  const pair =
+    /[ \t]*(?:([\w!#$%&'*+.^`|~-]+)=(?:"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)"|([\w!#$%&'*+.^`|~:[\]-]+))[ \t]*)?(?:;|$)/y;
+  let found: string | undefined;
+  while (pair.lastIndex < element.length) {
+    const match = pair.exec(element);
+    if (match === null) return undefined;
+    const [, name, quoted, token] = match;
+    if (name?.toLowerCase() !== "for") continue;
+    if (found !== undefined) return undefined;
+    found = quoted?.replace(/\\(.)/g, "$1") ?? token;
+  }
+  return found === undefined ? undefined : parseAddress(found.replace(MADE_UP_PORT, "$1"));
 }
 
 /** @throws {TrypemaError} `INVALID_OPTION` unless `name` can be the name of a header; returns it in lower case */

@@ -1,0 +1,110 @@
+// Which proxies are believed about the client: those in networks, or as many as there are in front.
+
+import { show, TrypemaError } from "../core/errors.ts";
+import { type Address, contains, maskOf, type Network, parseNetwork, parsePeer } from "./address.ts";
+
+const LOOPBACK = ["127.0.0.0/8", "::1"];
+const LINK_LOCAL = ["169.254.0.0/16", "fe80::/10"];
+const UNIQUE_LOCAL = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
+
+/** The first three are those of Express's `trust proxy`. */
+const NAMED: Readonly<Record<string, readonly string[]>> = {
+  loopback: LOOPBACK,
+  linklocal: LINK_LOCAL,
+  uniquelocal: UNIQUE_LOCAL,
+  private: [...LOOPBACK, ...LINK_LOCAL, ...UNIQUE_LOCAL],
+};
+
+/** More hops than that nobody has; it bounds what a header can cost. */
+export const MAX_HOPS = 32;
+
+const EXPECTED = [
+  'networks such as "10.0.0.0/8" or "2001:db8::/32"',
+  ...Object.keys(NAMED).map((name) => JSON.stringify(name)),
+  '"unix"',
+].join(", ");
+
+/** Who is believed. */
+export interface Proxies {
+  /** How many are in front, whoever they are; undefined when it goes by addresses. */
+  readonly hops: number | undefined;
+  readonly trustsUnix: boolean;
+  readonly trusts: (address: Address) => boolean;
+}
+
+/**
+ * @returns undefined when nobody is believed
+ * @throws {TrypemaError} `INVALID_OPTION`
+ */
+export function checkedProxies(proxies: unknown): Proxies | undefined {
+  if (typeof proxies === "number" && Number.isInteger(proxies) && proxies >= 0 && proxies <= MAX_HOPS) {
+    return proxies === 0 ? undefined : { hops: proxies, trustsUnix: true, trusts: () => true };
+  }
+  const list: readonly unknown[] | undefined = Array.isArray(proxies) ? proxies : undefined;
+  if (list === undefined) {
+    const array = typeof proxies === "string" && !/^\d*$/.test(proxies) ? `[${show(proxies)}]` : '["10.0.0.0/8"]';
+    throw new TrypemaError(
+      "INVALID_OPTION",
+      `proxies: got ${show(proxies)}, expected an array such as ${array}, or how many proxies are in front, 0 to ${MAX_HOPS}`,
+    );
+  }
+  if (list.length === 0) return undefined;
+  const networks = list
+    .filter((proxy) => proxy !== "unix")
+    .flatMap((proxy): readonly unknown[] =>
+      typeof proxy === "string" && Object.hasOwn(NAMED, proxy) ? NAMED[proxy]! : [proxy],
+    )
+    .map(checkedNetwork);
+  return {
+    hops: undefined,
+    trustsUnix: list.includes("unix"),
+    trusts: (address) => networks.some((network) => contains(network, address)),
+  };
+}
+
+function checkedNetwork(text: unknown): Network {
+  const network = typeof text === "string" ? parseNetwork(text) : undefined;
+  if (network !== undefined && network.bits > 0) return network;
+  const meant = typeof text === "string" ? networkMeant(text) : undefined;
+  const wanted =
+    meant === undefined
+      ? `expected ${EXPECTED}, or a number of proxies in place of the array`
+      : meant.bits === 0
+        ? "which is everybody, so that each client could choose its key; name your proxies only, " +
+          "or write how many are in front: proxies: 1"
+        : `write ${show(written(meant))}: plain addresses and networks, IPv4 as IPv4, without ports, zones, ` +
+          "leading zeros and bits beyond the prefix";
+  throw new TrypemaError("INVALID_OPTION", `proxies: got ${show(text)}, ${wanted}`);
+}
+
+/** The network that a text of a wrong form means, if that can be told. */
+function networkMeant(text: string): Network | undefined {
+  const [, start, prefix] = /^([^/]{1,90}?)(?:\/([\d.]{1,15}))?$/.exec(text.trim()) ?? [];
+  if (start === undefined) return undefined;
+  const address = parsePeer(start.replace(/(^|[.:])0+(?=\d+(?:\.|(?::\d+)?$))/g, "$1"));
+  if (address === undefined) return undefined;
+  const all = address.length === 4 ? 32 : 128;
+  // The prefix of IPv4 in the form of IPv6 counts the 96 bits before the address.
+  const carried = all === 32 && /:.*:/.test(start) ? 96 : 0;
+  const bits = prefix === undefined ? all : Math.max(0, bitsOf(prefix) - carried);
+  if (!(bits <= all)) return undefined;
+  const network = { address: maskOf({ address, bits }), bits };
+  // What isn't one even in its plain form has all of IPv4 in it.
+  return parseNetwork(written(network)) === undefined ? { address, bits: 0 } : network;
+}
+
+/** Of a prefix length, or of a mask such as 255.255.0.0. */
+function bitsOf(prefix: string): number {
+  if (/^\d{1,3}$/.test(prefix)) return Number(prefix);
+  const mask = parseNetwork(prefix)
+    ?.address.map((part) => part.toString(2).padStart(8, "0"))
+    .join("");
+  return mask !== undefined && /^1*0*$/.test(mask) ? mask.lastIndexOf("1") + 1 : Number.NaN;
+}
+
+function written({ address, bits }: Network): string {
+  const prefix = bits === address.length * (address.length === 4 ? 8 : 16) ? "" : `/${bits}`;
+  if (address.length === 4) return address.join(".") + prefix;
+  const groups = address.map((group) => group.toString(16)).join(":");
+  return groups.replace(/(?:^|:)0(?::0)+(?:$|:)/, "::") + prefix;
+}
