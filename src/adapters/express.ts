@@ -17,10 +17,16 @@ export * from "../http/index.ts";
 export function rateLimit(options: RateLimitOptions<Request>): RequestHandler {
   const guard = new Guard(options);
   return (request, response, next) => {
-    const verdict = guard.check(new NodeRequest(request, request, response));
+    const verdict = guard.check(new ExpressRequest(request, request, response));
     if (isPromise(verdict)) verdict.then((given) => carryOut(given, response, next)).catch(next);
     else carryOut(verdict, response, next);
   };
+}
+
+class ExpressRequest extends NodeRequest<Request> {
+  override get proxySetting(): string | undefined {
+    return this.raw.app?.get("trust proxy") ? "trust proxy" : undefined;
+  }
 }
 
 function carryOut({ answer, fields, settle }: Verdict, response: Response, next: () => void): void {

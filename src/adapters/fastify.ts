@@ -64,9 +64,16 @@ export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app
 // So that its hooks are those of the instance it is registered on, which is what fastify-plugin does.
 Object.assign(rateLimit, { [Symbol.for("skip-override")]: true, [Symbol.for("fastify.display-name")]: "trypema" });
 
+class PluginRequest extends NodeRequest<FastifyRequest> {
+  override get proxySetting(): string | undefined {
+    // Fastify's requests have it only then.
+    return "ips" in this.raw ? "trustProxy" : undefined;
+  }
+}
+
 function hookOf(guard: Guard<FastifyRequest>) {
   return (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
-    const verdict = guard.check(new NodeRequest(request, request.raw, reply.raw));
+    const verdict = guard.check(new PluginRequest(request, request.raw, reply.raw));
     if (isPromise(verdict)) verdict.then((given) => carryOut(given, reply, done)).catch(done);
     else carryOut(verdict, reply, done);
   };

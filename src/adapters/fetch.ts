@@ -2,14 +2,8 @@
 
 import type { Awaitable } from "../core/types.ts";
 import { isPromise } from "../http/awaitable.ts";
-import {
-  type Answer,
-  type Fields,
-  Guard,
-  type HttpRequest,
-  type RateLimitOptions,
-  type Verdict,
-} from "../http/index.ts";
+import { type Answer, type Fields, Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import { AdapterRequest } from "../http/request.ts";
 
 export * from "../http/index.ts";
 
@@ -43,6 +37,9 @@ export function rateLimit<Input extends Request, Context extends unknown[]>(
 ): (request: Input, ...context: Context) => Promise<Response> {
   const { peerAddress, ...limits } = options;
   const guard = new Guard(limits as RateLimitOptions<Input>);
+  if (peerAddress === undefined) {
+    guard.requireKeysOfTheirOwn("give peerAddress, or a key, or, behind a proxy, key: clientAddress({ proxies: 1 })");
+  }
   return async (request, ...context) => {
     const limited = new FetchRequest(request, peerAddress?.(request, ...context));
     try {
@@ -58,13 +55,14 @@ export function rateLimit<Input extends Request, Context extends unknown[]>(
   };
 }
 
-class FetchRequest<Raw> implements HttpRequest<Raw> {
+class FetchRequest<Raw> extends AdapterRequest<Raw> {
   readonly raw: Raw;
   readonly peerAddress: string | undefined;
   isAnswered = false;
   readonly #request: Request;
 
   constructor(raw: Raw & Request, peerAddress: string | undefined) {
+    super();
     this.raw = raw;
     this.peerAddress = peerAddress;
     this.#request = raw;
@@ -78,7 +76,7 @@ class FetchRequest<Raw> implements HttpRequest<Raw> {
     return new URL(this.#request.url).pathname;
   }
 
-  header(name: string): string | undefined {
+  headerOf(name: string): string | undefined {
     return this.#request.headers.get(name) ?? undefined;
   }
 }

@@ -2,7 +2,8 @@
 
 import type { Context, Env, MiddlewareHandler } from "hono";
 import { isPromise } from "../http/awaitable.ts";
-import { type Fields, Guard, type HttpRequest, pathOf, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import { type Fields, Guard, pathOf, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import { AdapterRequest } from "../http/request.ts";
 
 export * from "../http/index.ts";
 
@@ -63,12 +64,13 @@ function setFields(headers: Headers, fields: Fields): void {
   for (let i = 0; i < fields.length; i += 2) headers.set(fields[i]!, fields[i + 1]!);
 }
 
-class HonoRequest<E extends Env> implements HttpRequest<Context<E>> {
+class HonoRequest<E extends Env> extends AdapterRequest<Context<E>> {
   readonly raw: Context<E>;
   isAnswered = false;
   readonly #peerAddress: (context: Context<E>) => string | undefined;
 
   constructor(context: Context<E>, peerAddress: (context: Context<E>) => string | undefined) {
+    super();
     this.raw = context;
     this.#peerAddress = peerAddress;
   }
@@ -85,7 +87,7 @@ class HonoRequest<E extends Env> implements HttpRequest<Context<E>> {
     return this.#peerAddress(this.raw);
   }
 
-  header(name: string): string | undefined {
+  headerOf(name: string): string | undefined {
     return this.raw.req.header(name);
   }
 }

@@ -17,10 +17,16 @@ export * from "../http/index.ts";
 export function rateLimit(options: RateLimitOptions<Context>): Middleware {
   const guard = new Guard(options);
   return (context, next) => {
-    const verdict = guard.check(new NodeRequest<Context>(context, context.req, context.res));
+    const verdict = guard.check(new KoaRequest(context, context.req, context.res));
     if (isPromise(verdict)) return verdict.then((given) => carryOut(given, context, next));
     return carryOut(verdict, context, next);
   };
+}
+
+class KoaRequest extends NodeRequest<Context> {
+  override get proxySetting(): string | undefined {
+    return this.raw.app?.proxy ? "app.proxy" : undefined;
+  }
 }
 
 function carryOut({ answer, fields, settle }: Verdict, context: Context, next: () => Promise<unknown>): unknown {

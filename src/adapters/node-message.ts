@@ -2,15 +2,17 @@
 
 import type { IncomingMessage, OutgoingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { type Answer, type Fields, type HttpRequest, pathOf, type Verdict } from "../http/index.ts";
+import { type Answer, type Fields, pathOf, type Verdict } from "../http/index.ts";
+import { AdapterRequest } from "../http/request.ts";
 
-/** An {@link HttpRequest} over a message of node:http, and over what a framework makes of it. */
-export class NodeRequest<Raw> implements HttpRequest<Raw> {
+/** A request over a message of node:http, and over what a framework makes of it. */
+export class NodeRequest<Raw> extends AdapterRequest<Raw> {
   readonly raw: Raw;
   readonly #message: IncomingMessage & { readonly originalUrl?: string };
   readonly #response: ServerResponse;
 
   constructor(raw: Raw, message: IncomingMessage, response: ServerResponse) {
+    super();
     this.raw = raw;
     this.#message = message;
     this.#response = response;
@@ -34,7 +36,7 @@ export class NodeRequest<Raw> implements HttpRequest<Raw> {
     return socket.remoteAddress ?? (isUnixSocket(socket) ? "unix" : undefined);
   }
 
-  header(name: string): string | undefined {
+  headerOf(name: string): string | undefined {
     const value = this.#message.headers[name];
     return Array.isArray(value) ? value.join(", ") : value;
   }

@@ -92,7 +92,8 @@ export function nameOf(address: Address, ipv6Bits: number): string {
   return bits === 128 ? groups.join(":") : `${groups.join(":")}${groups.length < 8 ? "::" : ""}/${bits}`;
 }
 
-function isLinkLocal(address: Address): boolean {
+/** Addresses that each link has for itself, such as `fe80::1`; they all begin alike. */
+export function isLinkLocal(address: Address): boolean {
   return (address[0]! & 0xffc0) === 0xfe80;
 }
 

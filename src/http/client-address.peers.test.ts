@@ -116,7 +116,7 @@ describe("Forwarded", () => {
     const trusts = proxyAddr.compile(NAMES);
     const found = parseForwarded(header)
       .reverse()
-      .map((each) => addressOf(each.for));
+      .map(({ for: theirs }) => addressOf(theirs));
     const client = found.findIndex((each) => each === undefined || !trusts(each, 0));
     return bytesOf(client === -1 ? found.at(-1) : found[client]);
   }

@@ -28,6 +28,26 @@ export interface ClientAddressOptions {
   readonly ipv6PrefixBits?: number;
 }
 
+/** How a key goes by the client's address, for whoever looks for mistakes in it. */
+export interface Addressing {
+  /** Undefined when nobody is believed. */
+  readonly proxies: Proxies | undefined;
+  /** The header that proxies say it in, and who they say it is. */
+  readonly headerName: string;
+  readonly stated: Statement;
+}
+
+const addressings = new WeakMap<object, Addressing>();
+
+/** Undefined of a key that isn't made of {@link clientAddress}. */
+export function addressingOf(key: object): Addressing | undefined {
+  return addressings.get(key);
+}
+
+export function setAddressing(key: object, addressing: Addressing | undefined): void {
+  if (addressing !== undefined) addressings.set(key, addressing);
+}
+
 const PLAIN_IPV4_MAPPED = "::ffff:";
 /** Elements of a list that are looked at, empty ones included. */
 const MAX_ELEMENTS = MAX_HOPS;
@@ -48,6 +68,16 @@ export function clientAddress(options: ClientAddressOptions = {}): (request: Htt
   const headerName = checkedHeaderName(header);
   const stated = statementOf(headerName);
 
+  const addressing = { proxies, headerName, stated };
+  const key = keyOf(addressing, ipv6Bits);
+  setAddressing(key, addressing);
+  return key;
+}
+
+function keyOf(
+  { proxies, headerName, stated }: Addressing,
+  ipv6Bits: number,
+): (request: HttpRequest) => string | undefined {
   const peerName = ({ peerAddress }: HttpRequest) => (peerAddress === undefined ? undefined : plainName(peerAddress));
   const peerKey = (request: HttpRequest) => peerName(request) ?? nameOfText(request.peerAddress, ipv6Bits);
   if (proxies === undefined) return peerKey;
@@ -79,9 +109,10 @@ function nameOfText(text: string | undefined, ipv6Bits: number): string | undefi
 }
 
 /** Who a proxy says the client is; undefined when that is no address, `"nobody"` when it doesn't say. */
-type Statement = (value: string, proxies: Proxies) => Address | "nobody" | undefined;
+export type Statement = (value: string, proxies: Proxies) => Address | "nobody" | undefined;
 
-function statementOf(headerName: string): Statement {
+/** How a header says who the client is. */
+export function statementOf(headerName: string): Statement {
   if (headerName === "x-forwarded-for") return (list, proxies) => fromList(list, proxies, parseAddress);
   if (headerName === "forwarded") return (list, proxies) => fromList(list, proxies, forwardedFor);
   return onlyAddress;

@@ -48,11 +48,14 @@ export interface LimiterDefinition<Raw = unknown> {
    * one name on one provider share their counts, so limits that differ need names of their own.
    */
   readonly name?: string;
-  /** The rate, or the rate of a request: of its plan, say. */
-  readonly rate: Rate | ((request: HttpRequest<Raw>) => Awaitable<Rate>);
+  /**
+   * The rate, or the rate of a request: of its plan, say. `"none"` admits nobody: requests are denied as those over a
+   * limit of 0 are, whatever they cost.
+   */
+  readonly rate: Rate | "none" | ((request: HttpRequest<Raw>) => Awaitable<Rate | "none">);
   /** Default `"absolute"`. */
   readonly strategy?: "absolute" | "suppressed";
-  /** How much a request takes, a positive integer. Default 1. */
+  /** How much a request takes, an integer from 0 up. Default 1. At 0 the limiter has nothing to do with it. */
   readonly cost?: number | ((request: HttpRequest<Raw>) => Awaitable<number>);
   /** Who a request counts for. Default `clientAddress()`, the peer's address. */
   readonly key?: Key<Raw>;
@@ -105,8 +108,8 @@ export function checkDefinition<Raw>(definition: LimiterDefinition<Raw>, provide
   if (typeof definition.uncounted !== "function") {
     checkOneOf("uncounted", definition.uncounted, [undefined, "failed", "successful"]);
   }
-  if (typeof rate !== "function") capacityOf(rate, provider.windowMs);
-  if (typeof cost !== "function") checkCount("cost", cost, 1);
+  if (typeof rate !== "function" && rate !== "none") capacityOf(rate, provider.windowMs);
+  if (typeof cost !== "function") checkCount("cost", cost, 0);
 }
 
 function checkOneOf(option: string, value: unknown, known: readonly unknown[]): void {

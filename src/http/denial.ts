@@ -79,6 +79,7 @@ function detailOf({ reason, retryAfterSeconds, decision }: Denial): string {
   if (reason === "missing-key") return "This request doesn't say who it is from.";
   if (reason === "backend-unavailable") return "Requests can't be counted at the moment. Try again later.";
   if (retryAfterSeconds !== undefined) return `Too many requests. Try again in ${retryAfterSeconds} s.`;
+  if (decision?.limit === 0) return "No requests are allowed.";
   if (decision?.retryAfterMs === Number.POSITIVE_INFINITY) return "This request costs more than the limit ever allows.";
   return "Too many requests. Try again later.";
 }

@@ -12,7 +12,7 @@ import { type Fields, type HeaderForm, type Serialiser, serialiserOf } from "./h
 import { HttpLimiter } from "./limiter.ts";
 import type { FailureKind, Metrics } from "./metrics.ts";
 import { checkedOnNotice, Notices, type OnNotice } from "./notices.ts";
-import type { HttpRequest } from "./request.ts";
+import { AdapterRequest, ForeignRequest, type HttpRequest } from "./request.ts";
 import { Pass } from "./reservation.ts";
 import type { Taking } from "./taking.ts";
 
@@ -91,13 +91,29 @@ export class Guard<Raw> {
    * callbacks throw is thrown, or rejects the promise; then nothing is taken.
    */
   check(request: HttpRequest<Raw>): Awaitable<Verdict> {
-    const pass = Pass.of(request, this, this.#reportSettlement);
-    if (pass.enter(this)) return this.#ask(request, pass, 0);
+    const own = request instanceof AdapterRequest ? request : new ForeignRequest(request);
+    const pass = Pass.of(own, this, this.#reportSettlement);
+    if (pass.enter(this)) return this.#ask(own, pass, 0);
     this.#limiters[0]!.notices.tell(
       "MET_TWICE",
       "it met a request that it had counted already, and counted nothing more; mount it once on the way of a request",
     );
     return { answer: undefined, fields: this.#fields(pass, false), settle: undefined };
+  }
+
+  /**
+   * For an adapter that has no way to tell the peer's address.
+   *
+   * @param advice what to do in place of what it was given
+   * @throws {TrypemaError} `INVALID_OPTION` when a limiter goes by that address: it would turn every request away
+   */
+  requireKeysOfTheirOwn(advice: string): void {
+    const limiter = this.#limiters.find(({ needsPeer }) => needsPeer);
+    if (limiter === undefined) return;
+    throw new TrypemaError(
+      "INVALID_OPTION",
+      `limiter ${show(limiter.name)}: nobody tells the peer's address; ${advice}`,
+    );
   }
 
   /** Reports a failure that no request is answered with; never throws. */

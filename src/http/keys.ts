@@ -4,11 +4,17 @@ import { show, TrypemaError } from "../core/errors.ts";
 import { checkOptions } from "../core/options.ts";
 import type { Awaitable } from "../core/types.ts";
 import { chain } from "./awaitable.ts";
-import { checkedHeaderName } from "./client-address.ts";
+import { addressingOf, checkedHeaderName, setAddressing } from "./client-address.ts";
 import type { HttpRequest } from "./request.ts";
 
-/** Who or what a request counts for; undefined, null or an empty text when it can't be found. */
-export type Key<Raw = unknown> = (request: HttpRequest<Raw>) => Awaitable<string | undefined | null>;
+/**
+ * Who or what a request counts for: a text, or a finite number or a bigint, which is its digits. Undefined, null or an
+ * empty text when it can't be found; anything else is an error of the request.
+ */
+export type Key<Raw = unknown> = (request: HttpRequest<Raw>) => Awaitable<string | number | bigint | undefined | null>;
+
+/** What a key function has found. */
+export type FoundKey = Awaited<ReturnType<Key>>;
 
 /**
  * What happens to a request whose key can't be found: it is answered with 400, or passes without being counted, or
@@ -52,13 +58,34 @@ export function combined<Raw = unknown>(...keys: readonly Key<Raw>[]): Key<Raw> 
   const from = (index: number, request: HttpRequest<Raw>, parts: string): Awaitable<string | undefined> => {
     const key = keys[index];
     if (key === undefined) return parts;
-    return chain(key(request), (part) => {
-      if (!part) return undefined;
+    return chain(key(request), (found) => {
+      const part = textOfKey(found);
+      if (part === undefined) return undefined;
       const escaped = part.replace(/[\\|]/g, "\\$&");
       return from(index + 1, request, index === 0 ? escaped : `${parts}|${escaped}`);
     });
   };
-  return (request) => from(0, request, "");
+  const key: Key<Raw> = (request) => from(0, request, "");
+  setAddressing(
+    key,
+    keys.map(addressingOf).find((addressing) => addressing !== undefined),
+  );
+  return key;
+}
+
+/**
+ * The text of what a key function returned; undefined when it found none.
+ *
+ * @throws {TrypemaError} `INVALID_KEY` when it is no key
+ */
+export function textOfKey(found: FoundKey): string | undefined {
+  if (typeof found === "string") return found === "" ? undefined : found;
+  if (found === undefined || found === null) return undefined;
+  if (typeof found === "bigint" || (typeof found === "number" && Number.isFinite(found))) return `${found}`;
+  throw new TrypemaError(
+    "INVALID_KEY",
+    `key: got ${show(found)}, expected a text, a finite number or a bigint, or undefined where there is none`,
+  );
 }
 
 /** The key that a provider gets: 1 to 255 bytes of Unicode whatever `key` is, and of this limiter only. */

@@ -8,8 +8,9 @@ import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
 import { chain, isPromise } from "./awaitable.ts";
 import { clientAddress } from "./client-address.ts";
+import { ClientNotices, needsPeer } from "./client-notices.ts";
 import { checkDefinition, type LimiterDefinition } from "./definition.ts";
-import { type Key, storedKey, storedSharedKey } from "./keys.ts";
+import { type FoundKey, type Key, storedKey, storedSharedKey, textOfKey } from "./keys.ts";
 import type { Notices } from "./notices.ts";
 import type { HttpRequest } from "./request.ts";
 import { Taking } from "./taking.ts";
@@ -19,7 +20,7 @@ const REMEMBERED_KEYS = 1_000;
 /** Limiters of one name in one store: they count for the same keys. The rate last given is a key's rate. */
 interface Namesakes {
   /** The rate of the limiter that was made last; undefined where a function gives it. */
-  latestRate: Rate | undefined;
+  latestRate: Rate | "none" | undefined;
 }
 
 const namesakes = new WeakMap<object, Map<string, Namesakes>>();
@@ -49,8 +50,9 @@ export class HttpLimiter<Raw> {
   readonly #strategy: "absolute" | "suppressed";
   readonly #limiter: Limiter;
   /** The rate where all requests have the same. */
-  readonly #rate: Rate | undefined;
+  readonly #rate: Rate | "none" | undefined;
   readonly #namesakes: Namesakes;
+  readonly #clientNotices: ClientNotices;
   #fallback: LocalProvider | undefined;
   /** Those of late, for whoever comes often: making one anew, and hashing it, costs as much as a decision. */
   readonly #storedKeys = new Map<string, string>();
@@ -64,6 +66,7 @@ export class HttpLimiter<Raw> {
     this.shadow = definition.shadow === true;
     this.windowMs = provider.windowMs;
     this.#key = definition.key ?? clientAddress();
+    this.#clientNotices = new ClientNotices(this.#key, notices);
     this.#strategy = definition.strategy ?? "absolute";
     this.#limiter = provider[this.#strategy];
     this.#rate = typeof definition.rate === "function" ? undefined : definition.rate;
@@ -91,19 +94,28 @@ export class HttpLimiter<Raw> {
     );
   }
 
-  #find(request: HttpRequest<Raw>): Awaitable<Taking> {
+  /** Whether each request is turned away, or passes uncounted, unless somebody tells the peer's address. */
+  get needsPeer(): boolean {
+    return needsPeer(this.#key) && typeof this.definition.onMissingKey !== "object";
+  }
+
+  #find(request: HttpRequest<Raw>): Awaitable<Taking | undefined> {
+    if (this.#clientNotices.isLooking) this.#clientNotices.look(request);
     const key = this.#key(request);
     return isPromise(key) ? key.then((found) => this.#found(request, found)) : this.#found(request, key);
   }
 
-  #found(request: HttpRequest<Raw>, key: string | undefined | null): Awaitable<Taking> {
-    if (key) {
+  #found(request: HttpRequest<Raw>, found: FoundKey): Awaitable<Taking | undefined> {
+    const key = textOfKey(found);
+    if (key !== undefined) {
       const known = this.#storedKeys.get(key);
       if (known !== undefined) return this.#weigh(request, known);
+      this.#clientNotices.found(key);
       const stored = storedKey(this.name, key);
       if (typeof stored === "string") this.#remember(key, stored);
       return isPromise(stored) ? stored.then((text) => this.#weigh(request, text)) : this.#weigh(request, stored);
     }
+    this.#clientNotices.missed(request);
     const policy = this.definition.onMissingKey ?? "reject";
     if (typeof policy === "object") return this.#weigh(request, storedSharedKey(this.name, policy.shared));
     return Taking.without(this, "missing-key", this.shadow || policy === "skip");
@@ -114,7 +126,7 @@ export class HttpLimiter<Raw> {
     this.#storedKeys.set(key, stored);
   }
 
-  #weigh(request: HttpRequest<Raw>, key: string): Awaitable<Taking> {
+  #weigh(request: HttpRequest<Raw>, key: string): Awaitable<Taking | undefined> {
     const { rate, cost = 1 } = this.definition;
     if (typeof rate !== "function" && typeof cost !== "function") return this.#take(key, rate, cost);
     return chain(typeof rate === "function" ? rate(request) : rate, (rateNow) =>
@@ -122,7 +134,10 @@ export class HttpLimiter<Raw> {
     );
   }
 
-  #take(key: string, rate: Rate, cost: number): Awaitable<Taking> {
+  /** Undefined when the request is free: then the limiter has nothing to do with it. */
+  #take(key: string, rate: Rate | "none", cost: number): Awaitable<Taking | undefined> {
+    if (rate === "none") return Taking.none(this, key, cost);
+    if (cost === 0) return undefined;
     let decision: Awaitable<Decision>;
     try {
       decision = this.#limiter.inc(key, rate, cost);

@@ -8,8 +8,18 @@ import { isPromise } from "./awaitable.ts";
  * What a notice is about; codes are stable, messages may be reworded.
  * - `"MET_TWICE"`: a limiter met a request that it had counted already, and counted nothing more
  * - `"NAME_SHARED"`: two limiters in use have one name and one store, so they count together, at different rates
+ * - `"PROXY_UNNAMED"`: a proxy seems to be in front, but the limiter takes the peer for the client
+ * - `"PROXIES_MISSING"`: fewer proxies wrote into the header than were counted
+ * - `"PEER_UNKNOWN"`: requests have no key, because the peer's address isn't known
+ * - `"IPV6_WHOLE"`: a key function returned a whole IPv6 address, of which a client has as many as it likes
  */
-export type NoticeCode = "MET_TWICE" | "NAME_SHARED";
+export type NoticeCode =
+  | "MET_TWICE"
+  | "NAME_SHARED"
+  | "PROXY_UNNAMED"
+  | "PROXIES_MISSING"
+  | "PEER_UNKNOWN"
+  | "IPV6_WHOLE";
 
 /** Misuse that a limiter has noticed. */
 export interface Notice {

@@ -15,9 +15,72 @@ export interface HttpRequest<Raw = unknown> {
    * An adapter of your own that leaves this out has each check of a guard count: messages of one socket, say, or the
    * operations of one GraphQL request.
    */
-  readonly isAnswered?: boolean;
-  /** A header by its name in lower case. Several lines of the same name are one value, joined by commas. */
-  header(name: string): string | undefined;
+  readonly isAnswered?: boolean | undefined;
+  /**
+   * The framework's setting that tells it of its proxies, `trust proxy` say, where it is set. Limiters don't go by it:
+   * one that wasn't told of a proxy itself gives a notice.
+   */
+  readonly proxySetting?: string | undefined;
+  /**
+   * A header by its name in lower case. Several lines of the same name are one value, joined by commas. It may be taken
+   * out: `({ header }) => header("x-api-key")`.
+   */
+  readonly header: (name: string) => string | undefined;
+}
+
+/** A request of an adapter of this package: made once for each request, so its methods are bound only when taken out. */
+export abstract class AdapterRequest<Raw> implements HttpRequest<Raw> {
+  abstract readonly raw: Raw;
+  abstract readonly method: string;
+  abstract readonly path: string;
+  abstract readonly peerAddress: string | undefined;
+  abstract readonly isAnswered: boolean | undefined;
+
+  get proxySetting(): string | undefined {
+    return undefined;
+  }
+
+  get header(): (name: string) => string | undefined {
+    return (name) => this.headerOf(name);
+  }
+
+  abstract headerOf(name: string): string | undefined;
+}
+
+/** A request of somebody else's adapter, whose `header` may need its `this`. */
+export class ForeignRequest<Raw> extends AdapterRequest<Raw> {
+  readonly raw: Raw;
+  readonly #request: HttpRequest<Raw>;
+
+  constructor(request: HttpRequest<Raw>) {
+    super();
+    this.raw = request.raw;
+    this.#request = request;
+  }
+
+  get method(): string {
+    return this.#request.method;
+  }
+
+  get path(): string {
+    return this.#request.path;
+  }
+
+  get peerAddress(): string | undefined {
+    return this.#request.peerAddress;
+  }
+
+  get isAnswered(): boolean | undefined {
+    return this.#request.isAnswered;
+  }
+
+  override get proxySetting(): string | undefined {
+    return this.#request.proxySetting;
+  }
+
+  headerOf(name: string): string | undefined {
+    return this.#request.header(name);
+  }
 }
 
 /** The path of a request target, `/a?b` or `http://host/a?b`. */

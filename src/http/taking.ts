@@ -13,6 +13,18 @@ interface Taker {
   readonly windowMs: number;
 }
 
+/** The decision at a rate of none. */
+const NONE: Decision = Object.freeze({
+  outcome: "rejected",
+  allowed: false,
+  limit: 0,
+  remaining: 0,
+  retryAfterMs: Number.POSITIVE_INFINITY,
+  remainingAfterWaiting: 0,
+  suppressionFactor: 1,
+  degraded: false,
+});
+
 export class Taking {
   readonly taker: Taker;
   readonly outcome: Outcome;
@@ -54,6 +66,11 @@ export class Taking {
     const source = made.allowed && !made.degraded ? limiter : undefined;
     const decision = error === undefined ? made : { ...made, degraded: true };
     return new Taking(taker, made.outcome, made.allowed || taker.shadow, decision, key, cost, source, error);
+  }
+
+  /** At a rate of none, which admits nobody: not decided by a provider, nor recorded. */
+  static none(taker: Taker, key: string, cost: number): Taking {
+    return new Taking(taker, "rejected", taker.shadow, NONE, key, cost, undefined, undefined);
   }
 
   /** Without a decision. */

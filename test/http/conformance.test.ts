@@ -3,7 +3,14 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { createLocalProvider, type Decision, type Limiter, type Provider, perSecond, TrypemaError } from "trypema";
-import { combined, type DecisionEvent, type GuardOptions, type LimiterDefinition, requestHeader } from "trypema/http";
+import {
+  combined,
+  type DecisionEvent,
+  type GuardOptions,
+  type HttpRequest,
+  type LimiterDefinition,
+  requestHeader,
+} from "trypema/http";
 import { manualClock } from "trypema/testing";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { frameworks, type Running, start } from "./frameworks.ts";
@@ -165,6 +172,33 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     expect(await statuses(port, 1, { headers: [bob, "X-Cost: 3"] })).toEqual([200]);
     expect(await statuses(port, 1, { headers: [ann], method: "PUT" })).toEqual([200]);
     expect(await statuses(port, 5, { headers: [ann], path: "/health?x" })).toEqual([200, 200, 200, 200, 200]);
+  });
+
+  it("lets callbacks take the request's methods out", async () => {
+    const { port } = await serve({ rate: perSecond(0.1), key: ({ header }) => header("x-user") });
+    expect(await statuses(port, 2, { headers: ["X-User: ann"] })).toEqual([200, 429]);
+    expect(await statuses(port, 1, { headers: ["X-User: bob"] })).toEqual([200]);
+  });
+
+  it("counts by a key that is a number, and answers 500 where it is no key", async () => {
+    const key = ({ header }: HttpRequest) => Number(header("x-user"));
+    const { port } = await serve({ rate: perSecond(0.1), key });
+    expect(await statuses(port, 2, { headers: ["X-User: 0"] })).toEqual([200, 429]);
+    expect(await statuses(port, 1, { headers: ["X-User: 1"] })).toEqual([200]);
+    expect(await statuses(port, 1)).toEqual([500]);
+  });
+
+  it("denies at a rate of none, and lets pass what is free", async () => {
+    const { port, handled } = await serve({
+      rate: ({ path }) => (path === "/none" ? "none" : perSecond(0.1)),
+      cost: ({ path }) => (path === "/free" ? 0 : 1),
+    });
+    const denied = await send(port, { path: "/none" });
+    expect(denied.status).toBe(429);
+    expect(limitLines(denied)).toEqual(['ratelimit-policy: "default";q=0;w=10', 'ratelimit: "default";r=0']);
+    expect(handled()).toBe(0);
+    expect(await statuses(port, 2)).toEqual([200, 429]);
+    expect(await statuses(port, 2, { path: "/free" })).toEqual([200, 200]);
   });
 
   it("answers 500 when a callback throws, takes nothing, and goes on", async () => {

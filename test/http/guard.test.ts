@@ -8,6 +8,9 @@ import {
 } from "@opentelemetry/sdk-metrics";
 import { createLocalProvider, perMinute, perSecond, TrypemaError, unlimited } from "trypema";
 import {
+  clientAddress,
+  combined,
+  type DecisionEvent,
   Guard,
   type HttpRequest,
   prometheusMetrics,
@@ -41,7 +44,8 @@ describe("a guard", () => {
     [{ provider: provider(), rate, name: 'a"b' }, "INVALID_OPTION", /name: got/],
     [{ provider: provider(), rate, name: "x".repeat(65) }, "INVALID_OPTION", /name: got/],
     [{ provider: provider(), rate, strategy: "hard" }, "INVALID_OPTION", /strategy: got "hard"/],
-    [{ provider: provider(), rate, cost: 0 }, "INVALID_COUNT", /cost: got 0/],
+    [{ provider: provider(), rate, cost: -1 }, "INVALID_COUNT", /cost: got -1, expected 0 or a positive integer/],
+    [{ provider: provider(), rate: "no" }, "INVALID_RATE", /rate "no"/],
     [{ provider: provider(), rate, key: "ip" }, "INVALID_OPTION", /key: got "ip", expected a function/],
     [{ provider: provider(), rate, onMissingKey: {} }, "INVALID_OPTION", /onMissingKey: got an object/],
     [{ provider: provider(), rate, onBackendFailure: "throw" }, "INVALID_OPTION", /onBackendFailure: got "throw"/],
@@ -58,6 +62,126 @@ describe("a guard", () => {
     new Guard({ provider: shared, rate: perMinute(12) }).check(request());
     const { fields } = new Guard({ provider: shared, rate }).check(request()) as Verdict;
     expect(fields).toEqual(["ratelimit-policy", '"default";q=10;w=10', "ratelimit", '"default";r=8;t=10']);
+  });
+
+  it("lets callbacks take the request's methods out, whatever the adapter's request is", async () => {
+    class OwnRequest implements HttpRequest<object> {
+      readonly raw = {};
+      readonly method = "GET";
+      readonly path = "/";
+      readonly peerAddress = undefined;
+      readonly #headers = { "x-api-key": "k", "x-cost": "3" };
+      header(name: string): string | undefined {
+        return this.#headers[name as "x-api-key"];
+      }
+    }
+    const shared = provider();
+    const guard = new Guard<object>({
+      provider: shared,
+      rate: ({ header }) => (header("x-cost") === "3" ? perSecond(0.3) : ONE),
+      key: ({ header }) => header("x-api-key"),
+      cost: ({ header }) => Number(header("x-cost")),
+      skip: ({ header }) => header("x-skip") !== undefined,
+      respond: (_, { header }) => ({ body: `${header("x-api-key")}` }),
+    });
+    expect(await guard.check(new OwnRequest())).toMatchObject({ answer: undefined });
+    expect(await guard.check(new OwnRequest())).toMatchObject({ answer: { status: 429, body: "k" } });
+    expect(shared.absolute.get("default:k").total).toBe(3);
+  });
+
+  it.each([
+    ["ann", "default:ann"],
+    [7, "default:7"],
+    [0, "default:0"],
+    [-0, "default:0"],
+    [1.5, "default:1.5"],
+    [0n, "default:0"],
+    [2n ** 64n, "default:18446744073709551616"],
+  ])("counts for the key %o, as it is or as one of several", (key, stored) => {
+    const shared = provider();
+    const limiters = [
+      { rate: ONE, key: () => key },
+      { name: "several", rate: ONE, key: combined(() => key, clientAddress()) },
+    ];
+    expect(new Guard({ provider: shared, limiters }).check(request())).toMatchObject({ answer: undefined });
+    expect(shared.absolute.get(stored).total).toBe(1);
+    expect(shared.absolute.get(`several:${stored.slice(8)}|203.0.113.7`).total).toBe(1);
+  });
+
+  it.each([undefined, null, ""])("finds no key in %o", async (key) => {
+    for (const found of [() => key, combined(() => key, clientAddress())]) {
+      expect(await new Guard({ provider: provider(), rate, key: found }).check(request())).toMatchObject({
+        answer: { status: 400 },
+      });
+    }
+  });
+
+  it.each([
+    [Number.NaN, "NaN"],
+    [Number.POSITIVE_INFINITY, "Infinity"],
+    [false, "false"],
+    [true, "true"],
+    [{}, "an object"],
+    [["a"], "an array"],
+    [() => "a", "a function"],
+    [Symbol("a"), "Symbol(a)"],
+  ])("takes %o for a mistake and not for a key", async (key, shown) => {
+    const wrong = { code: "INVALID_KEY", message: expect.stringContaining(`key: got ${shown}, expected a text`) };
+    for (const found of [() => key, async () => key, combined((() => key) as never)]) {
+      const check = async () => new Guard({ provider: provider(), rate, key: found as never }).check(request());
+      await expect(check()).rejects.toThrow(expect.objectContaining(wrong));
+    }
+  });
+
+  it("denies everybody at a rate of none, and records nothing", async () => {
+    const shared = provider();
+    const events: DecisionEvent[] = [];
+    const onDecision = (event: DecisionEvent) => events.push(event);
+    const limiters = [
+      { name: "all", rate: perSecond(1) },
+      { name: "plan", rate: async () => "none" as const, cost: () => 0, onDecision },
+    ];
+    for (const options of [{ limiters }, { name: "plan", rate: "none" as const, onDecision }]) {
+      const { answer } = await new Guard({ provider: shared, ...options } as RateLimitOptions<object>).check(request());
+      expect(answer).toMatchObject({ status: 429 });
+      const fields = answer!.fields.join(" ");
+      expect(fields).toContain('"plan";q=0;w=10');
+      expect(fields).toMatch(/"plan";r=0(?!;t)/);
+      expect(fields).not.toContain("retry-after");
+      expect(JSON.parse(answer!.body)).toMatchObject({
+        type: expect.stringContaining("quota-exceeded"),
+        detail: "No requests are allowed.",
+        "violated-policies": ["plan"],
+      });
+    }
+    for (const event of events) {
+      const decision = { allowed: false, limit: 0, remaining: 0, retryAfterMs: Number.POSITIVE_INFINITY };
+      expect(event).toMatchObject({ outcome: "rejected", admitted: false, key: "plan:203.0.113.7", decision });
+    }
+    expect(events).toHaveLength(2);
+    expect(shared.absolute.get("plan:203.0.113.7").total).toBe(0);
+    expect(shared.absolute.get("all:203.0.113.7").total).toBe(0);
+  });
+
+  it("lets a shadow only watch a rate of none", async () => {
+    const verdict = await new Guard({ provider: provider(), rate: "none", shadow: true }).check(request());
+    expect(verdict).toMatchObject({ answer: undefined, fields: [] });
+  });
+
+  it("has nothing to do with a request that costs nothing, even over the limit", async () => {
+    const shared = provider();
+    const onDecision = vi.fn();
+    const cost = ({ method }: HttpRequest) => (method === "HEAD" ? 0 : 1);
+    const guard = new Guard<object>({ provider: shared, rate: ONE, cost, onDecision });
+    expect(await guard.check(request())).toMatchObject({ answer: undefined });
+    expect(await guard.check(request())).toMatchObject({ answer: { status: 429 } });
+    for (let i = 0; i < 3; i++) {
+      expect(await guard.check({ ...request(), method: "HEAD" })).toMatchObject({ answer: undefined, fields: [] });
+    }
+    expect(onDecision).toHaveBeenCalledTimes(2);
+    expect(shared.absolute.get("default:203.0.113.7").total).toBe(1);
+    const free = new Guard<object>({ provider: shared, name: "free", rate: ONE, cost: 0 });
+    for (let i = 0; i < 3; i++) expect(await free.check(request())).toMatchObject({ answer: undefined });
   });
 
   it("decides at once when its provider does", () => {
