@@ -116,12 +116,6 @@ const table: Row[] = [
     "2.2.2.2",
   ],
   ["a header with one address that is empty", CLOUDFLARE, request("10.0.0.1", { "cf-connecting-ip": "" }), "10.0.0.1"],
-  [
-    "a NAT64 client's forged word",
-    { proxies: ["64:ff9b:1::/48"] },
-    request("198.51.100.99", xff("1.2.3.4")),
-    "198.51.100.99",
-  ],
   ["one trusted header", CLOUDFLARE, request("10.0.0.1", { "cf-connecting-ip": "203.0.113.7" }), "203.0.113.7"],
   ["from a stranger", CLOUDFLARE, request("203.0.113.9", { "cf-connecting-ip": "1.1.1.1" }), "203.0.113.9"],
   ["sent twice", CLOUDFLARE, request("10.0.0.1", { "cf-connecting-ip": "1.1.1.1, 203.0.113.7" }), undefined],
@@ -149,6 +143,7 @@ describe("the client's address", () => {
   it.each([
     [{ proxies: ["10.0.0.0/99"] }, /proxies: got "10.0.0.0\/99"/],
     [{ proxies: [7] as never }, /proxies: got 7/],
+    [{ proxies: ["64:ff9b:1::/48"] }, /proxies: got "64:ff9b:1::\/48", which is everybody/],
     [{ proxies: ["64:ff9b::/96"] }, /proxies: got "64:ff9b::\/96", which is everybody/],
     [{ proxies: "loopback" as never }, /proxies: got "loopback", expected an array such as \["loopback"\]/],
     [{ header: "a b" }, /header: got "a b"/],

@@ -26,6 +26,10 @@ describe("proxies", () => {
     for (const address of outside) expect([address, trusts([name], address)]).toEqual([address, false]);
   });
 
+  it("may be one of NAT64's addresses for local use", () => {
+    expect(trusts(["64:ff9b:1::a00:1"], "64:ff9b:1::a00:1")).toBe(true);
+  });
+
   it("may be named in a mixture of ways", () => {
     const mixture = ["loopback", "203.0.113.0/24", "2001:db8::/32", "unix"];
     expect(["127.0.0.1", "203.0.113.9", "2001:db8::1", "::1"].every((each) => trusts(mixture, each))).toBe(true);
@@ -52,6 +56,8 @@ describe("proxies", () => {
     ["64:ff9b::a00:0/104", 'write "10.0.0.0/8"'],
     ["64:ff9b::/96", "which is everybody"],
     ["64:ff9b::/32", "which is everybody"],
+    ["64:ff9b:1::/48", "which is everybody"],
+    ["64:ff9b:1:7::/96", "which is everybody"],
     ["::ffff:0:0/96", "which is everybody"],
     ["::/8", "which is everybody"],
     ["::/0", "which is everybody"],
@@ -71,6 +77,8 @@ describe("proxies", () => {
     const made = () => checkedProxies(["10.0.0.0/8", proxy]);
     expect(made).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
     expect(made).toThrow(message);
+    const advised = /^write "(.+)"$/.exec(message)?.[1];
+    if (advised !== undefined) expect(checkedProxies([advised])).toBeDefined();
   });
 
   it.each([

@@ -15,6 +15,9 @@ const NAMED: Readonly<Record<string, readonly string[]>> = {
   private: [...LOOPBACK, ...LINK_LOCAL, ...UNIQUE_LOCAL],
 };
 
+/** Prefixes of NAT64 for local use (RFC 8215), each of 96 bits at most: all of IPv4 has an address in it. */
+const LOCAL_NAT64: Network = { address: [0x64, 0xff9b, 1, 0, 0, 0, 0, 0], bits: 48 };
+
 /** More hops than that nobody has; it bounds what a header can cost. */
 export const MAX_HOPS = 32;
 
@@ -64,17 +67,21 @@ export function checkedProxies(proxies: unknown): Proxies | undefined {
 
 function checkedNetwork(text: unknown): Network {
   const network = typeof text === "string" ? parseNetwork(text) : undefined;
-  if (network !== undefined && network.bits > 0) return network;
+  if (network !== undefined && !isEverybody(network)) return network;
   const meant = typeof text === "string" ? networkMeant(text) : undefined;
   const wanted =
     meant === undefined
       ? `expected ${EXPECTED}, or a number of proxies in place of the array`
-      : meant.bits === 0
+      : isEverybody(meant)
         ? "which is everybody, so that each client could choose its key; name your proxies only, " +
           "or write how many are in front: proxies: 1"
         : `write ${show(written(meant))}: plain addresses and networks, IPv4 as IPv4, without ports, zones, ` +
           "leading zeros and bits beyond the prefix";
   throw new TrypemaError("INVALID_OPTION", `proxies: got ${show(text)}, ${wanted}`);
+}
+
+function isEverybody(network: Network): boolean {
+  return network.bits === 0 || (network.bits <= 96 && contains(LOCAL_NAT64, network.address));
 }
 
 /** The network that a text of a wrong form means, if that can be told. */
