@@ -4,7 +4,10 @@ import type { Rate } from "./rate.ts";
 export type Awaitable<T> = T | Promise<T>;
 
 interface DecisionFields {
-  /** The capacity: how many fit into one window. Infinity when unlimited or the key is unknown. */
+  /**
+   * The capacity: how many fit into one window. Infinity when unlimited, and from `isAllowed` without a rate for an
+   * unknown key.
+   */
   readonly limit: number;
   /** Capacity left: after this call when it was admitted, now when it was not. */
   readonly remaining: number;
@@ -57,7 +60,7 @@ export interface Usage {
   readonly declined: number;
   /** The part that was admitted. */
   readonly accepted: number;
-  /** The capacity at the rate last given. */
+  /** The capacity at the rate last given; 0 for an unknown key, which has none. */
   readonly limit: number;
   /** The factor that a call of 1 would meet now. */
   readonly suppressionFactor: number;
@@ -101,15 +104,24 @@ export interface Limiter {
   inc(key: string, rate: Rate, count?: number): Awaitable<Decision>;
 
   /**
-   * The decision that `inc` would give now, at the rate last given. Records nothing; an unknown key is allowed.
+   * The decision that `inc` would give now. Records nothing, not even the rate. Give it the rate of your calls: a key
+   * that has no history has no rate either, so without one it is allowed whatever the count, with Infinity as its
+   * `limit` and `remaining`.
    *
    * @param count the weight of the call, a positive integer; default 1
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`
+   * @param rate the rate to judge by, for this answer only; default the one that was last given for the key
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`
+   *
+   * @example
+   * const limiter = createLocalProvider({ windowMs: 60_000 }).absolute;
+   * console.log(limiter.isAllowed("new", 1, perMinute(90)).limit); // 90
+   * console.log(limiter.isAllowed("new").limit); // Infinity
    */
-  isAllowed(key: string, count?: number): Awaitable<Decision>;
+  isAllowed(key: string, count?: number, rate?: Rate): Awaitable<Decision>;
 
   /**
-   * What the key has used; zeros for an unknown key, which stays unknown.
+   * What the key has used. An unknown key has zeros, also for its `limit`, and stays unknown: to learn what it has left
+   * ask `isAllowed` with a rate.
    *
    * @throws {TrypemaError} `INVALID_KEY`
    */

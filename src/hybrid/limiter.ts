@@ -88,8 +88,8 @@ export abstract class HybridLimiter implements Limiter {
     return this.#ask(state ?? this.#newState(key), rate, limit, count);
   }
 
-  async isAllowed(key: string, count = 1): Promise<Decision> {
-    return this.#afterReport(key, () => this.redis.isAllowed(key, count));
+  async isAllowed(key: string, count = 1, rate?: Rate): Promise<Decision> {
+    return this.#afterReport(key, () => this.redis.isAllowed(key, count, rate));
   }
 
   async get(key: string): Promise<Usage> {

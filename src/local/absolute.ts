@@ -27,13 +27,16 @@ export class LocalAbsolute extends LocalLimiter {
     return allowed(limit, limit - total - count);
   }
 
-  isAllowed(key: string, count = 1): Decision {
-    checkCount("count", count, 1);
-    if (!this.findLive(key)) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
-    const limit = this.limitOf(this.store.rate);
+  protected foresee(rate: Rate, count: number): Decision {
+    const limit = this.limitOf(rate);
     const total = this.store.total;
     if (total + count > limit) return this.#rejection(limit, count);
     return allowed(limit, limit - total - count);
+  }
+
+  protected foreseeFirst(rate: Rate, count: number): Decision {
+    const limit = this.limitOf(rate);
+    return count > limit ? rejection(limit, 0, count) : allowed(limit, limit - count);
   }
 
   protected factor(): number {

@@ -3,7 +3,7 @@
 
 import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
-import type { Rate } from "../core/rate.ts";
+import { type Rate, unlimited } from "../core/rate.ts";
 import type { Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import {
@@ -37,7 +37,11 @@ export abstract class LocalLimiter implements Limiter {
 
   abstract inc(key: string, rate: Rate, count?: number): Decision;
 
-  abstract isAllowed(key: string, count?: number): Decision;
+  isAllowed(key: string, count = 1, rate?: Rate): Decision {
+    checkCount("count", count, 1);
+    if (this.findLive(key)) return this.foresee(rate === undefined ? this.store.rate : rate, count);
+    return this.foreseeFirst(rate === undefined ? unlimited() : rate, count);
+  }
 
   get(key: string): Usage {
     if (!this.findLive(key)) return UNKNOWN;
@@ -87,6 +91,12 @@ export abstract class LocalLimiter implements Limiter {
   clear(): void {
     this.store.clear();
   }
+
+  /** The decision that a call to the selected key would get now. */
+  protected abstract foresee(rate: Rate, count: number): Decision;
+
+  /** The decision that the first call to a key would get. */
+  protected abstract foreseeFirst(rate: Rate, count: number): Decision;
 
   /** The factor that a call of 1 to the selected key would meet now. */
   protected abstract factor(): number;

@@ -46,43 +46,48 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
       store.record(count, 0);
       return allowed(limit, limit - accepted - count);
     }
-    const factor = this.#factorFor(accepted + count, true);
+    const factor = this.#factorFor(rate, accepted + count, true);
     if (this.#admits(factor)) {
       store.record(count, 0);
       return admission(limit, accepted + count, factor);
     }
     store.record(count, count);
-    return this.#denial(limit, accepted, count, factor);
-  }
-
-  isAllowed(key: string, count = 1): Decision {
-    checkCount("count", count, 1);
-    const store = this.store;
-    if (!this.findLive(key)) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
-    const accepted = store.total - store.declined;
-    const limit = this.limitOf(store.rate);
-    if (accepted + count <= limit) return allowed(limit, limit - accepted - count);
-    const factor = this.#factorFor(accepted + count, false);
-    if (this.#admits(factor)) return admission(limit, accepted + count, factor);
-    return this.#denial(limit, accepted, count, factor);
+    return this.#denial(rate, accepted, count, factor);
   }
 
   getSuppressionFactor(key: string): number {
     return this.findLive(key) ? this.factor() : 0;
   }
 
-  protected factor(): number {
+  protected foresee(rate: Rate, count: number): Decision {
+    const limit = this.limitOf(rate);
     const accepted = this.store.total - this.store.declined;
-    if (accepted + 1 <= this.limitOf(this.store.rate)) return 0;
-    return this.#factorFor(accepted + 1, false);
+    if (accepted + count <= limit) return allowed(limit, limit - accepted - count);
+    const factor = this.#factorFor(rate, accepted + count, false);
+    if (this.#admits(factor)) return admission(limit, accepted + count, factor);
+    return this.#denial(rate, accepted, count, factor);
   }
 
-  /** The factor over the soft limit, for a call that would bring accepted usage to `wanted`. */
-  #factorFor(wanted: number, keep: boolean): number {
+  protected foreseeFirst(rate: Rate, count: number): Decision {
+    const limit = this.limitOf(rate);
+    if (count <= limit) return allowed(limit, limit - count);
+    const hardLimit = this.#hardLimitOf(rate);
+    if (count <= hardLimit && this.#admits(0)) return admission(limit, count, 0);
+    return denial(limit, hardLimit, 0, count, 1, 0, 0);
+  }
+
+  protected factor(): number {
+    const { rate } = this.store;
+    const accepted = this.store.total - this.store.declined;
+    return accepted + 1 <= this.limitOf(rate) ? 0 : this.#factorFor(rate, accepted + 1, false);
+  }
+
+  /** The factor over the soft limit at `rate`, for a call that would bring accepted usage to `wanted`. */
+  #factorFor(rate: Rate, wanted: number, keep: boolean): number {
     const store = this.store;
-    const rate = store.rate;
     if (wanted > this.#hardLimitOf(rate)) return 1;
-    const kept = store.keptFactor(this.#suppressionCacheMs);
+    // What is kept was computed for the key's own rate.
+    const kept = rate === store.rate ? store.keptFactor(this.#suppressionCacheMs) : -1;
     if (kept >= 0) return kept;
     const factor = suppressionFactor(rate, store.total, this.#windowMs, store.recentPerSecond());
     if (keep) store.keepFactor(factor);
@@ -93,10 +98,10 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     return factor < 1 && this.#random() >= factor;
   }
 
-  #denial(limit: number, accepted: number, count: number, factor: number): Decision {
+  #denial(rate: Rate, accepted: number, count: number, factor: number): Decision {
     const store = this.store;
-    const hardLimit = this.#hardLimitOf(store.rate);
-    return denial(limit, hardLimit, accepted, count, factor, store.waitFor(1), store.oldestAccepted);
+    const hardLimit = this.#hardLimitOf(rate);
+    return denial(this.limitOf(rate), hardLimit, accepted, count, factor, store.waitFor(1), store.oldestAccepted);
   }
 
   #hardLimitOf(rate: Rate): number {

@@ -5,7 +5,7 @@ import type { ForwardClock } from "../core/clock.ts";
 import { TrypemaError } from "../core/errors.ts";
 import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
-import type { Rate } from "../core/rate.ts";
+import { type Rate, unlimited } from "../core/rate.ts";
 import { setStore } from "../core/store.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
@@ -72,6 +72,12 @@ const PEEK_FIELDS = [
 
 export type Peek = Readonly<Record<(typeof PEEK_FIELDS)[number], number>> & { readonly rate: Rate };
 
+/** What PEEK would tell of an unknown key, but for the rate, which it hasn't. */
+const NEVER_SEEN = Object.freeze({
+  ...(Object.fromEntries(PEEK_FIELDS.map((name) => [name, 0])) as Record<(typeof PEEK_FIELDS)[number], number>),
+  keptFactorAgeMs: Number.POSITIVE_INFINITY,
+});
+
 /** The methods of one strategy on Redis; all return promises. */
 export abstract class RedisLimiter implements Limiter {
   protected readonly settings: RedisSettings;
@@ -112,15 +118,16 @@ export abstract class RedisLimiter implements Limiter {
     }
   }
 
-  async isAllowed(key: string, count = 1): Promise<Decision> {
+  async isAllowed(key: string, count = 1, rate?: Rate): Promise<Decision> {
+    const firstRate = rate === undefined ? unlimited() : rate;
+    const limit = this.limitOf(firstRate);
     checkCount("count", count, 1);
     checkKey(key);
-    const anything = Number.POSITIVE_INFINITY;
     try {
-      const peek = await this.peek(key, count);
-      return peek === undefined ? allowed(anything, anything) : this.foresee(peek, count);
+      const peek = await this.peek(key, count, rate);
+      return this.foresee(peek ?? { ...NEVER_SEEN, rate: firstRate }, count);
     } catch (error) {
-      return this.#decideInstead(error, anything, (local) => local.isAllowed(key, count));
+      return this.#decideInstead(error, limit, (local) => local.isAllowed(key, count, rate));
     }
   }
 
@@ -207,8 +214,8 @@ export abstract class RedisLimiter implements Limiter {
     return { ...(this.#policy === "deny" ? this.deny(limit) : await askLocal(this.#local())), degraded: true };
   }
 
-  protected async peek(key: string, count: number): Promise<Peek | undefined> {
-    const reply = await this.run(PEEK, key, text(count));
+  protected async peek(key: string, count: number, rate?: Rate): Promise<Peek | undefined> {
+    const reply = await this.run(PEEK, key, text(count), rate === undefined ? "" : text(rate));
     if (reply === null) return undefined;
     return fieldsFrom(reply, PEEK_FIELDS) as Peek;
   }

@@ -129,8 +129,8 @@ export class FakeRedisLimiter<L extends Limiter = Limiter> implements Limiter {
     return this.ask((limiter) => limiter.inc(key, rate, count));
   }
 
-  isAllowed(key: string, count?: number): Promise<Decision> {
-    return this.ask((limiter) => limiter.isAllowed(key, count));
+  isAllowed(key: string, count?: number, rate?: Rate): Promise<Decision> {
+    return this.ask((limiter) => limiter.isAllowed(key, count, rate));
   }
 
   get(key: string): Promise<Usage> {

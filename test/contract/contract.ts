@@ -130,6 +130,18 @@ export function describeProvider(name: string, makeProvider: MakeProvider): void
       expect((await absolute.inc("k", perSecond(10))).allowed).toBe(false);
     });
 
+    it("tells how long a call would wait at the rate that isAllowed is given", async () => {
+      const { absolute } = await open();
+      await absolute.inc("k", perSecond(10), 4);
+      clock.advance(300);
+      await absolute.inc("k", perSecond(10), 4);
+      clock.advance(300);
+      expect(await absolute.isAllowed("k", 1, perSecond(8))).toEqual(rejection(8, 0, 400, 4));
+      expect(await absolute.isAllowed("k", 3, perSecond(6))).toEqual(rejection(6, 0, 700, 6));
+      expect(await absolute.isAllowed("k", 7, perSecond(6))).toEqual(rejection(6, 0, Number.POSITIVE_INFINITY, 6));
+      expect(await absolute.isAllowed("k", 3)).toEqual(rejection(10, 2, 400, 6));
+    });
+
     it("admits exactly the capacity of calls made at once", async () => {
       const { absolute } = await open();
       const decisions = await Promise.all(Array.from({ length: 30 }, () => absolute.inc("k", perSecond(10))));
@@ -263,6 +275,23 @@ export function describeProvider(name: string, makeProvider: MakeProvider): void
       expect((await suppressed.inc("k", perSecond(5))).suppressionFactor).toBe(0.5);
     });
 
+    it("meets a factor of its own at a rate that isAllowed is given, and keeps the one of the key's", async () => {
+      const { suppressed } = await open({ suppressionCacheMs: 1_000, hardLimitFactor: 10 });
+      await suppressed.inc("k", perSecond(10), 10);
+      await suppressed.adjust("k", 10);
+      expect((await suppressed.inc("k", perSecond(10))).suppressionFactor).toBe(0.5);
+      expect(await suppressed.isAllowed("k", 1, perSecond(7))).toEqual(suppression(false, 1 - 7 / 21, 7, 0, 1_000, 7));
+      expect(await suppressed.isAllowed("k", 1, perSecond(40))).toEqual(admission(40, 19));
+      expect((await suppressed.isAllowed("k", 1, perSecond(10))).suppressionFactor).toBe(0.5);
+      expect((await suppressed.inc("k", perSecond(10))).suppressionFactor).toBe(0.5);
+    });
+
+    it("lets chance decide about a first call over the capacity, at the rate that isAllowed is given", async () => {
+      const { suppressed } = await open();
+      expect(await suppressed.isAllowed("k", 12, perSecond(10))).toEqual(suppression(true, 0, 10, 0, 0, 0));
+      expect(await suppressed.get("k")).toEqual(NOTHING);
+    });
+
     it("tells the factor without recording anything, 0 for an unknown key", async () => {
       const { suppressed } = await open({ suppressionCacheMs: 0, hardLimitFactor: 10 });
       expect(await suppressed.getSuppressionFactor("k")).toBe(0);
@@ -343,6 +372,35 @@ export function describeProvider(name: string, makeProvider: MakeProvider): void
       expect(await limiter.isAllowed("k", 2)).toEqual(admission(5, 0));
       expect((await limiter.isAllowed("k", 9)).allowed).toBe(false);
       expect((await limiter.get("k")).total).toBe(3);
+    });
+
+    it("judges an unknown key at the rate that isAllowed is given, and it stays unknown", async () => {
+      const limiter = (await open())[strategy];
+      expect(await limiter.isAllowed("k", 1, perSecond(5))).toEqual(admission(5, 4));
+      expect(await limiter.isAllowed("k", 5, perSecond(5))).toEqual(admission(5, 0));
+      const tooMuch = await limiter.isAllowed("k", 8, perSecond(5));
+      expect(tooMuch).toMatchObject({ allowed: false, limit: 5, remaining: 5, retryAfterMs: Number.POSITIVE_INFINITY });
+      expect(await limiter.get("k")).toEqual(NOTHING);
+      expect(tooMuch).toEqual(await limiter.inc("k", perSecond(5), 8));
+    });
+
+    it("answers Infinity for an unknown key when isAllowed is given no rate", async () => {
+      const limiter = (await open())[strategy];
+      const anything = admission(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+      expect(await limiter.isAllowed("k", 7)).toEqual(anything);
+      expect(await limiter.isAllowed("k", 7, undefined)).toEqual(anything);
+      expect(await limiter.isAllowed("k", 7, unlimited())).toEqual(anything);
+    });
+
+    it("judges a known key at the rate that isAllowed is given, and keeps the rate last given", async () => {
+      const limiter = (await open())[strategy];
+      await limiter.inc("k", perSecond(10), 5);
+      expect(await limiter.isAllowed("k", 1, perSecond(8))).toEqual(admission(8, 2));
+      expect(await limiter.isAllowed("k", 9, perSecond(3))).toMatchObject({ allowed: false, limit: 3, remaining: 0 });
+      const none = Number.POSITIVE_INFINITY;
+      expect(await limiter.isAllowed("k", 1_000, unlimited())).toEqual(admission(none, none));
+      expect(await limiter.isAllowed("k")).toEqual(admission(10, 4));
+      expect((await limiter.get("k")).limit).toBe(10);
     });
 
     it("allows an unknown key, which stays unknown", async () => {
@@ -605,6 +663,10 @@ export function describeProvider(name: string, makeProvider: MakeProvider): void
         await refused(() => limiter.inc("k", rate as Rate), "INVALID_RATE", message);
         await refused(() => limiter.inc("new", rate as Rate), "INVALID_RATE", message);
         await refused(() => limiter.setIf("k", rate as Rate, { op: "always" }, 1), "INVALID_RATE", message);
+        if (rate !== undefined) {
+          await refused(() => limiter.isAllowed("k", 1, rate as Rate), "INVALID_RATE", message);
+          await refused(() => limiter.isAllowed("new", 1, rate as Rate), "INVALID_RATE", message);
+        }
         expect(await limiter.get("k")).toMatchObject({ total: 3, limit: 5 });
         expect(await limiter.get("new")).toEqual(NOTHING);
       },
@@ -615,6 +677,7 @@ export function describeProvider(name: string, makeProvider: MakeProvider): void
       const rate = perSecond(0.25);
       await refused(() => limiter.inc("k", rate), "CAPACITY_BELOW_ONE", /windowMs to at least 4000/);
       await refused(() => limiter.setIf("k", rate, { op: "always" }, 1), "CAPACITY_BELOW_ONE", /4000/);
+      await refused(() => limiter.isAllowed("k", 1, rate), "CAPACITY_BELOW_ONE", /4000/);
       expect(await limiter.get("k")).toEqual(NOTHING);
     });
 

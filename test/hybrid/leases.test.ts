@@ -191,6 +191,26 @@ it("what is free after a wait counts what was used once", async () => {
   expect((await other.isAllowed("k", 100)).remainingAfterWaiting).toBeLessThan(100);
 });
 
+it.each(["absolute", "suppressed"] as const)(
+  "%s: isAllowed with a rate sees what is leased of a key whose history is gone",
+  async (strategy) => {
+    const settings = { windowMs: 10_000, hardLimitFactor: 1 };
+    const leasing = open(settings)[strategy];
+    while (leasing.inc("k", perSecond(10)) instanceof Promise) await sleep(1);
+    await sleep(100);
+    const other = createRedisProvider(redis.client, { ...settings, timeoutMs: 30_000 })[strategy];
+    await other.delete("k");
+    const { remaining } = await other.isAllowed("k", 1, perSecond(10));
+    expect(remaining).toBeLessThan(99);
+    const denied = await other.isAllowed("k", remaining + 2, perSecond(10));
+    expect(denied).toMatchObject({ allowed: false, remaining: remaining + 1 });
+    expect(denied.retryAfterMs).toBeGreaterThan(0);
+    expect(denied.retryAfterMs).toBeLessThanOrEqual(70_000);
+    expect((await other.isAllowed("k")).remaining).toBe(Number.POSITIVE_INFINITY);
+    expect((await other.inc("k", perSecond(10))).remaining).toBe(remaining);
+  },
+);
+
 it("calls that can never fit are leased nothing", async () => {
   const { absolute } = open();
   await absolute.inc("k", perSecond(1));

@@ -255,6 +255,7 @@ describe.each(Object.keys(clients))("%s", (name) => {
       expect((await suppressed.inc("k", RATE)).allowed).toBe(expected.allowed);
     }
     expect((await absolute.isAllowed("k")).allowed).toBe(expected.allowed);
+    expect(await absolute.isAllowed("k", 1, RATE)).toMatchObject({ ...expected, degraded: true });
     expect((await failureOf(absolute.get("k"))).code).toMatch(/^BACKEND_/);
     expect((await failureOf(absolute.inc("k", 0 as never))).code).toBe("INVALID_RATE");
   });

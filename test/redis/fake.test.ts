@@ -42,6 +42,8 @@ async function everyAnswer({ absolute, suppressed }: Provider): Promise<unknown[
       () => limiter.inc("k", RATE),
       () => limiter.inc("k", RATE),
       () => limiter.isAllowed("k"),
+      () => limiter.isAllowed("k", 1, RATE),
+      () => limiter.isAllowed("new", 2, RATE),
       () => limiter.get("k"),
       () => limiter.adjust("k", 1),
       () => limiter.setIf("k", RATE, { op: "always" }, 1),

@@ -1,7 +1,16 @@
 // The specification in arrays, as plainly as it can be said: what the real providers are compared
 // with. It shares their pure maths (which has tests of its own) and nothing of how they keep counts.
 
-import type { Condition, Decision, History, LimiterOptions, Rate, SetIfResult, Usage } from "trypema";
+import {
+  type Condition,
+  type Decision,
+  type History,
+  type LimiterOptions,
+  type Rate,
+  type SetIfResult,
+  type Usage,
+  unlimited,
+} from "trypema";
 import type { Bucket } from "../../src/strategy/bucket.ts";
 import { capacityOf, hardLimitOf } from "../../src/strategy/capacity.ts";
 import { allowed, rejected, suppressed } from "../../src/strategy/decision.ts";
@@ -52,6 +61,13 @@ abstract class NaiveLimiter {
       window.buckets.push({ hitMs, count, declined });
     }
     this.windows.set(key, window);
+  }
+
+  /** The key's window as a call that records nothing sees it: at the rate it was given, or the key's own, or none. */
+  protected asked(key: string, rate?: Rate): Window {
+    const window = { ...(this.live(key) ?? { rate: unlimited(), buckets: [] }) };
+    if (rate !== undefined) this.setRate(window, rate);
+    return window;
   }
 
   protected setRate(window: Window, rate: Rate): void {
@@ -107,9 +123,8 @@ class NaiveAbsolute extends NaiveLimiter {
     return decision;
   }
 
-  isAllowed(key: string, count = 1): Decision {
-    const window = this.live(key);
-    return window ? this.#decide(window, count) : allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+  isAllowed(key: string, count = 1, rate?: Rate): Decision {
+    return this.#decide(this.asked(key, rate), count);
   }
 
   protected factor(window: Window): number {
@@ -146,9 +161,8 @@ class NaiveSuppressed extends NaiveLimiter {
     return this.#suppressed(window, accepted, count, factor, admitted);
   }
 
-  isAllowed(key: string, count = 1): Decision {
-    const window = this.live(key);
-    if (window === undefined) return allowed(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+  isAllowed(key: string, count = 1, rate?: Rate): Decision {
+    const window = this.asked(key, rate);
     const limit = capacityOf(window.rate, this.options.windowMs);
     const accepted = totalOf(window.buckets) - declinedOf(window.buckets);
     if (accepted + count <= limit) return allowed(limit, limit - accepted - count);

@@ -6,7 +6,7 @@ import { type Condition, type History, type Provider, perSecond, type Rate, unli
 /** One call of any method, and how long before it nothing happened. */
 export type Step = { readonly waitMs: number; readonly strategy: "absolute" | "suppressed"; readonly key: string } & (
   | { readonly method: "inc"; readonly rate: Rate; readonly count: number }
-  | { readonly method: "isAllowed"; readonly count: number }
+  | { readonly method: "isAllowed"; readonly count: number; readonly rate: Rate | undefined }
   | { readonly method: "get" | "delete" | "clear" | "getSuppressionFactor" }
   | { readonly method: "adjust"; readonly delta: number }
   | {
@@ -60,7 +60,14 @@ export function steps(windowMs: number, bucketMs: number): fc.Arbitrary<Step[]> 
   );
   const method = fc.oneof(
     { arbitrary: fc.record({ method: fc.constant("inc" as const), rate, count }), weight: 12 },
-    { arbitrary: fc.record({ method: fc.constant("isAllowed" as const), count }), weight: 2 },
+    {
+      arbitrary: fc.record({
+        method: fc.constant("isAllowed" as const),
+        count,
+        rate: fc.option(rate, { nil: undefined }),
+      }),
+      weight: 2,
+    },
     { arbitrary: fc.record({ method: fc.constantFrom("get", "getSuppressionFactor") }), weight: 2 },
     { arbitrary: fc.record({ method: fc.constantFrom("delete", "clear") }), weight: 1 },
     {
@@ -91,7 +98,7 @@ export function take(step: Step, provider: Provider): unknown {
     case "inc":
       return limiter.inc(step.key, step.rate, step.count);
     case "isAllowed":
-      return limiter.isAllowed(step.key, step.count);
+      return limiter.isAllowed(step.key, step.count, step.rate);
     case "adjust":
       return limiter.adjust(step.key, step.delta);
     case "setIf":
