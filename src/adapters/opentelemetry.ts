@@ -1,6 +1,6 @@
 // `trypema/opentelemetry`: metrics through the OpenTelemetry API.
 
-import { type Meter, metrics } from "@opentelemetry/api";
+import { type Meter, type MeterProvider, metrics } from "@opentelemetry/api";
 import type { Metrics } from "../http/index.ts";
 
 /**
@@ -9,25 +9,49 @@ import type { Metrics } from "../http/index.ts";
  *
  * `app.use(rateLimit({ provider, rate: perMinute(60), metrics: openTelemetryMetrics() }))`
  *
- * @param meter default: the one named `trypema` of the global provider
+ * @param meter default: the one named `trypema` of the global provider, also of one that is registered later. A meter
+ *   that you got from the API before your SDK was registered records nothing, ever: give none, or get it afterwards
  */
-export function openTelemetryMetrics(meter: Meter = metrics.getMeter("trypema")): Metrics {
-  const decisions = meter.createCounter("trypema.http.decisions", {
-    description: "Decisions, by limiter and outcome.",
-  });
-  const failures = meter.createCounter("trypema.http.failures", { description: "Failures, by limiter and kind." });
-  const duration = meter.createHistogram("trypema.http.decision.duration", {
-    description: "Time to a decision, by limiter.",
-    unit: "s",
-    advice: { explicitBucketBoundaries: [0.000_01, 0.000_1, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1] },
-  });
+export function openTelemetryMetrics(meter?: Meter): Metrics {
+  const own = meter === undefined ? undefined : instrumentsOf(meter);
+  const instruments = own === undefined ? globalInstruments() : () => own;
   return {
     decided({ durationMs, ...attributes }) {
+      const { decisions, duration } = instruments();
       decisions.add(1, attributes);
       duration.record(durationMs / 1_000, { limiter: attributes.limiter });
     },
     failed(limiter, kind) {
-      failures.add(1, { limiter, kind });
+      instruments().failures.add(1, { limiter, kind });
     },
+  };
+}
+
+function instrumentsOf(meter: Meter) {
+  return {
+    decisions: meter.createCounter("trypema.http.decisions", { description: "Decisions, by limiter and outcome." }),
+    failures: meter.createCounter("trypema.http.failures", { description: "Failures, by limiter and kind." }),
+    duration: meter.createHistogram("trypema.http.decision.duration", {
+      description: "Time to a decision, by limiter.",
+      unit: "s",
+      advice: { explicitBucketBoundaries: [0.000_01, 0.000_1, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1] },
+    }),
+  };
+}
+
+/**
+ * Those of the global provider as it is now. The API passes tracers on to an SDK that is registered later, but not
+ * meters: what is made without an SDK does nothing for good.
+ */
+function globalInstruments(): () => ReturnType<typeof instrumentsOf> {
+  let provider: MeterProvider | undefined;
+  let instruments: ReturnType<typeof instrumentsOf> | undefined;
+  return () => {
+    const current = metrics.getMeterProvider();
+    if (instruments === undefined || current !== provider) {
+      provider = current;
+      instruments = instrumentsOf(current.getMeter("trypema"));
+    }
+    return instruments;
   };
 }

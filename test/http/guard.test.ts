@@ -1,5 +1,6 @@
 // The core by itself: wrong options, reservations, metrics.
 
+import { metrics as metricsApi } from "@opentelemetry/api";
 import {
   AggregationTemporality,
   InMemoryMetricExporter,
@@ -358,5 +359,26 @@ describe("metrics", () => {
     expect(points("trypema.http.decision.duration")).toMatchObject([{ limiter: "api", value: { count: 4 } }]);
     expect(JSON.stringify(recorded)).not.toContain("203.0.113");
     await meters.shutdown();
+  });
+
+  it("go to the OpenTelemetry SDK that is registered, also when it is registered later, or another one", async () => {
+    const early = openTelemetryMetrics();
+    await use(early);
+    for (const uses of [1, 2]) {
+      const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+      const meters = new MeterProvider({ readers: [new PeriodicExportingMetricReader({ exporter })] });
+      metricsApi.setGlobalMeterProvider(meters);
+      for (let i = 0; i < uses; i++) await use(early);
+      await meters.forceFlush();
+      metricsApi.disable();
+      const [recorded] = exporter.getMetrics()[0]!.scopeMetrics;
+      expect(recorded?.scope.name).toBe("trypema");
+      expect(recorded?.metrics.map(({ descriptor, dataPoints }) => [descriptor.name, dataPoints[0]!.value])).toEqual([
+        ["trypema.http.decisions", uses],
+        ["trypema.http.failures", uses],
+        ["trypema.http.decision.duration", expect.objectContaining({ count: 4 * uses })],
+      ]);
+      await meters.shutdown();
+    }
   });
 });
