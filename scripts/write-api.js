@@ -1,5 +1,6 @@
 // Writes docs/api.md from the docstrings of what the package exports, as the built declarations have them. What
-// has no docstring is an error. `--check` only tells whether the file is what this would write.
+// has no docstring is an error. Types and signatures are as they are written there. `--check` only tells whether the
+// file is what this would write. A folder among the arguments is that of another package, for the test.
 //
 // TypeScript 7 has no API for programs yet, so this uses that of 5, which is a dependency for nothing else.
 
@@ -8,7 +9,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript-5";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+const folder = process.argv.slice(2).find((argument) => !argument.startsWith("--"));
+const root = folder ?? fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const entries = Object.entries(manifest.exports)
   .filter(([, target]) => target.types !== undefined)
@@ -44,7 +46,11 @@ function textOf(parts) {
           : part.text,
     )
     .join("");
-  return text.replaceAll(/\s*\n\s*/g, " ").trim();
+  // A line of a list stays one.
+  return text
+    .replaceAll(/\s*\n\s*(?!- )/g, " ")
+    .replaceAll(/\s*\n\s*/g, "\n")
+    .trim();
 }
 
 function docOf(symbol, owner) {
@@ -82,22 +88,36 @@ function exampleOf(code) {
   return `\`\`\`ts\n${imports.join("\n")}\n\n${code.trim()}\n\`\`\``;
 }
 
-function signatureOf(name, signature) {
-  const flags = ts.TypeFormatFlags.NoTruncation | ts.TypeFormatFlags.WriteArrowStyleSignature;
-  return `${name}${checker
-    .signatureToString(signature, undefined, flags)
-    .replace(/ => (?!.* => )/, ": ")
-    .replaceAll(" | undefined", "")}`;
+/** What the declarations say, on one line. */
+function written(node) {
+  return node.getText().replaceAll(/\s+/g, " ");
+}
+
+function typed(name, { type }) {
+  return type === undefined ? name : `${name}: ${written(type)}`;
+}
+
+function generic(name, { typeParameters = [] }) {
+  return typeParameters.length === 0 ? name : `${name}<${typeParameters.map(written).join(", ")}>`;
+}
+
+function signatureOf(name, declaration) {
+  return typed(`${generic(name, declaration)}(${declaration.parameters.map(written).join(", ")})`, declaration);
+}
+
+function headOf(symbol, declaration) {
+  const name = `${declaration.name?.getText()}${symbol.flags & ts.SymbolFlags.Optional ? "?" : ""}`;
+  if (ts.isConstructorDeclaration(declaration)) return signatureOf("new ", declaration);
+  if (ts.isCallSignatureDeclaration(declaration)) return signatureOf("", declaration);
+  if (ts.isIndexSignatureDeclaration(declaration)) return written(declaration).replace(/;$/, "");
+  if (ts.isMethodDeclaration(declaration) || ts.isMethodSignature(declaration)) return signatureOf(name, declaration);
+  const isReadonly = ts.getCombinedModifierFlags(declaration) & ts.ModifierFlags.Readonly;
+  return `${isReadonly ? "readonly " : ""}${typed(name, declaration)}`;
 }
 
 function memberOf(symbol, owner) {
-  const declaration = symbol.declarations[0];
-  const type = checker.getTypeOfSymbolAtLocation(symbol, declaration);
-  const [call] =
-    ts.isMethodDeclaration(declaration) || ts.isMethodSignature(declaration) ? type.getCallSignatures() : [];
-  const optional = symbol.flags & ts.SymbolFlags.Optional ? "?" : "";
-  const written = declaration.type?.getText() ?? checker.typeToString(type);
-  const head = call === undefined ? `${symbol.name}${optional}: ${written}` : signatureOf(symbol.name, call);
+  const [declaration] = symbol.declarations;
+  const head = symbol.declarations.map((overload) => headOf(symbol, overload)).join("`**<br>**`");
   // What a class only inherits from what it implements is told there.
   const inherited = ts.isClassDeclaration(declaration.parent) && ts.getJSDocCommentsAndTags(declaration).length === 0;
   if (inherited && docOf(symbol, owner) !== "") return `**\`${head}\`**`;
@@ -108,7 +128,8 @@ function memberOf(symbol, owner) {
 /** Members that users see: of our own declarations, and not inherited from what has a section of its own. */
 function membersOf(symbol) {
   const type = checker.getDeclaredTypeOfSymbol(symbol);
-  return checker.getPropertiesOfType(type).filter((member) => {
+  const unnamed = ["__constructor", "__call", "__index"].flatMap((name) => symbol.members.get(name) ?? []);
+  const named = checker.getPropertiesOfType(type).filter((member) => {
     const [declaration] = member.declarations ?? [];
     if (declaration === undefined || program.isSourceFileDefaultLibrary(declaration.getSourceFile())) return false;
     if (ts.isPrivateIdentifier(declaration.name)) return false;
@@ -117,28 +138,31 @@ function membersOf(symbol) {
     const home = declaration.parent.name?.text;
     return home === symbol.name || ![...exported.values()].flat().some(({ name }) => name === home);
   });
+  return [...unnamed, ...named];
 }
 
 function parentsOf(symbol) {
   const clauses = symbol.declarations.flatMap((declaration) => declaration.heritageClauses ?? []);
-  const names = clauses.flatMap((clause) => clause.types.map((type) => type.getText()));
-  return names.length === 0 ? "" : ` extends \`${names.join("`, `")}\``;
+  return clauses
+    .map(({ token, types }) => ` ${ts.tokenToString(token)} \`${types.map(written).join("`, `")}\``)
+    .join("");
 }
 
 function sectionOf(symbol) {
   const lines = [`### ${symbol.name}`, ""];
   const [declaration] = symbol.declarations;
   if (symbol.flags & ts.SymbolFlags.Function) {
-    const [signature] = checker.getTypeOfSymbol(symbol).getCallSignatures();
-    lines.push(`**\`${signatureOf(symbol.name, signature)}\`**`, "", docOf(symbol), "", tagsOf(symbol));
+    const heads = symbol.declarations.map((overload) => `**\`${signatureOf(symbol.name, overload)}\`**`);
+    lines.push(heads.join("<br>"), "", docOf(symbol), "", tagsOf(symbol));
   } else if (ts.isTypeAliasDeclaration(declaration)) {
-    const written = declaration.type.getText().replaceAll(/\s+/g, " ").replace(/^\| /, "");
-    const parameters = declaration.typeParameters?.map((parameter) => parameter.getText()).join(", ");
-    const name = parameters === undefined ? symbol.name : `${symbol.name}<${parameters}>`;
-    lines.push(`**\`type ${name} = ${written}\`**`, "", docOf(symbol), "", tagsOf(symbol));
+    const type = written(declaration.type).replace(/^\| /, "");
+    lines.push(`**\`type ${generic(symbol.name, declaration)} = ${type}\`**`, "", docOf(symbol), "", tagsOf(symbol));
+  } else if (ts.isVariableDeclaration(declaration)) {
+    lines.push(`**\`const ${typed(symbol.name, declaration)}\`**`, "", docOf(symbol), "", tagsOf(symbol));
   } else {
     const kind = ts.isClassDeclaration(declaration) ? "class" : "interface";
-    lines.push(`${kind}${parentsOf(symbol)}`, "", docOf(symbol), "", tagsOf(symbol), "");
+    const generics = declaration.typeParameters ? ` \`${generic(symbol.name, declaration)}\`` : "";
+    lines.push(`${kind}${generics}${parentsOf(symbol)}`, "", docOf(symbol), "", tagsOf(symbol), "");
     for (const member of membersOf(symbol)) lines.push(memberOf(member, symbol.name), "");
   }
   return lines

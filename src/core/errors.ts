@@ -17,6 +17,7 @@ export class TrypemaError extends Error {
   /** What is wrong, for programs. */
   readonly code: TrypemaErrorCode;
 
+  /** For a limiter or a client of your own, which fails as ours do. */
   constructor(code: TrypemaErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.name = "TrypemaError";

@@ -14,7 +14,8 @@ interface DecisionFields {
   /**
    * Milliseconds after which a call of the same count would be admitted if nothing else happened:
    * exact when rejected, a hint when suppressed, 0 when admitted, Infinity when the count can
-   * never fit. For a Retry-After header (RFC 9110, section 10.2.3) make it seconds, rounded up.
+   * never fit: look for that before you wait, since `setTimeout` takes Infinity for no time at all. For a Retry-After
+   * header (RFC 9110, section 10.2.3) make it seconds, rounded up, and send none where it is Infinity.
    */
   readonly retryAfterMs: number;
   /** The free capacity after that wait, before that call. */

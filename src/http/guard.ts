@@ -67,7 +67,11 @@ export class Guard<Raw> {
   readonly #observed: boolean;
   readonly #reportSettlement = (error: unknown, limiter: string) => this.#report(error, "settlement", limiter);
 
-  /** @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE` */
+  /**
+   * With the options that users give to your adapter.
+   *
+   * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
+   */
   constructor(options: RateLimitOptions<Raw>) {
     checkOptions("options", options, [...GUARD_NAMES, "limiters", ...DEFINITION_NAMES]);
     checkProvider(options.provider);
