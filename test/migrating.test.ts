@@ -1,0 +1,108 @@
+// What docs/migrating.md says of other libraries, held against what they do, beside what stands for it here.
+
+import type { AddressInfo } from "node:net";
+import express, { type RequestHandler } from "express";
+import { rateLimit as rateLimitOfExpress } from "express-rate-limit";
+import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import { createLocalProvider, type Limiter, perMinute, type Rate } from "trypema";
+import { rateLimit } from "trypema/express";
+import { expect, it } from "vitest";
+
+const KEY = "user-123";
+const POINTS = 10;
+const RATE = perMinute(POINTS);
+
+/** What the page says for what is left now. */
+async function left(limiter: Limiter, rate: Rate): Promise<number> {
+  const { allowed, remaining } = await limiter.isAllowed(KEY, 1, rate);
+  return allowed ? remaining + 1 : 0;
+}
+
+it("what is left, and what was used, is what rate-limiter-flexible's get says, whatever was called before", async () => {
+  const peer = new RateLimiterMemory({ points: POINTS, duration: 60 });
+  const limiter = createLocalProvider().absolute;
+  const peerSays = async () => {
+    const { remainingPoints, consumedPoints } = (await peer.get(KEY)) ?? { remainingPoints: POINTS, consumedPoints: 0 };
+    return { left: remainingPoints, used: consumedPoints };
+  };
+  const limiterSays = async () => ({ left: await left(limiter, RATE), used: limiter.get(KEY).total });
+  const both: [peer: () => Promise<unknown>, ours: () => unknown][] = [
+    [() => peer.get(KEY), () => limiter.get(KEY)],
+    [() => peer.consume(KEY, 3), () => limiter.inc(KEY, RATE, 3)],
+    [() => peer.penalty(KEY, 2), () => limiter.adjust(KEY, 2)],
+    [() => peer.reward(KEY, 1), () => limiter.adjust(KEY, -1)],
+    [() => peer.consume(KEY, 5), () => limiter.inc(KEY, RATE, 5)],
+    [() => peer.set(KEY, 7, 60), () => limiter.setIf(KEY, RATE, { op: "always" }, 7)],
+    [() => peer.consume(KEY, 3), () => limiter.inc(KEY, RATE, 3)],
+    [() => peer.delete(KEY), () => limiter.delete(KEY)],
+  ];
+  for (const [peers, ours] of both) {
+    await peers();
+    ours();
+    expect(await limiterSays()).toEqual(await peerSays());
+  }
+});
+
+it("rate-limiter-flexible counts what it denies, penalties of a new key, and below 0, and nothing here does", async () => {
+  const peer = new RateLimiterMemory({ points: POINTS, duration: 60 });
+  const limiter = createLocalProvider().absolute;
+  await expect(peer.consume(KEY, POINTS + 1)).rejects.toBeInstanceOf(RateLimiterRes);
+  expect([(await peer.get(KEY))?.consumedPoints, limiter.inc(KEY, RATE, POINTS + 1).allowed]).toEqual([11, false]);
+  expect(limiter.get(KEY).total).toBe(0);
+  await peer.delete(KEY);
+  expect([(await peer.penalty(KEY, 2)).consumedPoints, limiter.adjust(KEY, 2)]).toEqual([2, 0]);
+  limiter.inc(KEY, RATE, 2);
+  expect([(await peer.reward(KEY, 3)).consumedPoints, limiter.adjust(KEY, -3)]).toEqual([-1, 0]);
+});
+
+it("a key is blocked for a window as rate-limiter-flexible's block does it", async () => {
+  const peer = new RateLimiterMemory({ points: POINTS, duration: 60 });
+  const limiter = createLocalProvider({ clock: () => 0 }).absolute;
+  await peer.block(KEY, 60);
+  limiter.setIf(KEY, RATE, { op: "always" }, POINTS);
+  await expect(peer.consume(KEY)).rejects.toBeInstanceOf(RateLimiterRes);
+  expect(limiter.inc(KEY, RATE)).toMatchObject({ allowed: false, retryAfterMs: 60_000 });
+});
+
+/** The statuses and the header fields about limits of three requests. */
+async function answersOf(handler: RequestHandler): Promise<unknown[]> {
+  const app = express();
+  app.use(handler, (_, response) => void response.end("hello"));
+  const server = app.listen(0, "127.0.0.1");
+  try {
+    await new Promise((resolve) => server.once("listening", resolve));
+    const answers: unknown[] = [];
+    for (let i = 0; i < 3; i++) {
+      const { status, headers } = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+      // The moments of a reset aren't the same, and spans are those of a busy machine.
+      const fields = [...headers].filter(([name]) => /^(x-)?rate(limit)?/.test(name) && !name.endsWith("reset"));
+      answers.push([status, fields.map(([name, value]) => [name, value.replace(/reset=\d+/, "reset")])]);
+    }
+    return answers;
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+it.each([
+  [{ legacyHeaders: false, standardHeaders: true }, "draft-6"],
+  [{ legacyHeaders: false, standardHeaders: "draft-6" }, "draft-6"],
+  [{ legacyHeaders: false, standardHeaders: "draft-7" }, "draft-7"],
+  [{}, "x-ratelimit"],
+] as const)("express-rate-limit with %j sends what %j does here", async (options, headers) => {
+  const answers = await answersOf(rateLimit({ provider: createLocalProvider(), rate: perMinute(2), headers }));
+  expect(answers).toEqual(await answersOf(rateLimitOfExpress({ limit: 2, ...options })));
+});
+
+it("getKey and resetKey of express-rate-limit are get and delete of the limiter's name and the key", async () => {
+  const provider = createLocalProvider();
+  const peer = rateLimitOfExpress({ limit: 2, keyGenerator: () => KEY });
+  await answersOf(peer);
+  await answersOf(rateLimit({ provider, rate: perMinute(2), key: () => KEY }));
+  // There a denied request counts too.
+  expect([(await peer.getKey(KEY))?.totalHits, provider.absolute.get(`default:${KEY}`).total]).toEqual([3, 2]);
+  await peer.resetKey(KEY);
+  expect([await peer.getKey(KEY), provider.absolute.delete(`default:${KEY}`)]).toEqual([undefined, 2]);
+  expect(provider.absolute.get(`default:${KEY}`).total).toBe(0);
+});
