@@ -2,6 +2,7 @@
 
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import { isPromise } from "../http/awaitable.ts";
+import { fieldValue } from "../http/headers.ts";
 import {
   Guard,
   type GuardOptions,
@@ -83,17 +84,21 @@ function guardOfRoute(
   shared: GuardOptions<FastifyRequest>,
   own: Exclude<RouteRateLimit, false>,
 ): Guard<FastifyRequest> {
-  const { provider, headers, status, respond, metrics, onError, onNotice } = shared;
-  const given = Object.entries({ headers, status, respond, metrics, onError, onNotice }).filter(
+  const { provider, headers, exposeHeaders, status, respond, metrics, onError, onNotice } = shared;
+  const given = Object.entries({ headers, exposeHeaders, status, respond, metrics, onError, onNotice }).filter(
     ([, value]) => value !== undefined,
   );
   return new Guard({ provider, ...Object.fromEntries(given), ...own });
 }
 
-function carryOut({ answer, fields, settle }: Verdict, reply: FastifyReply, done: Done): void {
+function carryOut(verdict: Verdict, reply: FastifyReply, done: Done): void {
   if (reply.sent) return;
-  const all = answer?.fields ?? fields;
-  for (let i = 0; i < all.length; i += 2) reply.header(all[i]!, all[i + 1]!);
+  const { answer, settle } = verdict;
+  const fields = answer?.fields ?? verdict.fields;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!;
+    reply.header(name, fieldValue(name, fields[i + 1]!, reply));
+  }
   if (answer !== undefined) {
     // To a text of JSON Fastify would add a charset, which JSON has not.
     reply.code(answer.status).send(Buffer.from(answer.body));

@@ -2,16 +2,21 @@
 
 import type { Awaitable } from "../core/types.ts";
 import { isPromise } from "../http/awaitable.ts";
-import { type Answer, type Fields, Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import { type Answer, Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
 import { AdapterRequest } from "../http/request.ts";
+import { noteFields, setFields, statusOf, withFields } from "./web-response.ts";
 
 export * from "../http/index.ts";
 
-/** A handler from `Request` to `Response`; what a runtime passes besides comes after the request. */
-export type FetchHandler<Input extends Request, Context extends unknown[]> = (
-  request: Input,
-  ...context: Context
-) => Awaitable<Response>;
+/**
+ * A handler from `Request` to `Response`; what a runtime passes besides comes after the request. On Bun it returns
+ * undefined once the request has become a websocket.
+ */
+export type FetchHandler<
+  Input extends Request,
+  Context extends unknown[],
+  Output extends Response | undefined = Response,
+> = (request: Input, ...context: Context) => Awaitable<Output>;
 
 /** What only the runtime knows. */
 export interface FetchOptions<Input extends Request, Context extends unknown[]> {
@@ -25,16 +30,35 @@ export interface FetchOptions<Input extends Request, Context extends unknown[]> 
 }
 
 /**
- * The handler with limits. It throws what the handler throws, and what callbacks of the limits throw.
+ * The handler with limits. It throws what the handler throws, and what callbacks of the limits throw. A Response that
+ * is thrown has the fields, and so has an error with `headers` of the type `Headers`; of any other error the runtime
+ * makes a response that nobody can add to.
  *
  * `export default { fetch: rateLimit({ provider, rate: perMinute(60), peerAddress }, handler) }`
  *
  * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
  */
-export function rateLimit<Input extends Request, Context extends unknown[]>(
+export function rateLimit<
+  Input extends Request,
+  Context extends unknown[],
+  Output extends Response | undefined = Response,
+>(
+  options: RateLimitOptions<Input> & FetchOptions<Input, NoInfer<Context>>,
+  handler: FetchHandler<Input, Context, Output>,
+): (request: Input, ...context: Context) => Promise<Response | Output>;
+/** The same where `peerAddress` takes more of what the runtime passes than the handler does. */
+export function rateLimit<
+  Input extends Request,
+  Context extends unknown[],
+  Output extends Response | undefined = Response,
+>(
   options: RateLimitOptions<Input> & FetchOptions<Input, Context>,
-  handler: FetchHandler<Input, Context>,
-): (request: Input, ...context: Context) => Promise<Response> {
+  handler: FetchHandler<Input, NoInfer<Context>, Output>,
+): (request: Input, ...context: Context) => Promise<Response | Output>;
+export function rateLimit<Input extends Request, Context extends unknown[], Output extends Response | undefined>(
+  options: RateLimitOptions<Input> & FetchOptions<Input, Context>,
+  handler: FetchHandler<Input, Context, Output>,
+): (request: Input, ...context: Context) => Promise<Response | Output> {
   const { peerAddress, ...limits } = options;
   const guard = new Guard(limits as RateLimitOptions<Input>);
   if (peerAddress === undefined) {
@@ -42,13 +66,18 @@ export function rateLimit<Input extends Request, Context extends unknown[]>(
   }
   return async (request, ...context) => {
     const limited = new FetchRequest(request, peerAddress?.(request, ...context));
+    let verdict: Verdict | undefined;
     try {
       const checked = guard.check(limited);
-      const verdict: Verdict = isPromise(checked) ? await checked : checked;
+      verdict = isPromise(checked) ? await checked : checked;
       if (verdict.answer !== undefined) return responseOf(verdict.answer, request.method);
-      const response = withFields(await handler(request, ...context), verdict.fields);
-      verdict.settle?.(response.status);
-      return response;
+      const response = await handler(request, ...context);
+      verdict.settle?.(statusOf(response));
+      return withFields(response, verdict.fields);
+    } catch (thrown) {
+      if (verdict === undefined) throw thrown;
+      verdict.settle?.(statusOf(thrown));
+      throw withFields(thrown, verdict.fields);
     } finally {
       limited.isAnswered = true;
     }
@@ -81,25 +110,10 @@ class FetchRequest<Raw> extends AdapterRequest<Raw> {
   }
 }
 
-function responseOf({ status, fields, body }: Answer, method: string): Response {
+function responseOf(answer: Answer, method: string): Response {
+  const { status, body, fields } = answer;
   const response = new Response(method === "HEAD" ? null : body, { status });
-  return withFields(response, fields);
-}
-
-/** The response itself, or a copy where its headers can't be changed, as those of a `fetch` can't. */
-function withFields(response: Response, fields: Fields): Response {
-  if (fields.length === 0) return response;
-  try {
-    setFields(response.headers, fields);
-    return response;
-  } catch {
-    const { status, statusText, headers, body } = response;
-    const copy = new Response(body, { status, statusText, headers });
-    setFields(copy.headers, fields);
-    return copy;
-  }
-}
-
-function setFields(headers: Headers, fields: Fields): void {
-  for (let i = 0; i < fields.length; i += 2) headers.set(fields[i]!, fields[i + 1]!);
+  setFields(response.headers, fields);
+  noteFields(response, fields);
+  return response;
 }

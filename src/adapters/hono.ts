@@ -1,9 +1,12 @@
 // `trypema/hono`: a middleware for Hono, on any runtime.
 
 import type { Context, Env, MiddlewareHandler } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { isPromise } from "../http/awaitable.ts";
-import { type Fields, Guard, pathOf, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import { addNames, EXPOSED_FIELDS } from "../http/headers.ts";
+import { type Answer, type Fields, Guard, pathOf, type RateLimitOptions, type Verdict } from "../http/index.ts";
 import { AdapterRequest } from "../http/request.ts";
+import { noteFields, statusOf, withFields } from "./web-response.ts";
 
 export * from "../http/index.ts";
 
@@ -32,36 +35,46 @@ export function rateLimit<E extends Env = any>(
   const guard = new Guard(limits as RateLimitOptions<Context<E>>);
   return async (context, next) => {
     const request = new HonoRequest(context, peerAddress);
+    let verdict: Verdict | undefined;
     try {
       const checked = guard.check(request);
-      const { answer, fields, settle }: Verdict = isPromise(checked) ? await checked : checked;
-      if (answer !== undefined) {
-        const headers = new Headers();
-        setFields(headers, answer.fields);
-        return new Response(answer.body, { status: answer.status, headers });
-      }
+      verdict = isPromise(checked) ? await checked : checked;
+      if (verdict.answer !== undefined) return responseOf(verdict.answer, context);
       await next();
-      if (fields.length > 0) addFields(context, fields);
-      settle?.(context.res.status);
+      verdict.settle?.(context.res.status);
+      addFields(context, verdict.fields);
       return undefined;
+    } catch (thrown) {
+      // Of errors Hono has made responses by now; this is what else a handler can throw.
+      if (verdict === undefined) throw thrown;
+      verdict.settle?.(statusOf(thrown));
+      throw withFields(thrown, verdict.fields);
     } finally {
       request.isAnswered = true;
     }
   };
 }
 
-/** After the handler, because Hono drops what was set before when a handler returns a Response of its own. */
-function addFields(context: Context, fields: Fields): void {
-  try {
-    setFields(context.res.headers, fields);
-  } catch {
-    // The headers of a fetched Response can't be changed; this makes a copy.
-    for (let i = 0; i < fields.length; i += 2) context.header(fields[i]!, fields[i + 1]!);
+/** By the context, for Hono has what is set on that win over what a Response has. */
+function responseOf({ status, fields, body }: Answer, context: Context): Response {
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!;
+    const value = fields[i + 1]!;
+    context.header(name, name === EXPOSED_FIELDS ? addNames(context.res.headers.get(name), value) : value);
   }
+  const response = context.body(body, status as ContentfulStatusCode);
+  noteFields(response, fields);
+  return response;
 }
 
-function setFields(headers: Headers, fields: Fields): void {
-  for (let i = 0; i < fields.length; i += 2) headers.set(fields[i]!, fields[i + 1]!);
+/** After the handler, because Hono drops what was set before when a handler returns a Response of its own. */
+function addFields(context: Context, fields: Fields): void {
+  const { res } = context;
+  const response = withFields(res, fields);
+  if (response === res) return;
+  // Hono copies what an earlier response has to the one that takes its place.
+  context.res = undefined;
+  context.res = response;
 }
 
 class HonoRequest<E extends Env> extends AdapterRequest<Context<E>> {

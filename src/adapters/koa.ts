@@ -3,7 +3,7 @@
 import type { Context, Middleware } from "koa";
 import { isPromise } from "../http/awaitable.ts";
 import { Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
-import { NodeRequest, setFields, settleAtEnd } from "./node-message.ts";
+import { NodeRequest, setFields, setMissingFields, settleAtEnd } from "./node-message.ts";
 
 export * from "../http/index.ts";
 
@@ -29,13 +29,37 @@ class KoaRequest extends NodeRequest<Context> {
   }
 }
 
-function carryOut({ answer, fields, settle }: Verdict, context: Context, next: () => Promise<unknown>): unknown {
-  setFields(context.res, answer?.fields ?? fields);
+function carryOut(verdict: Verdict, context: Context, next: () => Promise<unknown>): unknown {
+  const { answer, settle } = verdict;
+  setFields(context.res, answer?.fields ?? verdict.fields);
   if (answer === undefined) {
+    keepFieldsOnError(context, verdict);
     settleAtEnd(context.res, settle);
     return next();
   }
   context.status = answer.status;
   context.body = answer.body;
   return undefined;
+}
+
+/**
+ * Koa takes all fields away before it answers an error. Then they are set again when the head is written, but for those
+ * that the error has itself.
+ */
+function keepFieldsOnError(context: Context, verdict: Verdict): void {
+  const { onerror } = context;
+  context.onerror = (error) => {
+    // Koa calls it without an error too, whenever a response ends.
+    if (error != null && !context.res.headersSent) addFieldsAtHead(context.res, verdict);
+    onerror.call(context, error);
+  };
+}
+
+function addFieldsAtHead(response: Context["res"], verdict: Verdict): void {
+  const { writeHead } = response;
+  response.writeHead = (...given: unknown[]) => {
+    response.writeHead = writeHead;
+    setMissingFields(response, verdict.fields);
+    return Reflect.apply(writeHead, response, given);
+  };
 }

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, OutgoingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { EXPOSED_FIELDS, fieldValue } from "../http/headers.ts";
 import { type Answer, type Fields, pathOf, type Verdict } from "../http/index.ts";
 import { AdapterRequest } from "../http/request.ts";
 
@@ -45,7 +46,18 @@ export class NodeRequest<Raw> extends AdapterRequest<Raw> {
 export function setFields(response: OutgoingMessage, fields: Fields): void {
   // Whoever has answered meanwhile, a timeout say, has sent the header.
   if (response.headersSent) return;
-  for (let i = 0; i < fields.length; i += 2) response.setHeader(fields[i]!, fields[i + 1]!);
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!;
+    response.setHeader(name, fieldValue(name, fields[i + 1]!, response));
+  }
+}
+
+/** But for those that somebody else has set. */
+export function setMissingFields(response: OutgoingMessage, fields: Fields): void {
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!;
+    if (name === EXPOSED_FIELDS || !response.hasHeader(name)) setFields(response, [name, fields[i + 1]!]);
+  }
 }
 
 export function sendAnswer(response: ServerResponse, { status, fields, body }: Answer): void {

@@ -8,7 +8,7 @@ import { type Answer, answerTo, type Responder } from "./answer.ts";
 import { isPromise } from "./awaitable.ts";
 import { DEFINITION_NAMES, type LimiterDefinition } from "./definition.ts";
 import { denialOf } from "./denial.ts";
-import { type Fields, type HeaderForm, type Serialiser, serialiserOf } from "./headers.ts";
+import { exposureOf, type Fields, type HeaderForm, type Serialiser, serialiserOf } from "./headers.ts";
 import { HttpLimiter } from "./limiter.ts";
 import type { FailureKind, Metrics } from "./metrics.ts";
 import { checkedOnNotice, Notices, type OnNotice } from "./notices.ts";
@@ -22,6 +22,11 @@ export interface GuardOptions<Raw = unknown> {
   readonly provider: Provider;
   /** The form of the rate limit header fields. Default `"draft-10"`. */
   readonly headers?: HeaderForm;
+  /**
+   * Adds the rate limit fields and `Retry-After` to `Access-Control-Expose-Headers`, so that browsers show them to
+   * scripts of other origins. Who may ask at all is for CORS to say. Default false.
+   */
+  readonly exposeHeaders?: boolean;
   /** The status of a request over the limit, 400 to 599. Default 429. */
   readonly status?: number;
   /** Answers denied requests in its own words. When it fails, the default answer is given. */
@@ -45,7 +50,10 @@ export type RateLimitOptions<Raw = unknown> = GuardOptions<Raw> &
 export interface Verdict {
   /** The answer to a denied request; undefined when the request may go on. */
   readonly answer: Answer | undefined;
-  /** Header fields for the response of the handler. */
+  /**
+   * Header fields for the response of the handler, as they stand when they are asked for: limiters further on add to
+   * them. `access-control-expose-headers` is to be added to what the response has of it, the others are to be set.
+   */
   readonly fields: Fields;
   /**
    * Present when it matters how the request ends: to be called with the status of the response once that is sent, or
@@ -54,17 +62,22 @@ export interface Verdict {
   readonly settle: ((status: number) => void) | undefined;
 }
 
-const GUARD_NAMES = ["provider", "headers", "status", "respond", "metrics", "onError", "onNotice"];
+const GUARD_NAMES = ["provider", "headers", "exposeHeaders", "status", "respond", "metrics", "onError", "onNotice"];
 const NO_FIELDS: Fields = [];
 
 /** Decides about requests for an adapter: what it says is to be sent, continued with or settled. Adapters are made of it. */
 export class Guard<Raw> {
   readonly #limiters: readonly HttpLimiter<Raw>[];
   readonly #serialise: Serialiser | undefined;
+  readonly #exposure: Fields;
   readonly #options: GuardOptions<Raw>;
   readonly #status: number;
   readonly #settles: boolean;
   readonly #observed: boolean;
+  readonly #fieldsOf = (pass: Pass): Fields => {
+    const standing = this.#standing(pass);
+    return this.#exposure.length === 0 ? standing : [...standing, ...this.#exposure];
+  };
   readonly #reportSettlement = (error: unknown, limiter: string) => this.#report(error, "settlement", limiter);
 
   /**
@@ -77,7 +90,12 @@ export class Guard<Raw> {
     checkProvider(options.provider);
     this.#options = options;
     this.#status = integerOption("status", options.status, 429, 400, 599);
-    this.#serialise = serialiserOf(options.headers ?? "draft-10");
+    const { headers = "draft-10", exposeHeaders = false } = options;
+    this.#serialise = serialiserOf(headers);
+    if (typeof exposeHeaders !== "boolean") {
+      throw new TrypemaError("INVALID_OPTION", `exposeHeaders: got ${show(exposeHeaders)}, expected true or false`);
+    }
+    this.#exposure = exposeHeaders ? exposureOf(headers) : NO_FIELDS;
     const definitions = definitionsOf(options);
     const onNotice = checkedOnNotice(options.onNotice);
     this.#limiters = definitions.map((definition) => {
@@ -102,7 +120,7 @@ export class Guard<Raw> {
       "MET_TWICE",
       "it met a request that it had counted already, and counted nothing more; mount it once on the way of a request",
     );
-    return { answer: undefined, fields: this.#fields(pass, false), settle: undefined };
+    return new Admission(pass, this.#fieldsOf, undefined);
   }
 
   /**
@@ -146,7 +164,7 @@ export class Guard<Raw> {
       }
       if (this.#note(taking, limiter, request, pass, startMs)) return this.#deny(taking!, request, pass);
     }
-    return { answer: undefined, fields: this.#fields(pass, false), settle: this.#settlement(pass) };
+    return new Admission(pass, this.#fieldsOf, this.#settlement(pass));
   }
 
   /** Keeps and reports what a limiter decided; returns whether it denies the request. */
@@ -194,20 +212,21 @@ export class Guard<Raw> {
   }
 
   async #deny(taking: Taking, request: HttpRequest<Raw>, pass: Pass): Promise<Verdict> {
-    const fields = this.#fields(pass, true);
-    await pass.deny();
+    const fields = this.#fieldsOf(pass);
+    await pass.giveBack();
     const denial = denialOf(taking, this.#status);
     const report = (error: unknown) => this.#report(error, "callback", denial.limiter);
     const answer = await answerTo(denial, fields, request, this.#options.respond, report);
     return { answer, fields: NO_FIELDS, settle: undefined };
   }
 
-  #fields(pass: Pass, denied: boolean): Fields {
+  /** Where the client stands with all limiters of the request. */
+  #standing(pass: Pass): Fields {
     if (this.#serialise === undefined) return NO_FIELDS;
-    const { takings } = pass;
+    const { takings, isDenied } = pass;
     const first = takings[0];
-    if (takings.length === 1 && first!.isVisible) return this.#serialise([first!.standing(denied)]);
-    const standings = takings.filter(({ isVisible }) => isVisible).map((taking) => taking.standing(denied));
+    if (takings.length === 1 && first!.isVisible) return this.#serialise([first!.standing(isDenied)]);
+    const standings = takings.filter(({ isVisible }) => isVisible).map((taking) => taking.standing(isDenied));
     return standings.length === 0 ? NO_FIELDS : this.#serialise(standings);
   }
 
@@ -251,6 +270,24 @@ export class Guard<Raw> {
     } catch {
       // There is nobody left to tell.
     }
+  }
+}
+
+/** Lets a request go on. */
+class Admission implements Verdict {
+  readonly answer = undefined;
+  readonly settle: Verdict["settle"];
+  readonly #pass: Pass;
+  readonly #fieldsOf: (pass: Pass) => Fields;
+
+  constructor(pass: Pass, fieldsOf: (pass: Pass) => Fields, settle: Verdict["settle"]) {
+    this.#pass = pass;
+    this.#fieldsOf = fieldsOf;
+    this.settle = settle;
+  }
+
+  get fields(): Fields {
+    return this.#fieldsOf(this.#pass);
   }
 }
 

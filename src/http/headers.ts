@@ -27,6 +27,36 @@ export type Fields = readonly string[];
 /** Makes the fields of at least one standing. */
 export type Serialiser = (standings: readonly Standing[]) => Fields;
 
+/** Lists the fields that a browser shows to scripts of other origins; the one field that is added to, not set. */
+export const EXPOSED_FIELDS = "access-control-expose-headers";
+
+const fieldNames: Record<HeaderForm, string> = {
+  "draft-10": "ratelimit-policy, ratelimit, retry-after",
+  "draft-7": "ratelimit-policy, ratelimit, retry-after",
+  "draft-6": "ratelimit-policy, ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after",
+  "x-ratelimit": "x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, retry-after",
+  none: "retry-after",
+};
+
+/** The field that lists those of a form. */
+export function exposureOf(form: HeaderForm): Fields {
+  return [EXPOSED_FIELDS, fieldNames[form]];
+}
+
+/** What a field is to be set to: `value`, after what `response` has of it where the field is added to. */
+export function fieldValue(name: string, value: string, response: { getHeader(name: string): unknown }): string {
+  return name === EXPOSED_FIELDS ? addNames(response.getHeader(name), value) : value;
+}
+
+/** A list of names with those of `added` that it doesn't have yet. */
+export function addNames(list: unknown, added: string): string {
+  const names = String(list ?? "")
+    .split(",")
+    .map((name) => name.trim());
+  const known = new Set(names.map((name) => name.toLowerCase()));
+  return [...names, ...added.split(", ").filter((name) => !known.has(name))].filter((name) => name !== "").join(", ");
+}
+
 /** The largest Integer of a structured field (RFC 9651, section 3.3.1). */
 const MAX_INTEGER = 999_999_999_999_999;
 

@@ -55,7 +55,6 @@ export class Pass implements Reservation {
   readonly #request: HttpRequest;
   readonly #report: ReportSettlement;
   #guards: readonly object[] = NOTHING;
-  #isDenied = false;
 
   constructor(request: HttpRequest, report: ReportSettlement) {
     this.#request = request;
@@ -76,7 +75,7 @@ export class Pass implements Reservation {
 
   /** Whether the request was answered. Where an adapter can't tell, each check by one guard is another request. */
   #isOver({ isAnswered }: HttpRequest, guard: object): boolean {
-    if (this.#isDenied || this.#request.isAnswered === true) return true;
+    if (this.isDenied || this.#request.isAnswered === true) return true;
     return isAnswered === undefined && this.#guards.includes(guard);
   }
 
@@ -92,6 +91,11 @@ export class Pass implements Reservation {
     this.takings = this.takings.length === 0 ? [taking] : [...this.takings, taking];
   }
 
+  /** Whether a limiter of the request has denied it. */
+  get isDenied(): boolean {
+    return this.takings.some(({ admitted }) => !admitted);
+  }
+
   get decisions() {
     return this.takings.map(({ taker, decision }) => ({ limiter: taker.name, decision }));
   }
@@ -104,12 +108,6 @@ export class Pass implements Reservation {
     }
     const meant = this.takings.filter(({ taker }) => limiter === undefined || taker.name === limiter);
     return this.#settle(meant, (taking) => taking.adjust(delta));
-  }
-
-  /** The request is turned away, so everything that it took is given back; never rejects. */
-  deny(): Promise<void> {
-    this.#isDenied = true;
-    return this.giveBack();
   }
 
   /** Gives back what these, or all, took; never rejects. */

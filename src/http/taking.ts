@@ -36,6 +36,8 @@ export class Taking {
   readonly atMs: number;
   /** What the request costs now; corrected by {@link adjust}. */
   cost: number;
+  /** What the request cost when that was decided. */
+  readonly #taken: number;
   /** Where the cost is recorded; undefined where it isn't, or not any more. */
   #source: Limiter | undefined;
 
@@ -55,6 +57,7 @@ export class Taking {
     this.decision = decision;
     this.key = key;
     this.cost = cost;
+    this.#taken = cost;
     this.#source = source;
     this.error = error;
     this.atMs = performance.now();
@@ -85,14 +88,14 @@ export class Taking {
 
   /** Where the client stands, for a visible taking; `denied` when a limiter of the request denied it. */
   standing(denied: boolean): Standing {
-    const { decision, cost, taker } = this;
+    const { decision, taker } = this;
     const { allowed, limit, remaining, retryAfterMs } = decision!;
     const windowSeconds = Math.ceil(taker.windowMs / 1_000);
     return {
       limiter: taker.name,
       limit,
       // Of a request that is denied elsewhere this limiter has its part back.
-      remaining: denied && allowed ? Math.min(limit, remaining + cost) : remaining,
+      remaining: denied && allowed ? Math.min(limit, remaining + this.#taken) : remaining,
       windowSeconds,
       resetSeconds: allowed ? (denied ? undefined : windowSeconds) : secondsOf(retryAfterMs),
       denied: !allowed,

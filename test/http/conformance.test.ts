@@ -13,7 +13,7 @@ import {
 } from "trypema/http";
 import { manualClock } from "trypema/testing";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { frameworks, type Running, start } from "./frameworks.ts";
+import { frameworks, type Running, start, UPSTREAM } from "./frameworks.ts";
 import { bytesOf, limitLines, type RawRequest, send, sendAll } from "./raw-client.ts";
 
 const TEN_SECONDS = 10_000;
@@ -58,8 +58,9 @@ const providers: Record<string, () => Provider> = { "a value": local, "a promise
 const cases = frameworks.flatMap((framework) => Object.keys(providers).map((kind) => ({ framework, kind })));
 
 describe.each(cases)("$framework, with a provider that returns $kind", ({ framework, kind }) => {
-  async function serve(limits: Limits): Promise<Running> {
-    const server = await start(framework, { provider: providers[kind]!(), ...limits });
+  async function serve(...limits: readonly Limits[]): Promise<Running> {
+    const stacked = limits.map((each) => ({ provider: providers[kind]!(), ...each }));
+    const server = await start(framework, stacked);
     running.push(server);
     return server;
   }
@@ -114,6 +115,57 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
       expect(limitLines(denied)).toEqual([policy, state, "retry-after: 10"]);
       expect(JSON.parse(denied.body)["violated-policies"]).toEqual(["write"]);
     }
+  });
+
+  it("puts limiters that are stacked into one list, and says of a denial what the one that denied says", async () => {
+    const burst = { name: "burst", rate: perSecond(0.5) };
+    const { port } = await serve(burst, { name: "day", rate: perSecond(0.2) });
+    const policy = 'ratelimit-policy: "burst";q=5;w=10, "day";q=2;w=10';
+    for (const left of [1, 0]) {
+      const state = `ratelimit: "burst";r=${left + 3};t=10, "day";r=${left};t=10`;
+      expect(limitLines(await send(port))).toEqual([policy, state]);
+    }
+    const denied = await send(port);
+    expect(denied.status).toBe(429);
+    expect(limitLines(denied)).toEqual([policy, 'ratelimit: "burst";r=3, "day";r=0;t=10', "retry-after: 10"]);
+  });
+
+  it("leaves the fields alone that the handler sets itself, with limiters that are stacked too", async () => {
+    const upstream = Object.entries(UPSTREAM).map(([name, value]) => `${name}: ${value}`);
+    for (const limits of [[{ rate: THREE }], [{ name: "burst", rate: perSecond(1) }, { rate: THREE }]]) {
+      const { port } = await serve(...limits);
+      const response = await send(port, { path: "/upstream" });
+      expect(response.status).toBe(503);
+      expect(limitLines(response)).toEqual([
+        expect.stringMatching(/^ratelimit-policy: .*"default";q=3;w=10/),
+        ...upstream,
+      ]);
+      expect(limitLines(await send(port))).toContainEqual(expect.stringMatching(/^ratelimit: .*"default";r=1;t=10/));
+    }
+  });
+
+  it("tells clients where they stand when the handler fails, and gives that back if told so", async () => {
+    const provider = providers[kind]!();
+    const { port } = await serve(
+      { name: "burst", rate: perSecond(0.5), uncounted: "failed", provider },
+      { rate: THREE },
+    );
+    const failed = await send(port, { path: "/throw" });
+    expect(failed.status).toBe(401);
+    expect(limitLines(failed)).toEqual([
+      'ratelimit-policy: "burst";q=5;w=10, "default";q=3;w=10',
+      'ratelimit: "burst";r=4;t=10, "default";r=2;t=10',
+    ]);
+    await vi.waitFor(async () => expect((await provider.absolute.get("burst:127.0.0.1")).total).toBe(0));
+  });
+
+  it("shows its fields to scripts of other origins if told so, once", async () => {
+    const exposed = "access-control-expose-headers: ratelimit-policy, ratelimit, retry-after";
+    const limits = { rate: perSecond(0.2), exposeHeaders: true };
+    const { port } = await serve(limits, { ...limits, name: "other" });
+    for (const path of ["/", "/throw", "/"]) expect((await send(port, { path })).lines).toContain(exposed);
+    const silent = await serve({ rate: THREE });
+    expect((await send(silent.port)).lines.join()).not.toContain("access-control");
   });
 
   it("keeps connections alive over denials and unread bodies", async () => {

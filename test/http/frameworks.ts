@@ -1,7 +1,7 @@
 // The same small service in every framework, each behind its adapter, on a port of loopback.
 
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { setImmediate } from "node:timers/promises";
@@ -16,7 +16,7 @@ import { rateLimit as fetchLimit } from "trypema/fetch";
 import { rateLimit as honoLimit } from "trypema/hono";
 import { type RateLimitOptions, reservationOf } from "trypema/http";
 import { rateLimit as koaLimit } from "trypema/koa";
-import { rateLimit as nodeLimit } from "trypema/node";
+import { type NodeHandler, rateLimit as nodeLimit } from "trypema/node";
 
 export interface Running {
   readonly port: number;
@@ -28,11 +28,22 @@ export interface Running {
 export interface Page {
   readonly status: number;
   readonly chunks: readonly string[];
+  readonly headers?: Readonly<Record<string, string>>;
 }
+
+/** What `/throw` fails with, in the form that Express, Fastify and Koa understand. */
+class Unauthorized extends Error {
+  readonly status = 401;
+  readonly statusCode = 401;
+}
+
+/** The fields of a service that the handler passes on what it says of. */
+export const UPSTREAM = { ratelimit: '"upstream";r=1;t=2', "retry-after": "77" };
 
 /** What all of them answer; `raw` is what the framework gives its handlers. */
 async function pageOf(path: string, raw: object): Promise<Page> {
   if (path === "/fail") return { status: 500, chunks: ["failed\n"] };
+  if (path === "/upstream") return { status: 503, chunks: ["busy\n"], headers: UPSTREAM };
   if (path === "/more") await reservationOf(raw).adjust(2);
   if (path === "/stream") return { status: 200, chunks: ["one\n", "two\n", "three\n"] };
   return { status: 200, chunks: ["hello\n"] };
@@ -43,12 +54,13 @@ const express4: typeof express = createRequire(import.meta.url)("express4");
 
 const TEXT = { "content-type": "text/plain; charset=utf-8" };
 
-type Start = (limits: RateLimitOptions, count: () => void) => Promise<Server> | Server;
+/** Limiters are stacked in their order. */
+type Start = (limits: readonly RateLimitOptions[], count: () => void) => Promise<Server> | Server;
 
 async function sendNode(raw: object, path: string, response: ServerResponse, count: () => void): Promise<void> {
   count();
-  const { status, chunks } = await pageOf(path, raw);
-  response.writeHead(status, TEXT);
+  const { status, chunks, headers } = await pageOf(path, raw);
+  response.writeHead(status, { ...TEXT, ...headers });
   for (const chunk of chunks) {
     response.write(chunk);
     await setImmediate();
@@ -58,7 +70,7 @@ async function sendNode(raw: object, path: string, response: ServerResponse, cou
 
 async function fetchResponse(raw: object, path: string, count: () => void): Promise<Response> {
   count();
-  const { status, chunks } = await pageOf(path, raw);
+  const { status, chunks, headers } = await pageOf(path, raw);
   const body = new ReadableStream({
     async start(controller) {
       for (const chunk of chunks) {
@@ -68,27 +80,32 @@ async function fetchResponse(raw: object, path: string, count: () => void): Prom
       controller.close();
     },
   });
-  return new Response(body, { status, headers: TEXT });
+  return new Response(body, { status, headers: { ...TEXT, ...headers } });
 }
 
 const starts: Record<string, Start> = {
   "Express 5"(limits, count) {
     const app = express();
-    app.use(expressLimit(limits));
+    app.set("env", "test");
+    for (const each of limits) app.use(expressLimit(each));
+    app.get("/throw", fail);
     app.use((request, response) => sendNode(request, request.path, response, count));
     return createServer(app);
   },
 
   "Express 4"(limits, count) {
     const app = express4();
-    app.use(expressLimit(limits));
+    app.set("env", "test");
+    for (const each of limits) app.use(expressLimit(each));
+    app.get("/throw", fail);
     app.use((request, response) => void sendNode(request, request.path, response, count));
     return createServer(app);
   },
 
   async Fastify(limits, count) {
     const app = Fastify();
-    await app.register(fastifyLimit, limits as Parameters<typeof fastifyLimit>[1]);
+    for (const each of limits) await app.register(fastifyLimit, each as Parameters<typeof fastifyLimit>[1]);
+    app.get("/throw", fail);
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", (_, payload, done) => {
       payload.resume();
@@ -105,8 +122,9 @@ const starts: Record<string, Start> = {
 
   Hono(limits, count) {
     const app = new Hono<{ Bindings: HttpBindings }>();
-    app.onError((_, context) => context.text("error\n", 500));
-    app.use(honoLimit(limits));
+    app.onError((error, context) => context.text("error\n", error instanceof Unauthorized ? 401 : 500));
+    for (const each of limits) app.use(honoLimit(each));
+    app.get("/throw", fail);
     app.all("*", (context) => fetchResponse(context, context.req.path, count));
     return createAdaptorServer({ fetch: app.fetch }) as Server;
   },
@@ -114,8 +132,9 @@ const starts: Record<string, Start> = {
   Koa(limits, count) {
     const app = new Koa();
     app.silent = true;
-    app.use(koaLimit(limits));
+    for (const each of limits) app.use(koaLimit(each));
     app.use((context) => {
+      if (context.path === "/throw") fail();
       context.respond = false;
       return sendNode(context, context.path, context.res, count);
     });
@@ -123,27 +142,45 @@ const starts: Record<string, Start> = {
   },
 
   "node:http"(limits, count) {
-    const handler = (request: IncomingMessage, response: ServerResponse) =>
-      sendNode(request, request.url!, response, count);
-    return createServer(nodeLimit({ onError() {}, ...limits }, handler));
+    const handler: NodeHandler = (request, response) => {
+      if (request.url === "/throw") response.statusCode = 401;
+      return request.url === "/throw" ? response.end() : sendNode(request, request.url!, response, count);
+    };
+    return createServer(limits.reduceRight((inner, each) => nodeLimit({ onError() {}, ...each }, inner), handler));
   },
 
   fetch(limits, count) {
     const peerAddress = (_: Request, { incoming }: HttpBindings) => incoming.socket.remoteAddress;
-    const handler = fetchLimit({ ...limits, peerAddress }, (request: Request, _: HttpBindings) =>
-      fetchResponse(request, new URL(request.url).pathname, count),
-    );
-    const fetch = (request: Request, env: unknown) =>
-      handler(request, env as HttpBindings).catch(() => new Response("error\n", { status: 500 }));
+    const handler = (request: Request, _: HttpBindings) => {
+      const { pathname } = new URL(request.url);
+      if (pathname === "/throw") throw new Response("error\n", { status: 401 });
+      return fetchResponse(request, pathname, count);
+    };
+    const limited = limits.reduceRight((inner, each) => fetchLimit({ ...each, peerAddress }, inner), handler);
+    const fetch = async (request: Request, env: unknown) => {
+      try {
+        return await limited(request, env as HttpBindings);
+      } catch (thrown) {
+        return thrown instanceof Response ? thrown : new Response("error\n", { status: 500 });
+      }
+    };
     return createAdaptorServer({ fetch }) as Server;
   },
 };
 
+function fail(): never {
+  throw new Unauthorized("unauthorized");
+}
+
 export const frameworks = Object.keys(starts);
 
-export async function start(framework: string, limits: RateLimitOptions, listenOn?: string): Promise<Running> {
+export async function start(
+  framework: string,
+  limits: RateLimitOptions | readonly RateLimitOptions[],
+  listenOn?: string,
+): Promise<Running> {
   let handled = 0;
-  const server = await starts[framework]!(limits, () => handled++);
+  const server = await starts[framework]!([limits].flat(), () => handled++);
   if (listenOn === undefined) server.listen(0, "127.0.0.1");
   else server.listen(listenOn);
   await once(server, "listening");

@@ -1,0 +1,96 @@
+// What Hono and fetch handlers have in common: responses that get their fields after a handler has made them.
+
+import { addNames, EXPOSED_FIELDS } from "../http/headers.ts";
+import type { Fields } from "../http/index.ts";
+
+/**
+ * The fields that a limiter gave a response last, kept with it. They tell a limiter's fields from its handler's, also
+ * where limiters are stacked, and where a handler gives one response to several requests.
+ */
+const FIELDS = Symbol("trypema.fields");
+
+/** A response, or an error that has header fields to be answered with. */
+interface Answering {
+  readonly headers: Headers;
+  readonly status?: unknown;
+  [FIELDS]?: Fields;
+}
+
+/**
+ * What a handler returned or threw, with the fields, but for those that the handler set. It is the same object, or a
+ * copy where that is a response whose headers can't be changed, as those of a `fetch` can't. What can't be copied
+ * either is left alone: a websocket, a network error, a response of another realm.
+ */
+export function withFields<T>(outcome: T, fields: Fields): T {
+  if (fields.length === 0 || !isAnswering(outcome)) return outcome;
+  try {
+    addFields(outcome, fields);
+    return outcome;
+  } catch {
+    return isCopyable(outcome) ? copyWith(outcome, fields) : outcome;
+  }
+}
+
+/** The status that a client gets for what a handler returned or threw. */
+export function statusOf(outcome: unknown): number {
+  // Bun wants nothing returned once a request has become a websocket.
+  if (outcome === undefined) return 101;
+  const { status, statusCode } = (outcome ?? {}) as { status?: unknown; statusCode?: unknown };
+  const stated = status ?? statusCode;
+  return typeof stated === "number" && stated >= 100 && stated <= 599 ? stated : 500;
+}
+
+/** Sets the fields of an answer, one after the other. */
+export function setFields(headers: Headers, fields: Fields): void {
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!;
+    headers.set(name, name === EXPOSED_FIELDS ? addNames(headers.get(name), fields[i + 1]!) : fields[i + 1]!);
+  }
+}
+
+/** Has limiters further out know that these fields of a response are not its handler's. */
+export function noteFields(response: object, fields: Fields): void {
+  Reflect.set(response, FIELDS, fields);
+}
+
+function addFields(to: Answering, fields: Fields): void {
+  const { headers, [FIELDS]: earlier } = to;
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i]!;
+    const there = headers.get(name);
+    if (name === EXPOSED_FIELDS) headers.set(name, addNames(there, fields[i + 1]!));
+    else if (there === null || there === fieldOf(earlier, name)) headers.set(name, fields[i + 1]!);
+  }
+  noteFields(to, fields);
+}
+
+function fieldOf(fields: Fields | undefined, name: string): string | undefined {
+  if (fields === undefined) return undefined;
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1];
+  return undefined;
+}
+
+function isAnswering<T>(outcome: T): outcome is T & Answering {
+  if (typeof outcome !== "object" || outcome === null) return false;
+  const { headers, status } = outcome as Partial<Answering>;
+  if (typeof headers?.get !== "function" || typeof headers.set !== "function") return false;
+  return !(typeof status === "number" && status < 200);
+}
+
+/** Of this realm: a `Response` that replaced the global one, as `@hono/node-server` has it, comes of that. */
+function isCopyable(outcome: object): outcome is Response {
+  if (outcome instanceof Response) return true;
+  const { constructor: Kind } = outcome;
+  return typeof Kind === "function" && Kind !== Object && Response.prototype instanceof Kind;
+}
+
+function copyWith<T extends Response>(response: T, fields: Fields): T {
+  try {
+    const { status, statusText, headers, body } = response;
+    const copy = new Response(body, { status, statusText, headers }) as T;
+    addFields(copy, fields);
+    return copy;
+  } catch {
+    return response;
+  }
+}
