@@ -216,6 +216,30 @@ describe("the package", () => {
          (request, info) => new Response(request.url + info.address),
        );
        export const response: Promise<Response> = fetch(new Request("http://localhost"), { address: "::1" });
+       interface Env { readonly secret: string }
+       const worker = forFetch(
+         { provider, rate, peerAddress: (request) => request.headers.get("cf-connecting-ip") ?? undefined },
+         (request: Request, env: Env, context: { waitUntil(promise: Promise<unknown>): void }) => {
+           context.waitUntil(reservationOf(request).adjust(1));
+           return new Response(env.secret);
+         },
+       );
+       void worker(new Request("http://localhost"), { secret: "" }, { waitUntil() {} });
+       // @ts-expect-error: the handler's context is missing
+       void worker(new Request("http://localhost"));
+       const both = forFetch(
+         { provider, rate, peerAddress: (_, info) => info.address },
+         (request: Request, info: { address: string }) => new Response(request.url + info.address),
+       );
+       void both(new Request("http://localhost"), { address: "::1" });
+       const peer = { peerAddress: (_: Request, info: { address: string }) => info.address };
+       void forFetch({ provider, rate, ...peer }, () => new Response(""))(new Request("http://localhost"), { address: "::1" });
+       const short = { peerAddress: (request: Request) => request.url };
+       void forFetch({ provider, rate, ...short }, (_: Request, env: Env) => new Response(env.secret))(new Request("http://localhost"), { secret: "" });
+       const bun = forFetch({ provider, rate, key: () => "k" }, (request: Request, server: { upgrade(request: Request): boolean }) =>
+         server.upgrade(request) ? undefined : new Response(""));
+       export const upgraded: Promise<Response | undefined> = bun(new Request("http://localhost"), { upgrade: () => true });
+       void forFetch({ provider, rate, key: () => "k", exposeHeaders: true }, async () => Response.json({}))(new Request("http://localhost"));
        // @ts-expect-error: a number is no rate
        forExpress({ provider, rate: 60 });
        // @ts-expect-error: one or the other

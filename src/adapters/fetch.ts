@@ -29,6 +29,13 @@ export interface FetchOptions<Input extends Request, Context extends unknown[]> 
   readonly peerAddress?: (request: Input, ...context: Context) => string | undefined;
 }
 
+/** What serves both: the one that begins with the other. */
+type LongerContext<A extends unknown[], B extends unknown[]> = A extends [...B, ...unknown[]]
+  ? A
+  : B extends [...A, ...unknown[]]
+    ? B
+    : never;
+
 /**
  * The handler with limits. It throws what the handler throws, and what callbacks of the limits throw. A Response that
  * is thrown has the fields, and so has an error with `headers` of the type `Headers`; of any other error the runtime
@@ -43,22 +50,23 @@ export function rateLimit<
   Context extends unknown[],
   Output extends Response | undefined = Response,
 >(
-  options: RateLimitOptions<Input> & FetchOptions<Input, NoInfer<Context>>,
+  options: RateLimitOptions<Input> & FetchOptions<Input, Context>,
   handler: FetchHandler<Input, Context, Output>,
 ): (request: Input, ...context: Context) => Promise<Response | Output>;
-/** The same where `peerAddress` takes more of what the runtime passes than the handler does. */
+/** The same where `peerAddress` and the handler don't take equally much of what the runtime passes. */
 export function rateLimit<
   Input extends Request,
   Context extends unknown[],
+  PeerContext extends unknown[],
   Output extends Response | undefined = Response,
 >(
-  options: RateLimitOptions<Input> & FetchOptions<Input, Context>,
-  handler: FetchHandler<Input, NoInfer<Context>, Output>,
-): (request: Input, ...context: Context) => Promise<Response | Output>;
-export function rateLimit<Input extends Request, Context extends unknown[], Output extends Response | undefined>(
-  options: RateLimitOptions<Input> & FetchOptions<Input, Context>,
+  options: RateLimitOptions<Input> & FetchOptions<Input, PeerContext>,
   handler: FetchHandler<Input, Context, Output>,
-): (request: Input, ...context: Context) => Promise<Response | Output> {
+): (request: Input, ...context: LongerContext<Context, PeerContext>) => Promise<Response | Output>;
+export function rateLimit<Input extends Request, Output extends Response | undefined>(
+  options: RateLimitOptions<Input> & FetchOptions<Input, unknown[]>,
+  handler: FetchHandler<Input, unknown[], Output>,
+): (request: Input, ...context: unknown[]) => Promise<Response | Output> {
   const { peerAddress, ...limits } = options;
   const guard = new Guard(limits as RateLimitOptions<Input>);
   if (peerAddress === undefined) {

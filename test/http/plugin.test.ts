@@ -1,25 +1,19 @@
 // What one adapter has and the others don't: routes of Fastify, mounted routers, unix sockets, responses of fetch.
 
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
+import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import express from "express";
 import Fastify from "fastify";
-import { Hono } from "hono";
+import Koa from "koa";
 import { createLocalProvider, perSecond } from "trypema";
 import { rateLimit as expressLimit } from "trypema/express";
 import { rateLimit as fastifyLimit } from "trypema/fastify";
-import { rateLimit as fetchLimit } from "trypema/fetch";
-import { rateLimit as honoLimit } from "trypema/hono";
-import {
-  clientAddress,
-  type GuardOptions,
-  type LimiterDefinition,
-  type RateLimitOptions,
-  reservationOf,
-} from "trypema/http";
+import { clientAddress, type GuardOptions, type LimiterDefinition, reservationOf } from "trypema/http";
+import { rateLimit as koaLimit } from "trypema/koa";
 import { rateLimit as nodeLimit } from "trypema/node";
 import { describe, expect, it, vi } from "vitest";
 import { bytesOf, limitLines, send } from "./raw-client.ts";
@@ -159,28 +153,6 @@ it("a failed response that is broken off is counted, by those who can tell", asy
   server.close();
 });
 
-describe("responses whose headers can't be changed", () => {
-  const fixed = () => Response.error();
-  const limits = (): RateLimitOptions => ({ provider: provider(), rate: ONE, key: () => "k" });
-
-  it("get them from a fetch handler in a copy", async () => {
-    const immutable = await fetch("data:text/plain,hello");
-    expect(() => immutable.headers.set("a", "b")).toThrow();
-    const handler = fetchLimit(limits(), () => immutable);
-    const response = await handler(new Request("http://localhost"));
-    expect(response.headers.get("ratelimit")).toBe('"default";r=0;t=10');
-    expect(await response.text()).toBe("hello");
-    expect(fixed().type).toBe("error");
-  });
-
-  it("and from Hono", async () => {
-    const app = new Hono().use(honoLimit(limits())).get("/", () => fetch("data:text/plain,hello"));
-    const response = await app.request("/");
-    expect(response.headers.get("ratelimit")).toBe('"default";r=0;t=10');
-    expect(await response.text()).toBe("hello");
-  });
-});
-
 it("node:http answers 500 when its handler throws or rejects, and closes what was begun", async () => {
   const onError = vi.fn();
   const handler = nodeLimit({ provider: provider(), rate: perSecond(10), onError }, ({ url }, response) => {
@@ -196,6 +168,62 @@ it("node:http answers 500 when its handler throws or rejects, and closes what wa
   await expect(send(port, { path: "/begun" })).rejects.toThrow();
   expect(onError).toHaveBeenCalledTimes(3);
   server.close();
+});
+
+describe("Koa's answers to errors", () => {
+  const koa = (handler: Koa.Middleware) => {
+    const app = new Koa();
+    app.silent = true;
+    app.use(koaLimit({ provider: provider(), rate: perSecond(1), exposeHeaders: true }));
+    app.use(handler);
+    return app.callback();
+  };
+  const asked = async (server: Server) => {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const response = await send((server.address() as { port: number }).port);
+    server.close();
+    return response;
+  };
+  const policy = 'ratelimit-policy: "default";q=10;w=10';
+
+  it("have the fields, but for those that the error has itself", async () => {
+    const headers = { ratelimit: '"mine";r=1', "access-control-expose-headers": "x-why", "x-why": "because" };
+    const response = await asked(createServer(koa((context) => context.throw(401, { headers }))));
+    expect(response.status).toBe(401);
+    expect(limitLines(response)).toEqual([policy, 'ratelimit: "mine";r=1']);
+    expect(response.lines).toEqual(
+      expect.arrayContaining([
+        "x-why: because",
+        "access-control-expose-headers: x-why, ratelimit-policy, ratelimit, retry-after",
+      ]),
+    );
+  });
+
+  it("have them over HTTP/2", async () => {
+    const server = createHttp2Server(koa((context) => context.throw(401))).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = connectHttp2(`http://127.0.0.1:${(server.address() as { port: number }).port}`);
+    const [headers] = await once(client.request({ ":path": "/" }), "response");
+    expect(headers).toMatchObject({ ":status": 401, ratelimit: '"default";r=9;t=10' });
+    client.close();
+    server.close();
+  });
+
+  it("leave an error alone that answers other requests too", async () => {
+    const only = Object.assign(new Error("no"), { status: 403 });
+    const failed = koa(() => {
+      throw only;
+    });
+    const server = createServer(failed).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as { port: number };
+    for (const left of [9, 8]) {
+      expect(limitLines(await send(port))).toContain(`ratelimit: "default";r=${left};t=10`);
+    }
+    expect(Object.keys(only).sort()).toEqual(["status"]);
+    server.close();
+  });
 });
 
 it("reservations want a request that was limited", () => {
