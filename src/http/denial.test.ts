@@ -31,6 +31,12 @@ describe("an answer is in JSON", () => {
   });
 });
 
+it("is chosen by the first 1000 characters of what a client says, however much that is", () => {
+  expect(prefersJson(`${",".repeat(900)}application/json`)).toBe(true);
+  expect(prefersJson(`${",".repeat(1_000)}application/json`)).toBe(false);
+  expect(prefersJson(`application/json${",text/plain".repeat(10_000)}`)).toBe(true);
+});
+
 it("says when waiting is of no use", () => {
   const decision = { retryAfterMs: Number.POSITIVE_INFINITY } as never;
   const denial = { limiter: "a", status: 429, retryAfterSeconds: undefined, decision } as const;

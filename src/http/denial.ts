@@ -84,25 +84,35 @@ function detailOf({ reason, retryAfterSeconds, decision }: Denial): string {
   return "Too many requests. Try again later.";
 }
 
+/** More of a header than that nobody needs; it bounds what a denial can cost. */
+const LONGEST_ACCEPT = 1_000;
+
 /** By the quality values of RFC 9110, section 12.5.1; no header takes anything. */
 export function prefersJson(accept: string | undefined): boolean {
   if (accept === undefined) return true;
-  const json = Math.max(qualityOf(accept, "application", "problem+json"), qualityOf(accept, "application", "json"));
-  return json > 0 && json >= qualityOf(accept, "text", "plain");
+  const qualities = qualitiesOf(accept.slice(0, LONGEST_ACCEPT));
+  const json = Math.max(
+    qualityOf(qualities, "application", "problem+json"),
+    qualityOf(qualities, "application", "json"),
+  );
+  return json > 0 && json >= qualityOf(qualities, "text", "plain");
 }
 
-/** Of the most specific range that has the type in it; 0 when none has. */
-function qualityOf(accept: string, type: string, subtype: string): number {
-  const ranges = [`${type}/${subtype}`, `${type}/*`, "*/*"];
-  let best = ranges.length;
-  let quality = 0;
-  for (const element of accept.split(",")) {
-    const [range, ...parameters] = element.split(";").map((part) => part.trim().toLowerCase());
-    const rank = ranges.indexOf(range!);
-    if (rank === -1 || rank > best) continue;
-    const stated = parameters.find((parameter) => parameter.startsWith("q="))?.slice(2);
-    best = rank;
-    quality = stated === undefined ? 1 : Number(stated) || 0;
+/** The quality of each range of a list that JSON or text is in. */
+function qualitiesOf(accept: string): ReadonlyMap<string, number> {
+  const qualities = new Map<string, number>();
+  for (const element of accept.toLowerCase().split(",")) {
+    const end = element.indexOf(";");
+    const range = (end === -1 ? element : element.slice(0, end)).trim();
+    if (range !== "*/*" && !range.startsWith("application/") && !range.startsWith("text/")) continue;
+    const parameters = end === -1 ? [] : element.slice(end + 1).split(";");
+    const stated = parameters.map((part) => part.trim()).find((part) => part.startsWith("q="));
+    qualities.set(range, stated === undefined ? 1 : Number(stated.slice(2)) || 0);
   }
-  return quality;
+  return qualities;
+}
+
+/** That of the most specific range that has the type in it; 0 when none has. */
+function qualityOf(qualities: ReadonlyMap<string, number>, type: string, subtype: string): number {
+  return qualities.get(`${type}/${subtype}`) ?? qualities.get(`${type}/*`) ?? qualities.get("*/*") ?? 0;
 }
