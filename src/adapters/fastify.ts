@@ -1,6 +1,6 @@
 // `trypema/fastify`: a plugin, with options by route.
 
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyContextConfig, FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import { isPromise } from "../http/awaitable.ts";
 import { fieldValue } from "../http/headers.ts";
 import {
@@ -36,31 +36,58 @@ export type FastifyRateLimitOptions = {
 } & (RateLimitOptions<FastifyRequest> | GuardOptions<FastifyRequest>);
 
 type Done = (error?: Error) => void;
+type Hook = (request: FastifyRequest, reply: FastifyReply, done: Done) => void;
 
 /**
- * The plugin. It limits the routes that are registered after it, and what no route matches.
+ * The plugin. It limits the routes of the instance that it is registered on, those of plugins that are registered after
+ * it, and what no route matches.
  *
  * `await app.register(rateLimit, { provider, rate: perMinute(60) })` limits all routes, and
  * `{ config: { rateLimit: { name: "login", rate: perMinute(5) } } }` among the options of one that one.
  */
 export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app, options) => {
   const { hook = "onRequest", ...shared } = options;
-  const everywhere = "rate" in shared || "limiters" in shared ? new Guard(shared) : undefined;
+  const limitUnknown = "rate" in shared || "limiters" in shared ? hookOf(new Guard(shared)) : undefined;
+  const limitOf = (own: RouteRateLimit | undefined) =>
+    own === undefined ? limitUnknown : own === false ? undefined : hookOf(guardOfRoute(shared, own));
+  const hasEarlierRoutes = app.printRoutes().trim() !== "(empty tree)";
+  const met = Symbol("trypema.met");
   // By route and not by what a request says of its route, for that is made anew each time it is asked.
   app.addHook("onRoute", (route) => {
-    const own = route.config?.rateLimit;
-    const guard = own === undefined ? everywhere : own === false ? undefined : guardOfRoute(shared, own);
-    if (guard === undefined) return;
+    const limit = limitOf(route.config?.rateLimit);
+    if (hasEarlierRoutes) route.config = { ...route.config, [met]: true } as FastifyContextConfig;
+    if (limit === undefined) return;
     const hooks = route[hook] ?? [];
-    route[hook] = [...(Array.isArray(hooks) ? hooks : [hooks]), hookOf(guard)] as typeof hooks;
+    route[hook] = [...(Array.isArray(hooks) ? hooks : [hooks]), limit] as typeof hooks;
   });
-  if (everywhere === undefined) return;
-  const limitUnknown = hookOf(everywhere);
+  if (limitUnknown === undefined && !hasEarlierRoutes) return;
+
+  // A plugin that isn't awaited is loaded after the rest of the turn, so there may be routes that it hasn't met.
+  const earlier = new WeakMap<object, Hook>();
+  const limitEarlier: Hook = (request, reply, done) => {
+    const { config } = request.routeOptions;
+    if (met in config) return done();
+    const limit = earlier.get(config) ?? limitOf(config.rateLimit) ?? pass;
+    earlier.set(config, limit);
+    limit(request, reply, done);
+  };
+  const isUnmatched = hook === "onRequest" ? () => true : noteUnmatched(app);
   app.addHook(hook, (request: FastifyRequest, reply: FastifyReply, done: Done) => {
-    if (request.is404) limitUnknown(request, reply, done);
+    if (!request.is404) return hasEarlierRoutes ? limitEarlier(request, reply, done) : done();
+    if (limitUnknown !== undefined && isUnmatched(request)) limitUnknown(request, reply, done);
     else done();
   });
 };
+
+/** A handler that says that there is nothing sends its request through the later hooks once more, as one without a route. */
+function noteUnmatched(app: FastifyInstance): (request: FastifyRequest) => boolean {
+  const unmatched = new WeakSet<FastifyRequest>();
+  app.addHook("onRequest", (request, _, done) => {
+    if (request.is404) unmatched.add(request);
+    done();
+  });
+  return (request) => unmatched.has(request);
+}
 
 // So that its hooks are those of the instance it is registered on, which is what fastify-plugin does.
 Object.assign(rateLimit, { [Symbol.for("skip-override")]: true, [Symbol.for("fastify.display-name")]: "trypema" });
@@ -72,8 +99,10 @@ class PluginRequest extends NodeRequest<FastifyRequest> {
   }
 }
 
-function hookOf(guard: Guard<FastifyRequest>) {
-  return (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
+const pass: Hook = (_, __, done) => done();
+
+function hookOf(guard: Guard<FastifyRequest>): Hook {
+  return (request, reply, done) => {
     const verdict = guard.check(new PluginRequest(request, request.raw, reply.raw));
     if (isPromise(verdict)) verdict.then((given) => carryOut(given, reply, done)).catch(done);
     else carryOut(verdict, reply, done);

@@ -62,6 +62,62 @@ describe("Fastify's plugin", () => {
     expect([await post("ann"), await post("ann"), await post("bob")]).toEqual([200, 429, 200]);
   });
 
+  it("counts a request once whose handler says that there is nothing, and not at all on a route without limits", async () => {
+    const counts = provider();
+    const { app } = await application({ provider: counts, rate: perSecond(1), hook: "preHandler" });
+    app.get("/gone", (_, reply) => reply.callNotFound());
+    app.get("/free/gone", { config: { rateLimit: false } }, (_, reply) => reply.callNotFound());
+    const total = () => counts.absolute.get("default:127.0.0.1").total;
+    for (const [path, expected] of [
+      ["/free/gone", 0],
+      ["/gone", 1],
+      ["/nowhere", 2],
+    ] as const) {
+      expect((await app.inject(path)).statusCode).toBe(404);
+      expect(total()).toBe(expected);
+    }
+  });
+
+  it.each(["onRequest", "preHandler"] as const)(
+    "limits routes of the turn in which it isn't awaited (%s)",
+    async (hook) => {
+      const app = Fastify();
+      app.get("/before", () => "hello");
+      app.register(fastifyLimit, { provider: provider(), rate: ONE, hook });
+      app.get("/", { onRequest: (_, __, done) => done() }, () => "hello");
+      app.get("/own", { config: { rateLimit: { name: "own", rate: perSecond(0.2) } } }, () => "hello");
+      app.get("/free", { config: { rateLimit: false } }, () => "hello");
+      app.register(async (inner) =>
+        inner.get("/inner", { config: { rateLimit: { name: "inner", rate: ONE } } }, () => "hello"),
+      );
+      app.after(() => app.get("/after", { config: { rateLimit: { name: "after", rate: ONE } } }, () => "hello"));
+      const seen: number[] = [];
+      const paths = [
+        "/before",
+        "/",
+        "/own",
+        "/own",
+        "/own",
+        "/free",
+        "/free",
+        "/inner",
+        "/inner",
+        "/after",
+        "/after",
+        "/no",
+      ];
+      for (const path of paths) seen.push((await app.inject(path)).statusCode);
+      expect(seen).toEqual([200, 429, 200, 200, 429, 200, 200, 200, 429, 200, 429, 429]);
+    },
+  );
+
+  it("answers with an error on a route whose limits are wrong and that it met too late to refuse", async () => {
+    const app = Fastify();
+    app.register(fastifyLimit, { provider: provider() });
+    app.get("/", { config: { rateLimit: { name: "a b", rate: ONE } } }, () => "hello");
+    for (let i = 0; i < 2; i++) expect((await app.inject("/")).statusCode).toBe(500);
+  });
+
   it("refuses a route whose limits are wrong when it is registered", async () => {
     const { app } = await application({ rate: ONE });
     const own = { name: "own", rate: perSecond(0.01) };
