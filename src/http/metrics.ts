@@ -3,7 +3,8 @@
 /**
  * - `"allowed"`, `"rejected"`, `"suppressed"`: the decision's
  * - `"missing-key"`: the key could not be found
- * - `"unavailable"`: the backend failed, and nothing decided in its place
+ * - `"unavailable"`: the backend failed, and nothing counted in its place; also where the provider's `onFailure` is
+ *   `"deny"`
  */
 export type Outcome = "allowed" | "rejected" | "suppressed" | "missing-key" | "unavailable";
 

@@ -1,5 +1,6 @@
 // What a request took from a limiter, and how it is given back.
 
+import { type Recorder, recorderOf } from "../core/recorder.ts";
 import type { Awaitable, Decision, Limiter } from "../core/types.ts";
 import type { Standing } from "./headers.ts";
 import type { Outcome } from "./metrics.ts";
@@ -38,8 +39,8 @@ export class Taking {
   cost: number;
   /** What the request cost when that was decided. */
   readonly #taken: number;
-  /** Where the cost is recorded; undefined where it isn't, or not any more. */
-  #source: Limiter | undefined;
+  /** Who counted the cost; undefined where nobody did, or not any more. */
+  #source: Recorder | undefined;
 
   private constructor(
     taker: Taker,
@@ -48,7 +49,7 @@ export class Taking {
     decision: Decision | undefined,
     key: string | undefined,
     cost: number,
-    source: Limiter | undefined,
+    source: Recorder | undefined,
     error: unknown,
   ) {
     this.taker = taker;
@@ -65,10 +66,12 @@ export class Taking {
 
   /** By a decision of `limiter`; with an `error` it stands in for the one that failed. */
   static of(taker: Taker, limiter: Limiter, key: string, cost: number, made: Decision, error?: unknown): Taking {
-    // Who decided in a backend's place may not have recorded it where an adjustment would go.
-    const source = made.allowed && !made.degraded ? limiter : undefined;
+    const counter = made.degraded ? recorderOf(made) : limiter;
+    const source = made.allowed ? counter : undefined;
     const decision = error === undefined ? made : { ...made, degraded: true };
-    return new Taking(taker, made.outcome, made.allowed || taker.shadow, decision, key, cost, source, error);
+    // What a provider denies without having counted anywhere is not that the client is over its limit.
+    const outcome = made.allowed || counter !== undefined ? made.outcome : "unavailable";
+    return new Taking(taker, outcome, made.allowed || taker.shadow, decision, key, cost, source, error);
   }
 
   /** At a rate of none, which admits nobody: not decided by a provider, nor recorded. */
@@ -83,7 +86,8 @@ export class Taking {
 
   /** Whether clients are told of it. */
   get isVisible(): boolean {
-    return !this.taker.shadow && this.decision !== undefined && this.decision.limit < Number.POSITIVE_INFINITY;
+    if (this.taker.shadow || this.outcome === "unavailable") return false;
+    return this.decision !== undefined && this.decision.limit < Number.POSITIVE_INFINITY;
   }
 
   /** Where the client stands, for a visible taking; `denied` when a limiter of the request denied it. */
@@ -116,7 +120,7 @@ export class Taking {
     const change = Math.max(delta, least);
     if (this.#source === undefined || change === 0) return undefined;
     this.cost += change;
-    return this.#source.adjust(this.key!, change);
+    return (recorderOf(this.#source) ?? this.#source).adjust(this.key!, change);
   }
 
   /** Gives everything back, for good. */

@@ -96,21 +96,24 @@ export class Exchanges {
     });
   }
 
-  /** Reports everything and gives the lease back, after the exchange that goes on and before those who wait next. */
-  async settle(state: KeyState): Promise<void> {
+  /**
+   * Reports everything and gives the lease back, after the exchange that goes on and before those who wait next.
+   * Returns whether Redis knows of everything.
+   */
+  async settle(state: KeyState): Promise<boolean> {
     state.settling++;
     while (state.exchange !== undefined) await state.exchange;
     state.settling--;
     const isOpen = state.hasReport || state.hasReserved(this.#clock.now());
     if (isOpen) state.release();
-    const reported = isOpen ? this.#reportAll(state) : Promise.resolve();
+    const reported = isOpen ? this.#reportAll(state) : Promise.resolve(true);
     state.exchange = reported.then(() => this.#serve(state));
-    await reported;
+    return reported;
   }
 
-  async #reportAll(state: KeyState): Promise<void> {
+  async #reportAll(state: KeyState): Promise<boolean> {
     const isAnswered = await this.#exchange(state);
-    if (isAnswered && state.heldBack.length > 0) await this.#exchange(state);
+    return isAnswered && state.heldBack.length > 0 ? this.#exchange(state) : isAnswered;
   }
 
   /** What a round does for a key: report, renew the lease, or give it back when nobody uses it. */

@@ -4,6 +4,7 @@
 import type { ForwardClock } from "../core/clock.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
+import { type Recorder, recordedBy, setRecorder } from "../core/recorder.ts";
 import { setStore } from "../core/store.ts";
 import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
@@ -41,12 +42,14 @@ export abstract class HybridLimiter implements Limiter {
   #sweeping: Iterator<KeyState> | undefined;
   /** When closed, and where no timer could report what was counted. */
   #asksAlways = TIMERS_END_WITH_REQUESTS;
+  readonly #degradedRecorder: Recorder = { adjust: (key, delta) => this.#correctDegraded(key, delta) };
   #lastRate: number = Number.NaN;
   #lastLimit: number = Number.NaN;
 
   /** @internal */
   constructor(parts: HybridParts, redis: RedisLimiter) {
     setStore(this, parts.store);
+    setRecorder(this, { adjust: (key, delta) => this.#correct(key, delta) });
     this.redis = redis;
     this.#parts = parts;
     this.clock = parts.settings.clock;
@@ -179,7 +182,28 @@ export abstract class HybridLimiter implements Limiter {
       state.record(count, decision.allowed ? 0 : count, this.clock.now());
       this.#exchanges.list(state);
     }
-    return { ...decision, degraded: true };
+    return recordedBy({ ...decision, degraded: true }, this.#degradedRecorder);
+  }
+
+  /** Corrects what was counted when the failure policy decided. */
+  async #correctDegraded(key: string, delta: number): Promise<void> {
+    const { policy, local } = this.#parts;
+    if (policy === "local") await local().adjust(key, delta);
+    await this.#correct(key, delta);
+  }
+
+  /** Corrects what was counted in Redis, if it knows all, or else what it is going to be told. */
+  async #correct(key: string, delta: number): Promise<void> {
+    const state = this.#states.get(key);
+    if (state === undefined || (await this.#exchanges.settle(state))) {
+      await this.redis.adjustCounted(key, delta);
+      state?.forget();
+    } else if (delta < 0) {
+      state.takeBack(-delta);
+    } else {
+      state.record(delta, 0, this.clock.now());
+      this.#exchanges.list(state);
+    }
   }
 
   /** What `ask` says of a key when Redis knows all of it. What is known here may not hold afterwards. */

@@ -68,6 +68,33 @@ export abstract class Unreported {
     this.#hitMs = nowMs;
   }
 
+  /**
+   * Takes back up to `count` of what was accepted, from the newest hits. A hit that was reported already and not
+   * confirmed may be among them: if Redis has counted it after all, it stays counted there.
+   */
+  takeBack(count: number): void {
+    this.#endCell();
+    const hits: Hit[] = [];
+    for (let hit = this.#first; hit !== undefined; hit = hit.next) hits.push(hit);
+    let left = count;
+    for (const hit of hits.reverse()) {
+      const part = Math.min(left, hit.count - hit.declined);
+      hit.count -= part;
+      left -= part;
+    }
+    this.#first = undefined;
+    this.#last = undefined;
+    for (const hit of hits) {
+      if (hit.count === 0) {
+        if (hit.report === 0) this.#fresh--;
+        continue;
+      }
+      hit.next = this.#first;
+      this.#first = hit;
+      this.#last ??= hit;
+    }
+  }
+
   /** What is counted from now on belongs to the report of that number; 0 for the next one. */
   recordFor(report: number): void {
     this.#endCell();

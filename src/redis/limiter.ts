@@ -6,6 +6,7 @@ import { TrypemaError } from "../core/errors.ts";
 import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
+import { recordedBy, setRecorder } from "../core/recorder.ts";
 import { setStore } from "../core/store.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
@@ -90,6 +91,7 @@ export abstract class RedisLimiter implements Limiter {
   /** @internal */
   constructor({ settings, names, store, backend, policy, local }: RedisParts) {
     setStore(this, store);
+    setRecorder(this, { adjust: (key, delta) => this.adjustCounted(key, delta) });
     this.settings = settings;
     this.#names = names;
     this.#backend = backend;
@@ -146,8 +148,12 @@ export abstract class RedisLimiter implements Limiter {
   async adjust(key: string, delta: number): Promise<number> {
     checkCount("delta", delta, Number.MIN_SAFE_INTEGER);
     checkKey(key);
-    const total = this.run(ADJUST, key, text(delta)).then(numberFrom);
-    return this.orLocal(total, (local) => local.adjust(key, delta));
+    return this.orLocal(this.adjustCounted(key, delta), (local) => local.adjust(key, delta));
+  }
+
+  /** Corrects what Redis has counted, or fails. @internal */
+  async adjustCounted(key: string, delta: number): Promise<number> {
+    return numberFrom(await this.run(ADJUST, key, text(delta)));
   }
 
   async setIf(
@@ -211,7 +217,9 @@ export abstract class RedisLimiter implements Limiter {
   ): Promise<Decision> {
     if (this.#policy === "throw" || !isBackendFailure(error)) throw error;
     if (this.#policy === "allow") return { ...allowed(limit, limit), degraded: true };
-    return { ...(this.#policy === "deny" ? this.deny(limit) : await askLocal(this.#local())), degraded: true };
+    if (this.#policy === "deny") return { ...this.deny(limit), degraded: true };
+    const local = this.#local();
+    return recordedBy({ ...(await askLocal(local)), degraded: true }, local);
   }
 
   protected async peek(key: string, count: number, rate?: Rate): Promise<Peek | undefined> {

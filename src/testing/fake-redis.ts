@@ -6,6 +6,7 @@
 
 import { show, TrypemaError } from "../core/errors.ts";
 import type { Rate } from "../core/rate.ts";
+import { recorderOf, setRecorder } from "../core/recorder.ts";
 import type {
   Awaitable,
   Condition,
@@ -123,6 +124,9 @@ export class FakeRedisLimiter<L extends Limiter = Limiter> implements Limiter {
   /** @internal */
   constructor(ask: Ask<L>) {
     this.ask = ask;
+    const adjust = (key: string, delta: number) =>
+      ask((limiter) => (recorderOf(limiter) ?? limiter).adjust(key, delta));
+    setRecorder(this, { adjust });
   }
 
   inc(key: string, rate: Rate, count?: number): Promise<Decision> {

@@ -11,7 +11,7 @@ import {
   type LimiterDefinition,
   requestHeader,
 } from "trypema/http";
-import { manualClock } from "trypema/testing";
+import { createFakeRedisProvider, manualClock } from "trypema/testing";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { frameworks, type Running, start, UPSTREAM } from "./frameworks.ts";
 import { bytesOf, limitLines, type RawRequest, send, sendAll } from "./raw-client.ts";
@@ -391,6 +391,26 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     });
     expect(await statuses(port, 6)).toEqual([200, 200, 200, 429, 200, 429]);
     expect(outcomes).toEqual([true, true, true, false, true, false]);
+  });
+
+  it("answers 503 where the provider denies because Redis is away, and gives back what Local counts meanwhile", async () => {
+    const away = (onFailure: "deny" | "local") => {
+      const provider = createFakeRedisProvider({ windowMs: TEN_SECONDS, onFailure });
+      provider.redis = "down";
+      return provider;
+    };
+    const { port } = await serve({ provider: away("deny"), rate: THREE });
+    const denied = await send(port);
+    expect(denied.status).toBe(503);
+    expect(limitLines(denied)).toEqual(["retry-after: 1"]);
+    expect(JSON.parse(denied.body)).toMatchObject({
+      type: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+    });
+    const local = away("local");
+    const standing = await serve({ provider: local, rate: THREE, uncounted: "failed" });
+    expect(await statuses(standing.port, 3, { path: "/fail" })).toEqual([500, 500, 500]);
+    await vi.waitFor(async () => expect((await local.absolute.get("default:127.0.0.1")).total).toBe(0));
+    expect(await statuses(standing.port, 4)).toEqual([200, 200, 200, 429]);
   });
 
   it("allows, denies or decides locally while the backend fails", async () => {

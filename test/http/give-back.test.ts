@@ -1,0 +1,211 @@
+// What a request took is given back where it was counted and nowhere else, whether Redis goes or comes back between.
+
+import { Redis } from "ioredis";
+import { createLocalProvider, type Provider, perMinute, perSecond } from "trypema";
+import { Guard, type HttpRequest, reservationOf } from "trypema/http";
+import { createHybridProvider } from "trypema/hybrid";
+import { createRedisProvider, type RedisOptions } from "trypema/redis";
+import { createFakeRedisProvider, type FakeRedisProvider } from "trypema/testing";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { RedisServer } from "../support/redis.ts";
+
+const HUNDRED = perMinute(100);
+const SOON = { timeout: 20_000 };
+
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+/** A limiter of one key, and requests to it that haven't been answered. */
+function limited(provider: Provider, rate = HUNDRED) {
+  const failed = vi.fn();
+  const onError = (_: unknown, kind: string) => failed(kind);
+  const guard = new Guard<object>({ provider, rate, key: () => "k", onError, uncounted: "failed", onNotice: false });
+  const take = async () => {
+    const request: HttpRequest<object> = {
+      raw: {},
+      method: "GET",
+      path: "/",
+      peerAddress: "::1",
+      header: () => undefined,
+    };
+    const verdict = await guard.check(request);
+    return {
+      status: verdict.answer?.status ?? 200,
+      adjust: (delta: number) => reservationOf(request.raw).adjust(delta),
+      giveBack: () => verdict.settle!(500),
+    };
+  };
+  return { take, failed };
+}
+
+/** What the next call would find used, by whoever decides now. */
+async function used(provider: Provider): Promise<number> {
+  const { limit, remaining } = await provider.absolute.isAllowed("default:k");
+  return limit === Number.POSITIVE_INFINITY ? 0 : limit - remaining - 1;
+}
+
+async function outage(make: (client: Redis, options: RedisOptions) => Provider, options: RedisOptions = {}) {
+  let server = await RedisServer.start();
+  const { port } = server;
+  const client = new Redis(port, { autoResendUnfulfilledCommands: false, retryStrategy: () => 20 });
+  client.on("error", () => {});
+  const provider = make(client, { timeoutMs: 100, onFailure: "local", ...options });
+  cleanups.push(
+    () => server.stop(),
+    () => client.disconnect(),
+    () => provider.close(),
+  );
+  const other = createRedisProvider(client, { timeoutMs: 5_000 });
+  return {
+    provider,
+    inRedis: async () => (await other.absolute.get("default:k")).total,
+    goAway: async () => {
+      await server.stop();
+      await expect.poll(async () => (await provider.absolute.inc("other", HUNDRED)).degraded, SOON).toBe(true);
+    },
+    comeBack: async () => {
+      server = await RedisServer.start(port);
+      await expect.poll(async () => (await provider.absolute.inc("other", HUNDRED)).degraded, SOON).toBe(false);
+    },
+  };
+}
+
+describe("with Redis", () => {
+  const make = (client: Redis, options: RedisOptions) => createRedisProvider(client, options);
+
+  it("what Local counted meanwhile is given back to Local, also when Redis is back, and never taken from Redis", async () => {
+    const { provider, inRedis, goAway, comeBack } = await outage(make);
+    const { take, failed } = limited(provider);
+    await goAway();
+    const taken = [await take(), await take(), await take()];
+    expect(await used(provider)).toBe(3);
+    taken[0]!.giveBack();
+    await expect.poll(() => used(provider)).toBe(2);
+    await comeBack();
+    await take();
+    taken[1]!.giveBack();
+    await taken[2]!.adjust(-1);
+    expect(await inRedis()).toBe(1);
+    await goAway();
+    expect(await used(provider)).toBe(0);
+    expect(failed).not.toHaveBeenCalledWith("settlement");
+  });
+
+  it("what Redis counted is never taken from Local", async () => {
+    const { provider, goAway } = await outage(make);
+    const { take, failed } = limited(provider);
+    const before = await take();
+    await goAway();
+    await take();
+    before.giveBack();
+    await expect.poll(() => failed.mock.calls).toEqual([["settlement"]]);
+    expect(await used(provider)).toBe(1);
+  });
+
+  it("a denial by its policy is no fault of the client's, and tells nothing of a limit", async () => {
+    const provider = createFakeRedisProvider({ onFailure: "deny" });
+    provider.redis = "down";
+    const onDecision = vi.fn();
+    const guard = new Guard({ provider, rate: HUNDRED, key: () => "k", onDecision, strategy: "suppressed" });
+    const { answer } = await guard.check({
+      raw: {},
+      method: "GET",
+      path: "/",
+      peerAddress: "::1",
+      header: () => undefined,
+    });
+    expect(answer).toMatchObject({
+      status: 503,
+      fields: ["retry-after", "1", "content-type", "application/problem+json"],
+    });
+    expect(JSON.parse(answer!.body)).toMatchObject({ type: expect.stringMatching(/#temporary-reduced-capacity$/) });
+    expect(onDecision.mock.calls[0]![0]).toMatchObject({
+      outcome: "unavailable",
+      admitted: false,
+      decision: { allowed: false, degraded: true },
+    });
+  });
+
+  it("a rejection by Local in its place is one, with 429", async () => {
+    const provider = createFakeRedisProvider({ onFailure: "local" });
+    provider.redis = "down";
+    const { take } = limited(provider, perMinute(1));
+    expect([(await take()).status, (await take()).status]).toEqual([200, 429]);
+  });
+});
+
+describe("with Hybrid", () => {
+  const make = (client: Redis, options: RedisOptions) => createHybridProvider(client, options);
+
+  it.each(["local", "allow"] as const)(
+    "what is given back while Redis is away is never reported to it (%s)",
+    async (onFailure) => {
+      const { provider, inRedis, goAway, comeBack } = await outage(make, { onFailure });
+      const { take } = limited(provider);
+      await goAway();
+      const taken = [];
+      for (let i = 0; i < 10; i++) taken.push(await take());
+      for (const { giveBack } of taken.slice(0, 4)) giveBack();
+      await taken[4]!.adjust(-1);
+      await taken[5]!.adjust(2);
+      await comeBack();
+      await expect.poll(inRedis, SOON).toBe(7);
+      taken[6]!.giveBack();
+      await expect.poll(inRedis, SOON).toBe(6);
+    },
+  );
+
+  it("the Local provider in its place has it back as well", async () => {
+    const { provider, goAway } = await outage(make);
+    const { take } = limited(provider, perMinute(3));
+    await goAway();
+    for (let i = 0; i < 6; i++) {
+      const { status, adjust } = await take();
+      expect(status).toBe(200);
+      await adjust(-1);
+    }
+    const statuses = [];
+    for (let i = 0; i < 4; i++) statuses.push((await take()).status);
+    expect(statuses).toEqual([200, 200, 200, 429]);
+  });
+});
+
+it("with the Local provider of onBackendFailure, what that counted is given back to it", async () => {
+  const { absolute, ...rest } = createLocalProvider();
+  const inc = () => Promise.reject(new Error("gone"));
+  const guard = new Guard<object>({
+    provider: { ...rest, absolute: Object.assign(Object.create(absolute), { inc }) },
+    rate: perSecond(1 / 60),
+    key: () => "k",
+    onBackendFailure: "local",
+    uncounted: "failed",
+  });
+  for (let i = 0; i < 3; i++) {
+    const verdict = await guard.check({
+      raw: {},
+      method: "GET",
+      path: "/",
+      peerAddress: "::1",
+      header: () => undefined,
+    });
+    expect(verdict.answer).toBe(undefined);
+    verdict.settle!(500);
+  }
+});
+
+it("with a faked Redis it is the same", async () => {
+  const provider: FakeRedisProvider = createFakeRedisProvider({ onFailure: "local", timeoutMs: 20 });
+  const { take, failed } = limited(provider);
+  const before = await take();
+  provider.redis = "down";
+  const meanwhile = await take();
+  before.giveBack();
+  await expect.poll(() => failed.mock.calls).toContainEqual(["settlement"]);
+  expect(await used(provider)).toBe(1);
+  provider.redis = "up";
+  await meanwhile.adjust(-1);
+  expect((await provider.absolute.get("default:k")).total).toBe(1);
+});
