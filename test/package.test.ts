@@ -146,8 +146,9 @@ describe("the package", () => {
     const loaded = loadedBy(`adapters/${name}.js`);
     expect(loaded.size).toBeGreaterThan(10);
     for (const file of loaded) {
-      expect(file).toMatch(/^((core|strategy|local|http)\/[a-z-]+|adapters\/(node-message|[a-z]+))\.js$/);
-      if (file.startsWith("adapters/")) expect([`adapters/${name}.js`, "adapters/node-message.js"]).toContain(file);
+      expect(file).toMatch(/^((core|strategy|local|http)\/[a-z-]+|adapters\/(node-message|web-response|[a-z]+))\.js$/);
+      const shared = ["adapters/node-message.js", "adapters/web-response.js"];
+      if (file.startsWith("adapters/")) expect([`adapters/${name}.js`, ...shared]).toContain(file);
     }
   });
 

@@ -1,7 +1,6 @@
 // `trypema/hono`: a middleware for Hono, on any runtime.
 
 import type { Context, Env, MiddlewareHandler } from "hono";
-import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { isPromise } from "../http/awaitable.ts";
 import { addNames, EXPOSED_FIELDS } from "../http/headers.ts";
 import { type Answer, type Fields, Guard, pathOf, type RateLimitOptions, type Verdict } from "../http/index.ts";
@@ -62,7 +61,8 @@ function responseOf({ status, fields, body }: Answer, context: Context): Respons
     const value = fields[i + 1]!;
     context.header(name, name === EXPOSED_FIELDS ? addNames(context.res.headers.get(name), value) : value);
   }
-  const response = context.body(body, status as ContentfulStatusCode);
+  // To the types of Hono only a status that it has a name for is one.
+  const response = context.body(body, status as 429);
   noteFields(response, fields);
   return response;
 }
