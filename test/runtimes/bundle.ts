@@ -27,6 +27,7 @@ export async function bundle(name: string, folder: string, whole: boolean): Prom
   const dist = join(folder, "node_modules", "trypema", "dist");
   const inside = [
     { find: /^trypema$/, replacement: join(dist, "index.js") },
+    { find: /^trypema\/fetch$/, replacement: join(dist, "adapters", "fetch.js") },
     { find: /^trypema\/(\w+)$/, replacement: join(dist, "$1", "index.js") },
   ];
   await build({

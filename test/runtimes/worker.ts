@@ -2,6 +2,7 @@
 // timer nor chance; what was made there serves all requests; and the clock stands still between I/O.
 
 import { createLocalProvider, perSecond } from "trypema";
+import { rateLimit } from "trypema/fetch";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { runSuite, type Summary } from "./suite.ts";
@@ -30,6 +31,23 @@ const hang = () => new Promise<never>(() => {});
 const redis = createRedisProvider({ eval: hang, evalSha: hang }, { timeoutMs: 20 });
 const hybrid = createHybridProvider({ eval: hang, evalSha: hang }, { timeoutMs: 20 });
 
+/** The worker itself, as a service that it calls. */
+interface Env {
+  readonly self: { fetch(url: string, init: RequestInit): Promise<Response> };
+}
+
+// A websocket of another service that a limited handler passes on: its response can't be changed, and not be copied.
+const passOn = rateLimit({ provider: limiter, rate: RATE, key: () => "passed on" }, (_: Request, env: Env) =>
+  env.self.fetch("http://self/socket", { headers: { upgrade: "websocket" } }),
+);
+
+function acceptSocket(): Response {
+  const { WebSocketPair } = globalThis as unknown as { WebSocketPair: new () => [unknown, { accept(): void }] };
+  const { 0: client, 1: server } = new WebSocketPair();
+  server.accept();
+  return new Response(null, { status: 101, webSocket: client } as ResponseInit);
+}
+
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** What went wrong; each is a promise that wasn't kept. */
@@ -55,9 +73,17 @@ async function* problems(): AsyncGenerator<string> {
 }
 
 export default {
-  async fetch(request: Request): Promise<Response> {
+  async fetch(request: Request, env: Env): Promise<Response> {
     lastIoMs = realNow();
     const { pathname } = new URL(request.url);
+    if (pathname === "/socket") return acceptSocket();
+    if (pathname === "/upgraded") {
+      const status = await passOn(request, env).then(
+        (response) => response.status,
+        (error) => String(error),
+      );
+      return Response.json(status);
+    }
     if (pathname === "/hit") return Response.json(limiter.absolute.inc("requests", RATE));
     if (pathname === "/deadline") return Response.json(await redis.absolute.get("key").catch(({ code }) => code));
     const failed: string[] = [];

@@ -17,6 +17,7 @@ const config :Workerd.Config = (
 const worker :Workerd.Worker = (
   modules = [(name = "worker", esModule = embed "${basename(worker)}")],
   compatibilityDate = "2026-11-01",
+  bindings = [(name = "self", service = "main")],
 );
 `;
 }
@@ -38,10 +39,12 @@ export async function runInWorkerd(program: string, worker: string, folder: stri
     const hits: boolean[] = [];
     for (let i = 0; i < 5; i++) hits.push(((await ask("/hit")) as Decision).allowed);
     const codes = await Promise.all(Array.from({ length: 3 }, () => ask("/deadline")));
+    const upgraded = await ask("/upgraded");
     const { passed, failed } = (await ask("/suite")) as Summary;
     const problems = [...failed];
     if (hits.join() !== "true,true,true,false,false") problems.push(`requests don't share a limit: ${hits}`);
     if (codes.some((code) => code !== "BACKEND_TIMEOUT")) problems.push(`requests at once get: ${codes}`);
+    if (upgraded !== 101) problems.push(`a websocket that a limited handler passes on is answered with ${upgraded}`);
     if (/uncaught|unhandled|exception/i.test(log)) problems.push(`the log of workerd has: ${log}`);
     return { passed, failed: problems };
   } finally {
