@@ -61,7 +61,8 @@ export function combined<Raw = unknown>(...keys: readonly Key<Raw>[]): Key<Raw> 
     return chain(key(request), (found) => {
       const part = textOfKey(found);
       if (part === undefined) return undefined;
-      const escaped = part.replace(/[\\|]/g, "\\$&");
+      // A client may send 16 000 of them, for which replace takes four times as long.
+      const escaped = part.split("\\").join("\\\\").split("|").join("\\|");
       return from(index + 1, request, index === 0 ? escaped : `${parts}|${escaped}`);
     });
   };
