@@ -44,6 +44,8 @@ export interface Deciding {
 
 /** One exchange. */
 interface Request extends Report {
+  /** By the system's clock. */
+  readonly beganMs: number;
   /** Those who wait that it asks for. */
   readonly callers: ReadonlySet<Caller>;
   readonly args: string[];
@@ -158,7 +160,7 @@ export class Exchanges {
   }
 
   /** Gives those who wait what can be decided with the answer; the others stay, in their order. */
-  #answer(state: KeyState): void {
+  #answer(state: KeyState, { beganMs }: Request): void {
     const callers = state.callers.splice(0);
     let isFull = false;
     for (const caller of callers) {
@@ -172,7 +174,7 @@ export class Exchanges {
       state.callers.push(caller);
     }
     state.endServing();
-    this.#giveUp(state);
+    this.#giveUp(state, beganMs);
   }
 
   #decide(state: KeyState, { rate, count }: Caller, isFull: boolean): Decision | Promise<Decision> | undefined {
@@ -185,10 +187,14 @@ export class Exchanges {
     }
   }
 
-  /** An exchange may have gone on when they came, and another one may be needed: that is as long as it takes. */
-  #giveUp(state: KeyState): void {
+  /**
+   * An exchange may have gone on when they came, and another one may be needed: that is as long as it takes. One that took
+   * longer than its deadline was answered, and read late, because this process was held up: that time doesn't count.
+   */
+  #giveUp(state: KeyState, beganMs: number): void {
     const { timeoutMs } = this.#parts.settings;
-    const patientSinceMs = systemClock() - timeoutMs;
+    const nowMs = systemClock();
+    const patientSinceMs = (nowMs - beganMs > timeoutMs ? beganMs : nowMs) - timeoutMs;
     const first = state.callers.findIndex(({ sinceMs }) => sinceMs > patientSinceMs);
     for (const caller of state.callers.splice(0, first === -1 ? state.callers.length : first)) {
       caller.resolve(this.#deciding.decideInstead(state, caller, timeoutError(timeoutMs)));
@@ -204,7 +210,7 @@ export class Exchanges {
       state.reserve(request.leaseUntilMs);
       const reply = await backend.run(SYNC, names.withLeases(state.key), request.args);
       state.learn(fieldsFrom(reply, ANSWER_FIELDS), request, this.#clock.now());
-      this.#answer(state);
+      this.#answer(state, request);
       return true;
     } catch (error) {
       this.#fail(state, request, error);
@@ -251,6 +257,8 @@ export class Exchanges {
     ];
     for (const hit of reported) args.push(...[hit.report, sentMs - hit.hitMs, hit.count, hit.declined].map(text));
     if (settings.callersClock !== undefined) args.push(text(sentMs));
-    return { number, callers: new Set(callers), args, rate, limit, asked, held, leaseUntilMs: sentMs + this.#leaseMs };
+    const leaseUntilMs = sentMs + this.#leaseMs;
+    const beganMs = systemClock();
+    return { number, callers: new Set(callers), args, rate, limit, asked, held, leaseUntilMs, beganMs };
   }
 }

@@ -54,7 +54,8 @@ it("probes again after ten seconds where a client neither answers nor fails", as
   const guard = new Guard(100);
   const outcome = async (send: () => Promise<unknown>) => {
     const failure = guard.run(send).catch(({ code }) => code);
-    await vi.advanceTimersByTimeAsync(100);
+    // A deadline is looked at twice.
+    await vi.advanceTimersByTimeAsync(101);
     return failure;
   };
   for (let i = 0; i < 5; i++) expect(await outcome(hang)).toBe("BACKEND_TIMEOUT");
@@ -64,5 +65,19 @@ it("probes again after ten seconds where a client neither answers nor fails", as
   expect(await outcome(hang)).toBe("BACKEND_UNAVAILABLE");
   await vi.advanceTimersByTimeAsync(1_000);
   expect(await outcome(async () => "back")).toBe("back");
+  expect(guard.isOpen).toBe(false);
+});
+
+it("doesn't take an answer for missing that came while the process was held up", async () => {
+  vi.resetModules();
+  const { Guard } = await import("./guard.ts");
+  const guard = new Guard(20);
+  // What follows here is before the timers, and these are before the next answers.
+  await new Promise(setImmediate);
+  const answers = Array.from({ length: 10 }, (_, i) => guard.run(() => new Promise((resolve) => setImmediate(resolve, i))));
+  // The timer is made in a reaction.
+  await Promise.resolve().then();
+  for (const startMs = performance.now(); performance.now() < startMs + 50; );
+  expect(await Promise.all(answers)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   expect(guard.isOpen).toBe(false);
 });

@@ -106,7 +106,9 @@ function codeOf(message: string): TrypemaErrorCode {
 }
 
 interface Deadline {
-  readonly endMs: number;
+  endMs: number;
+  /** Whether it has been over once. */
+  isPutOff: boolean;
   /** What it does when it is missed; absent once it is met or missed. */
   expire: (() => void) | undefined;
   /** Its own timer, where timers can't be shared. */
@@ -118,7 +120,12 @@ function miss(deadline: Deadline): void {
   deadline.expire = undefined;
 }
 
-/** Deadlines of one length, in the order of their ends, so one timer does for all. */
+/**
+ * Deadlines of one length, in the order of their ends, so one timer does for all. They are for a slow Redis. A process
+ * that was held up, by its own work or by others on the machine, can't tell at their end whether Redis is slow: its timers
+ * run before it reads what has arrived meanwhile. So each deadline is looked at a second time before it is missed: a
+ * millisecond later, or as long after as the first look came too late.
+ */
 class Deadlines {
   readonly #timeoutMs: number;
   #waiting: Deadline[] = [];
@@ -129,7 +136,7 @@ class Deadlines {
   }
 
   start(expire: () => void): Deadline {
-    const deadline: Deadline = { endMs: systemClock() + this.#timeoutMs, expire, timer: undefined };
+    const deadline: Deadline = { endMs: systemClock() + this.#timeoutMs, isPutOff: false, expire, timer: undefined };
     if (TIMERS_END_WITH_REQUESTS) {
       deadline.timer = setTimeout(() => miss(deadline), this.#timeoutMs);
     } else {
@@ -149,11 +156,23 @@ class Deadlines {
 
   #sweep(): void {
     const nowMs = systemClock();
+    const lateMs = nowMs - (this.#waiting[0]?.endMs ?? nowMs);
     const firstLive = this.#waiting.findIndex(({ endMs, expire }) => expire !== undefined && endMs > nowMs);
-    const over = firstLive === -1 ? this.#waiting : this.#waiting.slice(0, firstLive);
-    this.#waiting = firstLive === -1 ? [] : this.#waiting.slice(firstLive);
-    for (const deadline of over) miss(deadline);
+    const over = this.#waiting.splice(0, firstLive === -1 ? this.#waiting.length : firstLive);
+    this.#putOff(over, nowMs + Math.max(1, Math.min(lateMs, this.#timeoutMs)));
     const next = this.#waiting[0];
     if (next !== undefined) this.#timer.start(Math.max(1, Math.ceil(next.endMs - nowMs)));
+  }
+
+  /** Misses those that have been put off before. */
+  #putOff(over: readonly Deadline[], endMs: number): void {
+    const putOff: Deadline[] = [];
+    for (const deadline of over) {
+      if (deadline.expire === undefined) continue;
+      if (deadline.isPutOff) miss(deadline);
+      else putOff.push(Object.assign(deadline, { endMs, isPutOff: true }));
+    }
+    const later = this.#waiting.findIndex((deadline) => deadline.endMs > endMs);
+    this.#waiting.splice(later === -1 ? this.#waiting.length : later, 0, ...putOff);
   }
 }

@@ -248,6 +248,48 @@ it.each([
   expect(cv / noise).toBeLessThan(1.5);
 });
 
+it.each([
+  { count: 1, runsMs: 10, pausesMs: 100 },
+  { count: 4, runsMs: 10, pausesMs: 30 },
+  { count: 4, runsMs: 10, pausesMs: 100 },
+  { count: 4, runsMs: 10, pausesMs: 400 },
+  { count: 8, runsMs: 10, pausesMs: 100 },
+  { count: 8, runsMs: 50, pausesMs: 400 },
+])("absolute: $count processes that run for $runsMs ms and wait for $pausesMs lose little of it", async (starved) => {
+  const { count, runsMs, pausesMs } = starved;
+  const world = new World(1, redis.client, { ...PERFECT });
+  const prefix = `starved-${count}-${runsMs}-${pausesMs}`;
+  const options = { prefix, windowMs: 1_000, timeoutMs: 200 };
+  const capacity = 300;
+  const rate = perSecond(capacity);
+  // What one provider would do with the same calls.
+  const local = createLocalProvider({ windowMs: 1_000, clock: () => world.nowMs, cleanup: false }).absolute;
+  let admittedByLocal = 0;
+  const processes = Array.from({ length: count }, () => {
+    const process = new SimulatedProcess(world, options);
+    let nextMs = 0;
+    const callThoseDue = () => {
+      for (; nextMs <= world.nowMs; nextMs += world.pause((5 * capacity) / count)) {
+        process.call("absolute", "a", rate);
+        if (local.inc("a", rate).allowed) admittedByLocal++;
+      }
+    };
+    world.at(0, () => process.repeat(callThoseDue, () => 1), process);
+    const stall = () => {
+      process.stalledUntilMs = world.nowMs + 2 * pausesMs * world.random();
+      world.at(process.stalledUntilMs + 2 * runsMs * world.random(), stall);
+    };
+    world.at(world.random() * runsMs, stall);
+    return process;
+  });
+  await world.runUntil(11_000);
+  const admitted = processes.flatMap((process) => process.admitted);
+  console.log(JSON.stringify(starved), admitted.length, admittedByLocal, admitted.length / admittedByLocal);
+  expect(admitted.filter(({ degraded }) => degraded)).toEqual([]);
+  expect(mostWithin(admitted, options.windowMs)).toBeLessThanOrEqual(capacity);
+  expect(admitted.length / admittedByLocal).toBeGreaterThan(0.9);
+});
+
 it("what was spent is free again after a window, however late it is reported", async () => {
   const world = new World(1, redis.client, { ...PERFECT });
   const options = { prefix: "ages", windowMs: 1_000, bucketMs: 1, timeoutMs: 50, syncIntervalMs: 90 };

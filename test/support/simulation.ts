@@ -18,7 +18,9 @@ export function virtualizeTime(): () => void {
     const process = present.getStore();
     if (process === undefined) return set(run, delayMs);
     // As real timers are: in whole ms, and 1 at least.
-    return process.world.at(process.world.nowMs + Math.max(1, Math.trunc(delayMs)), run, process) as never;
+    const timer = process.world.at(process.world.nowMs + Math.max(1, Math.trunc(delayMs)), run, process);
+    timer.isTimer = true;
+    return timer as never;
   }) as typeof setTimeout;
   globalThis.clearTimeout = ((timer: never) => {
     if ((timer as unknown) instanceof Event) (timer as Event).cancel();
@@ -35,9 +37,10 @@ export function virtualizeTime(): () => void {
 const consequences = () => new Promise((resolve) => setImmediate(resolve));
 
 class Event {
-  readonly timeMs: number;
+  timeMs: number;
   readonly run: () => unknown;
   readonly process: SimulatedProcess | undefined;
+  isTimer = false;
   #cancelled = false;
 
   constructor(timeMs: number, run: () => unknown, process: SimulatedProcess | undefined) {
@@ -55,7 +58,7 @@ class Event {
   async happen(): Promise<void> {
     if (this.#cancelled || this.process?.crashed) return;
     if (this.process !== undefined && this.process.stalledUntilMs > this.timeMs) {
-      this.process.world.at(this.process.stalledUntilMs, this.run, this.process);
+      this.process.resume(this);
       return;
     }
     if (this.process === undefined) await this.run();
@@ -75,6 +78,7 @@ export interface Network {
 }
 
 const GIVES_UP_MS = 1_000;
+const AFTER_TIMERS_MS = 1e-6;
 /** Far from what the processes' clocks say. */
 const SERVER_CLOCK_MS = 1_700_000_000_000;
 
@@ -96,9 +100,13 @@ export class World {
 
   at(timeMs: number, run: () => unknown, process?: SimulatedProcess): Event {
     const event = new Event(timeMs, run, process);
-    const before = this.#events.findLastIndex((other) => other.timeMs <= timeMs);
-    this.#events.splice(before + 1, 0, event);
+    this.put(event);
     return event;
+  }
+
+  put(event: Event): void {
+    const before = this.#events.findLastIndex((other) => other.timeMs <= event.timeMs);
+    this.#events.splice(before + 1, 0, event);
   }
 
   async runUntil(endMs: number): Promise<void> {
@@ -207,6 +215,12 @@ export class SimulatedProcess {
   /** Runs what a program would, as this process. */
   do<T>(run: () => T): T {
     return present.run(this, run);
+  }
+
+  /** Puts off what happens while it is stalled: its timers come first then, as in Node, and what has arrived after them. */
+  resume(event: Event): void {
+    event.timeMs = this.stalledUntilMs + (event.isTimer ? 0 : AFTER_TIMERS_MS);
+    this.world.put(event);
   }
 
   #note({ allowed, degraded }: Decision, timeMs: number, key: string, count: number): void {
