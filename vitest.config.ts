@@ -1,5 +1,27 @@
+import { availableParallelism } from "node:os";
+import { relative } from "node:path";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestModule, type TestSpecification } from "vitest/node";
 import { installedServers } from "./test/support/redis.ts";
+
+/** The files that take long: thousands of simulations, many processes, servers that fail. They come last. */
+const SLOW = [
+  "demo/main.test.ts",
+  "playground/page.test.ts",
+  "test/attack.test.ts",
+  "test/docs.test.ts",
+  "test/http/redis.test.ts",
+  "test/hybrid/failure.test.ts",
+  "test/hybrid/fleet.test.ts",
+  "test/hybrid/leases.test.ts",
+  "test/hybrid/load.test.ts",
+  "test/hybrid/schedules.test.ts",
+  "test/hybrid/simulation.test.ts",
+  "test/redis/failure.test.ts",
+  "test/redis/processes.test.ts",
+  "test/redis/topology.test.ts",
+  "test/smoothness.test.ts",
+];
 
 const all = {
   name: "all",
@@ -21,10 +43,36 @@ const others = installedServers()
     include: ["test/redis/*.test.ts", "test/contract/redis.test.ts", "test/property/redis-*.test.ts"],
   }));
 
-export default defineConfig({
-  test: {
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
-    projects: [all, ...others].map((test) => ({ extends: true, test })),
+class SlowLast extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isSlow = ({ moduleId }: TestSpecification) => SLOW.includes(relative(import.meta.dirname, moduleId));
+    return [...files.filter((file) => !isSlow(file)), ...files.filter(isSlow)];
+  }
+}
+
+/** Without a terminal vitest says nothing of a file before its end, which may be minutes. */
+const begun = {
+  onTestModuleStart({ project, relativeModuleId }: TestModule) {
+    console.log(` … ${project.name} ${relativeModuleId}`);
   },
-});
+};
+
+/** How long it may take to come to what is waited for. A bound for what hangs, and not for a machine that is slow. */
+const HANG_MS = 60_000;
+
+// `npm run test:fast` sets the mode.
+export default defineConfig(({ mode }) => ({
+  test: {
+    // Of two, one mostly waits for processes and servers.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    testTimeout: 5 * HANG_MS,
+    hookTimeout: 5 * HANG_MS,
+    expect: { poll: { timeout: HANG_MS } },
+    sequence: { sequencer: SlowLast },
+    reporters: process.stdout.isTTY ? ["default"] : ["default", begun],
+    projects: (mode === "fast" ? [all] : [all, ...others]).map((test) => ({
+      extends: true,
+      test: { ...test, exclude: ["**/node_modules/**", ...(mode === "fast" ? SLOW : [])] },
+    })),
+  },
+}));
