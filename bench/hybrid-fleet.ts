@@ -25,7 +25,7 @@ export interface FleetOutcome extends Outcome {
 export async function runFleet(server: RedisServer, count: number, load: Load): Promise<FleetOutcome> {
   const client = new Redis(server.port);
   await client.config("RESETSTAT");
-  const { members, startMs } = startFleet(server.port, count, load);
+  const { members, startMs } = await startFleet(server.port, count, load);
   await Promise.all(members.map(({ ended }) => ended));
   const info = await client.info("everything");
   client.disconnect();

@@ -1,10 +1,13 @@
-// Many processes with hybrid providers on one Redis: what they admit together, by the times of their own decisions.
+// Many processes with hybrid providers on one Redis: what they admit together, by the times of their own decisions, beside
+// what one Local provider would admit of the same calls. However late a busy machine lets them call, both see it.
 
 import { Redis } from "ioredis";
 import { createRedisProvider } from "trypema/redis";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import {
+  type Admission,
   admittedBy,
+  admittedLocally,
   groupByKey,
   type Load,
   type Member,
@@ -40,18 +43,20 @@ const LOAD: Load = {
   seconds: 6,
 };
 
+/** The least that is admitted of what Local would admit. What waits for a slow machine is leased to nobody else meanwhile. */
+const LEAST_OF_LOCAL = 0.7;
+
 it.each([1, 8])("%i processes admit all of the capacity, and never more in any window", async (count) => {
-  const { members } = startFleet(server.port, count, LOAD);
+  const { members } = await startFleet(server.port, count, LOAD);
   await Promise.all(members.map(({ ended }) => ended));
   const admitted = admittedBy(members);
   expect(mostWithin(admitted, SPAN_MS)).toBeLessThanOrEqual(CAPACITY);
-  // Of six windows. Nothing may be said of how soon a busy machine gets to them.
-  expect(admitted.length).toBeGreaterThan(3 * CAPACITY);
+  expect(admitted.length).toBeGreaterThan(LEAST_OF_LOCAL * admittedLocally(members, LOAD).length);
 });
 
 it("who joins late, dies or goes idle changes nothing in that", async () => {
   const own = [{}, { seconds: 2 }, { startsLaterMs: 3_000, seconds: 6 }];
-  const { members, prefix, startMs } = startFleet(server.port, 5, { ...LOAD, seconds: 9 }, own);
+  const { members, prefix, startMs } = await startFleet(server.port, 5, { ...LOAD, seconds: 9 }, own);
   const [dying, ...others] = members as [Member, ...Member[]];
   setTimeout(() => dying.kill(), startMs + 2_500 - Date.now());
   await Promise.all(others.map(({ ended }) => ended));
@@ -59,19 +64,19 @@ it("who joins late, dies or goes idle changes nothing in that", async () => {
   const admitted = admittedBy(members);
   expect(mostWithin(admitted, SPAN_MS)).toBeLessThanOrEqual(CAPACITY);
   // What the dead one had leased is free again two windows later.
-  const afterwards = admitted.filter(({ madeMs }) => madeMs > startMs + 4_500);
-  expect(afterwards.length).toBeGreaterThan(1.5 * CAPACITY);
+  const afterwards = (all: readonly Admission[]) => all.filter(({ madeMs }) => madeMs > startMs + 4_500).length;
+  expect(afterwards(admitted)).toBeGreaterThan(LEAST_OF_LOCAL * afterwards(admittedLocally(members, LOAD)));
   // And with all of them gone, everything is.
   const client = new Redis(server.port);
   const { absolute } = createRedisProvider(client, { prefix, windowMs: WINDOW_MS });
   const admitsAtOnce = async (count: number) => (await absolute.isAllowed("key-0", count)).allowed;
-  await expect.poll(() => admitsAtOnce(CAPACITY), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => admitsAtOnce(CAPACITY)).toBe(true);
   client.disconnect();
 });
 
 it("each of a thousand keys, some of them popular, is held", async () => {
   const load = { ...LOAD, ratePerSecond: 50, offeredPerSecond: 3_200, keys: 1_000 };
-  const { members } = startFleet(server.port, 4, load);
+  const { members } = await startFleet(server.port, 4, load);
   await Promise.all(members.map(({ ended }) => ended));
   const keys = groupByKey(admittedBy(members));
   expect(keys.length).toBeGreaterThan(500);
@@ -82,12 +87,13 @@ it("each of a thousand keys, some of them popular, is held", async () => {
 
 it("suppression holds the limit smoothly over the fleet", async () => {
   const load: Load = { ...LOAD, strategy: "suppressed", windowMs: 2_000, seconds: 16 };
-  const { members, startMs } = startFleet(server.port, 4, load);
+  const { members, startMs } = await startFleet(server.port, 4, load);
   await Promise.all(members.map(({ ended }) => ended));
-  const { mean, cv } = smoothness(timesByKey(admittedBy(members)), startMs + 6_000, startMs + 16_000);
-  // A busy machine may not get to offer what it should.
-  expect(mean).toBeGreaterThan(500 * 0.7);
-  expect(mean).toBeLessThan(500 * 1.1);
+  const settled = (all: readonly Admission[]) => smoothness(timesByKey(all), startMs + 6_000, startMs + 16_000);
+  const { mean, cv } = settled(admittedBy(members));
+  const local = settled(admittedLocally(members, load));
+  expect(mean / local.mean).toBeGreaterThan(LEAST_OF_LOCAL);
+  expect(mean / local.mean).toBeLessThan(1.1);
   // An absolute limit has about 1 here, and chance alone 0.045.
-  expect(cv).toBeLessThan(0.5);
+  expect(cv).toBeLessThan(local.cv + 0.3);
 });

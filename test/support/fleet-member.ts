@@ -1,5 +1,7 @@
-// A process of a fleet: offers calls to a hybrid provider at random times, and prints those that are admitted.
+// A process of a fleet: says when it is ready, is told when to begin, offers calls to a hybrid provider at random times, and
+// prints each with when it was made and when it was admitted, or "-".
 
+import { text } from "node:stream/consumers";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { perSecond } from "trypema";
@@ -20,7 +22,7 @@ const counts = { calls: 0, promises: 0 };
 
 const lines: string[] = [];
 function note(admitted: boolean, madeMs: number, key: string): void {
-  if (admitted) lines.push(`${madeMs} ${now()} ${key}`);
+  lines.push(`${madeMs} ${admitted ? now() : "-"} ${key}`);
 }
 
 function call(): void {
@@ -36,8 +38,10 @@ function call(): void {
   }
 }
 
-const endMs = options.startMs + options.seconds * 1_000;
-let nextMs = options.startMs;
+process.stdout.write("ready\n");
+const startMs = Number(await text(process.stdin));
+const endMs = startMs + options.seconds * 1_000;
+let nextMs = startMs;
 await new Promise<void>((resolve) => {
   function offer(): void {
     while (nextMs <= now()) {
@@ -48,7 +52,7 @@ await new Promise<void>((resolve) => {
     if (now() < endMs) setTimeout(offer, 1);
     else resolve();
   }
-  setTimeout(offer, options.startMs - now());
+  setTimeout(offer, startMs - now());
 });
 await provider.close();
 if (lines.length > 0) process.stdout.write(`${lines.join("\n")}\n`);

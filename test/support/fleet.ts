@@ -4,6 +4,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { createLocalProvider, perSecond } from "trypema";
+import { manualClock } from "trypema/testing";
 import { ROOT } from "./process.ts";
 
 /** Calls at random times. */
@@ -22,8 +24,6 @@ export interface MemberOptions extends Load {
   readonly port: number;
   readonly prefix: string;
   readonly client: "ioredis" | "node-redis";
-  /** When to begin, in ms since 1970. */
-  readonly startMs: number;
 }
 
 /** The time of the next call after one at `timeMs`. */
@@ -35,17 +35,23 @@ export function nextKey({ keys, skew }: Load): string {
   return `key-${Math.floor(keys * Math.random() ** skew)}`;
 }
 
-/** A call that was admitted at some time from when it was made to when it was answered. */
-export interface Admission {
+export interface Call {
   readonly madeMs: number;
-  readonly answeredMs: number;
   readonly key: string;
+}
+
+/** A call that was admitted at some time from when it was made to when it was answered. */
+export interface Admission extends Call {
+  readonly answeredMs: number;
 }
 
 /** One process. */
 export class Member {
+  readonly calls: Call[] = [];
   readonly admitted: Admission[] = [];
   readonly counts = { calls: 0, promises: 0 };
+  /** When it is connected, and waits to be told when to begin. Rejects when it ends before. */
+  readonly ready: Promise<unknown>;
   /** When it has ended, by itself or not. */
   readonly ended: Promise<unknown>;
   readonly #process: ChildProcess;
@@ -54,24 +60,37 @@ export class Member {
     const program = join(ROOT, ".build", "test", "support", "fleet-member.js");
     this.#process = spawn(process.execPath, [program, JSON.stringify(options)], {
       cwd: ROOT,
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["pipe", "pipe", "inherit"],
     });
     this.ended = once(this.#process, "close");
-    createInterface(this.#process.stdout!).on("line", (line) => {
-      const [first, second, key] = line.split(" ") as [string, string, string];
-      if (first === "end") Object.assign(this.counts, JSON.parse(second));
-      else if (key !== undefined) this.admitted.push({ madeMs: Number(first), answeredMs: Number(second), key });
-    });
+    const lines = createInterface(this.#process.stdout!);
+    const failed = this.ended.then(() => Promise.reject(new Error("a process of the fleet ended early")));
+    this.ready = Promise.race([once(lines, "line"), failed]);
+    lines.on("line", (line) => this.#hear(line));
+  }
+
+  /** @param startMs when to begin, in ms since 1970 */
+  begin(startMs: number): void {
+    this.#process.stdin!.end(`${startMs}\n`);
   }
 
   /** As a crash does. */
   kill(): void {
     this.#process.kill("SIGKILL");
   }
+
+  #hear(line: string): void {
+    const [first, second, key] = line.split(" ") as [string, string, string];
+    if (first === "end") Object.assign(this.counts, JSON.parse(second));
+    if (key === undefined) return;
+    const call = { madeMs: Number(first), key };
+    this.calls.push(call);
+    if (second !== "-") this.admitted.push({ ...call, answeredMs: Number(second) });
+  }
 }
 
-/** For the processes to start and connect. */
-const LEAD_MS = 2_000;
+/** For all to hear when to begin. */
+const LEAD_MS = 100;
 
 let fleets = 0;
 
@@ -85,23 +104,40 @@ export interface Fleet {
 /** What a process has for itself. */
 export type Own = Partial<Pick<Load, "seconds">> & { readonly startsLaterMs?: number };
 
-/** `count` processes, with both clients in turn, that share the load on the Redis at `port`. */
-export function startFleet(port: number, count: number, load: Load, own: readonly Own[] = []): Fleet {
-  const startMs = Date.now() + LEAD_MS;
+/** `count` processes, with both clients in turn, that share the load on the Redis at `port`. They begin together. */
+export async function startFleet(port: number, count: number, load: Load, own: readonly Own[] = []): Promise<Fleet> {
   const prefix = `fleet-${++fleets}`;
   const members = Array.from({ length: count }, (_, i) => {
-    const { startsLaterMs = 0, ...others } = own[i] ?? {};
+    const { startsLaterMs: _later, ...others } = own[i] ?? {};
     return new Member({
       ...load,
       offeredPerSecond: load.offeredPerSecond / count,
       port,
       prefix,
       client: i % 2 === 0 ? "ioredis" : "node-redis",
-      startMs: startMs + startsLaterMs,
       ...others,
     });
   });
+  await Promise.all(members.map(({ ready }) => ready));
+  const startMs = Date.now() + LEAD_MS;
+  for (const [i, member] of members.entries()) member.begin(startMs + (own[i]?.startsLaterMs ?? 0));
   return { members, prefix, startMs };
+}
+
+/** What one Local provider would admit of the calls that they made. */
+export function admittedLocally(members: readonly Member[], { strategy, windowMs, ratePerSecond }: Load): Admission[] {
+  const clock = manualClock();
+  const limiter = createLocalProvider({ windowMs, clock, cleanup: false })[strategy];
+  const rate = perSecond(ratePerSecond);
+  const calls = members.flatMap((member) => member.calls).toSorted((a, b) => a.madeMs - b.madeMs);
+  let lastMs = calls[0]?.madeMs ?? 0;
+  const admitted: Admission[] = [];
+  for (const call of calls) {
+    clock.advance(call.madeMs - lastMs);
+    lastMs = call.madeMs;
+    if (limiter.inc(call.key, rate).allowed) admitted.push({ ...call, answeredMs: call.madeMs });
+  }
+  return admitted;
 }
 
 /** What all of them admitted, in no order. */
@@ -109,7 +145,7 @@ export function admittedBy(members: readonly Member[]): Admission[] {
   return members.flatMap(({ admitted }) => admitted);
 }
 
-/** When calls of each key were answered. */
+/** When the admitted calls of each key were answered. */
 export function timesByKey(all: readonly Admission[]): number[][] {
   return groupByKey(all).map((ofKey) => ofKey.map(({ answeredMs }) => answeredMs));
 }
