@@ -6,6 +6,7 @@ import { installedServers } from "./test/support/redis.ts";
 
 /** The files that take long: thousands of simulations, many processes, servers that fail. They come last. */
 const SLOW = [
+  "bench/sides.test.ts",
   "demo/main.test.ts",
   "playground/page.test.ts",
   "test/attack.test.ts",
@@ -29,6 +30,7 @@ const all = {
     "src/**/*.test.ts",
     "test/**/*.test.ts",
     "demo/**/*.test.ts",
+    "bench/**/*.test.ts",
     "playground/**/*.test.ts",
     "examples/**/*.test.ts",
   ],

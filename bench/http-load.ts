@@ -6,8 +6,13 @@ import { connect, type Socket } from "node:net";
 const REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
 const ANSWER = Buffer.from("HTTP/1.1 200 OK\r\n");
 
-/** Keeps one request in flight on each connection for `ms`; returns how many were answered with 200, a second. */
-export async function load(port: number, connections: number, ms: number): Promise<number> {
+export interface Answered {
+  readonly count: number;
+  readonly perSecond: number;
+}
+
+/** Keeps one request in flight on each connection for `ms`, or longer on a slow machine; returns what was answered with 200. */
+export async function load(port: number, connections: number, ms: number): Promise<Answered> {
   let answered = 0;
   const startMs = performance.now();
   const until = startMs + ms;
@@ -27,5 +32,5 @@ export async function load(port: number, connections: number, ms: number): Promi
       });
     });
   await Promise.all(Array.from({ length: connections }, () => keepBusy(connect(port, "127.0.0.1"))));
-  return (answered / (performance.now() - startMs)) * 1_000;
+  return { count: answered, perSecond: (answered / (performance.now() - startMs)) * 1_000 };
 }

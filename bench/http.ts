@@ -44,10 +44,10 @@ async function cpuUs({ child }: Player): Promise<number> {
 
 async function takeTurn(player: Player, counts: boolean): Promise<void> {
   const before = await cpuUs(player);
-  const requestsPerSecond = await load(player.port, CONNECTIONS, TURN_MS);
+  const { count, perSecond } = await load(player.port, CONNECTIONS, TURN_MS);
   if (!counts) return;
-  player.requestsPerSecond.push(requestsPerSecond);
-  player.cpuUs.push(((await cpuUs(player)) - before) / (requestsPerSecond * (TURN_MS / 1_000)));
+  player.requestsPerSecond.push(perSecond);
+  player.cpuUs.push(((await cpuUs(player)) - before) / count);
 }
 
 const report = new Report();

@@ -4,10 +4,11 @@ import { Redis } from "ioredis";
 import { type RedisReply, RedisStore } from "rate-limit-redis";
 import { RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
 import type { RedisClientType } from "redis";
-import { perMinute } from "trypema";
+import { perHour } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 
-export const WINDOW_MS = 60_000;
+/** Longer than any turn, on a slow machine too: how many are admitted in a turn doesn't depend on how long it takes. */
+export const WINDOW_MS = 3_600_000;
 
 export type Client = Redis | RedisClientType;
 
@@ -68,13 +69,13 @@ export const sides: Record<string, Side> = {
 
   "trypema, absolute"(client, capacity) {
     const { absolute } = createRedisProvider(client, { windowMs: WINDOW_MS, timeoutMs: 60_000 });
-    const rate = perMinute(capacity);
+    const rate = perHour(capacity);
     return async (key) => (await absolute.inc(key, rate)).allowed;
   },
 
   "trypema, suppressed"(client, capacity) {
     const { suppressed } = createRedisProvider(client, { windowMs: WINDOW_MS, timeoutMs: 60_000 });
-    const rate = perMinute(capacity);
+    const rate = perHour(capacity);
     return async (key) => (await suppressed.inc(key, rate)).allowed;
   },
 

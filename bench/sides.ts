@@ -2,15 +2,17 @@
 
 import { MemoryStore, type Options } from "express-rate-limit";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
-import { createLocalProvider, type LocalProvider, perSecond, type Rate } from "trypema";
+import { createLocalProvider, type LocalProvider, perHour, perSecond, type Rate } from "trypema";
 import { type Side, serve } from "./players.ts";
 import { Calls, makeKeys } from "./workloads.ts";
 
 const WINDOW = { windowMs: 10_000, bucketMs: 10 };
 /** A capacity that nobody reaches. */
 const AMPLE = perSecond(1e8);
-/** A capacity of 2. */
-const SCARCE = perSecond(0.2);
+/** For what is rejected: a window that no turn outlasts, on a slow machine either. */
+const LONG_WINDOW = { windowMs: 3_600_000, bucketMs: 10 };
+/** A capacity of 2 in that. */
+const SCARCE = perHour(2);
 
 const [name = "", count] = process.argv.slice(2);
 const keys = makeKeys(Number(count));
@@ -45,7 +47,7 @@ const sides: Record<string, () => Side | Promise<Side>> = {
   },
 
   "absolute, rejected"() {
-    const { absolute } = createLocalProvider(WINDOW);
+    const { absolute } = createLocalProvider(LONG_WINDOW);
     const prepare = () => {
       absolute.clear();
       for (const key of keys) absolute.inc(key, SCARCE, 2);
@@ -64,7 +66,7 @@ const sides: Record<string, () => Side | Promise<Side>> = {
   "suppressed, over the limit"() {
     // Draws at Math.random's cost, but never a lucky one, so that the check can be exact.
     const random = () => Math.random() * 1e-9;
-    const { suppressed } = createLocalProvider({ ...WINDOW, random });
+    const { suppressed } = createLocalProvider({ ...LONG_WINDOW, random });
     const prepare = () => {
       suppressed.clear();
       for (const key of keys) {
@@ -103,9 +105,8 @@ const sides: Record<string, () => Side | Promise<Side>> = {
   },
 
   async "rate-limiter-flexible, rejected"() {
-    const limiter = new RateLimiterMemory({ points: 1, duration: WINDOW.windowMs / 1_000 });
+    const limiter = new RateLimiterMemory({ points: 1, duration: LONG_WINDOW.windowMs / 1_000 });
     const prepare = async () => {
-      // From the start of its window, so that it doesn't end within the turn.
       for (const key of keys) {
         await limiter.delete(key);
         await limiter.consume(key);
