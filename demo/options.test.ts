@@ -2,14 +2,14 @@ import { describe, expect, it } from "vitest";
 import { parseCommand, UserError } from "./options.ts";
 
 it.each([
-  { args: [], command: { name: "show", counter: "local", phaseSeconds: 8 } },
+  { args: [], command: { name: "show", counter: "local", phaseSeconds: 9 } },
   { args: ["--phase-seconds", "20"], command: { name: "show", counter: "local", phaseSeconds: 20 } },
   { args: ["--serve"], command: { name: "serve", counter: "local", port: 3_000 } },
   { args: ["--serve", "--port", "0"], command: { name: "serve", counter: "local", port: 0 } },
   { args: ["--port=8080", "--serve"], command: { name: "serve", counter: "local", port: 8_080 } },
-  { args: ["--redis"], command: { name: "show", counter: "redis", phaseSeconds: 8 } },
+  { args: ["--redis"], command: { name: "show", counter: "redis", phaseSeconds: 9 } },
   { args: ["--redis", "--serve"], command: { name: "serve", counter: "redis", port: 3_000 } },
-  { args: ["--hybrid"], command: { name: "show", counter: "hybrid", phaseSeconds: 8 } },
+  { args: ["--hybrid"], command: { name: "show", counter: "hybrid", phaseSeconds: 9 } },
   { args: ["--serve", "--help"], command: { name: "help" } },
 ])("$args is understood", ({ args, command }) => {
   expect(parseCommand(args)).toEqual(command);

@@ -17,8 +17,8 @@ Starts an HTTP server on loopback, limits it with trypema, offers it less than t
 and far more, and shows what is admitted each second: first by the absolute strategy, then by the
 suppressed one.
 
-  --phase-seconds <n>  how long each of the six phases lasts, 1 to 600; default 8,
-                       from 4 on they are measured
+  --phase-seconds <n>  how long each of the six phases lasts, 1 to 600; default 9,
+                       from 6 on they are measured
   --serve              only start the server and keep it listening, to be tried with curl
   --port <n>           where --serve listens, 0 to 65535; default 3000, 0 for any free port
   --redis              count in Redis: in that of the environment's REDIS_URL, or, where that is
@@ -40,7 +40,7 @@ export function parseCommand(args: readonly string[]): Command {
     return { name: "serve", counter, port: wholeNumber("--port", port ?? "3000", 0, 65_535) };
   }
   if (port !== undefined) throw new UserError("--port is for --serve: add that, or leave the port out");
-  return { name: "show", counter, phaseSeconds: wholeNumber("--phase-seconds", phaseSeconds ?? "8", 1, 600) };
+  return { name: "show", counter, phaseSeconds: wholeNumber("--phase-seconds", phaseSeconds ?? "9", 1, 600) };
 }
 
 function parse(args: readonly string[]) {

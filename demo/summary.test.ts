@@ -1,4 +1,8 @@
+import { createLocalProvider, perSecond } from "trypema";
+import { manualClock, seededRandom } from "trypema/testing";
 import { describe, expect, it } from "vitest";
+import { arrivals } from "./load.ts";
+import { SHOW_LIMIT } from "./show.ts";
 import { countedSpan, notesOn, type PhaseResult, tableOf } from "./summary.ts";
 
 function result(strategy: PhaseResult["strategy"], timesLimit: number, admitted: number[]): PhaseResult {
@@ -62,9 +66,35 @@ describe("the counted seconds", () => {
   });
 });
 
-it("the notes say what was counted, and how much randomness alone would vary", () => {
+it("the notes say what was counted, how much randomness alone would vary, and how near the limit to expect it", () => {
   const notes = notesOn({ first: 3, last: 8 }, 100).join("\n");
   expect(notes).toContain("Counted: seconds 3 to 8 of each phase.");
   expect(notes).toContain("vary by 0.10 by themselves");
+  expect(notes).toContain("may be a tenth off");
   expect(notesOn(undefined, 100).join("\n")).toContain("Counted: all of each phase, which was too short");
+});
+
+it("the limit that is shown has a capacity for which suppression promises its mean", () => {
+  expect((SHOW_LIMIT.perSecond * SHOW_LIMIT.options.windowMs!) / 1_000).toBeGreaterThanOrEqual(256);
+});
+
+it("what the notes say of the mean holds for nearly all runs", () => {
+  const { perSecond: limit, options } = SHOW_LIMIT;
+  const { first, last } = countedSpan(9, options.windowMs! / 1_000)!;
+  const runs = Array.from({ length: 40 }, (_, seed) => {
+    const random = seededRandom(seed);
+    const clock = manualClock();
+    const { suppressed } = createLocalProvider({ ...options, random, clock, cleanup: false });
+    let admitted = 0;
+    for (let second = 1; second <= last; second++) {
+      const startMs = clock();
+      for (const dueMs of arrivals(10 * limit, random)) {
+        clock.advance(startMs + dueMs - clock());
+        if (suppressed.inc("k", perSecond(limit)).allowed && second >= first) admitted++;
+      }
+      clock.advance(startMs + 1_000 - clock());
+    }
+    return admitted / (last - first + 1) / limit;
+  });
+  expect(runs.filter((mean) => Math.abs(mean - 1) <= 0.1).length).toBeGreaterThanOrEqual(36);
 });

@@ -43,8 +43,9 @@ export function notesOn(span: Span | undefined, limitPerSecond: number): string[
   const noise = (1 / Math.sqrt(limitPerSecond)).toFixed(2);
   return [
     "Far over the limit, absolute admits a whole capacity in a burst, and then nothing until",
-    "that has left the window. Suppressed denies a random share, so that what it admits stays",
-    "at the limit, second by second.",
+    "that has left the window. Suppressed denies a random share, so that about the limit is",
+    "admitted in each second. Over as few seconds as here its mean may be a tenth off, and more",
+    "where the machine is too busy to offer the load evenly and to answer in time.",
     "",
     span === undefined
       ? "Counted: all of each phase, which was too short to be measured once its first burst is over."
