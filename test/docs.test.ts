@@ -5,7 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ROOT } from "./support/process.ts";
+import { HANG_MS, ROOT } from "./support/process.ts";
 import { RedisCluster, RedisServer } from "./support/redis.ts";
 
 const run = promisify(execFile);
@@ -68,7 +68,7 @@ describe("the documentation's examples", () => {
 
   it.each(examples)("$name", async ({ name, code }) => {
     const { stdout, stderr } = await run(process.execPath, [join(folder, `${name}.js`)], {
-      timeout: 50_000,
+      timeout: HANG_MS,
       env: {
         ...process.env,
         REDIS_URL: `redis://127.0.0.1:${redis.port}`,

@@ -43,6 +43,8 @@ function observe(strategy: "absolute" | "suppressed", options: LocalOptions & { 
 
 const OVERLOADS = [1.2, 2, 5, 20, 100];
 const SEEDS = [1, 2, 3];
+/** At 100 times the limit one run makes as many calls as three at less make together, which is enough. */
+const seedsAt = (overload: number) => (overload < 100 ? SEEDS : SEEDS.slice(0, 1));
 
 describe.each(OVERLOADS)("suppressed at %d times the limit", (overload) => {
   it.each([
@@ -52,7 +54,7 @@ describe.each(OVERLOADS)("suppressed at %d times the limit", (overload) => {
     { windowMs: 60_000, bucketMs: 1_000, ratePerSecond: 50 },
     { windowMs: 600_000, bucketMs: 100, ratePerSecond: 0.5 },
   ])("admits the limit smoothly: $ratePerSecond/s, window $windowMs ms, buckets of $bucketMs ms", (settings) => {
-    for (const seed of SEEDS) {
+    for (const seed of seedsAt(overload)) {
       const { ratePerSecond, ...options } = settings;
       const { share, variation } = observe("suppressed", options, { ratePerSecond, overload, seed });
       expect(share).toBeGreaterThan(0.95);
@@ -70,7 +72,7 @@ describe.each(OVERLOADS)("suppressed at %d times the limit", (overload) => {
     (settings) => {
       const { ratePerSecond, windowMs } = settings;
       const capacity = Math.floor((ratePerSecond * windowMs) / 1_000);
-      for (const seed of SEEDS) {
+      for (const seed of seedsAt(overload)) {
         const { share, variation } = observe("suppressed", { windowMs }, { ratePerSecond, overload, seed });
         expect(share).toBeLessThan(1 + 0.8 / Math.sqrt(capacity));
         expect(share).toBeGreaterThan(0.85);

@@ -78,11 +78,12 @@ it("each of a thousand keys, some of them popular, is held", async () => {
   const load = { ...LOAD, ratePerSecond: 50, offeredPerSecond: 3_200, keys: 1_000 };
   const { members } = await startFleet(server.port, 4, load);
   await Promise.all(members.map(({ ended }) => ended));
-  const keys = groupByKey(admittedBy(members));
+  const admitted = admittedBy(members);
+  const keys = groupByKey(admitted);
   expect(keys.length).toBeGreaterThan(500);
-  const most = Math.max(...keys.map((admitted) => mostWithin(admitted, SPAN_MS)));
+  const most = Math.max(...keys.map((ofKey) => mostWithin(ofKey, SPAN_MS)));
   expect(most).toBeLessThanOrEqual(50);
-  expect(most).toBeGreaterThan(45);
+  expect(admitted.length).toBeGreaterThan(LEAST_OF_LOCAL * admittedLocally(members, load).length);
 });
 
 it("suppression holds the limit smoothly over the fleet", async () => {

@@ -104,7 +104,7 @@ it.each(Object.keys(clusterClients))(
     lost!.signal("SIGKILL");
     for (const { port } of alive) {
       const admin = connected(port);
-      await expect.poll(() => admin.cluster("INFO"), { timeout: 20_000 }).toMatch(/cluster_state:fail/);
+      await expect.poll(() => admin.cluster("INFO")).toMatch(/cluster_state:fail/);
     }
     const providers = POLICIES.map((onFailure) => createRedisProvider(client, { timeoutMs: 100, onFailure }).absolute);
     const [failing, allowing, denying, local] = providers;
@@ -147,9 +147,7 @@ async function startSentinel() {
   const replica = await startServer("--replicaof", "127.0.0.1", String(master.port));
   const sentinel = await RedisServer.startSentinel("limits", master.port);
   cleanups.push(() => sentinel.stop());
-  await expect
-    .poll(() => connected(sentinel.port).call("SENTINEL", "replicas", "limits"), { timeout: 20_000 })
-    .toHaveLength(1);
+  await expect.poll(() => connected(sentinel.port).call("SENTINEL", "replicas", "limits")).toHaveLength(1);
   return { master, replica, sentinel };
 }
 
@@ -157,7 +155,7 @@ it.each(Object.keys(sentinelClients))("%s: after a failover the replica goes on 
   const { master, replica, sentinel } = await startSentinel();
   const { absolute } = createRedisProvider(await sentinelClients[name]!(sentinel.port), { timeoutMs: 500 });
   for (let i = 0; i < 5; i++) await absolute.inc("k", RATE);
-  await expect.poll(() => connected(replica.port).dbsize(), { timeout: 20_000 }).toBe(1);
+  await expect.poll(() => connected(replica.port).dbsize()).toBe(1);
   await master.stop();
   const decision = await recovery(() => absolute.inc("k", RATE));
   expect(decision.allowed).toBe(true);
@@ -172,7 +170,7 @@ it.each(Object.keys(sentinelClients))(
     const hybrid = createHybridProvider(client, { timeoutMs: 500 });
     cleanups.push(() => hybrid.close());
     const limiter = hybrid.absolute;
-    await expect.poll(async () => (await limiter.inc("other", RATE)).degraded, { timeout: 20_000 }).toBe(false);
+    await expect.poll(async () => (await limiter.inc("other", RATE)).degraded).toBe(false);
     let admitted = 0;
     const call = async () => {
       const decision = await limiter.inc("k", perSecond(1_000));
@@ -180,14 +178,14 @@ it.each(Object.keys(sentinelClients))(
       return decision;
     };
     for (let i = 0; i < 50; i++) await call();
-    await expect.poll(() => connected(replica.port).dbsize(), { timeout: 20_000 }).toBeGreaterThan(1);
+    await expect.poll(() => connected(replica.port).dbsize()).toBeGreaterThan(1);
     expect((await limiter.get("k")).total).toBe(50);
     await sleep(500); // until the replica has all of it
     await master.stop();
-    await expect.poll(async () => (await call()).degraded, { timeout: 20_000, interval: 1 }).toBe(true);
-    await expect.poll(async () => (await call()).degraded, { timeout: 30_000, interval: 20 }).toBe(false);
+    await expect.poll(async () => (await call()).degraded, { interval: 1 }).toBe(true);
+    await expect.poll(async () => (await call()).degraded, { interval: 20 }).toBe(false);
     expect(admitted).toBeGreaterThanOrEqual(52);
-    await expect.poll(async () => (await limiter.get("k")).total, { timeout: 20_000 }).toBe(admitted);
+    await expect.poll(async () => (await limiter.get("k")).total).toBe(admitted);
   },
 );
 

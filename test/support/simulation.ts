@@ -77,6 +77,11 @@ export interface Network {
   sentAgain: number;
 }
 
+/** A network that loses nothing. */
+export const PERFECT = { delayMs: 1, lostRequests: 0, lostAnswers: 0, sentAgain: 0 };
+/** How long a lease may be spent, with windows of up to ten seconds. */
+export const LEASE_MS = 1_000;
+
 const GIVES_UP_MS = 1_000;
 const AFTER_TIMERS_MS = 1e-6;
 /** Far from what the processes' clocks say. */
@@ -258,6 +263,12 @@ export class SimulatedProcess {
       world.at(this.#lastRequestMs, arrive);
     });
   }
+}
+
+/** What Redis says itself. */
+export async function totalOf(world: World, key: string, options: HybridOptions): Promise<number> {
+  const observer = new SimulatedProcess(world, { ...options, onFailure: "throw" });
+  return (await world.settled(observer.do(() => observer.provider.absolute.get(key)))).total;
 }
 
 /** The most that was admitted within any `spanMs`. */
