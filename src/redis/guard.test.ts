@@ -74,7 +74,9 @@ it("doesn't take an answer for missing that came while the process was held up",
   const guard = new Guard(20);
   // What follows here is before the timers, and these are before the next answers.
   await new Promise(setImmediate);
-  const answers = Array.from({ length: 10 }, (_, i) => guard.run(() => new Promise((resolve) => setImmediate(resolve, i))));
+  const answers = Array.from({ length: 10 }, (_, i) =>
+    guard.run(() => new Promise((resolve) => setImmediate(resolve, i))),
+  );
   // The timer is made in a reaction.
   await Promise.resolve().then();
   for (const startMs = performance.now(); performance.now() < startMs + 50; );
