@@ -4,11 +4,14 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestModule, type TestSpecification } from "vitest/node";
 import { installedServers } from "./test/support/redis.ts";
 
-/** The files that take long: thousands of simulations, many processes, servers that fail. They come last. */
+/** The files that take long: thousands of simulations or keys, many processes, servers that fail. They come last. */
 const SLOW = [
   "bench/sides.test.ts",
   "demo/main.test.ts",
+  "examples/examples.test.ts",
   "playground/page.test.ts",
+  "src/http/client-address.peers.test.ts",
+  "src/local/window-store.test.ts",
   "test/attack.test.ts",
   "test/docs.test.ts",
   "test/http/redis.test.ts",
@@ -18,6 +21,7 @@ const SLOW = [
   "test/hybrid/load.test.ts",
   "test/hybrid/schedules.test.ts",
   "test/hybrid/simulation.test.ts",
+  "test/package.test.ts",
   "test/redis/failure.test.ts",
   "test/redis/processes.test.ts",
   "test/redis/topology.test.ts",
