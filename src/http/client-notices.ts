@@ -10,6 +10,9 @@ import type { HttpRequest } from "./request.ts";
 /** Requests of a limiter that are looked at: enough to find what is wrong with all of them. */
 const LOOKED_AT = 100;
 
+/** Longer keys aren't looked at: a client may choose one of thousands of parts. */
+const LONGEST_LOOKED_AT = 200;
+
 /** Headers in which proxies say who the client is. */
 const FORWARDING = ["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip"];
 
@@ -48,7 +51,7 @@ export class ClientNotices {
 
   #lookForProxy(request: HttpRequest): void {
     const { proxySetting } = request;
-    const header = FORWARDING.find((name) => saysAnother(request, name));
+    const header = headerOfAnother(request);
     if (proxySetting === undefined && header === undefined) return;
     const seen =
       proxySetting !== undefined
@@ -99,7 +102,8 @@ export class ClientNotices {
   /** A request has a key that the limiter doesn't remember. */
   found(key: string): void {
     this.#knowsKeys = true;
-    if (this.#addressing !== undefined || !key.includes(":") || !key.split("|").some(isWholeIpv6)) return;
+    if (this.#addressing !== undefined || key.length > LONGEST_LOOKED_AT || !key.includes(":")) return;
+    if (!key.split("|").some(isWholeIpv6)) return;
     this.#notices.tell(
       "IPV6_WHOLE",
       "its key is a whole IPv6 address, but who has one usually has a /64 of them, a new key for each request; use " +
@@ -110,13 +114,23 @@ export class ClientNotices {
 
 const NOBODY: Proxies = { hops: undefined, trustsUnix: false, trusts: () => false };
 
-/** Whether the last to write into a header names somebody else than the peer, who may be known from that very header. */
-function saysAnother({ header, peerAddress }: HttpRequest, name: string): boolean {
-  const value = header(name);
+/**
+ * The first header whose last entry names somebody else than the peer. None where another one names the peer: then the
+ * adapter was told to take it from there, and what the rest say is of proxies between.
+ */
+function headerOfAnother({ header, peerAddress }: HttpRequest): string | undefined {
   const peer = peerAddress === undefined ? undefined : parsePeer(peerAddress);
-  if (value === undefined || peer === undefined) return false;
-  const said = statementOf(name)(value, NOBODY);
-  return said !== undefined && said !== "nobody" && nameOf(said, 128) !== nameOf(peer, 128);
+  if (peer === undefined) return undefined;
+  const peerName = nameOf(peer, 128);
+  let another: string | undefined;
+  for (const name of FORWARDING) {
+    const value = header(name);
+    const said = value === undefined ? undefined : statementOf(name)(value, NOBODY);
+    if (said === undefined || said === "nobody") continue;
+    if (nameOf(said, 128) === peerName) return undefined;
+    another ??= name;
+  }
+  return another;
 }
 
 function isWholeIpv6(text: string): boolean {

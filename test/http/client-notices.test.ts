@@ -121,6 +121,11 @@ describe("a proxy that the limiter wasn't told of", () => {
     ["one that names it in another form", "::ffff:203.0.113.7", { "x-real-ip": "203.0.113.7" }],
     ["a header that says nothing", "203.0.113.7", { "x-forwarded-for": "" }],
     ["garbage", "203.0.113.7", { "x-forwarded-for": "<script>", forwarded: ";;" }],
+    [
+      "what proxies between say, where the peer is known from a header",
+      "203.0.113.7",
+      { "cf-connecting-ip": "203.0.113.7", "x-forwarded-for": "203.0.113.7, 172.68.1.1" },
+    ],
   ])("is not noticed by %s", async (_, peer, headers) => {
     expect(await noticesOf(undefined, request(peer, headers as Record<string, string>))).toEqual([]);
   });
@@ -234,6 +239,10 @@ describe("a key that is a whole IPv6 address", () => {
       expect(await noticesOfIp(ip)).toEqual([]);
     },
   );
+
+  it("isn't looked for in long keys, of which a client might choose all parts", async () => {
+    expect(await noticesOfIp(`${"a:|".repeat(5_000)}2001:db8::7`)).toEqual([]);
+  });
 
   it("is nobody's mistake where clientAddress was told so", async () => {
     expect(await noticesOf(clientAddress({ ipv6PrefixBits: 128 }), request("2001:db8::7"))).toEqual([]);
