@@ -31,10 +31,11 @@ const PASS = Symbol("trypema.pass");
 /**
  * Where the pass of a request is kept. That is the request itself, or the list of its raw header lines where it is a
  * message of node:http: a property more makes those of Express slow, by as much as thirty limiters. A WeakMap costs
- * twice what a limiter does.
+ * twice what a limiter does. Messages that other runtimes imitate may make that list anew whenever they are asked, so
+ * it has to be a property of their own.
  */
 function holderOf(raw: object): { [PASS]?: Pass } {
-  const { rawHeaders } = raw as { rawHeaders?: { [PASS]?: Pass } };
+  const { rawHeaders } = Object.hasOwn(raw, "rawHeaders") ? (raw as { rawHeaders?: { [PASS]?: Pass } }) : {};
   return Array.isArray(rawHeaders) ? rawHeaders : (raw as { [PASS]?: Pass });
 }
 

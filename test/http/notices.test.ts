@@ -187,6 +187,19 @@ describe("a request", () => {
     expect(reservationOf(raw).decisions.map(({ limiter }) => limiter)).toEqual(["a", "b"]);
   });
 
+  it("is one also where a runtime makes its list of raw headers anew each time", async () => {
+    class Message {
+      get rawHeaders(): string[] {
+        return [];
+      }
+    }
+    const shared = provider();
+    const guards = ["a", "b"].map((name) => new Guard<object>({ provider: shared, name, rate: FIVE, key }));
+    const raw = new Message();
+    for (const guard of guards) await guard.check(requestOn(raw, false));
+    expect(reservationOf(raw).decisions.map(({ limiter }) => limiter)).toEqual(["a", "b"]);
+  });
+
   it("may be frozen", async () => {
     const request = Object.freeze(new Request("http://localhost/"));
     const shared = provider();
