@@ -4,7 +4,7 @@ import type { Awaitable } from "../core/types.ts";
 import { isPromise } from "../http/awaitable.ts";
 import { type Answer, Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
 import { AdapterRequest } from "../http/request.ts";
-import { noteFields, setFields, statusOf, withFields } from "./web-response.ts";
+import { noteDenial, setFields, statusOf, withFields } from "./web-response.ts";
 
 export * from "../http/index.ts";
 
@@ -78,14 +78,14 @@ export function rateLimit<Input extends Request, Output extends Response | undef
     try {
       const checked = guard.check(limited);
       verdict = isPromise(checked) ? await checked : checked;
-      if (verdict.answer !== undefined) return responseOf(verdict.answer, request.method);
+      if (verdict.answer !== undefined) return responseOf(verdict.answer, request);
       const response = await handler(request, ...context);
       verdict.settle?.(statusOf(response));
-      return withFields(response, verdict.fields);
+      return withFields(response, verdict.fields, request);
     } catch (thrown) {
       if (verdict === undefined) throw thrown;
       verdict.settle?.(statusOf(thrown));
-      throw withFields(thrown, verdict.fields);
+      throw withFields(thrown, verdict.fields, request);
     } finally {
       limited.isAnswered = true;
     }
@@ -118,10 +118,10 @@ class FetchRequest<Raw> extends AdapterRequest<Raw> {
   }
 }
 
-function responseOf(answer: Answer, method: string): Response {
+function responseOf(answer: Answer, request: Request): Response {
   const { status, body, fields } = answer;
-  const response = new Response(method === "HEAD" ? null : body, { status });
+  const response = new Response(request.method === "HEAD" ? null : body, { status });
   setFields(response.headers, fields);
-  noteFields(response, fields);
+  noteDenial(response, fields, request);
   return response;
 }

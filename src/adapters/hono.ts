@@ -5,7 +5,7 @@ import { isPromise } from "../http/awaitable.ts";
 import { addNames, EXPOSED_FIELDS } from "../http/headers.ts";
 import { type Answer, type Fields, Guard, pathOf, type RateLimitOptions, type Verdict } from "../http/index.ts";
 import { AdapterRequest } from "../http/request.ts";
-import { noteFields, statusOf, withFields } from "./web-response.ts";
+import { noteDenial, statusOf, withFields } from "./web-response.ts";
 
 export * from "../http/index.ts";
 
@@ -47,7 +47,7 @@ export function rateLimit<E extends Env = any>(
       // Of errors Hono has made responses by now; this is what else a handler can throw.
       if (verdict === undefined) throw thrown;
       verdict.settle?.(statusOf(thrown));
-      throw withFields(thrown, verdict.fields);
+      throw withFields(thrown, verdict.fields, context);
     } finally {
       request.isAnswered = true;
     }
@@ -63,14 +63,14 @@ function responseOf({ status, fields, body }: Answer, context: Context): Respons
   }
   // To the types of Hono only a status that it has a name for is one.
   const response = context.body(body, status as 429);
-  noteFields(response, fields);
+  noteDenial(response, fields, context);
   return response;
 }
 
 /** After the handler, because Hono drops what was set before when a handler returns a Response of its own. */
 function addFields(context: Context, fields: Fields): void {
   const { res } = context;
-  const response = withFields(res, fields);
+  const response = withFields(res, fields, context);
   if (response === res) return;
   // Hono copies what an earlier response has to the one that takes its place.
   context.res = undefined;

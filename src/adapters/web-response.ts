@@ -9,25 +9,31 @@ import type { Fields } from "../http/index.ts";
  */
 const FIELDS = Symbol("trypema.fields");
 
+/** The request that a limiter denied by a response. */
+const DENIED = Symbol("trypema.denied");
+
 /** A response, or an error that has header fields to be answered with. */
 interface Answering {
   readonly headers: Headers;
   readonly status?: unknown;
   [FIELDS]?: Fields;
+  [DENIED]?: object;
 }
 
 /**
  * What a handler returned or threw, with the fields, but for those that the handler set. It is the same object, or a
  * copy where that is a response whose headers can't be changed, as those of a `fetch` can't. What can't be copied
  * either is left alone: a websocket, a network error, a response of another realm.
+ *
+ * @param request the one that the fields are of, as limiters share it
  */
-export function withFields<T>(outcome: T, fields: Fields): T {
+export function withFields<T>(outcome: T, fields: Fields, request: object): T {
   if (fields.length === 0 || !isAnswering(outcome)) return outcome;
   try {
-    addFields(outcome, fields);
+    addFields(outcome, fields, request);
     return outcome;
   } catch {
-    return isCopyable(outcome) ? copyWith(outcome, fields) : outcome;
+    return isCopyable(outcome) ? copyWith(outcome, fields, request) : outcome;
   }
 }
 
@@ -48,20 +54,23 @@ export function setFields(headers: Headers, fields: Fields): void {
   }
 }
 
-/** Has limiters further out know that these fields of a response are not its handler's. */
-export function noteFields(response: object, fields: Fields): void {
+/** Has limiters further out know that these fields of a response are not its handler's, but of the denial of a request. */
+export function noteDenial(response: object, fields: Fields, request: object): void {
   Reflect.set(response, FIELDS, fields);
+  Reflect.set(response, DENIED, request);
 }
 
-function addFields(to: Answering, fields: Fields): void {
-  const { headers, [FIELDS]: earlier } = to;
+function addFields(to: Answering, fields: Fields, request: object): void {
+  const { headers, [DENIED]: denied = request } = to;
+  // Of a request that a handler made itself, limiters further out know no standing: what the denial says goes first.
+  const earlier = denied === request ? to[FIELDS] : undefined;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!;
     const there = headers.get(name);
     if (name === EXPOSED_FIELDS) headers.set(name, addNames(there, fields[i + 1]!));
     else if (there === null || there === fieldOf(earlier, name)) headers.set(name, fields[i + 1]!);
   }
-  noteFields(to, fields);
+  Reflect.set(to, FIELDS, fields);
 }
 
 function fieldOf(fields: Fields | undefined, name: string): string | undefined {
@@ -84,11 +93,11 @@ function isCopyable(outcome: object): outcome is Response {
   return typeof Kind === "function" && Kind !== Object && Response.prototype instanceof Kind;
 }
 
-function copyWith<T extends Response>(response: T, fields: Fields): T {
+function copyWith<T extends Response>(response: T, fields: Fields, request: object): T {
   try {
     const { status, statusText, headers, body } = response;
     const copy = new Response(body, { status, statusText, headers }) as T;
-    addFields(copy, fields);
+    addFields(copy, fields, request);
     return copy;
   } catch {
     return response;

@@ -162,6 +162,20 @@ it("one Response that answers all requests says to each where it stands, and kee
   expect(await told()).toEqual(["mine", '"a";r=8;t=10, "b";r=8;t=10']);
 });
 
+it.each(["fetch", "Hono"])(
+  "a denial of a request that a handler of %s made itself says how long to wait",
+  async (outer) => {
+    const inner = fetchLimit({ ...limits(), name: "inner" }, () => new Response("hello"));
+    const options = { ...limits(TEN), name: "outer" };
+    const app = new Hono().use(honoLimit(options)).get("/", ({ req }) => inner(req.raw));
+    const handler = outer === "Hono" ? app.fetch : fetchLimit(options, (seen: Request) => inner(new Request(seen.url)));
+    await handler(request());
+    const { status, headers } = await handler(request());
+    expect([status, headers.get("ratelimit")]).toEqual([429, `"inner";r=0;t=${headers.get("retry-after")}`]);
+    expect(headers.get("ratelimit-policy")).toBe('"inner";q=1;w=10');
+  },
+);
+
 it("what a handler answers in place of an inner limiter's denial says where the client stands with both", async () => {
   const inner = fetchLimit({ ...limits(), name: "inner" }, () => new Response("fresh"));
   const handler = fetchLimit({ ...limits(TEN), name: "outer" }, async (seen: Request) => {
