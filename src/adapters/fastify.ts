@@ -31,9 +31,25 @@ declare module "fastify" {
 
 /** The options of the plugin: limits for every route that has none of its own, or only what routes share. */
 export type FastifyRateLimitOptions = {
-  /** When the limits are asked. Default `"onRequest"`, before anything else; `"preHandler"` knows the body. */
+  /**
+   * When the limits are asked. Default `"onRequest"`, before the body is read; `"preHandler"` knows the body. Either is
+   * after the hooks of that name that instances and routes have, such as those that authenticate.
+   */
   readonly hook?: "onRequest" | "preHandler";
 } & (RateLimitOptions<FastifyRequest> | GuardOptions<FastifyRequest>);
+
+/** By route, the providers that its own limits count in. */
+const claimed = new WeakMap<object, Set<unknown>>();
+
+/**
+ * Has a route's own limits count in a provider; returns whether they didn't yet. Where plugins are registered inside
+ * each other, each of them meets the route, but its limits are meant once.
+ */
+function claim(route: object, provider: unknown): boolean {
+  const providers = claimed.get(route) ?? new Set();
+  claimed.set(route, providers);
+  return !providers.has(provider) && providers.add(provider) !== undefined;
+}
 
 type Done = (error?: Error) => void;
 type Hook = (request: FastifyRequest, reply: FastifyReply, done: Done) => void;
@@ -54,7 +70,8 @@ export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app
   const met = Symbol("trypema.met");
   // By route and not by what a request says of its route, for that is made anew each time it is asked.
   app.addHook("onRoute", (route) => {
-    const limit = limitOf(route.config?.rateLimit);
+    const own = route.config?.rateLimit;
+    const limit = own && !claim(route, shared.provider) ? undefined : limitOf(own);
     if (hasEarlierRoutes) route.config = { ...route.config, [met]: true } as FastifyContextConfig;
     if (limit === undefined) return;
     const hooks = route[hook] ?? [];

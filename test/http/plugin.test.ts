@@ -111,6 +111,26 @@ describe("Fastify's plugin", () => {
     },
   );
 
+  it.each(["GET", "HEAD"] as const)(
+    "counts a request once for limits of a route that two plugins meet (%s)",
+    async (method) => {
+      const shared = provider();
+      const app = Fastify();
+      await app.register(fastifyLimit, { provider: shared, name: "all", rate: perSecond(1) });
+      await app.register(async (inner) => {
+        await inner.register(fastifyLimit, { provider: shared, name: "inner", rate: perSecond(1) });
+        inner.get("/", () => "hello");
+        inner.get("/own", { config: { rateLimit: { name: "own", rate: perSecond(0.3) } } }, () => "hello");
+      });
+      const told = async (url: string) => {
+        const { ratelimit } = (await app.inject({ method, url })).headers;
+        return ratelimit;
+      };
+      expect(await told("/own")).toBe('"own";r=2;t=10');
+      expect(await told("/")).toBe('"all";r=9;t=10, "inner";r=9;t=10');
+    },
+  );
+
   it("answers with an error on a route whose limits are wrong and that it met too late to refuse", async () => {
     const app = Fastify();
     app.register(fastifyLimit, { provider: provider() });
