@@ -2,7 +2,7 @@
 
 import type { Context, Middleware } from "koa";
 import { isPromise } from "../http/awaitable.ts";
-import { Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import { Guard, pathOf, type RateLimitOptions, type Verdict } from "../http/index.ts";
 import { NodeRequest, setFields, setMissingFields, settleAtEnd } from "./node-message.ts";
 
 export * from "../http/index.ts";
@@ -24,6 +24,12 @@ export function rateLimit(options: RateLimitOptions<Context>): Middleware {
 }
 
 class KoaRequest extends NodeRequest<Context> {
+  override get path(): string {
+    // koa-mount takes the path that an application is mounted at away from `url`.
+    const { req, originalUrl } = this.raw;
+    return pathOf((req as { originalUrl?: string }).originalUrl ?? originalUrl);
+  }
+
   override get proxySetting(): string | undefined {
     return this.raw.app?.proxy ? "app.proxy" : undefined;
   }

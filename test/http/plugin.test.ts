@@ -246,6 +246,21 @@ it("node:http answers 500 when its handler throws or rejects, and closes what wa
   server.close();
 });
 
+it("Koa's limits see the whole path also where an application is mounted", async () => {
+  const app = new Koa();
+  const paths: string[] = [];
+  app.use((context, next) => {
+    context.path = context.path.slice("/mounted".length);
+    return next();
+  });
+  app.use(koaLimit({ provider: provider(), rate: ONE, skip: ({ path }) => paths.push(path) === 0 }));
+  const server = createServer(app.callback()).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  await send((server.address() as { port: number }).port, { path: "/mounted/a?b" });
+  expect(paths).toEqual(["/mounted/a"]);
+  server.close();
+});
+
 describe("Koa's answers to errors", () => {
   const koa = (handler: Koa.Middleware) => {
     const app = new Koa();
