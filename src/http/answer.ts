@@ -1,5 +1,6 @@
 // The answer to a request that is turned away, by a responder of the user's or by default.
 
+import { show, TrypemaError } from "../core/errors.ts";
 import type { Awaitable } from "../core/types.ts";
 import { type Denial, type DenialAnswer, defaultAnswer } from "./denial.ts";
 import type { Fields } from "./headers.ts";
@@ -18,6 +19,25 @@ export interface Answer {
   readonly body: string;
 }
 
+/** Statuses of responses that have no body. */
+const WITHOUT_BODY: readonly unknown[] = [204, 205, 304];
+
+/** @throws {TrypemaError} `INVALID_OPTION` for what no framework can send */
+function checkAnswer({ status = 429, headers = {}, body = "" }: DenialAnswer): void {
+  if (!Number.isInteger(status) || status < 200 || status > 599 || WITHOUT_BODY.includes(status)) {
+    throw new TrypemaError(
+      "INVALID_OPTION",
+      `respond: got the status ${show(status)}, expected 200 to 599, with a body`,
+    );
+  }
+  if (typeof body !== "string") throw new TrypemaError("INVALID_OPTION", `respond: got ${show(body)}, expected a text`);
+  for (const [name, value] of Object.entries(headers)) {
+    // As RFC 9110, section 5, has names and values.
+    if (/^[\w!#$%&'*+.^`|~-]+$/.test(name) && /^[\t\x20-\x7e\x80-\xff]*$/.test(value)) continue;
+    throw new TrypemaError("INVALID_OPTION", `respond: got ${show(value)} for the header ${show(name)}`);
+  }
+}
+
 /** The answer, with `fields` that say where the client stands; `onFailure` is told when `respond` fails. */
 export async function answerTo<Raw>(
   denial: Denial,
@@ -30,6 +50,7 @@ export async function answerTo<Raw>(
   let { status, headers, body } = standard;
   try {
     const own = await respond?.(denial, request);
+    if (own) checkAnswer(own);
     status = own?.status ?? status;
     // A body of its own has a type of its own.
     if (own?.body !== undefined) headers = own.headers ?? { "content-type": "text/plain; charset=utf-8" };

@@ -215,6 +215,25 @@ describe("a guard", () => {
     expect(onDecision.mock.calls[0]![0]).toMatchObject({ outcome: "unavailable", error: { message: "socket" } });
   });
 
+  it.each([
+    { status: 999 },
+    { status: 204 },
+    { status: 429.5 },
+    { status: "429" },
+    { body: 7 },
+    { headers: { "x-a": "b\r\nx-c: d" } },
+    { headers: { "x a": "b" } },
+    { headers: { "x-a": "☂" } },
+  ])("gives the default answer where a responder's can't be sent: %o", async (own) => {
+    const onError = vi.fn();
+    const respond = () => own as never;
+    const guard = new Guard({ provider: provider(), rate: ONE, cost: 2, respond, onError });
+    const { answer } = await guard.check(request());
+    expect(answer).toMatchObject({ status: 429, body: expect.stringMatching(/quota-exceeded/) });
+    expect(answer!.fields.join()).not.toContain("x-");
+    expect(onError.mock.calls).toMatchObject([[{ code: "INVALID_OPTION" }, "callback", "default"]]);
+  });
+
   it("sends no Retry-After when waiting is of no use", async () => {
     const verdict = await new Guard({ provider: provider(), rate: ONE, cost: 2 }).check(request());
     expect(verdict.answer!.fields.slice(0, 4)).toEqual([
