@@ -24,7 +24,19 @@ interface DecisionFields {
   readonly suppressionFactor: number;
   /** True when a failure policy decided, because the backend could not. */
   readonly degraded: boolean;
+  /**
+   * What `JSON.stringify` writes, in which Infinity is the text `"Infinity"`, and not null. Every decision that a
+   * provider makes has it; a copy made by spreading has not.
+   */
+  toJSON?(): DecisionJson;
 }
+
+/** A number in JSON, which knows no Infinity; `Number` reads both. */
+export type JsonNumber = number | "Infinity";
+
+/** A decision in JSON: the same fields. */
+export type DecisionJson = Pick<Decision, "outcome" | "allowed" | "suppressionFactor" | "degraded"> &
+  Readonly<Record<"limit" | "remaining" | "retryAfterMs" | "remainingAfterWaiting", JsonNumber>>;
 
 /** The call fits under the capacity, by either strategy. */
 export interface AllowedDecision extends DecisionFields {

@@ -2,6 +2,7 @@
 
 import { type Recorder, recorderOf } from "../core/recorder.ts";
 import type { Awaitable, Decision, Limiter } from "../core/types.ts";
+import { markDegraded } from "../strategy/decision.ts";
 import type { Standing } from "./headers.ts";
 import type { Outcome } from "./metrics.ts";
 
@@ -68,7 +69,7 @@ export class Taking {
   static of(taker: Taker, limiter: Limiter, key: string, cost: number, made: Decision, error?: unknown): Taking {
     const counter = made.degraded ? recorderOf(made) : limiter;
     const source = made.allowed ? counter : undefined;
-    const decision = error === undefined ? made : { ...made, degraded: true };
+    const decision = error === undefined ? made : markDegraded(made);
     // What a provider denies without having counted anywhere is not that the client is over its limit.
     const outcome = made.allowed || counter !== undefined ? made.outcome : "unavailable";
     return new Taking(taker, outcome, made.allowed || taker.shadow, decision, key, cost, source, error);

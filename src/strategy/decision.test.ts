@@ -1,0 +1,43 @@
+import { expect, it } from "vitest";
+import { perSecond, unlimited } from "../core/rate.ts";
+import { createLocalProvider } from "../local/provider.ts";
+import { markDegraded, rejected, suppressed } from "./decision.ts";
+
+const { absolute } = createLocalProvider();
+
+it("a decision in JSON keeps the sense of Infinity, for which JSON has no number", () => {
+  const neverFits = absolute.inc("k", perSecond(1), 61);
+  expect(JSON.stringify(neverFits)).toBe(
+    '{"allowed":false,"outcome":"rejected","limit":60,"remaining":60,"retryAfterMs":"Infinity",' +
+      '"remainingAfterWaiting":60,"suppressionFactor":1,"degraded":false}',
+  );
+  expect(JSON.parse(JSON.stringify({ decision: absolute.inc("k", unlimited()) })).decision).toEqual({
+    outcome: "allowed",
+    allowed: true,
+    limit: "Infinity",
+    remaining: "Infinity",
+    retryAfterMs: 0,
+    remainingAfterWaiting: "Infinity",
+    suppressionFactor: 0,
+    degraded: false,
+  });
+});
+
+it("a number of a decision in JSON is read back by Number", () => {
+  const decisions = [absolute.inc("n", perSecond(1)), rejected(5, 0, 12.5, 1), suppressed(true, 5, 0, 0, 0, 0.25)];
+  for (const decision of [...decisions, absolute.isAllowed("unknown"), markDegraded(rejected(5, 0, 1, 0))]) {
+    const read = JSON.parse(JSON.stringify(decision));
+    for (const name of ["limit", "remaining", "retryAfterMs", "remainingAfterWaiting"] as const) {
+      read[name] = Number(read[name]);
+    }
+    expect(read).toEqual({ ...decision });
+  }
+});
+
+it("a decision has its fields for its own, and nothing else", () => {
+  const names = ["allowed", "degraded", "limit", "outcome", "remaining", "remainingAfterWaiting", "retryAfterMs"];
+  const decisions = [absolute.inc("f", perSecond(1)), absolute.inc("f", perSecond(1e12)), rejected(5, 0, 1, 0)];
+  for (const decision of [...decisions, suppressed(false, 5, 0, 1, 0, 1)]) {
+    expect(Object.keys(decision).sort()).toEqual([...names, "suppressionFactor"].sort());
+  }
+});
