@@ -8,6 +8,20 @@ describe("capacity", () => {
     expect(capacityOf(perSecond(1e15), 1_000)).toBe(1e15);
   });
 
+  it("is exact up to the largest totals where the window is of whole seconds", () => {
+    for (const count of [123_456_789_012_345, 8e12 + 1, 2 ** 51 + 1, 2 ** 52 + 1, 2 ** 53 - 1]) {
+      expect(capacityOf(perSecond(count), 1_000)).toBe(count);
+    }
+    for (let count = 1e11 + 7; count < 2 ** 50; count = Math.floor(count * 1.37)) {
+      expect(capacityOf(perSecond(count), 1_000)).toBe(count);
+      expect(capacityOf(perSecond(count), 100)).toBe(Math.floor(count / 10));
+      expect(capacityOf(perMinute(count), 60_000)).toBe(count);
+      expect(capacityOf(perHour(count), 3_600_000)).toBe(count);
+      expect(capacityOf(perDay(count), 86_400_000)).toBe(count);
+      expect(hardLimitOf(perMinute(count), 60_000, 1)).toBe(count);
+    }
+  });
+
   it("is exactly what the rate was meant to give, whatever floating point makes of it", () => {
     for (let count = 1; count <= 10_000; count++) {
       expect(capacityOf(perMinute(count), 60_000)).toBe(count);

@@ -12,7 +12,7 @@ import { checkRate, type Rate } from "../core/rate.ts";
  */
 export function capacityOf(rate: Rate, windowMs: number): number {
   checkRate(rate);
-  const capacity = floorForgiving((rate * windowMs) / 1_000);
+  const capacity = capacityIn(rate, windowMs);
   if (capacity >= 1) return capacity;
   throw new TrypemaError(
     "CAPACITY_BELOW_ONE",
@@ -21,16 +21,28 @@ export function capacityOf(rate: Rate, windowMs: number): number {
   );
 }
 
+/** The same where it may be below 1, for a rate that isn't known to be one. */
+export function capacityIn(rate: number, windowMs: number): number {
+  return floorForgiving(rate * (windowMs / 1_000));
+}
+
+/** What is free of a capacity of which `used` is taken. Totals stop at the largest exact integer, and so does this. */
+export function freeOf(limit: number, used: number): number {
+  return limit - Math.min(used, Number.MAX_SAFE_INTEGER);
+}
+
 /** The ceiling on accepted usage under suppression: floor(rate × windowMs / 1000 × hardLimitFactor). */
 export function hardLimitOf(rate: Rate, windowMs: number, hardLimitFactor: number): number {
-  return floorForgiving(((rate * windowMs) / 1_000) * hardLimitFactor);
+  return floorForgiving(rate * (windowMs / 1_000) * hardLimitFactor);
 }
 
 /**
  * floor, but a value that floating point left a hair under a whole number is that number: 6 per
- * minute is 0.1 per second, and such a rate must not give 5. The hair is a few thousand roundings
- * wide (2⁻⁵³ each), far less than anyone could mean, and never near a whole request.
+ * minute is 0.1 per second, and such a rate must not give 5. The hair is some roundings wide (2⁻⁵³ of
+ * the value each), thousands where that is far less than anyone could mean, and never more than half a
+ * request. From 2⁵² on there are only whole numbers. `peek.lua` does the same.
  */
 function floorForgiving(value: number): number {
-  return Math.floor(value + Math.min(value * 1e-12, 1e-3));
+  if (value >= 2 ** 52) return value;
+  return Math.floor(value + Math.min(value * 1e-12, Math.max(1e-3, value * 2 ** -51), 0.5));
 }
