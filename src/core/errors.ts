@@ -37,3 +37,12 @@ export function show(value: unknown): string {
   if (typeof value === "function") return "a function";
   return String(value);
 }
+
+/** The text of whatever was thrown, also of what has none and throws when it is asked for it. Never throws itself. */
+export function messageOf(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "an object without a text";
+  }
+}

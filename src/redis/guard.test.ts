@@ -83,3 +83,17 @@ it("doesn't take an answer for missing that came while the process was held up",
   expect(await Promise.all(answers)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   expect(guard.isOpen).toBe(false);
 });
+
+it("says the same to all calls of an outage, however long it is", async () => {
+  const { Guard } = await import("./guard.ts");
+  const guard = new Guard(100);
+  const now = performance.now();
+  const clock = vi.spyOn(performance, "now");
+  const messages = new Set<string>();
+  for (let second = 0; second < 20; second++) {
+    clock.mockReturnValue(now + second * 1_000);
+    const calls = Array.from({ length: 10 }, () => guard.run(async () => Promise.reject(new Error("refused"))));
+    for (const call of await Promise.allSettled(calls)) messages.add(String((call as PromiseRejectedResult).reason));
+  }
+  expect([...messages]).toHaveLength(2);
+});

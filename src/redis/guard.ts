@@ -3,7 +3,7 @@
 // answers at once and lets single calls through to see whether Redis is back.
 
 import { systemClock } from "../core/clock.ts";
-import { TrypemaError, type TrypemaErrorCode } from "../core/errors.ts";
+import { messageOf, TrypemaError, type TrypemaErrorCode } from "../core/errors.ts";
 import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 
 /** So many failures in a row open the breaker. */
@@ -73,7 +73,8 @@ export class Guard {
     if (this.refuses) {
       throw new TrypemaError(
         "BACKEND_UNAVAILABLE",
-        `Redis failed ${this.#failures} times in a row: the next attempt is made within ${PROBE_INTERVAL_MS} ms`,
+        // The same for all calls of an outage, for whoever groups messages.
+        `Redis failed at least ${FAILURES_TO_OPEN} times in a row: one call in ${PROBE_INTERVAL_MS} ms is sent to try it`,
       );
     }
     this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
@@ -92,17 +93,24 @@ export function timeoutError(timeoutMs: number): TrypemaError {
 }
 
 function failureOf(error: unknown): TrypemaError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new TrypemaError(codeOf(message), `Redis: ${message}`, { cause: error });
 }
 
+/** What goes wrong inside a script names it, since Redis 7 at the end. The text of a key can be at neither place. */
+const OF_SCRIPT =
+  /^ERR (Error running script \(call to f_[0-9a-f]+\): |.* script: [0-9a-f]{40}, on @user_script:\d+\.?$)/;
 /**
- * Redis names the script in what goes wrong inside it. Before 7 it does so too where the server itself refuses
- * to write, and quotes that with its hyphen: "ERR Error running script … -READONLY You can't write …".
+ * What of that is about the server and not about the key: it refuses to write, which it quotes with its hyphen before
+ * 7; the user lacks a right; a command was renamed or is too old; a library is missing; the key's slot is being moved.
  */
+const OF_SERVER =
+  / -[A-Z]+ |can't (run|access)|ACL failure|command (is )?(called|not allowed) from|syntax error|attempted to access/i;
+
+/** A script that fails is about its key, so it may not open the breaker for all; where each would, the backend is out. */
 function codeOf(message: string): TrypemaErrorCode {
-  const ofScript = /^(WRONGTYPE\b|ERR .*script)/i.test(message) && !/: -[A-Z]+ /.test(message);
-  return ofScript ? "BACKEND_SCRIPT" : "BACKEND_UNAVAILABLE";
+  const ofKey = /^WRONGTYPE\b/.test(message) || (OF_SCRIPT.test(message) && !OF_SERVER.test(message));
+  return ofKey ? "BACKEND_SCRIPT" : "BACKEND_UNAVAILABLE";
 }
 
 interface Deadline {

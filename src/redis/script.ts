@@ -1,3 +1,4 @@
+import { messageOf } from "../core/errors.ts";
 import type { Connection } from "./client.ts";
 
 export interface Script {
@@ -16,10 +17,13 @@ export async function runScript(
   keys: string[],
   args: string[],
 ): Promise<unknown> {
-  const reply = await connection.evalSha(script.sha1, keys, args).catch((error) => {
-    if (!(error instanceof Error && /^NOSCRIPT\b/.test(error.message))) throw error;
-    return connection.eval(script.source, keys, args);
-  });
+  let reply: unknown;
+  try {
+    reply = await connection.evalSha(script.sha1, keys, args);
+  } catch (error) {
+    if (!/^NOSCRIPT\b/.test(messageOf(error))) throw error;
+    reply = await connection.eval(script.source, keys, args);
+  }
   if (reply === "QUEUED") throw new Error("the client is in a MULTI: give the provider a client of its own");
   return reply;
 }

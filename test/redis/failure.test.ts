@@ -281,17 +281,6 @@ describe.each(Object.keys(clients))("%s", (name) => {
   });
 });
 
-it.each([
-  ["-OOM command not allowed when used memory > 'maxmemory'.", "BACKEND_UNAVAILABLE"],
-  ["-READONLY You can't write against a read only replica.", "BACKEND_UNAVAILABLE"],
-  ["WRONGTYPE Operation against a key holding the wrong kind of value", "BACKEND_SCRIPT"],
-])("what Redis 6 wraps as an error of the script, %s, is %s", async (reason, code) => {
-  const message = `ERR Error running script (call to f_2597e057): @user_script:1: @user_script: 1: ${reason}`;
-  const refuse = () => Promise.reject(new Error(message));
-  const { absolute } = open({ evalsha: refuse, eval: refuse });
-  expect(await failureOf(absolute.inc("k", RATE))).toMatchObject({ code, message: `Redis: ${message}` });
-});
-
 it("a client in a MULTI is told from one that answers", async () => {
   const server = await startServer();
   const client = adminOf(server.port);
