@@ -27,3 +27,14 @@ it("takes no infinity for a time, not even for the first", () => {
   const infinity = Number.POSITIVE_INFINITY;
   expect(timesOf([-infinity, infinity, 5, -infinity, 7])).toEqual([0, 0, 5, 5, 7]);
 });
+
+it("shows its last time to who can't tell anybody that it throws", () => {
+  const readings = [undefined, 5, undefined, 7];
+  const clock = new ForwardClock(() => {
+    const reading = readings.shift();
+    if (reading === undefined) throw new Error("no time");
+    return reading;
+  });
+  expect([clock.nowOrLast(), clock.now(), clock.nowOrLast(), clock.nowOrLast()]).toEqual([0, 5, 5, 7]);
+  expect(() => clock.now()).toThrow("no time");
+});

@@ -11,7 +11,7 @@ export interface LimiterOptions {
   readonly hardLimitFactor?: number;
   /** Suppressed: a key's factor is computed at most once in this many ms; 0 for always. Default 100. */
   readonly suppressionCacheMs?: number;
-  /** Draws from [0, 1) for suppression. Default `Math.random`. */
+  /** Draws from [0, 1) for suppression; what is no such draw counts as 0. Default `Math.random`. */
   readonly random?: () => number;
   /** The time in ms, for tests. Default: the monotonic `performance.now()`. */
   readonly clock?: Clock;
@@ -41,7 +41,7 @@ export function resolveLimiterOptions(options: LimiterOptions): LimiterSettings 
     bucketMs: numberOption("bucketMs", options.bucketMs, Math.min(100, windowMs), 1, windowMs),
     hardLimitFactor: numberOption("hardLimitFactor", options.hardLimitFactor, 1.5, 1, Number.MAX_VALUE),
     suppressionCacheMs: numberOption("suppressionCacheMs", options.suppressionCacheMs, 100, 0, Number.MAX_SAFE_INTEGER),
-    random: functionOption("random", options.random, Math.random),
+    random: drawing(functionOption("random", options.random, Math.random)),
     clock: new ForwardClock(functionOption("clock", options.clock, systemClock)),
   };
 }
@@ -83,6 +83,15 @@ export function integerOption(
 
 export function timerOption(name: string, value: number | undefined, fallback: number): number {
   return numberOption(name, value, fallback, 1, MAX_TIMER_MS);
+}
+
+/** `random`, with 0 for what is no draw from [0, 1): then every provider decides the same. */
+function drawing(random: () => number): () => number {
+  if (random === Math.random) return random;
+  return () => {
+    const draw: unknown = random();
+    return typeof draw === "number" && draw >= 0 && draw < 1 ? draw : 0;
+  };
 }
 
 function functionOption<F extends () => number>(name: string, value: F | undefined, fallback: F): F {

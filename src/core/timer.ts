@@ -4,8 +4,13 @@ declare const Deno: { unrefTimer?(handle: unknown): void } | undefined;
  * Edge isolates (Cloudflare Workers) bind each timer, and each promise, to the request that makes it. It ends
  * with its request, fired or not, and must not wake another one; so there no timer serves several requests.
  */
-export const TIMERS_END_WITH_REQUESTS =
-  (globalThis as { navigator?: { userAgent?: string } }).navigator?.userAgent === "Cloudflare-Workers";
+export const TIMERS_END_WITH_REQUESTS = isCloudflareWorker();
+
+/** Its user agent says so, which it has only from the compatibility date 2022-03-21 on; of web sockets only it has pairs. */
+function isCloudflareWorker(): boolean {
+  const scope = globalThis as { navigator?: { userAgent?: string }; WebSocketPair?: unknown };
+  return scope.navigator?.userAgent === "Cloudflare-Workers" || typeof scope.WebSocketPair === "function";
+}
 
 /**
  * A timer that keeps nothing alive: not the process, and not the async context of the call that starts it. A

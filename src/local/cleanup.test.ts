@@ -103,6 +103,27 @@ it("takes no harm from what happens to the keys between two slices", () => {
   expect(store.size).toBe(5_000 + i);
 });
 
+it("harms no program by a clock that throws, and goes on when it shows a time again", () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  let read: () => number = () => 0;
+  const clock = new ForwardClock(() => read());
+  const store = new WindowStore(WINDOW_MS, 10, 1_000_000, clock);
+  store.find("k");
+  store.insert("k", perSecond(5));
+  store.record(1, 0);
+  const cleanup = new Cleanup([store], clock, 30_000, WINDOW_MS);
+  read = () => {
+    throw new Error("no time");
+  };
+  cleanup.run();
+  vi.runOnlyPendingTimers();
+  expect(store.size).toBe(1);
+  read = () => WINDOW_MS;
+  cleanup.run();
+  expect(store.size).toBe(0);
+  vi.useRealTimers();
+});
+
 it("sweeps every store", () => {
   const { store, other, cleanup, at } = open(0);
   for (const key of ["a", "b", "c"]) {

@@ -27,7 +27,7 @@ export class Cleanup {
     this.#clock = clock;
     this.#intervalMs = intervalMs;
     this.#staleAfterMs = staleAfterMs;
-    const held = new WeakRef(this);
+    const held = heldWeakly(this);
     this.#timer = new BackgroundTimer(() => held.deref()?.run());
   }
 
@@ -45,7 +45,7 @@ export class Cleanup {
   /** One slice of a sweep; true when the sweep is complete. */
   slice(): boolean {
     const at = this.#sweeping ?? { store: 0, end: Number.MAX_SAFE_INTEGER };
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.nowOrLast();
     const startMs = systemClock();
     for (let keys = 0; keys < SLICE_KEYS && systemClock() - startMs < SLICE_MS; keys += STEP_KEYS) {
       const store = this.#stores[at.store];
@@ -74,4 +74,9 @@ export class Cleanup {
     if (this.#closed || nowMs < this.#nextSweepMs) return;
     if (this.slice()) this.#nextSweepMs = nowMs + this.#intervalMs;
   }
+}
+
+/** Cloudflare Workers of an older compatibility date have no WeakRef: there the timer holds a provider that has keys. */
+function heldWeakly<T extends object>(value: T): { deref(): T | undefined } {
+  return typeof WeakRef === "undefined" ? { deref: () => value } : new WeakRef(value);
 }

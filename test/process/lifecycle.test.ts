@@ -105,6 +105,27 @@ it("the timer stops when no key is left, starts with the next one, and stops for
   ]);
 });
 
+it("without WeakRef it limits and sweeps as ever, and a dropped provider is collected once its keys are stale", async () => {
+  const { stdout } = await runScript(
+    `
+    const { WeakRef } = globalThis;
+    delete globalThis.WeakRef;
+    delete globalThis.FinalizationRegistry;
+    const { createLocalProvider, perSecond } = await import("trypema");
+    ${COLLECTION}
+    let now = 0;
+    let limiter = createLocalProvider({ windowMs: 1000, clock: () => now, cleanup: { intervalMs: 5 } });
+    console.log(limiter.absolute.inc("k", perSecond(1)).allowed, limiter.absolute.inc("k", perSecond(1)).allowed);
+    const ref = new WeakRef(limiter.absolute);
+    limiter = undefined;
+    now = 1000;
+    console.log(await collected(ref));
+    `,
+    ["--expose-gc"],
+  );
+  expect(stdout).toBe("true false\ntrue\n");
+});
+
 it("the timer holds nothing of the request that brought the first key", async () => {
   const { stdout } = await runScript(
     `${COLLECTION}

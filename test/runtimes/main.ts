@@ -10,7 +10,7 @@ import { bundle, unpackPackage } from "./bundle.ts";
 import { runInChromium } from "./chromium.ts";
 import { install, RUNTIMES, WORKERD } from "./install.ts";
 import type { Summary } from "./suite.ts";
-import { runInWorkerd } from "./workerd.ts";
+import { COMPATIBILITY_DATES, runInWorkerd } from "./workerd.ts";
 
 const folder = join(ROOT, ".build", "runtimes");
 mkdirSync(folder, { recursive: true });
@@ -25,9 +25,11 @@ for (const runtime of RUNTIMES) {
     return JSON.parse(stdout.trim().split("\n").at(-1)!);
   });
 }
-await report(WORKERD.name, install(WORKERD, folder), async (path) => {
-  return runInWorkerd(path, await bundle("worker", folder, true), folder);
-});
+for (const date of COMPATIBILITY_DATES) {
+  await report(`${WORKERD.name} as of ${date}`, install(WORKERD, folder), async (path) => {
+    return runInWorkerd(path, await bundle("worker", folder, true), folder, date);
+  });
+}
 await runInChromium(await bundle("page", folder, true), report);
 
 const missing = results.filter((result) => result.missing !== undefined);

@@ -5,8 +5,11 @@ import { basename, join } from "node:path";
 import type { Decision } from "trypema";
 import type { Summary } from "./suite.ts";
 
+/** Workers keep the date of the day they were made: before 2025-05-05 there is no WeakRef, before 2022-03-21 no navigator. */
+export const COMPATIBILITY_DATES = ["2026-11-01", "2025-05-04", "2022-03-20"];
+
 /** A worker of one file that listens on a free port of this machine, and tells which by `--control-fd`. */
-function configOf(worker: string): string {
+function configOf(worker: string, compatibilityDate: string): string {
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
@@ -16,16 +19,16 @@ const config :Workerd.Config = (
 
 const worker :Workerd.Worker = (
   modules = [(name = "worker", esModule = embed "${basename(worker)}")],
-  compatibilityDate = "2026-11-01",
+  compatibilityDate = "${compatibilityDate}",
   bindings = [(name = "self", service = "main")],
 );
 `;
 }
 
 /** Runs the bundled worker: its suite, and calls of several requests to what it made at global scope. */
-export async function runInWorkerd(program: string, worker: string, folder: string): Promise<Summary> {
+export async function runInWorkerd(program: string, worker: string, folder: string, date: string): Promise<Summary> {
   const config = join(folder, "workerd.capnp");
-  writeFileSync(config, configOf(worker));
+  writeFileSync(config, configOf(worker, date));
   const server = spawn(program, ["serve", config, "--control-fd=3"], { stdio: ["ignore", "pipe", "pipe", "pipe"] });
   let log = "";
   for (const stream of [server.stdout!, server.stderr!]) {
