@@ -11,7 +11,7 @@ export class HybridAbsolute extends HybridLimiter {
       state.spend(count, nowMs);
       return allowed(limit, state.free);
     }
-    if (count > limit) return rejection(limit, limit - state.free, count);
+    if (count > limit) return rejection(limit, state.used, count);
     if (!state.isDenied(count, nowMs)) return undefined;
     return rejected(limit, Math.max(0, state.free), state.deniedUntilMs - nowMs, state.freeAfterWaiting);
   }

@@ -5,28 +5,12 @@ import { type ForwardClock, systemClock } from "../core/clock.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { timeoutError } from "../redis/guard.ts";
-import { fieldsFrom, type RedisParts, text } from "../redis/limiter.ts";
+import { type RedisParts, text } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
-import type { Caller, KeyState, Report } from "./key-state.ts";
+import { answerFrom, type Report } from "./answer.ts";
+import type { Caller, KeyState } from "./key-state.ts";
 import { Rounds } from "./rounds.ts";
 import type { Terms } from "./unreported.ts";
-
-const ANSWER_FIELDS = [
-  "counted",
-  "granted",
-  "total",
-  "declined",
-  "leasedByOthers",
-  "buckets",
-  "firstExpiresInMs",
-  "firstAccepted",
-  "secondExpiresInMs",
-  "secondAccepted",
-  "waitMs",
-  "freeAfterWaiting",
-  "factor",
-  "factorLeftMs",
-] as const;
 
 export interface HybridParts extends RedisParts {
   readonly syncIntervalMs: number;
@@ -106,11 +90,19 @@ export class Exchanges {
     state.settling++;
     while (state.exchange !== undefined) await state.exchange;
     state.settling--;
-    const isOpen = state.hasReport || state.hasReserved(this.#clock.now());
+    const isOpen = state.hasReport || state.hasReserved(this.#clock.nowOrLast());
     if (isOpen) state.release();
     const reported = isOpen ? this.#reportAll(state) : Promise.resolve(true);
     state.exchange = reported.then(() => this.#serve(state));
     return reported;
+  }
+
+  /** The same for good, when those who wait have been served: nobody comes after them. */
+  async finish(state: KeyState): Promise<void> {
+    do {
+      while (state.exchange !== undefined) await state.exchange;
+      await this.settle(state);
+    } while (state.callers.length > 0);
   }
 
   async #reportAll(state: KeyState): Promise<boolean> {
@@ -122,7 +114,7 @@ export class Exchanges {
   async #visit(state: KeyState): Promise<void> {
     if (state.exchange !== undefined || this.#isStopped) return;
     if (!state.hasReport) {
-      const nowMs = this.#clock.now();
+      const nowMs = this.#clock.nowOrLast();
       if (!state.hasReserved(nowMs)) return;
       if (!state.isIdle(nowMs)) return this.#listAgain(state);
       state.release();
@@ -135,13 +127,7 @@ export class Exchanges {
 
   /** Those with something to report or to give back. Both expire, also while Redis is away. */
   #areDue(states: readonly KeyState[]): readonly KeyState[] {
-    let nowMs: number;
-    try {
-      nowMs = this.#clock.now();
-    } catch {
-      // The user's clock, and here nobody can be told.
-      return states;
-    }
+    const nowMs = this.#clock.nowOrLast();
     return states.filter((state) => {
       state.dropExpired(nowMs);
       return state.hasReport || state.hasReserved(nowMs);
@@ -209,7 +195,7 @@ export class Exchanges {
       request = this.#request(state);
       state.reserve(request.leaseUntilMs);
       const reply = await backend.run(SYNC, names.withLeases(state.key), request.args);
-      state.learn(fieldsFrom(reply, ANSWER_FIELDS), request, this.#clock.now());
+      state.learn(answerFrom(reply, request, this.#parts.settings.windowMs), request, this.#clock.nowOrLast());
       this.#answer(state, request);
       return true;
     } catch (error) {
@@ -232,7 +218,7 @@ export class Exchanges {
   #request(state: KeyState): Request {
     const { settings } = this.#parts;
     this.#processId ??= Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("");
-    const sentMs = this.#clock.now();
+    const sentMs = this.#clock.nowOrLast();
     const [first] = state.callers;
     const { rate, limit } = first ?? state;
     this.#reports += 2;
@@ -257,8 +243,18 @@ export class Exchanges {
     ];
     for (const hit of reported) args.push(...[hit.report, sentMs - hit.hitMs, hit.count, hit.declined].map(text));
     if (settings.callersClock !== undefined) args.push(text(sentMs));
-    const leaseUntilMs = sentMs + this.#leaseMs;
-    const beganMs = systemClock();
-    return { number, callers: new Set(callers), args, rate, limit, asked, held, leaseUntilMs, beganMs };
+    return {
+      number,
+      beganMs: systemClock(),
+      callers: new Set(callers),
+      needed,
+      wanted: needed + Math.max(0, wanted - state.lease),
+      args,
+      rate,
+      limit,
+      asked,
+      held,
+      leaseUntilMs: sentMs + this.#leaseMs,
+    };
   }
 }

@@ -3,6 +3,8 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { cellStartOf } from "../strategy/bucket.ts";
+import { freeOf } from "../strategy/capacity.ts";
+import type { Answer, Report } from "./answer.ts";
 import { type Terms, Unreported } from "./unreported.ts";
 
 /** Somebody who waits for Redis. */
@@ -12,37 +14,6 @@ export interface Caller {
   readonly count: number;
   readonly sinceMs: number;
   resolve(decision: Decision | Promise<Decision>): void;
-}
-
-/** What Redis was told, and asked for. */
-export interface Report {
-  readonly number: number;
-  readonly rate: Rate;
-  readonly limit: number;
-  /** The count of the first call that waited; 0 for none. */
-  readonly asked: number;
-  /** How much of its lease the process keeps. */
-  readonly held: number;
-  /** Until when what it holds may be spent. */
-  readonly leaseUntilMs: number;
-}
-
-/** What Redis says in answer to a report; see `sync.lua`. Times are from then on. */
-export interface Answer {
-  readonly counted: number;
-  readonly granted: number;
-  readonly total: number;
-  readonly declined: number;
-  readonly leasedByOthers: number;
-  readonly buckets: number;
-  readonly firstExpiresInMs: number;
-  readonly firstAccepted: number;
-  readonly secondExpiresInMs: number;
-  readonly secondAccepted: number;
-  readonly waitMs: number;
-  readonly freeAfterWaiting: number;
-  readonly factor: number;
-  readonly factorLeftMs: number;
 }
 
 /** Capacity is scarce when less than this part of it is neither used nor leased. */
@@ -66,8 +37,8 @@ export class KeyState extends Unreported {
   #holdsUntilMs = 0;
   /** Capacity that Redis has set aside for this process, and what is left of it. */
   lease = 0;
-  /** Capacity that is neither used nor leased to others. The lease is a part of it. */
-  free = 0;
+  /** Capacity that is used or leased to others. */
+  used = 0;
   limit = 0;
   /** What Redis has counted already for those who wait. */
   prepaid = 0;
@@ -151,7 +122,7 @@ export class KeyState extends Unreported {
         // A lease is good all the same. Where others spend too, what is free isn't known exactly anyway: it is more.
         return (this.#isShared || this.prepaid > 0) && this.hasLease(count);
       }
-      this.free += this.firstAccepted;
+      this.used -= this.firstAccepted;
       this.#firstExpiryMs = this.#secondExpiryMs;
       this.firstAccepted = this.#secondAccepted;
       this.#secondExpiryMs = Number.NEGATIVE_INFINITY;
@@ -170,9 +141,14 @@ export class KeyState extends Unreported {
     return this.#firstExpiryMs;
   }
 
+  /** Capacity that is neither used nor leased to others. The lease is a part of it. */
+  get free(): number {
+    return freeOf(this.limit, this.used);
+  }
+
   /** Whether a call of that count fits into what is leased or prepaid. What chance admits can use up what was leased. */
   hasLease(count: number): boolean {
-    return (count <= this.lease || count <= this.prepaid) && count <= this.free;
+    return (count <= this.lease || count <= this.prepaid) && this.used + count <= this.limit;
   }
 
   isDenied(count: number, nowMs: number): boolean {
@@ -201,7 +177,7 @@ export class KeyState extends Unreported {
   spend(count: number, nowMs: number): void {
     if (count <= this.prepaid) {
       this.prepaid -= count;
-      this.free -= count;
+      this.used += count;
       return;
     }
     this.lease -= count;
@@ -210,7 +186,7 @@ export class KeyState extends Unreported {
 
   /** Counts a hit, of which `declined` was denied. */
   record(count: number, declined: number, nowMs: number): void {
-    this.free -= count - declined;
+    this.used += count - declined;
     this.#deniedCount = 0;
     this.recordHit(count, declined, nowMs);
     if (this.#buckets < 2) this.#growFirst(count - declined, nowMs);
@@ -320,7 +296,7 @@ export class KeyState extends Unreported {
     if (held + answer.granted === 0) this.#reservedUntilMs = Number.NEGATIVE_INFINITY;
     this.prepaid = answer.counted;
     const accepted = answer.total - answer.declined;
-    this.free = limit - accepted - answer.leasedByOthers + answer.counted;
+    this.used = accepted + answer.leasedByOthers - answer.counted;
     this.#isShared = answer.leasedByOthers > 0;
     const unleased = limit - accepted - answer.leasedByOthers - held - answer.granted;
     this.#horizonMs = SCARCE_PART * unleased < limit ? this.terms.scarceMs : this.terms.plentyMs;
@@ -337,7 +313,7 @@ export class KeyState extends Unreported {
     }
     // What was counted while the report was on its way comes on top.
     this.forEachHit((count, hitMs) => {
-      this.free -= count;
+      this.used += count;
       if (this.#buckets < 2) this.#growFirst(count, hitMs);
     });
     this.#hold(nowMs);

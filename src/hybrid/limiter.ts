@@ -10,7 +10,7 @@ import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { isBackendFailure, type RedisLimiter } from "../redis/limiter.ts";
 import { capacityOf } from "../strategy/capacity.ts";
-import { allowed } from "../strategy/decision.ts";
+import { allowed, markDegraded } from "../strategy/decision.ts";
 import { checkCount } from "../strategy/history.ts";
 import { Exchanges, type HybridParts } from "./exchanges.ts";
 import { type Caller, KeyState } from "./key-state.ts";
@@ -40,16 +40,20 @@ export abstract class HybridLimiter implements Limiter {
   readonly #exchanges: Exchanges;
   readonly #sweepTimer = new BackgroundTimer(() => this.#sweep());
   #sweeping: Iterator<KeyState> | undefined;
+  /** The calls that Redis itself has to answer, and hasn't. */
+  readonly #asking = new Set<Promise<unknown>>();
   /** When closed, and where no timer could report what was counted. */
   #asksAlways = TIMERS_END_WITH_REQUESTS;
-  readonly #degradedRecorder: Recorder = { adjust: (key, delta) => this.#correctDegraded(key, delta) };
+  readonly #degradedRecorder: Recorder = {
+    adjust: (key, delta) => this.#track(this.#correctDegraded(key, delta)),
+  };
   #lastRate: number = Number.NaN;
   #lastLimit: number = Number.NaN;
 
   /** @internal */
   constructor(parts: HybridParts, redis: RedisLimiter) {
     setStore(this, parts.store);
-    setRecorder(this, { adjust: (key, delta) => this.#correct(key, delta) });
+    setRecorder(this, { adjust: (key, delta) => this.#track(this.#correct(key, delta)) });
     this.redis = redis;
     this.#parts = parts;
     this.clock = parts.settings.clock;
@@ -87,7 +91,9 @@ export abstract class HybridLimiter implements Limiter {
       }
     }
     checkKey(key);
-    if (state === undefined && this.#states.size >= MOST_KEYS) return this.redis.inc(key, rate, count);
+    if (state === undefined && this.#states.size >= MOST_KEYS) {
+      return this.#track(this.redis.inc(key, rate, count));
+    }
     return this.#ask(state ?? this.#newState(key), rate, limit, count);
   }
 
@@ -119,12 +125,16 @@ export abstract class HybridLimiter implements Limiter {
     for (const state of this.#states.values()) state.forget();
   }
 
-  /** Reports what is left to report, gives all leases back and stops; later calls ask Redis each. @internal */
+  /**
+   * Waits for those who wait, reports what is left to report, gives all leases back and stops; later calls ask Redis
+   * each. Never rejects. @internal
+   */
   async close(): Promise<void> {
     this.#asksAlways = true;
     this.#exchanges.stop();
     this.#sweepTimer.stop();
-    await Promise.all(Array.from(this.#states.values(), (state) => this.#exchanges.settle(state)));
+    await Promise.all(Array.from(this.#states.values(), (state) => this.#exchanges.finish(state)));
+    await Promise.allSettled(this.#asking);
     this.#states.clear();
   }
 
@@ -176,13 +186,13 @@ export abstract class HybridLimiter implements Limiter {
     state.rate = rate;
     state.limit = limit;
     const { policy, local } = this.#parts;
-    if (policy === "deny") return { ...this.redis.deny(limit), degraded: true };
+    if (policy === "deny") return markDegraded(this.redis.deny(limit));
     const decision = policy === "allow" ? allowed(limit, limit) : (local().inc(state.key, rate, count) as Decision);
     if (decision.allowed || decision.outcome === "suppressed") {
       state.record(count, decision.allowed ? 0 : count, this.clock.now());
       this.#exchanges.list(state);
     }
-    return recordedBy({ ...decision, degraded: true }, this.#degradedRecorder);
+    return recordedBy(markDegraded(decision), this.#degradedRecorder);
   }
 
   /** Corrects what was counted when the failure policy decided. */
@@ -207,17 +217,29 @@ export abstract class HybridLimiter implements Limiter {
   }
 
   /** What `ask` says of a key when Redis knows all of it. What is known here may not hold afterwards. */
-  async #afterReport<T>(key: string, ask: () => Promise<T>): Promise<T> {
+  #afterReport<T>(key: string, ask: () => Promise<T>): Promise<T> {
     const state = this.#states.get(key);
-    if (state === undefined) return ask();
+    return this.#track(state === undefined ? ask() : this.#askSettled(state, ask));
+  }
+
+  async #askSettled<T>(state: KeyState, ask: () => Promise<T>): Promise<T> {
     await this.#exchanges.settle(state);
     const answer = await ask();
     state.forget();
     return answer;
   }
 
+  /** Has `close` wait for it. Not where a promise of one request must not be awaited by another. */
+  #track<T>(call: Promise<T>): Promise<T> {
+    if (TIMERS_END_WITH_REQUESTS) return call;
+    this.#asking.add(call);
+    const end = () => this.#asking.delete(call);
+    call.then(end, end);
+    return call;
+  }
+
   #sweep(): void {
-    const nowMs = this.clock.now();
+    const nowMs = this.clock.nowOrLast();
     this.#sweeping ??= this.#states.values();
     for (let looks = 0; looks < SWEEP_KEYS; looks++) {
       const { value: state, done } = this.#sweeping.next();

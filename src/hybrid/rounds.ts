@@ -24,7 +24,7 @@ export class Rounds {
   #isRunning = false;
 
   /**
-   * @param visit lists the state again if there is more to do; rejects only with what the user's clock throws
+   * @param visit lists the state again if there is more to do; never rejects
    * @param areDue those for which there still is anything to do
    */
   constructor(
@@ -85,7 +85,7 @@ export class Rounds {
       const some = states.slice(next, next + (this.#backend.isOut ? 1 : MOST_AT_ONCE));
       next += some.length;
       for (const state of some) state.listed = false;
-      await Promise.allSettled(some.map(this.#visit));
+      await Promise.all(some.map(this.#visit));
     }
     if (next < states.length) this.#keep(states.slice(next));
     this.#isRunning = false;

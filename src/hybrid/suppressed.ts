@@ -37,8 +37,8 @@ export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter
       state.spend(count, nowMs);
       return allowed(limit, state.free);
     }
-    if (count <= state.free) return undefined;
-    const accepted = limit - state.free;
+    const accepted = state.used;
+    if (accepted + count <= limit) return undefined;
     const hardLimit = this.#hardLimitOf(state.rate);
     const factor = accepted + count > hardLimit ? 1 : state.factorAt(nowMs);
     if (factor < 0) return undefined;

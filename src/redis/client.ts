@@ -1,6 +1,7 @@
 // What is asked of a Redis client, and the two that can do it, known by their methods: nothing of either is imported.
 
 import { show, TrypemaError } from "../core/errors.ts";
+import { isWithin, misfit, numberFrom, pageFrom } from "./reply.ts";
 
 /** `Redis` or `Cluster` of the package `ioredis`, single, Sentinel or Cluster. */
 export interface IoredisClient {
@@ -29,18 +30,18 @@ export interface Connection {
   unlinkMatching(pattern: string, guarded: Guarded): Promise<void>;
 }
 
-/** `send` is an async function: it never throws at once. */
+/** `send` is an async function: it never throws at once, whatever the client does. */
 export type Guarded = <Reply>(send: () => Promise<Reply>) => Promise<Reply>;
 
 interface IoredisNode {
-  scan(cursor: string, match: "MATCH", pattern: string, count: "COUNT", keys: number): Promise<[string, string[]]>;
+  scan(cursor: string, match: "MATCH", pattern: string, count: "COUNT", keys: number): Promise<unknown>;
   unlink(key: string): Promise<unknown>;
   /** Of a Cluster only. */
   nodes?(role: "master"): IoredisNode[];
 }
 
 interface NodeRedisNode {
-  scan(cursor: string, options: { MATCH: string; COUNT: number }): Promise<{ cursor: string; keys: string[] }>;
+  scan(cursor: string, options: { MATCH: string; COUNT: number }): Promise<unknown>;
   unlink(key: string): Promise<unknown>;
   /** Of a cluster only. */
   masters?: unknown[];
@@ -63,9 +64,9 @@ function ioredisConnection(client: IoredisClient): Connection {
     eval: (source, keys, args) => client.eval(source, keys.length, ...keys, ...args),
     async unlinkMatching(pattern, guarded) {
       const whole = client as unknown as IoredisNode;
-      for (const node of whole.nodes?.("master") ?? [whole]) {
+      for (const node of await guarded(async () => whole.nodes?.("master") ?? [whole])) {
         const scan = async (cursor: string) => node.scan(cursor, "MATCH", pattern, "COUNT", SCAN_COUNT);
-        await unlinkScanned(guarded, scan, (key) => node.unlink(key));
+        await unlinkScanned(guarded, scan, async (key) => node.unlink(key));
       }
     },
   };
@@ -77,13 +78,10 @@ function nodeRedisConnection(client: NodeRedisClient): Connection {
     eval: (source, keys, args) => client.eval(source, { keys, arguments: args }),
     async unlinkMatching(pattern, guarded) {
       const whole = client as unknown as NodeRedisNode;
-      const masters = whole.masters?.map((master) => whole.nodeClient!(master)) ?? [whole];
-      for (const node of await guarded(async () => Promise.all(masters))) {
-        const scan = async (cursor: string): Promise<[string, string[]]> => {
-          const page = await node.scan(cursor, { MATCH: pattern, COUNT: SCAN_COUNT });
-          return [page.cursor, page.keys];
-        };
-        await unlinkScanned(guarded, scan, (key) => node.unlink(key));
+      const nodes = async () => Promise.all(whole.masters?.map((master) => whole.nodeClient!(master)) ?? [whole]);
+      for (const node of await guarded(nodes)) {
+        const scan = async (cursor: string) => node.scan(cursor, { MATCH: pattern, COUNT: SCAN_COUNT });
+        await unlinkScanned(guarded, scan, async (key) => node.unlink(key));
       }
     },
   };
@@ -92,14 +90,16 @@ function nodeRedisConnection(client: NodeRedisClient): Connection {
 /** One UNLINK for a key, for those of a page are of many slots. */
 async function unlinkScanned(
   guarded: Guarded,
-  scan: (cursor: string) => Promise<[string, string[]]>,
+  scan: (cursor: string) => Promise<unknown>,
   unlink: (key: string) => Promise<unknown>,
 ): Promise<void> {
   let cursor = "0";
   do {
-    const [next, keys] = await guarded(() => scan(cursor));
-    await guarded(async () => Promise.all(keys.map(unlink)));
-    cursor = String(next);
+    const page = pageFrom(await guarded(() => scan(cursor)), cursor);
+    for (const reply of await guarded(() => Promise.all(page.keys.map(unlink)))) {
+      if (!isWithin(numberFrom(reply), 1)) throw misfit(reply);
+    }
+    cursor = page.cursor;
   } while (cursor !== "0");
 }
 

@@ -10,10 +10,12 @@ import { recordedBy, setRecorder } from "../core/recorder.ts";
 import { setStore } from "../core/store.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
-import { allowed } from "../strategy/decision.ts";
+import { allowed, markDegraded } from "../strategy/decision.ts";
 import { checkCount, checkedCondition, checkHistory } from "../strategy/history.ts";
 import type { KeyNames } from "./keys.ts";
 import { ADJUST, DELETE, PEEK, SET_IF } from "./lua.generated.ts";
+import { NEVER_SEEN, type Peek, peekFrom } from "./peek.ts";
+import { isTotal, misfit, numbersFrom, totalFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
 const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit: 0, suppressionFactor: 0 });
@@ -51,33 +53,6 @@ export interface RedisParts {
   /** The same strategy of the Local provider for `"local"`. */
   readonly local: () => Limiter;
 }
-
-/**
- * What PEEK tells of a known key, in the order of its reply: also how long until enough has expired for the call and
- * how much that is, the factor that was computed last and its age, Infinity for none, and what hybrid processes have
- * leased.
- */
-const PEEK_FIELDS = [
-  "rate",
-  "total",
-  "declined",
-  "waitMs",
-  "freed",
-  "oldestExpiresInMs",
-  "oldestAccepted",
-  "recentPerSecond",
-  "keptFactor",
-  "keptFactorAgeMs",
-  "leased",
-] as const;
-
-export type Peek = Readonly<Record<(typeof PEEK_FIELDS)[number], number>> & { readonly rate: Rate };
-
-/** What PEEK would tell of an unknown key, but for the rate, which it hasn't. */
-const NEVER_SEEN = Object.freeze({
-  ...(Object.fromEntries(PEEK_FIELDS.map((name) => [name, 0])) as Record<(typeof PEEK_FIELDS)[number], number>),
-  keptFactorAgeMs: Number.POSITIVE_INFINITY,
-});
 
 /** The methods of one strategy on Redis; all return promises. */
 export abstract class RedisLimiter implements Limiter {
@@ -153,7 +128,7 @@ export abstract class RedisLimiter implements Limiter {
 
   /** Corrects what Redis has counted, or fails. @internal */
   async adjustCounted(key: string, delta: number): Promise<number> {
-    return numberFrom(await this.run(ADJUST, key, text(delta)));
+    return totalFrom(await this.run(ADJUST, key, text(delta)));
   }
 
   async setIf(
@@ -171,7 +146,8 @@ export abstract class RedisLimiter implements Limiter {
     const set = async () => {
       const { op, value = 0 } = checked;
       const reply = await this.run(SET_IF, key, text(rate), op, text(value), text(count), history);
-      const [matched, previousTotal] = numbersFrom(reply) as [number, number];
+      const [matched, previousTotal] = numbersFrom(reply, 2) as [number, number];
+      if (!((matched === 0 || matched === 1) && isTotal(previousTotal))) throw misfit(reply);
       return { matched: matched === 1, previousTotal, currentTotal: matched === 1 ? count : previousTotal };
     };
     return this.orLocal(set(), (local) => local.setIf(key, rate, checked, count, history));
@@ -179,7 +155,7 @@ export abstract class RedisLimiter implements Limiter {
 
   async delete(key: string): Promise<number> {
     checkKey(key);
-    return this.orLocal(this.run(DELETE, key).then(numberFrom), (local) => local.delete(key));
+    return this.orLocal(this.run(DELETE, key).then(totalFrom), (local) => local.delete(key));
   }
 
   /** Forgets every key of this strategy, prefix and window. Walks the whole database: not for the hot path. */
@@ -216,16 +192,15 @@ export abstract class RedisLimiter implements Limiter {
     askLocal: (local: Limiter) => Awaitable<Decision>,
   ): Promise<Decision> {
     if (this.#policy === "throw" || !isBackendFailure(error)) throw error;
-    if (this.#policy === "allow") return { ...allowed(limit, limit), degraded: true };
-    if (this.#policy === "deny") return { ...this.deny(limit), degraded: true };
+    if (this.#policy === "allow") return markDegraded(allowed(limit, limit));
+    if (this.#policy === "deny") return markDegraded(this.deny(limit));
     const local = this.#local();
-    return recordedBy({ ...(await askLocal(local)), degraded: true }, local);
+    return recordedBy(markDegraded(await askLocal(local)), local);
   }
 
   protected async peek(key: string, count: number, rate?: Rate): Promise<Peek | undefined> {
     const reply = await this.run(PEEK, key, text(count), rate === undefined ? "" : text(rate));
-    if (reply === null) return undefined;
-    return fieldsFrom(reply, PEEK_FIELDS) as Peek;
+    return peekFrom(reply, this.settings.windowMs);
   }
 
   protected run(script: Script, key: string, ...args: string[]): Promise<unknown> {
@@ -254,22 +229,4 @@ export function text(value: number): string {
   if (value === Number.POSITIVE_INFINITY) return "inf";
   if (value === Number.NEGATIVE_INFINITY) return "-inf";
   return String(value);
-}
-
-/** A number of a reply: an integer, or text where it may be fractional. */
-export function numberFrom(reply: unknown): number {
-  if (typeof reply === "number") return reply;
-  const value = String(reply);
-  if (value === "inf") return Number.POSITIVE_INFINITY;
-  return Number(value);
-}
-
-export function numbersFrom(reply: unknown): number[] {
-  return (reply as unknown[]).map(numberFrom);
-}
-
-/** The numbers of a reply by their names. */
-export function fieldsFrom<Name extends string>(reply: unknown, names: readonly Name[]): Record<Name, number> {
-  const numbers = numbersFrom(reply);
-  return Object.fromEntries(names.map((name, index) => [name, numbers[index]])) as Record<Name, number>;
 }

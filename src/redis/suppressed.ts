@@ -1,10 +1,12 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
-import { hardLimitOf } from "../strategy/capacity.ts";
+import { freeOf, hardLimitOf } from "../strategy/capacity.ts";
 import { admission, allowed, denial, suppressed } from "../strategy/decision.ts";
 import { suppressionFactor } from "../strategy/suppressed.ts";
-import { numberFrom, numbersFrom, type Peek, RedisLimiter, text } from "./limiter.ts";
+import { RedisLimiter, text } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
+import type { Peek } from "./peek.ts";
+import { isShare, isWait, isWhole, isWithin, misfit, numberFrom, numbersFrom } from "./reply.ts";
 
 /**
  * Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. The methods are
@@ -24,10 +26,12 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     const numbers = [count, limit, rate, hardLimit, this.settings.suppressionCacheMs, draw];
     const reply = await this.run(SUPPRESSED_INC, key, ...numbers.map(text));
     if (!Array.isArray(reply)) {
+      const accepted = numberFrom(reply);
+      if (!(accepted >= count && isWithin(accepted, limit))) throw misfit(reply);
       this.#draws.push(draw);
-      return allowed(limit, limit - numberFrom(reply));
+      return allowed(limit, freeOf(limit, accepted));
     }
-    const [admitted, accepted, scaledFactor, wait, oldestAccepted] = numbersFrom(reply) as [
+    const [admitted, accepted, scaledFactor, wait, oldestAccepted] = numbersFrom(reply, 5) as [
       number,
       number,
       number,
@@ -35,6 +39,14 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
       number,
     ];
     const factor = scaledFactor / 2 ** 53;
+    const isSound =
+      admitted === (draw >= factor && factor < 1 ? 1 : 0) &&
+      isWhole(accepted) &&
+      accepted + count > limit &&
+      (accepted + count > hardLimit ? factor === 1 : isShare(factor)) &&
+      isWait(wait) &&
+      isWithin(oldestAccepted, accepted + count);
+    if (!isSound) throw misfit(reply);
     if (factor === 1) this.#draws.push(draw);
     if (admitted === 1) return admission(limit, accepted + count, factor);
     return denial(limit, hardLimit, accepted, count, factor, this.waitMsFrom(wait), oldestAccepted);
@@ -44,7 +56,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     const { rate, oldestExpiresInMs, oldestAccepted } = peek;
     const accepted = peek.total - peek.declined + peek.leased;
     const limit = this.limitOf(rate);
-    if (accepted + count <= limit) return allowed(limit, limit - accepted - count);
+    if (accepted + count <= limit) return allowed(limit, freeOf(limit, accepted + count));
     const factor = this.#factorFor(peek, accepted + count);
     if (factor < 1 && (this.#draws.pop() ?? this.settings.random()) >= factor) {
       return admission(limit, accepted + count, factor);

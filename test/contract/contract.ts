@@ -183,6 +183,17 @@ export function describeProvider(name: string, makeProvider: MakeProvider): void
       expect((await suppressed.inc("k", perSecond(10))).allowed).toBe(true);
     });
 
+    it("takes for 0 what is no draw from [0, 1)", async () => {
+      for (const draw of [Number.NaN, -1, 1, 2, Number.POSITIVE_INFINITY, "0.9", undefined, 5n]) {
+        const random = () => draw as number;
+        const { suppressed } = await open({ suppressionCacheMs: 0, hardLimitFactor: 10, random });
+        await suppressed.inc("k", perSecond(10), 10);
+        expect(await suppressed.inc("k", perSecond(10))).toEqual(suppression(true, 0, 10, 0, 0, 0));
+        expect((await suppressed.isAllowed("k")).allowed).toBe(false);
+        expect((await suppressed.inc("k", perSecond(10))).allowed).toBe(false);
+      }
+    });
+
     it("goes on limiting after a denied call of any size", async () => {
       const { suppressed } = await open(
         {},
@@ -699,6 +710,29 @@ export function describeProvider(name: string, makeProvider: MakeProvider): void
       await limiter.inc("k", perSecond(5), 3);
       await refused(() => (limiter.setIf as Unchecked).call(limiter, "k", perSecond(9), ...args), code, message);
       expect(await limiter.get("k")).toMatchObject({ total: 3, limit: 5 });
+    });
+
+    it.each([2 ** 53, 2 ** 53 + 2, 1e16, 1e300])("tells what remains of a capacity of %d exactly", async (limit) => {
+      const limiter = (await open())[strategy];
+      const rate = perSecond(limit);
+      let used = 0;
+      for (const count of [1, 1, 5, 1, Number.MAX_SAFE_INTEGER - 20, 10]) {
+        used += count;
+        const expected = admission(limit, limit - used);
+        if (used > count) expect(await limiter.isAllowed("k", count)).toEqual(expected);
+        expect(await limiter.inc("k", rate, count)).toEqual(expected);
+        expect(await limiter.get("k")).toMatchObject({ total: used, limit });
+      }
+    });
+
+    it("tells what remains where totals go no further", async () => {
+      const limiter = (await open())[strategy];
+      const most = Number.MAX_SAFE_INTEGER;
+      const expected = admission(1e300, 1e300 - most);
+      for (let call = 0; call < 3; call++) {
+        if (call > 0) expect(await limiter.isAllowed("k", most)).toEqual(expected);
+        expect(await limiter.inc("k", perSecond(1e300), most)).toEqual(expected);
+      }
     });
 
     it("keeps totals exact where a count would leave the whole numbers", async () => {

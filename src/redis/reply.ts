@@ -1,0 +1,97 @@
+// Reads what the scripts reply, and refuses what none of them says: something else than Redis may answer, as a mock, a
+// proxy or a pipeline does, and a key may hold what another program has written. A reply is checked once, as a whole.
+
+import { show, TrypemaError } from "../core/errors.ts";
+
+/** The largest total; see `hit.lua`. */
+const MOST = Number.MAX_SAFE_INTEGER;
+
+/** The error for a reply that means nothing. Redis may have done what it was asked for all the same. */
+export function misfit(reply: unknown): TrypemaError {
+  const message = `Redis: got ${show(reply)} for an answer, which means nothing; is it Redis that this client asks?`;
+  return new TrypemaError("BACKEND_SCRIPT", message, { cause: reply });
+}
+
+/** A number of a reply: an integer, or text where it may be fractional. NaN for anything else. */
+export function numberFrom(reply: unknown): number {
+  if (typeof reply === "number") return reply;
+  const text = textFrom(reply).trim();
+  if (text === "") return Number.NaN;
+  return text === "inf" ? Number.POSITIVE_INFINITY : Number(text);
+}
+
+/** A text of a reply, which clients may be told to give as bytes or as a number; empty for anything else. */
+function textFrom(reply: unknown): string {
+  if (typeof reply === "string") return reply;
+  if (typeof reply === "number" || typeof reply === "bigint") return String(reply);
+  return reply instanceof Uint8Array ? new TextDecoder().decode(reply) : "";
+}
+
+/** @throws {TrypemaError} `BACKEND_SCRIPT` unless `reply` is an array of that length */
+export function numbersFrom(reply: unknown, length: number): number[] {
+  if (!Array.isArray(reply) || reply.length !== length) throw misfit(reply);
+  return reply.map(numberFrom);
+}
+
+/**
+ * The numbers of a reply by their names.
+ *
+ * @throws {TrypemaError} `BACKEND_SCRIPT` unless `reply` is an array with one for each name
+ */
+export function fieldsFrom<Name extends string>(reply: unknown, names: readonly Name[]): Record<Name, number> {
+  const numbers = numbersFrom(reply, names.length);
+  return Object.fromEntries(names.map((name, index) => [name, numbers[index]])) as Record<Name, number>;
+}
+
+/**
+ * What a key has used, as ADJUST and DELETE tell it.
+ *
+ * @throws {TrypemaError} `BACKEND_SCRIPT` for what is no total
+ */
+export function totalFrom(reply: unknown): number {
+  const total = numberFrom(reply);
+  if (isTotal(total)) return total;
+  throw misfit(reply);
+}
+
+/**
+ * A page of SCAN, as ioredis has it or as node-redis has it.
+ *
+ * @param cursor the one that was sent: the same again would go on for ever
+ * @throws {TrypemaError} `BACKEND_SCRIPT` for what is no page
+ */
+export function pageFrom(reply: unknown, cursor: string): { cursor: string; keys: string[] } {
+  const [next, keys] = Array.isArray(reply) ? reply : [read(reply, "cursor"), read(reply, "keys")];
+  const nextCursor = textFrom(next);
+  const isPage = /^\d+$/.test(nextCursor) && (nextCursor !== cursor || cursor === "0");
+  if (isPage && Array.isArray(keys) && keys.every((key) => textFrom(key) !== "")) return { cursor: nextCursor, keys };
+  throw misfit(reply);
+}
+
+function read(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
+}
+
+export function isTotal(value: number): boolean {
+  return isWhole(value) && value <= MOST;
+}
+
+/** Whether it is a number of calls. With what is leased there may be more than a total, and far less than 2^63. */
+export function isWhole(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value < 2 ** 63;
+}
+
+/** Whether so much can be taken of a capacity. What is beyond all totals isn't summed up exactly. */
+export function isWithin(taken: number, limit: number): boolean {
+  return isWhole(taken) && (taken <= limit || limit > MOST);
+}
+
+/** Whether one can wait for that long. */
+export function isWait(ms: number): boolean {
+  return ms >= 0 && ms < Number.POSITIVE_INFINITY;
+}
+
+/** Whether it is a share, as the suppression factor is. */
+export function isShare(value: number): boolean {
+  return value >= 0 && value <= 1;
+}
