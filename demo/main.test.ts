@@ -132,9 +132,15 @@ describe("--redis", () => {
 
 describe("--hybrid", () => {
   it("shows what each of four processes admits, and that together they hold the limit", async () => {
-    const { stdout, exitCode } = await run("--hybrid", "--phase-seconds", "2");
-    expect(exitCode).toBe(0);
-    const absolute = /^absolute at 10x[\s\S]+?\n\n/m.exec(stdout)![0];
+    const { child, match } = await startUntil(/^absolute at 10x/m, "--hybrid", "--phase-seconds", "2");
+    const beganMs = performance.now();
+    let phase = match.input.slice(match.index);
+    for await (const chunk of child.stdout) {
+      phase += chunk;
+      if (/^suppressed at/m.test(phase)) break;
+    }
+    const windows = Math.floor((performance.now() - beganMs) / 3_000) + 1;
+    const absolute = /^[\s\S]*?\n\n/.exec(phase)![0];
     const seconds = absolute.match(/^ +\d+ .*$/gm)!.map((row) => row.match(/[\d.]+/g)!.map(Number));
     expect(seconds).toHaveLength(2);
     let total = 0;
@@ -143,8 +149,9 @@ describe("--hybrid", () => {
       expect(byServer.reduce((sum, count) => sum + count)).toBe(admitted);
       total += admitted!;
     }
-    // Two seconds touch two windows of 300; four limits of their own would let 1200 in at once.
-    expect(total).toBeLessThanOrEqual(600);
+    // Where the machine is busy, two seconds of requests take longer, and the header is read late. Four limits of their
+    // own would let four times the capacity of 300 in at once.
+    expect(total).toBeLessThanOrEqual((windows + 1) * 300);
     expect(total).toBeGreaterThan(100);
   });
 
