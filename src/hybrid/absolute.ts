@@ -9,7 +9,7 @@ export class HybridAbsolute extends HybridLimiter {
     const { limit } = state;
     if (state.hasLease(count)) {
       state.spend(count, nowMs);
-      return allowed(limit, state.free);
+      return allowed(limit, state.used);
     }
     if (count > limit) return rejection(limit, state.used, count);
     if (!state.isDenied(count, nowMs)) return undefined;

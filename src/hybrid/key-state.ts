@@ -3,7 +3,6 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { cellStartOf } from "../strategy/bucket.ts";
-import { freeOf } from "../strategy/capacity.ts";
 import type { Answer, Report } from "./answer.ts";
 import { type Terms, Unreported } from "./unreported.ts";
 
@@ -143,7 +142,7 @@ export class KeyState extends Unreported {
 
   /** Capacity that is neither used nor leased to others. The lease is a part of it. */
   get free(): number {
-    return freeOf(this.limit, this.used);
+    return this.limit - this.used;
   }
 
   /** Whether a call of that count fits into what is leased or prepaid. What chance admits can use up what was leased. */

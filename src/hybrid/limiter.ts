@@ -187,7 +187,7 @@ export abstract class HybridLimiter implements Limiter {
     state.limit = limit;
     const { policy, local } = this.#parts;
     if (policy === "deny") return markDegraded(this.redis.deny(limit));
-    const decision = policy === "allow" ? allowed(limit, limit) : (local().inc(state.key, rate, count) as Decision);
+    const decision = policy === "allow" ? allowed(limit, 0) : (local().inc(state.key, rate, count) as Decision);
     if (decision.allowed || decision.outcome === "suppressed") {
       state.record(count, decision.allowed ? 0 : count, this.clock.now());
       this.#exchanges.list(state);

@@ -35,7 +35,7 @@ export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter
     const { limit } = state;
     if (state.hasLease(count)) {
       state.spend(count, nowMs);
-      return allowed(limit, state.free);
+      return allowed(limit, state.used);
     }
     const accepted = state.used;
     if (accepted + count <= limit) return undefined;

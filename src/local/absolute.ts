@@ -1,7 +1,6 @@
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
-import { freeOf } from "../strategy/capacity.ts";
 import { allowed, rejection } from "../strategy/decision.ts";
 import { checkCount } from "../strategy/history.ts";
 import { LocalLimiter } from "./limiter.ts";
@@ -25,19 +24,19 @@ export class LocalAbsolute extends LocalLimiter {
     const total = store.total;
     if (total + count > limit) return this.#rejection(limit, count);
     store.record(count, 0);
-    return allowed(limit, freeOf(limit, total + count));
+    return allowed(limit, total + count);
   }
 
   protected foresee(rate: Rate, count: number): Decision {
     const limit = this.limitOf(rate);
     const total = this.store.total;
     if (total + count > limit) return this.#rejection(limit, count);
-    return allowed(limit, freeOf(limit, total + count));
+    return allowed(limit, total + count);
   }
 
   protected foreseeFirst(rate: Rate, count: number): Decision {
     const limit = this.limitOf(rate);
-    return count > limit ? rejection(limit, 0, count) : allowed(limit, freeOf(limit, count));
+    return count > limit ? rejection(limit, 0, count) : allowed(limit, count);
   }
 
   protected factor(): number {

@@ -2,7 +2,7 @@ import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
-import { freeOf, hardLimitOf } from "../strategy/capacity.ts";
+import { hardLimitOf } from "../strategy/capacity.ts";
 import { admission, allowed, denial } from "../strategy/decision.ts";
 import { checkCount } from "../strategy/history.ts";
 import { suppressionFactor } from "../strategy/suppressed.ts";
@@ -44,7 +44,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     const accepted = store.total - store.declined;
     if (accepted + count <= limit) {
       store.record(count, 0);
-      return allowed(limit, freeOf(limit, accepted + count));
+      return allowed(limit, accepted + count);
     }
     const factor = this.#factorFor(rate, accepted + count, true);
     if (this.#admits(factor)) {
@@ -62,7 +62,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   protected foresee(rate: Rate, count: number): Decision {
     const limit = this.limitOf(rate);
     const accepted = this.store.total - this.store.declined;
-    if (accepted + count <= limit) return allowed(limit, freeOf(limit, accepted + count));
+    if (accepted + count <= limit) return allowed(limit, accepted + count);
     const factor = this.#factorFor(rate, accepted + count, false);
     if (this.#admits(factor)) return admission(limit, accepted + count, factor);
     return this.#denial(rate, accepted, count, factor);
@@ -70,7 +70,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
 
   protected foreseeFirst(rate: Rate, count: number): Decision {
     const limit = this.limitOf(rate);
-    if (count <= limit) return allowed(limit, freeOf(limit, count));
+    if (count <= limit) return allowed(limit, count);
     const hardLimit = this.#hardLimitOf(rate);
     if (count <= hardLimit && this.#admits(0)) return admission(limit, count, 0);
     return denial(limit, hardLimit, 0, count, 1, 0, 0);

@@ -1,6 +1,5 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
-import { freeOf } from "../strategy/capacity.ts";
 import { allowed, rejected, rejection } from "../strategy/decision.ts";
 import { RedisLimiter, text } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
@@ -16,7 +15,7 @@ export class RedisAbsolute extends RedisLimiter {
     const reply = await this.run(ABSOLUTE_INC, key, text(count), text(limit), text(rate));
     if (!Array.isArray(reply)) {
       const taken = numberFrom(reply);
-      if (taken >= count && isWithin(taken, limit)) return allowed(limit, freeOf(limit, taken));
+      if (taken >= count && isWithin(taken, limit)) return allowed(limit, taken);
       throw misfit(reply);
     }
     const [taken, wait = 0, freed = 0] = numbersFrom(reply, count > limit ? 1 : 3) as [number, number?, number?];
@@ -28,7 +27,7 @@ export class RedisAbsolute extends RedisLimiter {
   protected foresee(peek: Peek, count: number): Decision {
     const limit = this.limitOf(peek.rate);
     const taken = peek.total + peek.leased;
-    if (taken + count <= limit) return allowed(limit, freeOf(limit, taken + count));
+    if (taken + count <= limit) return allowed(limit, taken + count);
     return rejection(limit, taken, count, peek.waitMs, peek.freed);
   }
 

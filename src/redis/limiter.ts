@@ -192,7 +192,7 @@ export abstract class RedisLimiter implements Limiter {
     askLocal: (local: Limiter) => Awaitable<Decision>,
   ): Promise<Decision> {
     if (this.#policy === "throw" || !isBackendFailure(error)) throw error;
-    if (this.#policy === "allow") return markDegraded(allowed(limit, limit));
+    if (this.#policy === "allow") return markDegraded(allowed(limit, 0));
     if (this.#policy === "deny") return markDegraded(this.deny(limit));
     const local = this.#local();
     return recordedBy(markDegraded(await askLocal(local)), local);

@@ -1,6 +1,6 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
-import { freeOf, hardLimitOf } from "../strategy/capacity.ts";
+import { hardLimitOf } from "../strategy/capacity.ts";
 import { admission, allowed, denial, suppressed } from "../strategy/decision.ts";
 import { suppressionFactor } from "../strategy/suppressed.ts";
 import { RedisLimiter, text } from "./limiter.ts";
@@ -29,7 +29,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
       const accepted = numberFrom(reply);
       if (!(accepted >= count && isWithin(accepted, limit))) throw misfit(reply);
       this.#draws.push(draw);
-      return allowed(limit, freeOf(limit, accepted));
+      return allowed(limit, accepted);
     }
     const [admitted, accepted, scaledFactor, wait, oldestAccepted] = numbersFrom(reply, 5) as [
       number,
@@ -56,7 +56,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     const { rate, oldestExpiresInMs, oldestAccepted } = peek;
     const accepted = peek.total - peek.declined + peek.leased;
     const limit = this.limitOf(rate);
-    if (accepted + count <= limit) return allowed(limit, freeOf(limit, accepted + count));
+    if (accepted + count <= limit) return allowed(limit, accepted + count);
     const factor = this.#factorFor(peek, accepted + count);
     if (factor < 1 && (this.#draws.pop() ?? this.settings.random()) >= factor) {
       return admission(limit, accepted + count, factor);

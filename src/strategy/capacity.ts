@@ -26,11 +26,6 @@ export function capacityIn(rate: number, windowMs: number): number {
   return floorForgiving(rate * (windowMs / 1_000));
 }
 
-/** What is free of a capacity of which `used` is taken. Totals stop at the largest exact integer, and so does this. */
-export function freeOf(limit: number, used: number): number {
-  return limit - Math.min(used, Number.MAX_SAFE_INTEGER);
-}
-
 /** The ceiling on accepted usage under suppression: floor(rate × windowMs / 1000 × hardLimitFactor). */
 export function hardLimitOf(rate: Rate, windowMs: number, hardLimitFactor: number): number {
   return floorForgiving(rate * (windowMs / 1_000) * hardLimitFactor);

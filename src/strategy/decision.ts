@@ -1,8 +1,8 @@
 // The makers of decisions. V8 boxes the numbers of an object, one allocation each, in every object
 // of a hidden class as soon as one of them held there what isn't a 32-bit integer. So each maker
 // names the fields in an order of its own, which gives it a class of its own, and the whole numbers
-// are made 32-bit integers where they can be: that saves three of four allocations. A constructor costs
-// what a literal does; a literal with a prototype would cost twice as much as all else that a call does.
+// are made 32-bit integers where they can be: that saves three of four allocations. A constructor that calls
+// nothing costs what a literal does; a literal with a prototype would cost as much again as all else that a call does.
 
 import type {
   AllowedDecision,
@@ -76,10 +76,10 @@ const Rejected = class Decision extends Made<"rejected", false> {
     super();
     this.allowed = false;
     this.outcome = "rejected";
-    this.limit = int32(limit);
-    this.remaining = int32(remaining);
+    this.limit = limit;
+    this.remaining = remaining;
     this.retryAfterMs = retryAfterMs;
-    this.remainingAfterWaiting = int32(remainingAfterWaiting);
+    this.remainingAfterWaiting = remainingAfterWaiting;
     this.suppressionFactor = 1;
     this.degraded = false;
   }
@@ -98,17 +98,22 @@ const Suppressed = class Decision extends Made<"suppressed", boolean> {
     this.outcome = "suppressed";
     this.allowed = admitted;
     this.suppressionFactor = suppressionFactor;
-    this.limit = int32(limit);
-    this.remaining = int32(remaining);
+    this.limit = limit;
+    this.remaining = remaining;
     this.retryAfterMs = retryAfterMs;
-    this.remainingAfterWaiting = int32(remainingAfterWaiting);
+    this.remainingAfterWaiting = remainingAfterWaiting;
     this.degraded = false;
   }
 };
 
-export function allowed(limit: number, remaining: number): AllowedDecision {
-  if (limit > MAX_INT32) return new AllowedOfMany(limit, remaining);
-  return new AllowedOfFew(limit | 0, remaining | 0);
+/**
+ * The admission of a call that fits under the capacity.
+ *
+ * @param used what is taken of the capacity with it; totals stop at the largest exact integer, and so does this
+ */
+export function allowed(limit: number, used: number): AllowedDecision {
+  if (limit > MAX_INT32) return new AllowedOfMany(limit, limit - Math.min(used, Number.MAX_SAFE_INTEGER));
+  return new AllowedOfFew(limit | 0, (limit - used) | 0);
 }
 
 export function rejected(
@@ -117,7 +122,7 @@ export function rejected(
   retryAfterMs: number,
   remainingAfterWaiting: number,
 ): RejectedDecision {
-  return new Rejected(limit, remaining, retryAfterMs, remainingAfterWaiting);
+  return new Rejected(int32(limit), int32(remaining), retryAfterMs, int32(remainingAfterWaiting));
 }
 
 export function suppressed(
@@ -128,7 +133,8 @@ export function suppressed(
   remainingAfterWaiting: number,
   suppressionFactor: number,
 ): SuppressedDecision {
-  return new Suppressed(admitted, limit, remaining, retryAfterMs, remainingAfterWaiting, suppressionFactor);
+  const after = int32(remainingAfterWaiting);
+  return new Suppressed(admitted, int32(limit), int32(remaining), retryAfterMs, after, suppressionFactor);
 }
 
 /** Marks a decision, which nobody else has yet, as one that a failure policy made. */

@@ -134,7 +134,7 @@ class NaiveAbsolute extends NaiveLimiter {
   #decide({ rate, buckets }: Window, count: number): Decision {
     const limit = capacityOf(rate, this.options.windowMs);
     const total = totalOf(buckets);
-    if (total + count <= limit) return allowed(limit, limit - total - count);
+    if (total + count <= limit) return allowed(limit, total + count);
     const remaining = Math.max(0, limit - total);
     for (const [i, { hitMs }] of buckets.entries()) {
       const left = totalOf(buckets.slice(i + 1));
@@ -153,7 +153,7 @@ class NaiveSuppressed extends NaiveLimiter {
     const accepted = totalOf(window.buckets) - declinedOf(window.buckets);
     if (accepted + count <= limit) {
       this.record(key, window, count, 0);
-      return allowed(limit, limit - accepted - count);
+      return allowed(limit, accepted + count);
     }
     const factor = this.#factorFor(window, accepted + count, true);
     const admitted = factor < 1 && this.options.random() >= factor;
@@ -165,7 +165,7 @@ class NaiveSuppressed extends NaiveLimiter {
     const window = this.asked(key, rate);
     const limit = capacityOf(window.rate, this.options.windowMs);
     const accepted = totalOf(window.buckets) - declinedOf(window.buckets);
-    if (accepted + count <= limit) return allowed(limit, limit - accepted - count);
+    if (accepted + count <= limit) return allowed(limit, accepted + count);
     const factor = this.#factorFor(window, accepted + count, false);
     return this.#suppressed(window, accepted, count, factor, factor < 1 && this.options.random() >= factor);
   }
