@@ -1,5 +1,6 @@
 // What a request took is given back where it was counted and nowhere else, whether Redis goes or comes back between.
 
+import { once } from "node:events";
 import { Redis } from "ioredis";
 import { createLocalProvider, type Provider, perMinute, perSecond } from "trypema";
 import { Guard, type HttpRequest, reservationOf } from "trypema/http";
@@ -50,8 +51,14 @@ async function used(provider: Provider): Promise<number> {
 async function outage(make: (client: Redis, options: RedisOptions) => Provider, options: RedisOptions = {}) {
   let server = await RedisServer.start();
   const { port } = server;
-  const client = new Redis(port, { autoResendUnfulfilledCommands: false, retryStrategy: () => 20 });
+  // Without a queue, for what that holds is sent when Redis is back, and counted then.
+  const client = new Redis(port, {
+    autoResendUnfulfilledCommands: false,
+    enableOfflineQueue: false,
+    retryStrategy: () => 20,
+  });
   client.on("error", () => {});
+  await once(client, "ready");
   const provider = make(client, { timeoutMs: 100, onFailure: "local", ...options });
   cleanups.push(
     () => server.stop(),
