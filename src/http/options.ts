@@ -1,0 +1,91 @@
+// What a user says about all limiters of a route, and what can be wrong with it.
+
+import { show, TrypemaError } from "../core/errors.ts";
+import { checkOptions } from "../core/options.ts";
+import type { Provider } from "../core/types.ts";
+import type { Responder } from "./answer.ts";
+import { DEFINITION_NAMES, type LimiterDefinition } from "./definition.ts";
+import type { HeaderForm } from "./headers.ts";
+import type { FailureKind, Metrics } from "./metrics.ts";
+import type { OnNotice } from "./notices.ts";
+
+/** What all limiters of a route share. */
+export interface GuardOptions<Raw = unknown> {
+  /** Local, Redis or Hybrid. */
+  readonly provider: Provider;
+  /** The form of the rate limit header fields. Default `"draft-10"`. */
+  readonly headers?: HeaderForm;
+  /**
+   * Adds the rate limit fields and `Retry-After` to `Access-Control-Expose-Headers`, so that browsers show them to
+   * scripts of other origins. Who may ask at all is for CORS to say. Default false.
+   */
+  readonly exposeHeaders?: boolean;
+  /** The status of a request over the limit, 400 to 599. Default 429. */
+  readonly status?: number;
+  /** Answers denied requests in its own words. When it fails, the default answer is given. */
+  readonly respond?: Responder<Raw>;
+  /** Where decisions and failures are counted. */
+  readonly metrics?: Metrics;
+  /**
+   * Told of failures that no request is answered with. By default those of your own callbacks go to `console.error`,
+   * and those of a backend nowhere: they are in the metrics.
+   */
+  readonly onError?: (error: unknown, kind: FailureKind, limiter: string) => void;
+  /** Told of misuse that would pass in silence; see {@link OnNotice}. Default: a warning of the process. */
+  readonly onNotice?: OnNotice;
+}
+
+/** One limiter, or several in the order in which they are asked: the first that denies a request ends it. */
+export type RateLimitOptions<Raw = unknown> = GuardOptions<Raw> &
+  (LimiterDefinition<Raw> | { readonly limiters: readonly LimiterDefinition<Raw>[] });
+
+const GUARD_NAMES = ["provider", "headers", "exposeHeaders", "status", "respond", "metrics", "onError", "onNotice"];
+
+/** @throws {TrypemaError} `INVALID_OPTION` for a name that is no option, and for what is no provider */
+export function checkGuardOptions<Raw>(options: GuardOptions<Raw>): void {
+  checkOptions("options", options, [...GUARD_NAMES, "limiters", ...DEFINITION_NAMES]);
+  checkProvider(options.provider);
+}
+
+/**
+ * The limiters that options describe.
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`
+ */
+export function definitionsOf<Raw>(options: RateLimitOptions<Raw>): readonly LimiterDefinition<Raw>[] {
+  const own = Object.keys(options).filter((name) => DEFINITION_NAMES.includes(name));
+  if (!("limiters" in options)) {
+    return [
+      Object.fromEntries(own.map((name) => [name, Reflect.get(options, name)])) as unknown as LimiterDefinition<Raw>,
+    ];
+  }
+  const { limiters } = options;
+  if (Array.isArray(limiters) && limiters.length > 0 && own.length === 0) return limiters;
+  throw new TrypemaError(
+    "INVALID_OPTION",
+    `limiters: got ${show(limiters)}${own.length > 0 ? ` beside ${own.join(", ")}` : ""}, expected either an array of limiters or one limiter's options`,
+  );
+}
+
+/**
+ * A name tells a request's limiters apart, for clients and for `reservationOf`.
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`
+ */
+export function checkNames(limiters: readonly { readonly name: string }[]): void {
+  const names = limiters.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return;
+  throw new TrypemaError(
+    "INVALID_OPTION",
+    `limiters: got ${show(twice)} for the name of more than one, expected each to have a name of its own`,
+  );
+}
+
+function checkProvider(provider: unknown): asserts provider is Provider {
+  const { absolute, suppressed, windowMs } = (provider ?? {}) as Partial<Provider>;
+  if (typeof windowMs === "number" && typeof absolute?.inc === "function" && typeof suppressed?.inc === "function") {
+    return;
+  }
+  throw new TrypemaError("INVALID_OPTION", `provider: got ${show(provider)}, expected a provider`);
+}
