@@ -87,8 +87,8 @@ export class ClientNotices {
     if (peerAddress === undefined) {
       this.#notices.tell(
         "PEER_UNKNOWN",
-        "requests have no key, because nobody tells the peer's address; give the adapter its option peerAddress, or the " +
-          "limiter a key, or, behind a proxy, key: clientAddress({ proxies: 1 })",
+        "requests have no key, because nobody tells the peer's address and no proxy that is believed names a client; give " +
+          "the adapter its option peerAddress, or the limiter a key, or, behind a proxy, key: clientAddress({ proxies: 1 })",
       );
     } else if (peerAddress === "unix") {
       this.#notices.tell(

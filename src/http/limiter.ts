@@ -90,7 +90,7 @@ export class HttpLimiter<Raw> {
     this.notices.tell(
       "NAME_SHARED",
       "another limiter of this name counts in the same place at another rate, so each uses up what the other allows; " +
-        "give each a name of its own, or its provider a prefix of its own",
+        "give each a name of its own, or, in Redis, its provider a prefix of its own",
     );
   }
 
