@@ -2,7 +2,7 @@
 
 import { type Recorder, recorderOf } from "../core/recorder.ts";
 import type { Awaitable, Decision, Limiter } from "../core/types.ts";
-import { markDegraded } from "../strategy/decision.ts";
+import { markDegraded, rejected } from "../strategy/decision.ts";
 import type { Standing } from "./headers.ts";
 import type { Outcome } from "./metrics.ts";
 
@@ -16,16 +16,7 @@ interface Taker {
 }
 
 /** The decision at a rate of none. */
-const NONE: Decision = Object.freeze({
-  outcome: "rejected",
-  allowed: false,
-  limit: 0,
-  remaining: 0,
-  retryAfterMs: Number.POSITIVE_INFINITY,
-  remainingAfterWaiting: 0,
-  suppressionFactor: 1,
-  degraded: false,
-});
+const NONE: Decision = Object.freeze(rejected(0, 0, Number.POSITIVE_INFINITY, 0));
 
 export class Taking {
   readonly taker: Taker;

@@ -158,6 +158,7 @@ describe("a guard", () => {
     for (const event of events) {
       const decision = { allowed: false, limit: 0, remaining: 0, retryAfterMs: Number.POSITIVE_INFINITY };
       expect(event).toMatchObject({ outcome: "rejected", admitted: false, key: "plan:203.0.113.7", decision });
+      expect(JSON.parse(JSON.stringify(event.decision))).toMatchObject({ retryAfterMs: "Infinity" });
     }
     expect(events).toHaveLength(2);
     expect(shared.absolute.get("plan:203.0.113.7").total).toBe(0);
