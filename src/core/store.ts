@@ -1,13 +1,21 @@
-// Which limiters count in the same place, so that limits which share counts without meaning to can be noticed.
+// Where limiters count, so that limits which share counts without meaning to can be noticed.
 
-const stores = new WeakMap<object, object>();
+/** Two limiters share their counts if they count in the same part of the same place. */
+export interface Store {
+  /** The client of a Redis, or the limiter itself where the counts are its own. */
+  readonly place: object;
+  /** How the keys in that place begin. */
+  readonly part: string;
+}
 
-/** Says that a limiter counts in `store`, which it may share with other limiters. */
-export function setStore(limiter: object, store: object): void {
+const stores = new WeakMap<object, Store>();
+
+/** Says where a limiter counts. */
+export function setStore(limiter: object, store: Store): void {
   stores.set(limiter, store);
 }
 
-/** Where a limiter counts: two limiters share their counts if it is the same object. */
-export function storeOf(limiter: object): object {
-  return stores.get(limiter) ?? limiter;
+/** Where a limiter counts: by itself, unless it was said otherwise. */
+export function storeOf(limiter: object): Store {
+  return stores.get(limiter) ?? { place: limiter, part: "" };
 }

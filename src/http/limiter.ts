@@ -17,7 +17,7 @@ import { Taking } from "./taking.ts";
 
 const REMEMBERED_KEYS = 1_000;
 
-/** Limiters of one name in one store: they count for the same keys. The rate last given is a key's rate. */
+/** What limiters of one name in one store have in common. They count for the same keys. */
 interface Namesakes {
   /** The rate of the limiter that was made last; undefined where a function gives it. */
   latestRate: Rate | "none" | undefined;
@@ -26,17 +26,12 @@ interface Namesakes {
 const namesakes = new WeakMap<object, Map<string, Namesakes>>();
 
 function namesakesOf(limiter: Limiter, name: string): Namesakes {
-  const store = storeOf(limiter);
-  let byName = namesakes.get(store);
-  if (byName === undefined) {
-    byName = new Map();
-    namesakes.set(store, byName);
-  }
-  let found = byName.get(name);
-  if (found === undefined) {
-    found = { latestRate: undefined };
-    byName.set(name, found);
-  }
+  const { place, part } = storeOf(limiter);
+  const byName = namesakes.get(place) ?? new Map<string, Namesakes>();
+  namesakes.set(place, byName);
+  const fullName = `${part} ${name}`;
+  const found = byName.get(fullName) ?? { latestRate: undefined };
+  byName.set(fullName, found);
   return found;
 }
 

@@ -7,7 +7,7 @@ import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
 import { recordedBy, setRecorder } from "../core/recorder.ts";
-import { setStore } from "../core/store.ts";
+import { type Store, setStore } from "../core/store.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
@@ -47,8 +47,7 @@ export interface RedisParts {
   readonly settings: RedisSettings;
   readonly backend: Backend;
   readonly names: KeyNames;
-  /** The same object for all limiters that count in the same Redis keys. */
-  readonly store: object;
+  readonly store: Store;
   readonly policy: FailurePolicy;
   /** The same strategy of the Local provider for `"local"`. */
   readonly local: () => Limiter;

@@ -29,23 +29,6 @@ export interface OpenRedis {
   close(): void;
 }
 
-/** The stores in one Redis, by client and by how their Redis keys begin. */
-const stores = new WeakMap<RedisClient, Map<string, object>>();
-
-function sharedStore(client: RedisClient, { pattern }: KeyNames): object {
-  let known = stores.get(client);
-  if (known === undefined) {
-    known = new Map();
-    stores.set(client, known);
-  }
-  let store = known.get(pattern);
-  if (store === undefined) {
-    store = {};
-    known.set(pattern, store);
-  }
-  return store;
-}
-
 /** @throws {TrypemaError} `INVALID_OPTION` */
 export function openRedis(client: RedisClient, options: RedisOptions, defaultPolicy: FailurePolicy): OpenRedis {
   const { prefix = "trypema", onFailure = defaultPolicy, timeoutMs: _, ...limiterOptions } = options;
@@ -65,7 +48,7 @@ export function openRedis(client: RedisClient, options: RedisOptions, defaultPol
       settings,
       backend,
       names,
-      store: sharedStore(client, names),
+      store: { place: client, part: names.pattern },
       policy: onFailure,
       local: () => {
         local ??= createLocalProvider(limiterOptions);
