@@ -96,7 +96,10 @@ export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app
   });
 };
 
-/** A handler that says that there is nothing sends its request through the later hooks once more, as one without a route. */
+/**
+ * Tells the requests that no route matched from those whose handler called `reply.callNotFound()`. Fastify sends the
+ * latter through the later hooks a second time, and `is404` is true of both by then.
+ */
 function noteUnmatched(app: FastifyInstance): (request: FastifyRequest) => boolean {
   const unmatched = new WeakSet<FastifyRequest>();
   app.addHook("onRequest", (request, _, done) => {

@@ -54,7 +54,7 @@ export function setFields(headers: Headers, fields: Fields): void {
   }
 }
 
-/** Has limiters further out know that these fields of a response are not its handler's, but of the denial of a request. */
+/** Notes with a response which fields are those of a denial, so that outer limiters don't take them for a handler's. */
 export function noteDenial(response: object, fields: Fields, request: object): void {
   Reflect.set(response, FIELDS, fields);
   Reflect.set(response, DENIED, request);

@@ -1,5 +1,5 @@
-// Where a decision was counted, so that it is corrected there and nowhere else: what a failure policy admitted was never
-// counted in Redis, and what Redis counted was never counted by the Local provider that stands in for it.
+// Where a decision was counted, so that it is corrected there and nowhere else. Redis has never counted what a failure
+// policy admitted, and the Local provider that stands in for Redis has never counted what Redis did.
 
 import type { Awaitable, Decision } from "./types.ts";
 
@@ -21,7 +21,7 @@ export function recordedBy(decision: Decision, recorder: Recorder): Decision {
   return decision;
 }
 
-/** Who corrects what a limiter, or a failure policy with that decision, has counted; undefined where nobody was named. */
+/** Who corrects what a limiter counted, or what was counted with a failure policy's decision; undefined for nobody. */
 export function recorderOf(counter: object): Recorder | undefined {
   return recorders.get(counter);
 }

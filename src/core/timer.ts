@@ -6,7 +6,10 @@ declare const Deno: { unrefTimer?(handle: unknown): void } | undefined;
  */
 export const TIMERS_END_WITH_REQUESTS = isCloudflareWorker();
 
-/** Its user agent says so, which it has only from the compatibility date 2022-03-21 on; of web sockets only it has pairs. */
+/**
+ * The user agent of a worker says so from the compatibility date 2022-03-21 on. Before that, workers are known by
+ * `WebSocketPair`, which no other runtime has.
+ */
 function isCloudflareWorker(): boolean {
   const scope = globalThis as { navigator?: { userAgent?: string }; WebSocketPair?: unknown };
   return scope.navigator?.userAgent === "Cloudflare-Workers" || typeof scope.WebSocketPair === "function";

@@ -1,5 +1,5 @@
-// Mistakes in who a request counts for, which would pass in silence: everybody behind a proxy as one client, nobody known at
-// all, or one client as many.
+// Finds mistakes in who a request counts for, which would pass in silence: everybody behind a proxy counts as one client,
+// nobody has a key, or one client has many keys.
 
 import { isLinkLocal, nameOf, parsePeer } from "./address.ts";
 import { type Addressing, addressingOf, statementOf } from "./client-address.ts";

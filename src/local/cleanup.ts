@@ -76,7 +76,10 @@ export class Cleanup {
   }
 }
 
-/** Cloudflare Workers of an older compatibility date have no WeakRef: there the timer holds a provider that has keys. */
+/**
+ * Cloudflare Workers with a compatibility date before 2025-05-05 have no WeakRef. There the timer keeps a provider that
+ * has keys alive until they are gone.
+ */
 function heldWeakly<T extends object>(value: T): { deref(): T | undefined } {
   return typeof WeakRef === "undefined" ? { deref: () => value } : new WeakRef(value);
 }

@@ -107,7 +107,10 @@ const OF_SCRIPT =
 const OF_SERVER =
   / -[A-Z]+ |can't (run|access)|ACL failure|command (is )?(called|not allowed) from|syntax error|attempted to access/i;
 
-/** A script that fails is about its key, so it may not open the breaker for all; where each would, the backend is out. */
+/**
+ * A script that fails on what one key holds must not open the breaker, because other keys are well. A script that would
+ * fail for every key means that the backend is out.
+ */
 function codeOf(message: string): TrypemaErrorCode {
   const ofKey = /^WRONGTYPE\b/.test(message) || (OF_SCRIPT.test(message) && !OF_SERVER.test(message));
   return ofKey ? "BACKEND_SCRIPT" : "BACKEND_UNAVAILABLE";
@@ -129,10 +132,10 @@ function miss(deadline: Deadline): void {
 }
 
 /**
- * Deadlines of one length, in the order of their ends, so one timer does for all. They are for a slow Redis. A process
- * that was held up, by its own work or by others on the machine, can't tell at their end whether Redis is slow: its timers
- * run before it reads what has arrived meanwhile. So each deadline is looked at a second time before it is missed: a
- * millisecond later, or as long after as the first look came too late.
+ * Deadlines of one length, in the order of their ends, so one timer does for all. A deadline is for a slow Redis. A
+ * process that was held up, by its own work or by others on the machine, runs its timers before it reads the answers
+ * that have arrived. So each deadline is looked at twice before it is missed. The second look is a millisecond after
+ * the first, or as long after it as the first came too late: the answers that are there have been read by then.
  */
 class Deadlines {
   readonly #timeoutMs: number;
