@@ -14,15 +14,15 @@ afterEach(async () => {
 });
 
 it("learns whether it was admitted, and from a denial the factor", async () => {
-  const limiter = createLocalProvider({ windowMs: 10_000 });
-  server = await startServer((strategy, client) => limiter[strategy].inc(client, perSecond(0.1)));
+  const provider = createLocalProvider({ windowMs: 10_000 });
+  server = await startServer((strategy, client) => provider[strategy].inc(client, perSecond(0.1)));
   expect(await ask(`${server.url}/absolute`, agent)).toEqual({ admitted: true, factor: 0, askedRedis: false });
   expect(await ask(`${server.url}/absolute`, agent)).toEqual({ admitted: false, factor: 1, askedRedis: false });
 });
 
 it("learns whether the server had to ask Redis for that", async () => {
-  const limiter = createLocalProvider({ windowMs: 10_000 });
-  server = await startServer(async (strategy, client) => limiter[strategy].inc(client, perSecond(0.1)));
+  const provider = createLocalProvider({ windowMs: 10_000 });
+  server = await startServer(async (strategy, client) => provider[strategy].inc(client, perSecond(0.1)));
   expect(await ask(`${server.url}/absolute`, agent)).toEqual({ admitted: true, factor: 0, askedRedis: true });
   expect(await ask(`${server.url}/absolute`, agent)).toEqual({ admitted: false, factor: 1, askedRedis: true });
 });

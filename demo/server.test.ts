@@ -16,8 +16,8 @@ async function start(decide: Decide): Promise<string> {
 
 /** One request in ten seconds, on a clock that stands still. */
 function limitedTo1(): Decide {
-  const limiter = createLocalProvider({ windowMs: 10_000, clock: () => 0, random: () => 0 });
-  return (strategy, client) => limiter[strategy].inc(client, perSecond(0.1));
+  const provider = createLocalProvider({ windowMs: 10_000, clock: () => 0, random: () => 0 });
+  return (strategy, client) => provider[strategy].inc(client, perSecond(0.1));
 }
 
 it("the first request gets its answer, and the next one says when to come back", async () => {
@@ -38,8 +38,8 @@ it("the first request gets its answer, and the next one says when to come back",
 
 it("a part of a second to wait is rounded up, so that a client that obeys is never early", async () => {
   let nowMs = 0;
-  const limiter = createLocalProvider({ windowMs: 10_000, clock: () => nowMs });
-  const url = await start((strategy, client) => limiter[strategy].inc(client, perSecond(0.1)));
+  const provider = createLocalProvider({ windowMs: 10_000, clock: () => nowMs });
+  const url = await start((strategy, client) => provider[strategy].inc(client, perSecond(0.1)));
   await fetch(`${url}/absolute`);
   nowMs = 9_900;
   expect((await fetch(`${url}/absolute`)).headers.get("retry-after")).toBe("1");
@@ -62,8 +62,8 @@ it("a decision may be a promise, as that of a remote provider is", async () => {
 });
 
 it("there is no Retry-After when no wait would help", async () => {
-  const limiter = createLocalProvider({ windowMs: 10_000 });
-  const url = await start((strategy, client) => limiter[strategy].inc(client, perSecond(0.1), 2));
+  const provider = createLocalProvider({ windowMs: 10_000 });
+  const url = await start((strategy, client) => provider[strategy].inc(client, perSecond(0.1), 2));
   const denied = await fetch(`${url}/absolute`);
   expect([denied.status, denied.headers.get("retry-after")]).toEqual([429, null]);
 });

@@ -149,7 +149,7 @@ it.each(["both", "absolute", "suppressed"] as const)("gives code that runs: %s",
   const args = [
     "--input-type=module",
     "--eval",
-    `${code}\nconsole.log(limiter[${JSON.stringify(strategy === "both" ? "absolute" : strategy)}].get("everybody").total);`,
+    `${code}\nconsole.log(provider[${JSON.stringify(strategy === "both" ? "absolute" : strategy)}].get("everybody").total);`,
   ];
   expect(execFileSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" })).toBe("1\n");
 });

@@ -9,12 +9,12 @@ export function snippetOf(settings: Settings): string {
   const key = settings.limit === "each" ? "the client's name" : "everybody";
   const calls = strategies.map((strategy) => {
     const name = strategies.length === 1 ? "decision" : strategy;
-    return `const ${name} = limiter.${strategy}.inc(${JSON.stringify(key)}, rate);
+    return `const ${name} = provider.${strategy}.inc(${JSON.stringify(key)}, rate);
 if (!${name}.allowed) console.log(\`${strategy}: retry in \${Math.ceil(${name}.retryAfterMs)} ms\`);`;
   });
   return `import { createLocalProvider, perSecond } from "trypema";
 
-const limiter = createLocalProvider({ ${options.join(", ")} });
+const provider = createLocalProvider({ ${options.join(", ")} });
 const rate = perSecond(${grouped(ratePerSecond)});
 
 ${calls.join("\n\n")}

@@ -54,8 +54,8 @@ const OPTION_NAMES = [...LIMITER_OPTION_NAMES, "maxKeys", "cleanup"];
  * A provider that counts in this process: exact, synchronous, without dependencies.
  *
  * @example
- * const limiter = createLocalProvider({ windowMs: 10_000 });
- * const decision = limiter.absolute.inc("user-123", perSecond(5.5));
+ * const provider = createLocalProvider({ windowMs: 10_000 });
+ * const decision = provider.absolute.inc("user-123", perSecond(5.5));
  * if (!decision.allowed) console.log(`retry in ${decision.retryAfterMs} ms`);
  *
  * @throws {TrypemaError} `INVALID_OPTION`

@@ -24,8 +24,8 @@ export interface RedisProvider extends Provider, AsyncDisposable {
  * @param client of `ioredis` or `redis` (node-redis), connected or connecting; single, Sentinel or Cluster
  * @example
  * const client = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379");
- * const limiter = createRedisProvider(client, { windowMs: 10_000, onFailure: "local" });
- * const decision = await limiter.absolute.inc("user-123", perSecond(5.5));
+ * const provider = createRedisProvider(client, { windowMs: 10_000, onFailure: "local" });
+ * const decision = await provider.absolute.inc("user-123", perSecond(5.5));
  * client.disconnect();
  *
  * @throws {TrypemaError} `INVALID_OPTION`

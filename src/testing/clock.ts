@@ -16,8 +16,8 @@ export interface ManualClock {
  * @param startMs what it shows first; default 0
  * @example
  * const clock = manualClock();
- * const limiter = createLocalProvider({ windowMs: 60_000, clock });
- * limiter.absolute.inc("key", perMinute(1));
+ * const provider = createLocalProvider({ windowMs: 60_000, clock });
+ * provider.absolute.inc("key", perMinute(1));
  * clock.advance(60_000); // a minute later
  *
  * @throws {TrypemaError} `INVALID_OPTION` for a time that is no finite number

@@ -45,9 +45,9 @@ export interface FakeRedisProvider extends Provider, AsyncDisposable {
  * are in memory, and no other provider shares them.
  *
  * @example
- * const limiter = createFakeRedisProvider({ onFailure: "deny", clock: manualClock() });
- * limiter.redis = "down";
- * console.log((await limiter.absolute.inc("key", perSecond(5))).degraded); // true
+ * const provider = createFakeRedisProvider({ onFailure: "deny", clock: manualClock() });
+ * provider.redis = "down";
+ * console.log((await provider.absolute.inc("key", perSecond(5))).degraded); // true
  *
  * @throws {TrypemaError} `INVALID_OPTION`
  */
