@@ -1,9 +1,9 @@
 // What all limiters of a request took together, kept with the request, so that handlers can correct it and a limiter
 // further on can give it back.
 
+import { checkCount } from "../core/count.ts";
 import { show, TrypemaError } from "../core/errors.ts";
 import type { Decision } from "../core/types.ts";
-import { checkCount } from "../strategy/history.ts";
 import type { HttpRequest } from "./request.ts";
 import type { Taking } from "./taking.ts";
 

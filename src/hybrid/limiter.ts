@@ -2,6 +2,7 @@
 // asked. The strategies add how to decide with what is known.
 
 import type { ForwardClock } from "../core/clock.ts";
+import { checkCount } from "../core/count.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import { type Recorder, recordedBy, setRecorder } from "../core/recorder.ts";
@@ -11,7 +12,6 @@ import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usa
 import { isBackendFailure, type RedisLimiter } from "../redis/limiter.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
-import { checkCount } from "../strategy/history.ts";
 import { Exchanges, type HybridParts } from "./exchanges.ts";
 import { type Caller, KeyState } from "./key-state.ts";
 import type { Terms } from "./unreported.ts";
