@@ -1,8 +1,8 @@
 // How a request is turned away: what the answer says, and in which form.
 
 import type { Decision } from "../core/types.ts";
+import type { Charge } from "./charge.ts";
 import type { Outcome } from "./metrics.ts";
-import type { Taking } from "./taking.ts";
 
 /** Why a request is turned away. */
 export type DenialReason = "quota-exceeded" | "backend-unavailable" | "missing-key";
@@ -38,10 +38,10 @@ const reasons: Partial<Record<Outcome, DenialReason>> = {
 
 const statuses: Partial<Record<DenialReason, number>> = { "backend-unavailable": 503, "missing-key": 400 };
 
-/** What is said of a limiter's denial; `status` is that of one who is over the limit. */
-export function denialOf({ outcome, taker, retryAfterSeconds, decision }: Taking, status: number): Denial {
+/** The denial by a limiter. `statusOverLimit` is the status for a client that is over its limit. */
+export function denialOf({ outcome, limiter, retryAfterSeconds, decision }: Charge, statusOverLimit: number): Denial {
   const reason = reasons[outcome] ?? "quota-exceeded";
-  return { reason, limiter: taker.name, status: statuses[reason] ?? status, retryAfterSeconds, decision };
+  return { reason, limiter: limiter.name, status: statuses[reason] ?? statusOverLimit, retryAfterSeconds, decision };
 }
 
 interface Problem {

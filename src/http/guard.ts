@@ -6,6 +6,7 @@ import { integerOption } from "../core/options.ts";
 import type { Awaitable } from "../core/types.ts";
 import { type Answer, answerTo } from "./answer.ts";
 import { isPromise } from "./awaitable.ts";
+import type { Charge } from "./charge.ts";
 import { denialOf } from "./denial.ts";
 import { exposureOf, type Fields, type Serialiser, serialiserOf } from "./headers.ts";
 import { HttpLimiter } from "./limiter.ts";
@@ -13,8 +14,7 @@ import type { FailureKind } from "./metrics.ts";
 import { checkedOnNotice, Notices } from "./notices.ts";
 import { checkGuardOptions, checkNames, definitionsOf, type GuardOptions, type RateLimitOptions } from "./options.ts";
 import { AdapterRequest, ForeignRequest, type HttpRequest } from "./request.ts";
-import { Pass } from "./reservation.ts";
-import type { Taking } from "./taking.ts";
+import { Ledger } from "./reservation.ts";
 
 /** What becomes of a request. */
 export interface Verdict {
@@ -43,9 +43,9 @@ export class Guard<Raw> {
   readonly #status: number;
   readonly #settles: boolean;
   readonly #observed: boolean;
-  readonly #fieldsOf = (pass: Pass): Fields => {
-    const standing = this.#standing(pass);
-    return this.#exposure.length === 0 ? standing : [...standing, ...this.#exposure];
+  readonly #fieldsOf = (ledger: Ledger): Fields => {
+    const fields = this.#rateLimitFields(ledger);
+    return this.#exposure.length === 0 ? fields : [...fields, ...this.#exposure];
   };
   readonly #reportSettlement = (error: unknown, limiter: string) => this.#report(error, "settlement", limiter);
 
@@ -82,13 +82,13 @@ export class Guard<Raw> {
    */
   check(request: HttpRequest<Raw>): Awaitable<Verdict> {
     const own = request instanceof AdapterRequest ? request : new ForeignRequest(request);
-    const pass = Pass.of(own, this, this.#reportSettlement);
-    if (pass.enter(this)) return this.#ask(own, pass, 0);
+    const ledger = Ledger.openFor(own, this, this.#reportSettlement);
+    if (ledger.addGuard(this)) return this.#ask(own, ledger, 0);
     this.#limiters[0]!.notices.tell(
       "MET_TWICE",
       "it met a request that it had counted already, and counted nothing more; mount it once on the way of a request",
     );
-    return new Admission(pass, this.#fieldsOf, undefined);
+    return new AdmittedVerdict(ledger, this.#fieldsOf, undefined);
   }
 
   /**
@@ -111,48 +111,48 @@ export class Guard<Raw> {
     this.#report(error, "callback", this.#limiters[0]!.name);
   }
 
-  #ask(request: HttpRequest<Raw>, pass: Pass, from: number): Awaitable<Verdict> {
+  #ask(request: HttpRequest<Raw>, ledger: Ledger, from: number): Awaitable<Verdict> {
     for (let i = from; i < this.#limiters.length; i++) {
       const limiter = this.#limiters[i]!;
       const startMs = this.#observed ? performance.now() : 0;
-      let taking: Awaitable<Taking | undefined>;
+      let charge: Awaitable<Charge | undefined>;
       try {
-        taking = limiter.decide(request);
+        charge = limiter.decide(request);
       } catch (error) {
-        return this.#fail(limiter, pass, error);
+        return this.#fail(limiter, ledger, error);
       }
-      if (isPromise(taking)) {
-        return taking.then(
-          (taken) => {
-            const denied = this.#note(taken, limiter, request, pass, startMs);
-            return denied ? this.#deny(taken!, request, pass) : this.#ask(request, pass, i + 1);
+      if (isPromise(charge)) {
+        return charge.then(
+          (made) => {
+            const denied = this.#keep(made, limiter, request, ledger, startMs);
+            return denied ? this.#deny(made!, request, ledger) : this.#ask(request, ledger, i + 1);
           },
-          (error) => this.#fail(limiter, pass, error),
+          (error) => this.#fail(limiter, ledger, error),
         );
       }
-      if (this.#note(taking, limiter, request, pass, startMs)) return this.#deny(taking!, request, pass);
+      if (this.#keep(charge, limiter, request, ledger, startMs)) return this.#deny(charge!, request, ledger);
     }
-    return new Admission(pass, this.#fieldsOf, this.#settlement(pass));
+    return new AdmittedVerdict(ledger, this.#fieldsOf, this.#settlement(ledger));
   }
 
-  /** Keeps and reports what a limiter decided; returns whether it denies the request. */
-  #note(
-    taking: Taking | undefined,
+  /** Keeps a charge with the request and reports it. Returns whether the charge denies the request. */
+  #keep(
+    charge: Charge | undefined,
     limiter: HttpLimiter<Raw>,
     request: HttpRequest<Raw>,
-    pass: Pass,
+    ledger: Ledger,
     startMs: number,
   ): boolean {
-    if (taking === undefined) return false;
-    pass.add(taking);
-    if (taking.error !== undefined) this.#report(taking.error, "backend", limiter.name);
-    if (this.#observed) this.#observe(taking, limiter, request, performance.now() - startMs);
-    return !taking.admitted;
+    if (charge === undefined) return false;
+    ledger.addCharge(charge);
+    if (charge.error !== undefined) this.#report(charge.error, "backend", limiter.name);
+    if (this.#observed) this.#observe(charge, limiter, request, performance.now() - startMs);
+    return !charge.admitted;
   }
 
-  #observe(taking: Taking, limiter: HttpLimiter<Raw>, request: HttpRequest<Raw>, durationMs: number): void {
+  #observe(charge: Charge, limiter: HttpLimiter<Raw>, request: HttpRequest<Raw>, durationMs: number): void {
     const { name, shadow, definition } = limiter;
-    const { outcome, admitted, decision, key, cost, error } = taking;
+    const { outcome, admitted, decision, key, cost, error } = charge;
     try {
       const degraded = decision?.degraded ?? outcome === "unavailable";
       this.#options.metrics?.decided({ limiter: name, outcome, admitted, shadow, degraded, durationMs });
@@ -173,49 +173,49 @@ export class Guard<Raw> {
     }
   }
 
-  async #fail(limiter: HttpLimiter<Raw>, pass: Pass, error: unknown): Promise<never> {
+  async #fail(limiter: HttpLimiter<Raw>, ledger: Ledger, error: unknown): Promise<never> {
     this.#count("callback", limiter.name);
-    await pass.giveBack();
+    await ledger.giveBack();
     throw error;
   }
 
-  async #deny(taking: Taking, request: HttpRequest<Raw>, pass: Pass): Promise<Verdict> {
-    const fields = this.#fieldsOf(pass);
-    await pass.giveBack();
-    const denial = denialOf(taking, this.#status);
+  async #deny(charge: Charge, request: HttpRequest<Raw>, ledger: Ledger): Promise<Verdict> {
+    const fields = this.#fieldsOf(ledger);
+    await ledger.giveBack();
+    const denial = denialOf(charge, this.#status);
     const report = (error: unknown) => this.#report(error, "callback", denial.limiter);
     const answer = await answerTo(denial, fields, request, this.#options.respond, report);
     return { answer, fields: NO_FIELDS, settle: undefined };
   }
 
-  /** Where the client stands with all limiters of the request. */
-  #standing(pass: Pass): Fields {
+  /** What the client is told about all limiters that have decided about the request. */
+  #rateLimitFields(ledger: Ledger): Fields {
     if (this.#serialise === undefined) return NO_FIELDS;
-    const { takings, isDenied } = pass;
-    const first = takings[0];
-    if (takings.length === 1 && first!.isVisible) return this.#serialise([first!.standing(isDenied)]);
-    const standings = takings.filter(({ isVisible }) => isVisible).map((taking) => taking.standing(isDenied));
-    return standings.length === 0 ? NO_FIELDS : this.#serialise(standings);
+    const { charges, isDenied } = ledger;
+    const first = charges[0];
+    if (charges.length === 1 && first!.isVisible) return this.#serialise([first!.serviceLimit(isDenied)]);
+    const limits = charges.filter(({ isVisible }) => isVisible).map((charge) => charge.serviceLimit(isDenied));
+    return limits.length === 0 ? NO_FIELDS : this.#serialise(limits);
   }
 
-  #settlement(pass: Pass): Verdict["settle"] {
+  #settlement(ledger: Ledger): Verdict["settle"] {
     if (!this.#settles) return undefined;
     return (status) => {
       for (const limiter of this.#limiters) {
-        const taking = pass.takings.find(({ taker }) => taker === limiter);
-        if (taking !== undefined) void this.#settle(limiter, taking, pass, status);
+        const charge = ledger.charges.find((made) => made.limiter === limiter);
+        if (charge !== undefined) void this.#settle(limiter, charge, ledger, status);
       }
     };
   }
 
-  async #settle({ name, definition }: HttpLimiter<Raw>, taking: Taking, pass: Pass, status: number): Promise<void> {
+  async #settle({ name, definition }: HttpLimiter<Raw>, charge: Charge, ledger: Ledger, status: number): Promise<void> {
     const { uncounted } = definition;
     try {
       const isUncounted =
         typeof uncounted === "function"
           ? await uncounted(status)
           : uncounted === (status < 400 ? "successful" : "failed");
-      if (isUncounted) await pass.giveBack([taking]);
+      if (isUncounted) await ledger.giveBack([charge]);
     } catch (error) {
       this.#report(error, "callback", name);
     }
@@ -242,19 +242,19 @@ export class Guard<Raw> {
 }
 
 /** Lets a request go on. */
-class Admission implements Verdict {
+class AdmittedVerdict implements Verdict {
   readonly answer = undefined;
   readonly settle: Verdict["settle"];
-  readonly #pass: Pass;
-  readonly #fieldsOf: (pass: Pass) => Fields;
+  readonly #ledger: Ledger;
+  readonly #fieldsOf: (ledger: Ledger) => Fields;
 
-  constructor(pass: Pass, fieldsOf: (pass: Pass) => Fields, settle: Verdict["settle"]) {
-    this.#pass = pass;
+  constructor(ledger: Ledger, fieldsOf: (ledger: Ledger) => Fields, settle: Verdict["settle"]) {
+    this.#ledger = ledger;
     this.#fieldsOf = fieldsOf;
     this.settle = settle;
   }
 
   get fields(): Fields {
-    return this.#fieldsOf(this.#pass);
+    return this.#fieldsOf(this.#ledger);
   }
 }

@@ -3,9 +3,9 @@
 import fc from "fast-check";
 import { parseDictionary, parseItem, parseList } from "structured-headers";
 import { describe, expect, it } from "vitest";
-import { type HeaderForm, type Standing, serialiserOf } from "./headers.ts";
+import { type HeaderForm, type ServiceLimit, serialiserOf } from "./headers.ts";
 
-const burst: Standing = {
+const burst: ServiceLimit = {
   limiter: "burst",
   limit: 100,
   remaining: 50,
@@ -13,13 +13,20 @@ const burst: Standing = {
   resetSeconds: 30,
   denied: false,
 };
-const daily: Standing = { ...burst, limiter: "daily", limit: 1_000, remaining: 0, windowSeconds: 86_400, denied: true };
+const daily: ServiceLimit = {
+  ...burst,
+  limiter: "daily",
+  limit: 1_000,
+  remaining: 0,
+  windowSeconds: 86_400,
+  denied: true,
+};
 
 function fieldsOf(
   form: HeaderForm,
-  standings: readonly Standing[],
+  limits: readonly ServiceLimit[],
 ): { readonly [name: string]: string; readonly ratelimit: string } {
-  const fields = serialiserOf(form)!(standings);
+  const fields = serialiserOf(form)!(limits);
   return Object.fromEntries(fields.flatMap((name, i) => (i % 2 === 0 ? [[name, fields[i + 1]!]] : []))) as ReturnType<
     typeof fieldsOf
   >;
@@ -72,7 +79,7 @@ describe("the header fields", () => {
     expect(policies.map((policy) => /q=(\d+)/.exec(policy!)![1])).toEqual(["100", "100", "7", "100"]);
   });
 
-  const standing = fc.record({
+  const serviceLimit = fc.record({
     limiter: fc.stringMatching(/^[\w./*-]{1,64}$/),
     limit: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
     remaining: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
@@ -85,7 +92,7 @@ describe("the header fields", () => {
   it("are structured fields that say what they were made of", () => {
     fc.assert(
       fc.property(
-        fc.uniqueArray(standing, { minLength: 1, maxLength: 4, selector: ({ limiter }) => limiter }),
+        fc.uniqueArray(serviceLimit, { minLength: 1, maxLength: 4, selector: ({ limiter }) => limiter }),
         (all) => {
           const ten = fieldsOf("draft-10", all);
           expect(parseList(ten["ratelimit-policy"]!)).toEqual(

@@ -9,8 +9,8 @@ import { show, TrypemaError } from "../core/errors.ts";
  */
 export type HeaderForm = "draft-10" | "draft-7" | "draft-6" | "x-ratelimit" | "none";
 
-/** Where a request stands with one limiter. */
-export interface Standing {
+/** What a client is told about one limiter: the draft's service limit. */
+export interface ServiceLimit {
   readonly limiter: string;
   /** The quota of a window, in whole numbers; it may be too large for a header. */
   readonly limit: number;
@@ -24,8 +24,8 @@ export interface Standing {
 /** Header fields, names and values in turns. */
 export type Fields = readonly string[];
 
-/** Makes the fields of at least one standing. */
-export type Serialiser = (standings: readonly Standing[]) => Fields;
+/** Makes the fields of at least one service limit. */
+export type Serialiser = (limits: readonly ServiceLimit[]) => Fields;
 
 /** Lists the fields that a browser shows to scripts of other origins; the one field that is added to, not set. */
 export const EXPOSED_FIELDS = "access-control-expose-headers";
@@ -86,7 +86,7 @@ interface Item {
 /** Lists of Strings with parameters: `"burst";q=100;w=60` and `"burst";r=50;t=30`, one item a limiter. */
 function draft10(): Serialiser {
   const items = new Map<string, Item>();
-  const itemOf = ({ limiter, limit, windowSeconds }: Standing): Item => {
+  const itemOf = ({ limiter, limit, windowSeconds }: ServiceLimit): Item => {
     const known = items.get(limiter);
     if (known?.limit === limit) return known;
     const window = integer(windowSeconds);
@@ -95,38 +95,38 @@ function draft10(): Serialiser {
     items.set(limiter, item);
     return item;
   };
-  return (standings) => {
+  return (limits) => {
     let policy = "";
     let state = "";
-    for (const standing of standings) {
-      const item = itemOf(standing);
+    for (const serviceLimit of limits) {
+      const item = itemOf(serviceLimit);
       policy = policy === "" ? item.policy : `${policy}, ${item.policy}`;
-      state = state === "" ? stateOf(standing, item) : `${state}, ${stateOf(standing, item)}`;
+      state = state === "" ? stateOf(serviceLimit, item) : `${state}, ${stateOf(serviceLimit, item)}`;
     }
     return ["ratelimit-policy", policy, "ratelimit", state];
   };
 }
 
-function stateOf({ remaining, resetSeconds, windowSeconds }: Standing, item: Item): string {
+function stateOf({ remaining, resetSeconds, windowSeconds }: ServiceLimit, item: Item): string {
   const state = item.beforeRemaining + integer(remaining);
   if (resetSeconds === undefined) return state;
   return state + (resetSeconds === windowSeconds ? item.afterRemaining : `;t=${integer(resetSeconds)}`);
 }
 
 /** A Dictionary of the tightest limiter, and a List of all policies. */
-function draft7(standings: readonly Standing[]): Fields {
-  const { limit, remaining, resetSeconds, windowSeconds } = tightest(standings);
+function draft7(limits: readonly ServiceLimit[]): Fields {
+  const { limit, remaining, resetSeconds, windowSeconds } = tightest(limits);
   const reset = integer(resetSeconds ?? windowSeconds);
   const state = `limit=${integer(limit)}, remaining=${integer(remaining)}, reset=${reset}`;
-  return ["ratelimit-policy", policiesOf(standings), "ratelimit", state];
+  return ["ratelimit-policy", policiesOf(limits), "ratelimit", state];
 }
 
 /** A field for each number of the tightest limiter, and a List of all policies. */
-function draft6(standings: readonly Standing[]): Fields {
-  const { limit, remaining, resetSeconds, windowSeconds } = tightest(standings);
+function draft6(limits: readonly ServiceLimit[]): Fields {
+  const { limit, remaining, resetSeconds, windowSeconds } = tightest(limits);
   return [
     "ratelimit-policy",
-    policiesOf(standings),
+    policiesOf(limits),
     "ratelimit-limit",
     integer(limit),
     "ratelimit-remaining",
@@ -136,8 +136,8 @@ function draft6(standings: readonly Standing[]): Fields {
   ];
 }
 
-function xRateLimit(standings: readonly Standing[]): Fields {
-  const { limit, remaining, resetSeconds, windowSeconds } = tightest(standings);
+function xRateLimit(limits: readonly ServiceLimit[]): Fields {
+  const { limit, remaining, resetSeconds, windowSeconds } = tightest(limits);
   const reset = Math.ceil(Date.now() / 1_000) + (resetSeconds ?? windowSeconds);
   return [
     "x-ratelimit-limit",
@@ -149,15 +149,15 @@ function xRateLimit(standings: readonly Standing[]): Fields {
   ];
 }
 
-function policiesOf(standings: readonly Standing[]): string {
-  return standings.map(({ limit, windowSeconds }) => `${integer(limit)};w=${integer(windowSeconds)}`).join(", ");
+function policiesOf(limits: readonly ServiceLimit[]): string {
+  return limits.map(({ limit, windowSeconds }) => `${integer(limit)};w=${integer(windowSeconds)}`).join(", ");
 }
 
 /** The limiter that denied, or else the one with the least left. */
-function tightest(standings: readonly Standing[]): Standing {
-  return standings.reduce((tight, standing) => {
+function tightest(limits: readonly ServiceLimit[]): ServiceLimit {
+  return limits.reduce((tight, serviceLimit) => {
     if (tight.denied) return tight;
-    return standing.denied || standing.remaining < tight.remaining ? standing : tight;
+    return serviceLimit.denied || serviceLimit.remaining < tight.remaining ? serviceLimit : tight;
   });
 }
 

@@ -7,13 +7,13 @@ import { storeOf } from "../core/store.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
 import { chain, isPromise } from "./awaitable.ts";
+import { Charge } from "./charge.ts";
 import { clientAddress } from "./client-address.ts";
 import { ClientNotices, needsPeer } from "./client-notices.ts";
 import { checkDefinition, type LimiterDefinition } from "./definition.ts";
 import { type FoundKey, type Key, storedKey, storedSharedKey, textOfKey } from "./keys.ts";
 import type { Notices } from "./notices.ts";
 import type { HttpRequest } from "./request.ts";
-import { Taking } from "./taking.ts";
 
 const REMEMBERED_KEYS = 1_000;
 
@@ -73,7 +73,7 @@ export class HttpLimiter<Raw> {
    * Decides about a request and records it; undefined when it is skipped. What a function of the definition throws,
    * and what is wrong with what it returns, is thrown, or rejects the promise.
    */
-  decide(request: HttpRequest<Raw>): Awaitable<Taking | undefined> {
+  decide(request: HttpRequest<Raw>): Awaitable<Charge | undefined> {
     // One that was made again with another rate, by a hot reload say, isn't asked any longer: only two in use differ.
     if (this.#namesakes.latestRate !== this.#rate) this.#tellOfNamesakes();
     const { skip } = this.definition;
@@ -94,13 +94,13 @@ export class HttpLimiter<Raw> {
     return needsPeer(this.#key) && typeof this.definition.onMissingKey !== "object";
   }
 
-  #find(request: HttpRequest<Raw>): Awaitable<Taking | undefined> {
+  #find(request: HttpRequest<Raw>): Awaitable<Charge | undefined> {
     if (this.#clientNotices.isLooking) this.#clientNotices.look(request);
     const key = this.#key(request);
     return isPromise(key) ? key.then((found) => this.#found(request, found)) : this.#found(request, key);
   }
 
-  #found(request: HttpRequest<Raw>, found: FoundKey): Awaitable<Taking | undefined> {
+  #found(request: HttpRequest<Raw>, found: FoundKey): Awaitable<Charge | undefined> {
     const key = textOfKey(found);
     if (key !== undefined) {
       const known = this.#storedKeys.get(key);
@@ -113,7 +113,7 @@ export class HttpLimiter<Raw> {
     this.#clientNotices.missed(request);
     const policy = this.definition.onMissingKey ?? "reject";
     if (typeof policy === "object") return this.#weigh(request, storedSharedKey(this.name, policy.shared));
-    return Taking.without(this, "missing-key", this.shadow || policy === "skip");
+    return Charge.undecided(this, "missing-key", this.shadow || policy === "skip");
   }
 
   #remember(key: string, stored: string): void {
@@ -121,7 +121,7 @@ export class HttpLimiter<Raw> {
     this.#storedKeys.set(key, stored);
   }
 
-  #weigh(request: HttpRequest<Raw>, key: string): Awaitable<Taking | undefined> {
+  #weigh(request: HttpRequest<Raw>, key: string): Awaitable<Charge | undefined> {
     const { rate, cost = 1 } = this.definition;
     if (typeof rate !== "function" && typeof cost !== "function") return this.#take(key, rate, cost);
     return chain(typeof rate === "function" ? rate(request) : rate, (rateNow) =>
@@ -130,8 +130,8 @@ export class HttpLimiter<Raw> {
   }
 
   /** Undefined when the request is free: then the limiter has nothing to do with it. */
-  #take(key: string, rate: Rate | "none", cost: number): Awaitable<Taking | undefined> {
-    if (rate === "none") return Taking.none(this, key, cost);
+  #take(key: string, rate: Rate | "none", cost: number): Awaitable<Charge | undefined> {
+    if (rate === "none") return Charge.atRateNone(this, key, cost);
     if (cost === 0) return undefined;
     let decision: Awaitable<Decision>;
     try {
@@ -139,20 +139,19 @@ export class HttpLimiter<Raw> {
     } catch (error) {
       return this.#unavailable(error, key, rate, cost);
     }
-    if (!isPromise(decision)) return Taking.of(this, this.#limiter, key, cost, decision);
+    if (!isPromise(decision)) return Charge.decided(this, { decision, counter: this.#limiter, key, cost });
     return decision.then(
-      (made) => Taking.of(this, this.#limiter, key, cost, made),
+      (made) => Charge.decided(this, { decision: made, counter: this.#limiter, key, cost }),
       (error) => this.#unavailable(error, key, rate, cost),
     );
   }
 
-  #unavailable(error: unknown, key: string, rate: Rate, cost: number): Taking {
+  #unavailable(error: unknown, key: string, rate: Rate, cost: number): Charge {
     if (error instanceof TrypemaError && !error.code.startsWith("BACKEND")) throw error;
     const policy = this.definition.onBackendFailure ?? "allow";
-    if (policy !== "local") return Taking.without(this, "unavailable", this.shadow || policy === "allow", error);
+    if (policy !== "local") return Charge.undecided(this, "unavailable", this.shadow || policy === "allow", error);
     this.#fallback ??= createLocalProvider({ windowMs: this.windowMs });
-    const limiter = this.#fallback[this.#strategy];
-    const decision = limiter.inc(key, rate, cost);
-    return Taking.of(this, limiter, key, cost, decision, error);
+    const counter = this.#fallback[this.#strategy];
+    return Charge.decided(this, { decision: counter.inc(key, rate, cost), counter, key, cost, error });
   }
 }

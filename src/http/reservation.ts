@@ -1,142 +1,145 @@
-// What all limiters of a request took together, kept with the request, so that handlers can correct it and a limiter
-// further on can give it back.
+// The charges of all limiters of one request. They are kept with the request, so that a handler can correct them and a
+// later limiter that denies the request can give them back.
 
-import { checkCount } from "../core/count.ts";
 import { show, TrypemaError } from "../core/errors.ts";
 import type { Decision } from "../core/types.ts";
+import { checkCount } from "../strategy/history.ts";
+import type { Charge } from "./charge.ts";
 import type { HttpRequest } from "./request.ts";
-import type { Taking } from "./taking.ts";
 
-/** What a request has taken from its limiters. */
+/** What the limiters of a request have taken for it. */
 export interface Reservation {
-  /** What was decided, in order, by the limiters that had to do with the request. */
+  /** The decisions about the request, in order. Limiters that skipped the request are not among them. */
   readonly decisions: readonly { readonly limiter: string; readonly decision: Decision | undefined }[];
   /**
-   * Corrects what the request costs: by what it took more than was reserved, or, below 0, less. It never gives back
-   * more than the request took, and nothing once the window has passed.
+   * Corrects what the request costs: `delta` is how much more it took than was reserved, or, below 0, how much less.
+   * Never gives back more than the request took, and nothing once the window has passed.
    *
-   * @param limiter by name; may be left out where there is only one. A limiter that skipped the request does nothing.
-   * @returns done when the provider knows; it never rejects: a failure is reported to `onError`
+   * @param limiter the limiter's name; may be left out when there is only one. A limiter that skipped the request does
+   *   nothing.
+   * @returns resolves when the provider knows, and never rejects: a failure is reported to `onError`
    * @throws {TrypemaError} `INVALID_COUNT` unless `delta` is an integer, `INVALID_OPTION` when the name is missing
    */
   adjust(delta: number, limiter?: string): Promise<void>;
 }
 
-/** Told when usage could not be corrected; never throws. */
+/** Told when a charge could not be corrected; never throws. */
 export type ReportSettlement = (error: unknown, limiter: string) => void;
 
 const NOTHING: readonly never[] = [];
-const PASS = Symbol("trypema.pass");
+const LEDGER = Symbol("trypema.ledger");
 
 /**
- * Where the pass of a request is kept. That is the request itself, or the list of its raw header lines where it is a
- * message of node:http: a property more makes those of Express slow, by as much as thirty limiters. A WeakMap costs
- * twice what a limiter does. Messages that other runtimes imitate may make that list anew whenever they are asked, so
- * it has to be a property of their own.
+ * The object that keeps the ledger of a request. It is the request itself, or the list of its raw header lines when
+ * the request is a message of node:http: one more property makes the messages of Express slow, by as much as thirty
+ * limiters cost. A WeakMap would cost twice what a limiter does. Other runtimes imitate these messages and may make the
+ * list anew whenever they are asked for it, so only a list that is the message's own property will do.
  */
-function holderOf(raw: object): { [PASS]?: Pass } {
-  const { rawHeaders } = Object.hasOwn(raw, "rawHeaders") ? (raw as { rawHeaders?: { [PASS]?: Pass } }) : {};
-  return Array.isArray(rawHeaders) ? rawHeaders : (raw as { [PASS]?: Pass });
+function keeperOf(raw: object): { [LEDGER]?: Ledger } {
+  const { rawHeaders } = Object.hasOwn(raw, "rawHeaders") ? (raw as { rawHeaders?: { [LEDGER]?: Ledger } }) : {};
+  return Array.isArray(rawHeaders) ? rawHeaders : (raw as { [LEDGER]?: Ledger });
 }
 
-/** The passes of requests that can't hold one, because they are frozen. */
-const apart = new WeakMap<object, Pass>();
+/** The ledgers of frozen requests, which can't get a property. */
+const ledgersOfFrozen = new WeakMap<object, Ledger>();
 
-function passOf(raw: object): Pass | undefined {
-  const holder = holderOf(raw);
-  return holder[PASS] ?? (Object.isExtensible(holder) ? undefined : apart.get(holder));
+function ledgerOf(raw: object): Ledger | undefined {
+  const keeper = keeperOf(raw);
+  return keeper[LEDGER] ?? (Object.isExtensible(keeper) ? undefined : ledgersOfFrozen.get(keeper));
 }
 
 /**
- * What the limiters of one request have in common. It lasts until the request is answered: what comes with the same
- * `raw` after that is another request.
+ * The charges of one request. A ledger lasts until the request is answered: whatever comes with the same `raw` after
+ * that is another request. These always hold:
+ * - It has at most one charge of each limiter.
+ * - A guard decides once while the ledger lasts.
  */
-export class Pass implements Reservation {
-  takings: readonly Taking[] = NOTHING;
+export class Ledger implements Reservation {
+  charges: readonly Charge[] = NOTHING;
   readonly #request: HttpRequest;
   readonly #report: ReportSettlement;
   #guards: readonly object[] = NOTHING;
 
-  constructor(request: HttpRequest, report: ReportSettlement) {
+  private constructor(request: HttpRequest, report: ReportSettlement) {
     this.#request = request;
     this.#report = report;
   }
 
-  /** The pass of a request, which it gets when it has none; `guard` is going to decide about it. */
-  static of(request: HttpRequest, guard: object, report: ReportSettlement): Pass {
+  /** The ledger of a request about which `guard` is going to decide. Opens one when the request has none. */
+  static openFor(request: HttpRequest, guard: object, report: ReportSettlement): Ledger {
     const raw = request.raw as object;
-    const known = passOf(raw);
+    const known = ledgerOf(raw);
     if (known !== undefined && !known.#isOver(request, guard)) return known;
-    const pass = new Pass(request, report);
-    const holder = holderOf(raw);
-    if (Object.isExtensible(holder)) holder[PASS] = pass;
-    else apart.set(holder, pass);
-    return pass;
+    const ledger = new Ledger(request, report);
+    const keeper = keeperOf(raw);
+    if (Object.isExtensible(keeper)) keeper[LEDGER] = ledger;
+    else ledgersOfFrozen.set(keeper, ledger);
+    return ledger;
   }
 
-  /** Whether the request was answered. Where an adapter can't tell, each check by one guard is another request. */
+  /** Whether the request was answered. When the adapter can't tell, each check by the same guard is a new request. */
   #isOver({ isAnswered }: HttpRequest, guard: object): boolean {
     if (this.isDenied || this.#request.isAnswered === true) return true;
     return isAnswered === undefined && this.#guards.includes(guard);
   }
 
-  /** Brings the request before a guard; returns whether for the first time. */
-  enter(guard: object): boolean {
+  /** Notes that a guard decides about the request; returns false when it has done so before. */
+  addGuard(guard: object): boolean {
     if (this.#guards.includes(guard)) return false;
     this.#guards = this.#guards.length === 0 ? [guard] : [...this.#guards, guard];
     return true;
   }
 
-  /** To a list that is made anew, which for the usual one limiter is cheaper than one that can grow. */
-  add(taking: Taking): void {
-    this.takings = this.takings.length === 0 ? [taking] : [...this.takings, taking];
+  /** Makes a new list, because for one limiter, the usual number, that is cheaper than a list that can grow. */
+  addCharge(charge: Charge): void {
+    this.charges = this.charges.length === 0 ? [charge] : [...this.charges, charge];
   }
 
-  /** Whether a limiter of the request has denied it. */
+  /** Whether a limiter has denied the request. */
   get isDenied(): boolean {
-    return this.takings.some(({ admitted }) => !admitted);
+    return this.charges.some(({ admitted }) => !admitted);
   }
 
   get decisions() {
-    return this.takings.map(({ taker, decision }) => ({ limiter: taker.name, decision }));
+    return this.charges.map(({ limiter, decision }) => ({ limiter: limiter.name, decision }));
   }
 
-  adjust(delta: number, limiter?: string): Promise<void> {
+  adjust(delta: number, name?: string): Promise<void> {
     checkCount("delta", delta, Number.MIN_SAFE_INTEGER);
-    if (limiter === undefined && this.takings.length > 1) {
-      const names = this.takings.map(({ taker }) => taker.name).join(", ");
+    if (name === undefined && this.charges.length > 1) {
+      const names = this.charges.map(({ limiter }) => limiter.name).join(", ");
       throw new TrypemaError("INVALID_OPTION", `adjust: this request has several limiters, name one: ${names}`);
     }
-    const meant = this.takings.filter(({ taker }) => limiter === undefined || taker.name === limiter);
-    return this.#settle(meant, (taking) => taking.adjust(delta));
+    const named = this.charges.filter(({ limiter }) => name === undefined || limiter.name === name);
+    return this.#settle(named, (charge) => charge.adjust(delta));
   }
 
-  /** Gives back what these, or all, took; never rejects. */
-  giveBack(takings: readonly Taking[] = this.takings): Promise<void> {
-    return this.#settle(takings, (taking) => taking.giveBack());
+  /** Gives some charges back, or all. Never rejects. */
+  giveBack(charges: readonly Charge[] = this.charges): Promise<void> {
+    return this.#settle(charges, (charge) => charge.giveBack());
   }
 
-  async #settle(takings: readonly Taking[], settle: (taking: Taking) => unknown): Promise<void> {
-    const settleOne = async (taking: Taking) => {
+  async #settle(charges: readonly Charge[], settle: (charge: Charge) => unknown): Promise<void> {
+    const settleOne = async (charge: Charge) => {
       try {
-        await settle(taking);
+        await settle(charge);
       } catch (error) {
-        this.#report(error, taking.taker.name);
+        this.#report(error, charge.limiter.name);
       }
     };
-    await Promise.all(takings.map(settleOne));
+    await Promise.all(charges.map(settleOne));
   }
 }
 
 /**
- * What a request has taken, to correct it afterwards.
+ * What the limiters of a request have taken for it, so that you can correct it afterwards.
  *
  * @param raw what the framework gives its handlers: the request of Express, Fastify, node:http and fetch handlers,
  *   the context of Hono and Koa
  * @throws {TrypemaError} `INVALID_OPTION` when no limiter has seen the request
  */
 export function reservationOf(raw: object): Reservation {
-  const pass = passOf(raw);
-  if (pass !== undefined) return pass;
+  const ledger = ledgerOf(raw);
+  if (ledger !== undefined) return ledger;
   throw new TrypemaError("INVALID_OPTION", `reservationOf: got ${show(raw)} that no limiter has seen`);
 }

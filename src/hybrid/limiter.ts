@@ -1,17 +1,17 @@
 // What both strategies share on Hybrid: the keys and what is known of them, and the methods for which Redis is always
 // asked. The strategies add how to decide with what is known.
 
+import { type Adjuster, setAdjuster } from "../core/adjuster.ts";
 import type { ForwardClock } from "../core/clock.ts";
-import { checkCount } from "../core/count.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
-import { type Recorder, recordedBy, setRecorder } from "../core/recorder.ts";
 import { setStore } from "../core/store.ts";
 import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { isBackendFailure, type RedisLimiter } from "../redis/limiter.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
+import { checkCount } from "../strategy/history.ts";
 import { Exchanges, type HybridParts } from "./exchanges.ts";
 import { type Caller, KeyState } from "./key-state.ts";
 import type { Terms } from "./unreported.ts";
@@ -44,7 +44,7 @@ export abstract class HybridLimiter implements Limiter {
   readonly #asking = new Set<Promise<unknown>>();
   /** When closed, and where no timer could report what was counted. */
   #asksAlways = TIMERS_END_WITH_REQUESTS;
-  readonly #degradedRecorder: Recorder = {
+  readonly #degradedAdjuster: Adjuster = {
     adjust: (key, delta) => this.#track(this.#correctDegraded(key, delta)),
   };
   #lastRate: number = Number.NaN;
@@ -53,7 +53,7 @@ export abstract class HybridLimiter implements Limiter {
   /** @internal */
   constructor(parts: HybridParts, redis: RedisLimiter) {
     setStore(this, parts.store);
-    setRecorder(this, { adjust: (key, delta) => this.#track(this.#correct(key, delta)) });
+    setAdjuster(this, { adjust: (key, delta) => this.#track(this.#correct(key, delta)) });
     this.redis = redis;
     this.#parts = parts;
     this.clock = parts.settings.clock;
@@ -192,7 +192,7 @@ export abstract class HybridLimiter implements Limiter {
       state.record(count, decision.allowed ? 0 : count, this.clock.now());
       this.#exchanges.list(state);
     }
-    return recordedBy(markDegraded(decision), this.#degradedRecorder);
+    return setAdjuster(markDegraded(decision), this.#degradedAdjuster);
   }
 
   /** Corrects what was counted when the failure policy decided. */

@@ -12,7 +12,6 @@ import type { Rate } from "../core/rate.ts";
 import { type Bucket, cellStartOf } from "../strategy/bucket.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { recentPerSecond, recentSpanMs } from "../strategy/suppressed.ts";
-import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { Cells, NONE } from "./cells.ts";
 import { CHUNK_BITS, CHUNK_MASK, makeRoom } from "./chunks.ts";
 import { KeyIndex } from "./key-index.ts";
@@ -56,7 +55,7 @@ const EVICTION_LOOKS = 128;
 const MOST = Number.MAX_SAFE_INTEGER;
 const MOST_DECLINED = 2 ** 52;
 
-export class WindowStore implements WindowView, SuppressedView {
+export class WindowStore {
   readonly #clock: ForwardClock;
   readonly #windowMs: number;
   readonly #bucketMs: number;
@@ -114,7 +113,7 @@ export class WindowStore implements WindowView, SuppressedView {
 
   /** Selects `key` if anything of it is live. */
   findLive(key: string): boolean {
-    return this.find(key) && this.observed > 0;
+    return this.find(key) && this.total > 0;
   }
 
   /** Stores and selects `key`, which `find` hasn't found. A full store gives up another key for it. */
@@ -135,12 +134,8 @@ export class WindowStore implements WindowView, SuppressedView {
     return this.#nowMs;
   }
 
-  get observed(): number {
+  get total(): number {
     return this.#words[this.#at + TOTAL]!;
-  }
-
-  get used(): number {
-    return this.observed - this.declined;
   }
 
   get declined(): number {
@@ -160,7 +155,7 @@ export class WindowStore implements WindowView, SuppressedView {
   }
 
   /** Counts a hit, of which `declined` was denied. */
-  addHit(count: number, declined: number): void {
+  record(count: number, declined: number): void {
     const hitMs = this.#nowMs;
     const words = this.#words;
     const at = this.#at;
@@ -183,11 +178,8 @@ export class WindowStore implements WindowView, SuppressedView {
     return this.#words[this.#at + NEWEST_COUNT]! - this.#newestDeclined;
   }
 
-  get oldestExpiresInMs(): number {
-    return this.#words[this.#at + OLDEST_MS]! + this.#windowMs - this.#nowMs;
-  }
-
-  waitMsFor(count: number): number {
+  /** How long until the oldest buckets that hold `count` together have expired; the total is at least that. */
+  waitFor(count: number): number {
     const cells = this.#cells;
     let hitMs = this.#words[this.#at + OLDEST_MS]!;
     let left = count;
@@ -199,6 +191,7 @@ export class WindowStore implements WindowView, SuppressedView {
     return hitMs + this.#windowMs - this.#nowMs;
   }
 
+  /** How much has expired after `waitFor(count)`. */
   freedWith(count: number): number {
     let freed = 0;
     for (let node = this.#half(HEAD); node !== NONE; node = this.#cells.read(node, NEXT)) {
@@ -259,7 +252,7 @@ export class WindowStore implements WindowView, SuppressedView {
   buckets(): Bucket[] {
     const cells = this.#cells;
     const buckets: Bucket[] = [];
-    if (this.observed === 0) return buckets;
+    if (this.total === 0) return buckets;
     let hitMs = this.#words[this.#at + OLDEST_MS]!;
     for (let node = this.#half(HEAD); node !== NONE; node = cells.read(node, NEXT)) {
       buckets.push({ hitMs, count: cells.read(node, COUNT), declined: cells.read(node, DECLINED) });
@@ -279,7 +272,7 @@ export class WindowStore implements WindowView, SuppressedView {
     this.#empty();
     for (const bucket of buckets) {
       this.#nowMs = bucket.hitMs;
-      this.addHit(bucket.count, bucket.declined);
+      this.record(bucket.count, bucket.declined);
     }
   }
 
@@ -388,8 +381,8 @@ export class WindowStore implements WindowView, SuppressedView {
       if (this.#hand >= this.#size) this.#hand = 0;
       this.#select(this.#hand);
       this.#expire();
-      const use = this.observed / capacityOf(this.rate, this.#windowMs);
-      if (this.observed === 0 || (crowded && use <= 0.5 && this.#size > this.#maxKeys)) {
+      const use = this.total / capacityOf(this.rate, this.#windowMs);
+      if (this.total === 0 || (crowded && use <= 0.5 && this.#size > this.#maxKeys)) {
         this.remove();
         // The last record is in its place now.
         if (leastUsed === this.#size) leastUsed = this.#hand;
@@ -463,7 +456,7 @@ export class WindowStore implements WindowView, SuppressedView {
 
   /** Makes room for a new newest bucket: the one before, if any, moves to the end of the list. */
   #startBucket(): void {
-    if (this.observed === 0) return;
+    if (this.total === 0) return;
     const words = this.#words;
     const at = this.#at;
     const cells = this.#cells;
@@ -487,7 +480,7 @@ export class WindowStore implements WindowView, SuppressedView {
   #trackRecent(): void {
     this.#ensureOverload();
     this.#setHalf(SEEN, NONE);
-    this.#words[this.#at + RECENT_COUNT] = this.observed;
+    this.#words[this.#at + RECENT_COUNT] = this.total;
   }
 
   /** The hit time of the bucket that follows the list's bucket `node`: another or the newest. */

@@ -1,22 +1,20 @@
 // What both strategies share on Redis: naming keys, sending scripts, reading replies, and the methods that do
 // the same to either. The strategies add how to decide.
 
+import { setAdjuster } from "../core/adjuster.ts";
 import type { ForwardClock } from "../core/clock.ts";
-import { checkedCondition, checkHistory } from "../core/condition.ts";
-import { checkCount } from "../core/count.ts";
 import { TrypemaError } from "../core/errors.ts";
 import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
-import { recordedBy, setRecorder } from "../core/recorder.ts";
 import { type Store, setStore } from "../core/store.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
-import { EMPTY_WINDOW, type SuppressedView, type WindowView } from "../strategy/view.ts";
+import { checkCount, checkedCondition, checkHistory } from "../strategy/history.ts";
 import type { KeyNames } from "./keys.ts";
 import { ADJUST, DELETE, PEEK, SET_IF } from "./lua.generated.ts";
-import { type Peek, peekFrom } from "./peek.ts";
+import { NEVER_SEEN, type Peek, peekFrom } from "./peek.ts";
 import { isTotal, misfit, numbersFrom, totalFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
@@ -67,7 +65,7 @@ export abstract class RedisLimiter implements Limiter {
   /** @internal */
   constructor({ settings, names, store, backend, policy, local }: RedisParts) {
     setStore(this, store);
-    setRecorder(this, { adjust: (key, delta) => this.adjustCounted(key, delta) });
+    setAdjuster(this, { adjust: (key, delta) => this.adjustCounted(key, delta) });
     this.settings = settings;
     this.#names = names;
     this.#backend = backend;
@@ -103,7 +101,7 @@ export abstract class RedisLimiter implements Limiter {
     checkKey(key);
     try {
       const peek = await this.peek(key, count, rate);
-      return this.foresee(peek ?? EMPTY_WINDOW, peek?.rate ?? firstRate, count);
+      return this.foresee(peek ?? { ...NEVER_SEEN, rate: firstRate }, count);
     } catch (error) {
       return this.#decideInstead(error, limit, (local) => local.isAllowed(key, count, rate));
     }
@@ -114,9 +112,9 @@ export abstract class RedisLimiter implements Limiter {
     const usage = async () => {
       const peek = await this.peek(key, 1);
       if (peek === undefined) return UNKNOWN;
-      const { rate, observed: total, declined } = peek;
+      const { rate, total, declined } = peek;
       const limit = this.limitOf(rate);
-      return { total, declined, accepted: total - declined, limit, suppressionFactor: this.factor(peek, rate) };
+      return { total, declined, accepted: total - declined, limit, suppressionFactor: this.factor(peek) };
     };
     return this.orLocal(usage(), (local) => local.get(key));
   }
@@ -167,11 +165,11 @@ export abstract class RedisLimiter implements Limiter {
   /** Decides about a call, with arguments that are valid, and records it. */
   protected abstract decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision>;
 
-  /** The decision that a call would get. */
-  protected abstract foresee(window: WindowView & SuppressedView, rate: Rate, count: number): Decision;
+  /** The decision that a call would get; what is leased is taken. */
+  protected abstract foresee(peek: Peek, count: number): Decision;
 
   /** The factor that a call of 1 would meet. */
-  protected abstract factor(window: WindowView & SuppressedView, rate: Rate): number;
+  protected abstract factor(peek: Peek): number;
 
   /** A denial that the failure policy gave. @internal */
   abstract deny(limit: number): Decision;
@@ -196,7 +194,7 @@ export abstract class RedisLimiter implements Limiter {
     if (this.#policy === "allow") return markDegraded(allowed(limit, 0));
     if (this.#policy === "deny") return markDegraded(this.deny(limit));
     const local = this.#local();
-    return recordedBy(markDegraded(await askLocal(local)), local);
+    return setAdjuster(markDegraded(await askLocal(local)), local);
   }
 
   protected async peek(key: string, count: number, rate?: Rate): Promise<Peek | undefined> {

@@ -4,9 +4,9 @@
 // Redis does (the conformance suite holds both to it); while it is not, a real Redis provider on a client that
 // fails does, so deadlines, breaker, policies and errors are the real ones.
 
+import { adjusterOf, setAdjuster } from "../core/adjuster.ts";
 import { show, TrypemaError } from "../core/errors.ts";
 import type { Rate } from "../core/rate.ts";
-import { recorderOf, setRecorder } from "../core/recorder.ts";
 import type {
   Awaitable,
   Condition,
@@ -125,8 +125,8 @@ export class FakeRedisLimiter<L extends Limiter = Limiter> implements Limiter {
   constructor(ask: Ask<L>) {
     this.ask = ask;
     const adjust = (key: string, delta: number) =>
-      ask((limiter) => (recorderOf(limiter) ?? limiter).adjust(key, delta));
-    setRecorder(this, { adjust });
+      ask((limiter) => (adjusterOf(limiter) ?? limiter).adjust(key, delta));
+    setAdjuster(this, { adjust });
   }
 
   inc(key: string, rate: Rate, count?: number): Promise<Decision> {
