@@ -1,11 +1,11 @@
 // What a user says about a limiter, and what can be wrong with it.
 
+import { checkCount } from "../core/count.ts";
 import { show, TrypemaError } from "../core/errors.ts";
 import { checkOptions } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Awaitable, Decision, Provider } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
-import { checkCount } from "../strategy/history.ts";
 import { checkMissingKeyPolicy, type Key, type MissingKeyPolicy } from "./keys.ts";
 import type { Outcome } from "./metrics.ts";
 import type { HttpRequest } from "./request.ts";

@@ -1,9 +1,9 @@
 // The charges of all limiters of one request. They are kept with the request, so that a handler can correct them and a
 // later limiter that denies the request can give them back.
 
+import { checkCount } from "../core/count.ts";
 import { show, TrypemaError } from "../core/errors.ts";
 import type { Decision } from "../core/types.ts";
-import { checkCount } from "../strategy/history.ts";
 import type { Charge } from "./charge.ts";
 import type { HttpRequest } from "./request.ts";
 

@@ -1,5 +1,7 @@
 import type { Decision } from "../core/types.ts";
-import { allowed, rejected, rejection } from "../strategy/decision.ts";
+import { decideAbsolute } from "../strategy/absolute.ts";
+import { allowed, rejected } from "../strategy/decision.ts";
+import { EMPTY_WINDOW } from "../strategy/view.ts";
 import type { KeyState } from "./key-state.ts";
 import { HybridLimiter } from "./limiter.ts";
 
@@ -11,7 +13,7 @@ export class HybridAbsolute extends HybridLimiter {
       state.spend(count, nowMs);
       return allowed(limit, state.used);
     }
-    if (count > limit) return rejection(limit, state.used, count);
+    if (count > limit) return decideAbsolute({ ...EMPTY_WINDOW, used: state.used }, limit, count);
     if (!state.isDenied(count, nowMs)) return undefined;
     return rejected(limit, Math.max(0, state.free), state.deniedUntilMs - nowMs, state.freeAfterWaiting);
   }

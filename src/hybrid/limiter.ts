@@ -3,6 +3,7 @@
 
 import { type Adjuster, setAdjuster } from "../core/adjuster.ts";
 import type { ForwardClock } from "../core/clock.ts";
+import { checkCount } from "../core/count.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import { setStore } from "../core/store.ts";
@@ -11,7 +12,6 @@ import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usa
 import { isBackendFailure, type RedisLimiter } from "../redis/limiter.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
-import { checkCount } from "../strategy/history.ts";
 import { Exchanges, type HybridParts } from "./exchanges.ts";
 import { type Caller, KeyState } from "./key-state.ts";
 import type { Terms } from "./unreported.ts";

@@ -1,29 +1,30 @@
+import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { text } from "../redis/limiter.ts";
 import type { RedisSuppressed } from "../redis/suppressed.ts";
-import { hardLimitOf } from "../strategy/capacity.ts";
-import { admission, allowed, denial } from "../strategy/decision.ts";
+import { allowed } from "../strategy/decision.ts";
+import {
+  admittedByDraw,
+  deniedByFactor,
+  drawAdmits,
+  type SuppressedRule,
+  suppressedRuleOf,
+} from "../strategy/suppressed.ts";
+import { EMPTY_WINDOW } from "../strategy/view.ts";
 import type { HybridParts } from "./exchanges.ts";
 import type { KeyState } from "./key-state.ts";
 import { HybridLimiter } from "./limiter.ts";
 
 /** Sheds a growing, random fraction of an overload, so that what all processes admit stays at the limit. */
 export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter {
-  readonly #windowMs: number;
-  readonly #hardLimitFactor: number;
-  readonly #suppressionCacheMs: number;
-  readonly #random: () => number;
-  #lastRate: number = Number.NaN;
-  #lastHardLimit: number = Number.NaN;
+  readonly #settings: LimiterSettings;
+  #lastRule: SuppressedRule | undefined;
 
   /** @internal */
   constructor(parts: HybridParts, redis: RedisSuppressed) {
     super(parts, redis);
-    this.#windowMs = parts.settings.windowMs;
-    this.#hardLimitFactor = parts.settings.hardLimitFactor;
-    this.#suppressionCacheMs = parts.settings.suppressionCacheMs;
-    this.#random = parts.settings.random;
+    this.#settings = parts.settings;
   }
 
   /** The factor that a call of 1 would meet now; 0 for an unknown key. Records nothing. */
@@ -37,28 +38,27 @@ export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter
       state.spend(count, nowMs);
       return allowed(limit, state.used);
     }
-    const accepted = state.used;
-    if (accepted + count <= limit) return undefined;
-    const hardLimit = this.#hardLimitOf(state.rate);
-    const factor = accepted + count > hardLimit ? 1 : state.factorAt(nowMs);
+    const used = state.used;
+    if (used + count <= limit) return undefined;
+    const rule = this.#ruleOf(state.rate);
+    const factor = used + count > rule.hardLimit ? 1 : state.factorAt(nowMs);
     if (factor < 0) return undefined;
-    if (factor < 1 && this.#random() >= factor) {
+    if (drawAdmits(factor, this.#settings.random)) {
       state.record(count, 0, nowMs);
-      return admission(limit, accepted + count, factor);
+      return admittedByDraw(rule, used + count, factor);
     }
     state.record(count, count, nowMs);
-    return denial(limit, hardLimit, accepted, count, factor, state.firstExpiryMs - nowMs, state.firstAccepted);
+    const oldestExpiresInMs = state.firstExpiryMs - nowMs;
+    const window = { ...EMPTY_WINDOW, used, oldestExpiresInMs, oldestAccepted: state.firstAccepted };
+    return deniedByFactor(window, rule, count, factor);
   }
 
   protected factorArguments(rate: Rate): [string, string] {
-    return [text(this.#suppressionCacheMs), text(this.#hardLimitOf(rate))];
+    return [text(this.#settings.suppressionCacheMs), text(this.#ruleOf(rate).hardLimit)];
   }
 
-  #hardLimitOf(rate: Rate): number {
-    if (rate !== this.#lastRate) {
-      this.#lastHardLimit = hardLimitOf(rate, this.#windowMs, this.#hardLimitFactor);
-      this.#lastRate = rate;
-    }
-    return this.#lastHardLimit;
+  #ruleOf(rate: Rate): SuppressedRule {
+    if (this.#lastRule?.rate !== rate) this.#lastRule = suppressedRuleOf(rate, this.#settings);
+    return this.#lastRule;
   }
 }

@@ -1,8 +1,9 @@
+import { checkCount } from "../core/count.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
-import { allowed, rejection } from "../strategy/decision.ts";
-import { checkCount } from "../strategy/history.ts";
+import { absoluteFactor, decideAbsolute } from "../strategy/absolute.ts";
+import { EMPTY_WINDOW, type WindowView } from "../strategy/view.ts";
 import { LocalLimiter } from "./limiter.ts";
 
 /**
@@ -18,36 +19,19 @@ export class LocalAbsolute extends LocalLimiter {
       store.rate = rate;
     } else {
       checkKey(key);
-      if (count > limit) return rejection(limit, 0, count);
+      if (count > limit) return decideAbsolute(EMPTY_WINDOW, limit, count);
       this.insert(key, rate);
     }
-    const total = store.total;
-    if (total + count > limit) return this.#rejection(limit, count);
-    store.record(count, 0);
-    return allowed(limit, total + count);
+    const decision = decideAbsolute(store, limit, count);
+    if (decision.allowed) store.addHit(count, 0);
+    return decision;
   }
 
-  protected foresee(rate: Rate, count: number): Decision {
-    const limit = this.limitOf(rate);
-    const total = this.store.total;
-    if (total + count > limit) return this.#rejection(limit, count);
-    return allowed(limit, total + count);
-  }
-
-  protected foreseeFirst(rate: Rate, count: number): Decision {
-    const limit = this.limitOf(rate);
-    return count > limit ? rejection(limit, 0, count) : allowed(limit, count);
+  protected foresee(window: WindowView, rate: Rate, count: number): Decision {
+    return decideAbsolute(window, this.limitOf(rate), count);
   }
 
   protected factor(): number {
-    return this.store.total < this.limitOf(this.store.rate) ? 0 : 1;
-  }
-
-  #rejection(limit: number, count: number): Decision {
-    const store = this.store;
-    const total = store.total;
-    if (count > limit) return rejection(limit, total, count);
-    const missing = total + count - limit;
-    return rejection(limit, total, count, store.waitFor(missing), store.freedWith(missing));
+    return absoluteFactor(this.store, this.limitOf(this.store.rate));
   }
 }

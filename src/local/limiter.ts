@@ -1,20 +1,15 @@
 // What both strategies share on Local: finding a key's window, and the methods that do the same to
 // either. The strategies add how to decide.
 
+import { checkedCondition, checkHistory } from "../core/condition.ts";
+import { checkCount } from "../core/count.ts";
 import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
 import type { Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
-import {
-  adjusted,
-  checkCount,
-  checkedCondition,
-  checkHistory,
-  meets,
-  totalOf,
-  withTotal,
-} from "../strategy/history.ts";
+import { adjusted, meets, totalOf, withTotal } from "../strategy/corrections.ts";
+import { EMPTY_WINDOW, type SuppressedView, type WindowView } from "../strategy/view.ts";
 import type { Cleanup } from "./cleanup.ts";
 import type { WindowStore } from "./window-store.ts";
 
@@ -39,17 +34,17 @@ export abstract class LocalLimiter implements Limiter {
 
   isAllowed(key: string, count = 1, rate?: Rate): Decision {
     checkCount("count", count, 1);
-    if (this.findLive(key)) return this.foresee(rate === undefined ? this.store.rate : rate, count);
-    return this.foreseeFirst(rate === undefined ? unlimited() : rate, count);
+    if (this.findLive(key)) return this.foresee(this.store, rate === undefined ? this.store.rate : rate, count);
+    return this.foresee(EMPTY_WINDOW, rate === undefined ? unlimited() : rate, count);
   }
 
   get(key: string): Usage {
     if (!this.findLive(key)) return UNKNOWN;
-    const { total, declined, rate } = this.store;
+    const { observed, declined, used, rate } = this.store;
     return {
-      total,
+      total: observed,
       declined,
-      accepted: total - declined,
+      accepted: used,
       limit: this.limitOf(rate),
       suppressionFactor: this.factor(),
     };
@@ -59,7 +54,7 @@ export abstract class LocalLimiter implements Limiter {
     checkCount("delta", delta, Number.MIN_SAFE_INTEGER);
     const store = this.store;
     if (!this.findLive(key)) return 0;
-    if (delta < 0 && store.takeFromNewest(-delta)) return store.total;
+    if (delta < 0 && store.takeFromNewest(-delta)) return store.observed;
     const buckets = adjusted(store.buckets(), delta);
     store.replaceBuckets(buckets);
     return totalOf(buckets);
@@ -73,7 +68,7 @@ export abstract class LocalLimiter implements Limiter {
     checkKey(key);
     const store = this.store;
     const stored = store.find(key);
-    const previousTotal = stored ? store.total : 0;
+    const previousTotal = stored ? store.observed : 0;
     if (stored) store.rate = rate;
     if (!meets(checked, previousTotal)) return { matched: false, previousTotal, currentTotal: previousTotal };
     if (!stored && count > 0) this.insert(key, rate);
@@ -83,7 +78,7 @@ export abstract class LocalLimiter implements Limiter {
 
   delete(key: string): number {
     if (!this.findLive(key)) return 0;
-    const total = this.store.total;
+    const total = this.store.observed;
     this.store.remove();
     return total;
   }
@@ -92,11 +87,8 @@ export abstract class LocalLimiter implements Limiter {
     this.store.clear();
   }
 
-  /** The decision that a call to the selected key would get now. */
-  protected abstract foresee(rate: Rate, count: number): Decision;
-
-  /** The decision that the first call to a key would get. */
-  protected abstract foreseeFirst(rate: Rate, count: number): Decision;
+  /** The decision that a call would get. */
+  protected abstract foresee(window: WindowView & SuppressedView, rate: Rate, count: number): Decision;
 
   /** The factor that a call of 1 to the selected key would meet now. */
   protected abstract factor(): number;

@@ -1,11 +1,21 @@
+import { checkCount } from "../core/count.ts";
 import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
-import { hardLimitOf } from "../strategy/capacity.ts";
-import { admission, allowed, denial } from "../strategy/decision.ts";
-import { checkCount } from "../strategy/history.ts";
-import { suppressionFactor } from "../strategy/suppressed.ts";
+import { allowed } from "../strategy/decision.ts";
+import {
+  admittedByDraw,
+  decideSuppressed,
+  deniedByFactor,
+  drawAdmits,
+  factorOfNext,
+  freshFactor,
+  knownFactor,
+  type SuppressedRule,
+  suppressedRuleOf,
+} from "../strategy/suppressed.ts";
+import type { SuppressedView } from "../strategy/view.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { LocalLimiter } from "./limiter.ts";
 import type { WindowStore } from "./window-store.ts";
@@ -15,24 +25,17 @@ import type { WindowStore } from "./window-store.ts";
  * those of {@link SuppressedLimiter}, with values for answers.
  */
 export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
-  readonly #windowMs: number;
-  readonly #hardLimitFactor: number;
-  readonly #suppressionCacheMs: number;
-  readonly #random: () => number;
-  #lastRate = Number.NaN;
-  #lastHardLimit = Number.NaN;
+  readonly #settings: LimiterSettings;
+  #lastRule: SuppressedRule | undefined;
 
   /** @internal */
   constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup | undefined) {
     super(settings, store, cleanup);
-    this.#windowMs = settings.windowMs;
-    this.#hardLimitFactor = settings.hardLimitFactor;
-    this.#suppressionCacheMs = settings.suppressionCacheMs;
-    this.#random = settings.random;
+    this.#settings = settings;
   }
 
   inc(key: string, rate: Rate, count = 1): Decision {
-    const limit = this.limitOf(rate);
+    const rule = this.#ruleOf(rate);
     if (count !== 1) checkCount("count", count, 1);
     const store = this.store;
     if (store.find(key)) {
@@ -41,74 +44,39 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
       checkKey(key);
       this.insert(key, rate);
     }
-    const accepted = store.total - store.declined;
-    if (accepted + count <= limit) {
-      store.record(count, 0);
-      return allowed(limit, accepted + count);
+    const used = store.used;
+    if (used + count <= rule.limit) {
+      store.addHit(count, 0);
+      return allowed(rule.limit, used + count);
     }
-    const factor = this.#factorFor(rate, accepted + count, true);
-    if (this.#admits(factor)) {
-      store.record(count, 0);
-      return admission(limit, accepted + count, factor);
+    let factor = knownFactor(store, rule, count);
+    if (factor < 0) {
+      factor = freshFactor(store, rule);
+      store.keepFactor(factor);
     }
-    store.record(count, count);
-    return this.#denial(rate, accepted, count, factor);
+    if (drawAdmits(factor, this.#settings.random)) {
+      store.addHit(count, 0);
+      return admittedByDraw(rule, used + count, factor);
+    }
+    store.addHit(count, count);
+    return deniedByFactor(store, rule, count, factor);
   }
 
   getSuppressionFactor(key: string): number {
     return this.findLive(key) ? this.factor() : 0;
   }
 
-  protected foresee(rate: Rate, count: number): Decision {
-    const limit = this.limitOf(rate);
-    const accepted = this.store.total - this.store.declined;
-    if (accepted + count <= limit) return allowed(limit, accepted + count);
-    const factor = this.#factorFor(rate, accepted + count, false);
-    if (this.#admits(factor)) return admission(limit, accepted + count, factor);
-    return this.#denial(rate, accepted, count, factor);
-  }
-
-  protected foreseeFirst(rate: Rate, count: number): Decision {
-    const limit = this.limitOf(rate);
-    if (count <= limit) return allowed(limit, count);
-    const hardLimit = this.#hardLimitOf(rate);
-    if (count <= hardLimit && this.#admits(0)) return admission(limit, count, 0);
-    return denial(limit, hardLimit, 0, count, 1, 0, 0);
+  protected foresee(window: SuppressedView, rate: Rate, count: number): Decision {
+    return decideSuppressed(window, this.#ruleOf(rate), count, this.#settings.random);
   }
 
   protected factor(): number {
-    const { rate } = this.store;
-    const accepted = this.store.total - this.store.declined;
-    return accepted + 1 <= this.limitOf(rate) ? 0 : this.#factorFor(rate, accepted + 1, false);
+    return factorOfNext(this.store, this.#ruleOf(this.store.rate));
   }
 
-  /** The factor over the soft limit at `rate`, for a call that would bring accepted usage to `wanted`. */
-  #factorFor(rate: Rate, wanted: number, keep: boolean): number {
-    const store = this.store;
-    if (wanted > this.#hardLimitOf(rate)) return 1;
-    // What is kept was computed for the key's own rate.
-    const kept = rate === store.rate ? store.keptFactor(this.#suppressionCacheMs) : -1;
-    if (kept >= 0) return kept;
-    const factor = suppressionFactor(rate, store.total, this.#windowMs, store.recentPerSecond());
-    if (keep) store.keepFactor(factor);
-    return factor;
-  }
-
-  #admits(factor: number): boolean {
-    return factor < 1 && this.#random() >= factor;
-  }
-
-  #denial(rate: Rate, accepted: number, count: number, factor: number): Decision {
-    const store = this.store;
-    const hardLimit = this.#hardLimitOf(rate);
-    return denial(this.limitOf(rate), hardLimit, accepted, count, factor, store.waitFor(1), store.oldestAccepted);
-  }
-
-  #hardLimitOf(rate: Rate): number {
-    if (rate !== this.#lastRate) {
-      this.#lastHardLimit = hardLimitOf(rate, this.#windowMs, this.#hardLimitFactor);
-      this.#lastRate = rate;
-    }
-    return this.#lastHardLimit;
+  /** What calls at `rate` are judged by; successive calls mostly bring the same rate. */
+  #ruleOf(rate: Rate): SuppressedRule {
+    if (this.#lastRule?.rate !== rate) this.#lastRule = suppressedRuleOf(rate, this.#settings);
+    return this.#lastRule;
   }
 }

@@ -12,6 +12,7 @@ import type { Rate } from "../core/rate.ts";
 import { type Bucket, cellStartOf } from "../strategy/bucket.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { recentPerSecond, recentSpanMs } from "../strategy/suppressed.ts";
+import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { Cells, NONE } from "./cells.ts";
 import { CHUNK_BITS, CHUNK_MASK, makeRoom } from "./chunks.ts";
 import { KeyIndex } from "./key-index.ts";
@@ -55,7 +56,7 @@ const EVICTION_LOOKS = 128;
 const MOST = Number.MAX_SAFE_INTEGER;
 const MOST_DECLINED = 2 ** 52;
 
-export class WindowStore {
+export class WindowStore implements WindowView, SuppressedView {
   readonly #clock: ForwardClock;
   readonly #windowMs: number;
   readonly #bucketMs: number;
@@ -113,7 +114,7 @@ export class WindowStore {
 
   /** Selects `key` if anything of it is live. */
   findLive(key: string): boolean {
-    return this.find(key) && this.total > 0;
+    return this.find(key) && this.observed > 0;
   }
 
   /** Stores and selects `key`, which `find` hasn't found. A full store gives up another key for it. */
@@ -134,8 +135,12 @@ export class WindowStore {
     return this.#nowMs;
   }
 
-  get total(): number {
+  get observed(): number {
     return this.#words[this.#at + TOTAL]!;
+  }
+
+  get used(): number {
+    return this.observed - this.declined;
   }
 
   get declined(): number {
@@ -155,7 +160,7 @@ export class WindowStore {
   }
 
   /** Counts a hit, of which `declined` was denied. */
-  record(count: number, declined: number): void {
+  addHit(count: number, declined: number): void {
     const hitMs = this.#nowMs;
     const words = this.#words;
     const at = this.#at;
@@ -178,8 +183,11 @@ export class WindowStore {
     return this.#words[this.#at + NEWEST_COUNT]! - this.#newestDeclined;
   }
 
-  /** How long until the oldest buckets that hold `count` together have expired; the total is at least that. */
-  waitFor(count: number): number {
+  get oldestExpiresInMs(): number {
+    return this.#words[this.#at + OLDEST_MS]! + this.#windowMs - this.#nowMs;
+  }
+
+  waitMsFor(count: number): number {
     const cells = this.#cells;
     let hitMs = this.#words[this.#at + OLDEST_MS]!;
     let left = count;
@@ -191,7 +199,6 @@ export class WindowStore {
     return hitMs + this.#windowMs - this.#nowMs;
   }
 
-  /** How much has expired after `waitFor(count)`. */
   freedWith(count: number): number {
     let freed = 0;
     for (let node = this.#half(HEAD); node !== NONE; node = this.#cells.read(node, NEXT)) {
@@ -252,7 +259,7 @@ export class WindowStore {
   buckets(): Bucket[] {
     const cells = this.#cells;
     const buckets: Bucket[] = [];
-    if (this.total === 0) return buckets;
+    if (this.observed === 0) return buckets;
     let hitMs = this.#words[this.#at + OLDEST_MS]!;
     for (let node = this.#half(HEAD); node !== NONE; node = cells.read(node, NEXT)) {
       buckets.push({ hitMs, count: cells.read(node, COUNT), declined: cells.read(node, DECLINED) });
@@ -272,7 +279,7 @@ export class WindowStore {
     this.#empty();
     for (const bucket of buckets) {
       this.#nowMs = bucket.hitMs;
-      this.record(bucket.count, bucket.declined);
+      this.addHit(bucket.count, bucket.declined);
     }
   }
 
@@ -381,8 +388,8 @@ export class WindowStore {
       if (this.#hand >= this.#size) this.#hand = 0;
       this.#select(this.#hand);
       this.#expire();
-      const use = this.total / capacityOf(this.rate, this.#windowMs);
-      if (this.total === 0 || (crowded && use <= 0.5 && this.#size > this.#maxKeys)) {
+      const use = this.observed / capacityOf(this.rate, this.#windowMs);
+      if (this.observed === 0 || (crowded && use <= 0.5 && this.#size > this.#maxKeys)) {
         this.remove();
         // The last record is in its place now.
         if (leastUsed === this.#size) leastUsed = this.#hand;
@@ -456,7 +463,7 @@ export class WindowStore {
 
   /** Makes room for a new newest bucket: the one before, if any, moves to the end of the list. */
   #startBucket(): void {
-    if (this.total === 0) return;
+    if (this.observed === 0) return;
     const words = this.#words;
     const at = this.#at;
     const cells = this.#cells;
@@ -480,7 +487,7 @@ export class WindowStore {
   #trackRecent(): void {
     this.#ensureOverload();
     this.#setHalf(SEEN, NONE);
-    this.#words[this.#at + RECENT_COUNT] = this.total;
+    this.#words[this.#at + RECENT_COUNT] = this.observed;
   }
 
   /** The hit time of the bucket that follows the list's bucket `node`: another or the newest. */

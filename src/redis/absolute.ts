@@ -1,9 +1,10 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
-import { allowed, rejected, rejection } from "../strategy/decision.ts";
+import { absoluteFactor, decideAbsolute } from "../strategy/absolute.ts";
+import { allowed, rejected } from "../strategy/decision.ts";
+import type { WindowView } from "../strategy/view.ts";
 import { RedisLimiter, text } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
-import type { Peek } from "./peek.ts";
 import { isWait, isWhole, isWithin, misfit, numberFrom, numbersFrom } from "./reply.ts";
 
 /**
@@ -14,25 +15,25 @@ export class RedisAbsolute extends RedisLimiter {
   protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
     const reply = await this.run(ABSOLUTE_INC, key, text(count), text(limit), text(rate));
     if (!Array.isArray(reply)) {
-      const taken = numberFrom(reply);
-      if (taken >= count && isWithin(taken, limit)) return allowed(limit, taken);
+      const used = numberFrom(reply);
+      if (used >= count && isWithin(used, limit)) return allowed(limit, used);
       throw misfit(reply);
     }
-    const [taken, wait = 0, freed = 0] = numbersFrom(reply, count > limit ? 1 : 3) as [number, number?, number?];
-    const isSound = isWhole(taken) && taken + count > limit && isWait(wait) && isWithin(freed, taken);
-    if (isSound) return rejection(limit, taken, count, this.waitMsFrom(wait), freed);
-    throw misfit(reply);
+    const [used, wait = 0, freed = 0] = numbersFrom(reply, count > limit ? 1 : 3) as [number, number?, number?];
+    if (!isWhole(used) || !isWait(wait) || !isWithin(freed, used)) throw misfit(reply);
+    // The script tells of the window that it saw, and of such a window the decision is made here as everywhere.
+    const waitMs = this.waitMsFrom(wait);
+    const decision = decideAbsolute({ used, waitMsFor: () => waitMs, freedWith: () => freed }, limit, count);
+    if (decision.allowed) throw misfit(reply);
+    return decision;
   }
 
-  protected foresee(peek: Peek, count: number): Decision {
-    const limit = this.limitOf(peek.rate);
-    const taken = peek.total + peek.leased;
-    if (taken + count <= limit) return allowed(limit, taken + count);
-    return rejection(limit, taken, count, peek.waitMs, peek.freed);
+  protected foresee(window: WindowView, rate: Rate, count: number): Decision {
+    return decideAbsolute(window, this.limitOf(rate), count);
   }
 
-  protected factor(peek: Peek): number {
-    return peek.total + peek.leased < this.limitOf(peek.rate) ? 0 : 1;
+  protected factor(window: WindowView, rate: Rate): number {
+    return absoluteFactor(window, this.limitOf(rate));
   }
 
   /** @internal */

@@ -3,6 +3,8 @@
 
 import { setAdjuster } from "../core/adjuster.ts";
 import type { ForwardClock } from "../core/clock.ts";
+import { checkedCondition, checkHistory } from "../core/condition.ts";
+import { checkCount } from "../core/count.ts";
 import { TrypemaError } from "../core/errors.ts";
 import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
@@ -11,10 +13,10 @@ import { type Store, setStore } from "../core/store.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
-import { checkCount, checkedCondition, checkHistory } from "../strategy/history.ts";
+import { EMPTY_WINDOW, type SuppressedView, type WindowView } from "../strategy/view.ts";
 import type { KeyNames } from "./keys.ts";
 import { ADJUST, DELETE, PEEK, SET_IF } from "./lua.generated.ts";
-import { NEVER_SEEN, type Peek, peekFrom } from "./peek.ts";
+import { type Peek, peekFrom } from "./peek.ts";
 import { isTotal, misfit, numbersFrom, totalFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
@@ -101,7 +103,7 @@ export abstract class RedisLimiter implements Limiter {
     checkKey(key);
     try {
       const peek = await this.peek(key, count, rate);
-      return this.foresee(peek ?? { ...NEVER_SEEN, rate: firstRate }, count);
+      return this.foresee(peek ?? EMPTY_WINDOW, peek?.rate ?? firstRate, count);
     } catch (error) {
       return this.#decideInstead(error, limit, (local) => local.isAllowed(key, count, rate));
     }
@@ -112,9 +114,9 @@ export abstract class RedisLimiter implements Limiter {
     const usage = async () => {
       const peek = await this.peek(key, 1);
       if (peek === undefined) return UNKNOWN;
-      const { rate, total, declined } = peek;
+      const { rate, observed: total, declined } = peek;
       const limit = this.limitOf(rate);
-      return { total, declined, accepted: total - declined, limit, suppressionFactor: this.factor(peek) };
+      return { total, declined, accepted: total - declined, limit, suppressionFactor: this.factor(peek, rate) };
     };
     return this.orLocal(usage(), (local) => local.get(key));
   }
@@ -165,11 +167,11 @@ export abstract class RedisLimiter implements Limiter {
   /** Decides about a call, with arguments that are valid, and records it. */
   protected abstract decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision>;
 
-  /** The decision that a call would get; what is leased is taken. */
-  protected abstract foresee(peek: Peek, count: number): Decision;
+  /** The decision that a call would get. */
+  protected abstract foresee(window: WindowView & SuppressedView, rate: Rate, count: number): Decision;
 
   /** The factor that a call of 1 would meet. */
-  protected abstract factor(peek: Peek): number;
+  protected abstract factor(window: WindowView & SuppressedView, rate: Rate): number;
 
   /** A denial that the failure policy gave. @internal */
   abstract deny(limit: number): Decision;

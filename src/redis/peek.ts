@@ -1,5 +1,6 @@
 import type { Rate } from "../core/rate.ts";
 import { capacityIn } from "../strategy/capacity.ts";
+import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { fieldsFrom, isShare, isTotal, isWait, isWhole, isWithin, misfit, numberFrom } from "./reply.ts";
 
 /**
@@ -21,13 +22,57 @@ const PEEK_FIELDS = [
   "leased",
 ] as const;
 
-export type Peek = Readonly<Record<(typeof PEEK_FIELDS)[number], number>> & { readonly rate: Rate };
+type PeekFields = Readonly<Record<(typeof PEEK_FIELDS)[number], number>>;
 
-/** What PEEK would tell of an unknown key, but for the rate, which it hasn't. */
-export const NEVER_SEEN: Omit<Peek, "rate"> = Object.freeze({
-  ...(Object.fromEntries(PEEK_FIELDS.map((name) => [name, 0])) as Record<(typeof PEEK_FIELDS)[number], number>),
-  keptFactorAgeMs: Number.POSITIVE_INFINITY,
-});
+/** A known key's window as a script saw it. Waits are for the count of the call that the script was told of. */
+export class Peek implements WindowView, SuppressedView {
+  readonly #fields: PeekFields;
+
+  constructor(fields: PeekFields) {
+    this.#fields = fields;
+  }
+
+  get used(): number {
+    const { total, declined, leased } = this.#fields;
+    return total - declined + leased;
+  }
+
+  get observed(): number {
+    return this.#fields.total;
+  }
+
+  get declined(): number {
+    return this.#fields.declined;
+  }
+
+  get rate(): Rate {
+    return this.#fields.rate as Rate;
+  }
+
+  get oldestExpiresInMs(): number {
+    return this.#fields.oldestExpiresInMs;
+  }
+
+  get oldestAccepted(): number {
+    return this.#fields.oldestAccepted;
+  }
+
+  waitMsFor(): number {
+    return this.#fields.waitMs;
+  }
+
+  freedWith(): number {
+    return this.#fields.freed;
+  }
+
+  keptFactor(maxAgeMs: number): number {
+    return this.#fields.keptFactorAgeMs < maxAgeMs ? this.#fields.keptFactor : -1;
+  }
+
+  recentPerSecond(): number {
+    return this.#fields.recentPerSecond;
+  }
+}
 
 /**
  * What a reply of PEEK says; undefined for an unknown key.
@@ -36,7 +81,7 @@ export const NEVER_SEEN: Omit<Peek, "rate"> = Object.freeze({
  */
 export function peekFrom(reply: unknown, windowMs: number): Peek | undefined {
   if (numberFrom(reply) === 0) return undefined;
-  const peek = fieldsFrom(reply, PEEK_FIELDS) as Peek;
+  const peek = fieldsFrom(reply, PEEK_FIELDS);
   const { total, declined, leased } = peek;
   const isSound =
     capacityIn(peek.rate, windowMs) >= 1 &&
@@ -51,6 +96,6 @@ export function peekFrom(reply: unknown, windowMs: number): Peek | undefined {
     // It is younger than now where the server's clock was set back.
     !Number.isNaN(peek.keptFactorAgeMs) &&
     isWhole(leased);
-  if (isSound) return peek;
+  if (isSound) return new Peek(peek);
   throw misfit(reply);
 }

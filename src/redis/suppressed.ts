@@ -1,11 +1,10 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
-import { hardLimitOf } from "../strategy/capacity.ts";
-import { admission, allowed, denial, suppressed } from "../strategy/decision.ts";
-import { suppressionFactor } from "../strategy/suppressed.ts";
+import { allowed, suppressed } from "../strategy/decision.ts";
+import { decideSuppressed, factorOfNext, type SuppressedRule, suppressedRuleOf } from "../strategy/suppressed.ts";
+import { EMPTY_WINDOW, type SuppressedView } from "../strategy/view.ts";
 import { RedisLimiter, text } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
-import type { Peek } from "./peek.ts";
 import { isShare, isWait, isWhole, isWithin, misfit, numberFrom, numbersFrom } from "./reply.ts";
 
 /**
@@ -21,52 +20,52 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
-    const draw = this.#draws.pop() ?? this.settings.random();
-    const hardLimit = this.#hardLimitOf(rate);
-    const numbers = [count, limit, rate, hardLimit, this.settings.suppressionCacheMs, draw];
+    const draw = this.#draw();
+    const rule = this.#ruleOf(rate);
+    const numbers = [count, limit, rate, rule.hardLimit, this.settings.suppressionCacheMs, draw];
     const reply = await this.run(SUPPRESSED_INC, key, ...numbers.map(text));
     if (!Array.isArray(reply)) {
-      const accepted = numberFrom(reply);
-      if (!(accepted >= count && isWithin(accepted, limit))) throw misfit(reply);
+      const used = numberFrom(reply);
+      if (!(used >= count && isWithin(used, limit))) throw misfit(reply);
       this.#draws.push(draw);
-      return allowed(limit, accepted);
+      return allowed(limit, used);
     }
-    const [admitted, accepted, scaledFactor, wait, oldestAccepted] = numbersFrom(reply, 5) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
+    return this.#decideFrom(reply, rule, count, draw);
+  }
+
+  /** The decision about a call over the soft limit, made of the window that the script saw, as it is made everywhere. */
+  #decideFrom(reply: unknown, rule: SuppressedRule, count: number, draw: number): Decision {
+    const numbers = numbersFrom(reply, 5) as [number, number, number, number, number];
+    const [admitted, used, scaledFactor, wait, oldestAccepted] = numbers;
     const factor = scaledFactor / 2 ** 53;
-    const isSound =
-      admitted === (draw >= factor && factor < 1 ? 1 : 0) &&
-      isWhole(accepted) &&
-      accepted + count > limit &&
-      (accepted + count > hardLimit ? factor === 1 : isShare(factor)) &&
-      isWait(wait) &&
-      isWithin(oldestAccepted, accepted + count);
-    if (!isSound) throw misfit(reply);
-    if (factor === 1) this.#draws.push(draw);
-    if (admitted === 1) return admission(limit, accepted + count, factor);
-    return denial(limit, hardLimit, accepted, count, factor, this.waitMsFrom(wait), oldestAccepted);
-  }
-
-  protected foresee(peek: Peek, count: number): Decision {
-    const { rate, oldestExpiresInMs, oldestAccepted } = peek;
-    const accepted = peek.total - peek.declined + peek.leased;
-    const limit = this.limitOf(rate);
-    if (accepted + count <= limit) return allowed(limit, accepted + count);
-    const factor = this.#factorFor(peek, accepted + count);
-    if (factor < 1 && (this.#draws.pop() ?? this.settings.random()) >= factor) {
-      return admission(limit, accepted + count, factor);
+    if (!isWhole(used) || !isShare(factor) || !isWait(wait) || !isWithin(oldestAccepted, used + count)) {
+      throw misfit(reply);
     }
-    return denial(limit, this.#hardLimitOf(rate), accepted, count, factor, oldestExpiresInMs, oldestAccepted);
+    const oldestExpiresInMs = this.waitMsFrom(wait);
+    const window = {
+      ...EMPTY_WINDOW,
+      used,
+      rate: rule.rate,
+      keptFactor: () => factor,
+      oldestExpiresInMs,
+      oldestAccepted,
+    };
+    const decision = decideSuppressed(window, rule, count, () => draw);
+    const agrees =
+      decision.outcome === "suppressed" &&
+      decision.suppressionFactor === factor &&
+      admitted === (decision.allowed ? 1 : 0);
+    if (!agrees) throw misfit(reply);
+    if (factor === 1) this.#draws.push(draw);
+    return decision;
   }
 
-  protected factor(peek: Peek): number {
-    const accepted = peek.total - peek.declined + peek.leased;
-    return accepted + 1 <= this.limitOf(peek.rate) ? 0 : this.#factorFor(peek, accepted + 1);
+  protected foresee(window: SuppressedView, rate: Rate, count: number): Decision {
+    return decideSuppressed(window, this.#ruleOf(rate), count, () => this.#draw());
+  }
+
+  protected factor(window: SuppressedView, rate: Rate): number {
+    return factorOfNext(window, this.#ruleOf(rate));
   }
 
   /** @internal */
@@ -74,15 +73,11 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     return suppressed(false, limit, 0, this.settings.timeoutMs, 0, 1);
   }
 
-  /** The factor over the soft limit, for a call that would bring accepted usage to `wanted`. */
-  #factorFor(peek: Peek, wanted: number): number {
-    const { rate, total, keptFactor, keptFactorAgeMs, recentPerSecond } = peek;
-    if (wanted > this.#hardLimitOf(rate)) return 1;
-    if (keptFactorAgeMs < this.settings.suppressionCacheMs) return keptFactor;
-    return suppressionFactor(rate, total, this.settings.windowMs, recentPerSecond);
+  #draw(): number {
+    return this.#draws.pop() ?? this.settings.random();
   }
 
-  #hardLimitOf(rate: Rate): number {
-    return hardLimitOf(rate, this.settings.windowMs, this.settings.hardLimitFactor);
+  #ruleOf(rate: Rate): SuppressedRule {
+    return suppressedRuleOf(rate, this.settings);
   }
 }

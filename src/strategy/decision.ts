@@ -182,45 +182,6 @@ export function markDegraded(decision: Decision): Decision {
   return decision;
 }
 
-/**
- * The absolute denial of a call to a key that has used `total`.
- *
- * @param waitMs how long until enough has expired for the call, and
- * @param freed how much that is; of no interest for a count that never fits
- */
-export function rejection(limit: number, total: number, count: number, waitMs = 0, freed = 0): RejectedDecision {
-  const remaining = Math.max(0, limit - total);
-  if (count > limit) return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit);
-  // Where less than what is leased expires, and the capacity was made smaller since, there is none.
-  return rejected(limit, remaining, waitMs, Math.max(0, limit - total + freed));
-}
-
-/** The admission by chance of a call that brought accepted usage to `accepted`. */
-export function admission(limit: number, accepted: number, factor: number): SuppressedDecision {
-  const remaining = Math.max(0, limit - accepted);
-  return suppressed(true, limit, remaining, 0, remaining, factor);
-}
-
-/**
- * The denial by suppression of a call to a key whose accepted usage is `accepted`.
- *
- * @param waitMs how long until the oldest bucket expires, and
- * @param oldestAccepted how much accepted usage it has
- */
-export function denial(
-  limit: number,
-  hardLimit: number,
-  accepted: number,
-  count: number,
-  factor: number,
-  waitMs: number,
-  oldestAccepted: number,
-): SuppressedDecision {
-  const remaining = Math.max(0, limit - accepted);
-  if (count > hardLimit) return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, factor);
-  return suppressed(false, limit, remaining, waitMs, Math.max(0, limit - accepted + oldestAccepted), factor);
-}
-
 /** `count`, which is a whole number and not negative, as a 32-bit integer if it is one. */
 function int32(count: number): number {
   return count > MAX_INT32 ? count : count | 0;

@@ -13,8 +13,8 @@ import {
 } from "trypema";
 import type { Bucket } from "../../src/strategy/bucket.ts";
 import { capacityOf, hardLimitOf } from "../../src/strategy/capacity.ts";
+import { adjusted, meets, totalOf, withTotal } from "../../src/strategy/corrections.ts";
 import { allowed, rejected, suppressed } from "../../src/strategy/decision.ts";
-import { adjusted, meets, totalOf, withTotal } from "../../src/strategy/history.ts";
 import { recentPerSecond, suppressionFactor } from "../../src/strategy/suppressed.ts";
 
 interface Window {

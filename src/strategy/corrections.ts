@@ -1,47 +1,13 @@
 // What `adjust` and `setIf` do to a key's buckets. Pure: oldest first in, oldest first out.
 
-import { show, TrypemaError } from "../core/errors.ts";
 import type { Condition, History } from "../core/types.ts";
 import type { Bucket } from "./bucket.ts";
-
-const HISTORIES: readonly History[] = ["replace", "preserve-newest", "preserve-oldest"];
 
 export function totalOf(buckets: readonly Bucket[]): number {
   return buckets.reduce((total, bucket) => total + bucket.count, 0);
 }
 
-/** @throws {TrypemaError} `INVALID_COUNT` unless a safe integer from `least` up */
-export function checkCount(name: string, count: number, least: number): void {
-  if (Number.isSafeInteger(count) && count >= least) return;
-  const accepted = least === 1 ? "a positive integer" : least === 0 ? "0 or a positive integer" : "an integer";
-  throw new TrypemaError("INVALID_COUNT", `${name}: got ${show(count)}, expected ${accepted} up to 2^53 - 1`);
-}
-
-/**
- * The condition as it is now: what a getter says next is nobody's business.
- *
- * @throws {TrypemaError} `INVALID_OPTION` for a wrong operator, `INVALID_COUNT` for a wrong value
- */
-export function checkedCondition(condition: Condition): Condition {
-  const op: unknown = condition?.op;
-  if (op === "always") return { op };
-  if (op !== "lt" && op !== "gt" && op !== "eq" && op !== "ne") {
-    throw new TrypemaError(
-      "INVALID_OPTION",
-      `condition.op: got ${show(op)}, expected "lt", "gt", "eq", "ne" or "always"`,
-    );
-  }
-  const value: unknown = condition.value;
-  if (typeof value === "number" && !Number.isNaN(value)) return { op, value };
-  throw new TrypemaError("INVALID_COUNT", `condition.value: got ${show(value)}, expected a number`);
-}
-
-/** @throws {TrypemaError} `INVALID_OPTION` */
-export function checkHistory(history: History): void {
-  if (HISTORIES.includes(history)) return;
-  throw new TrypemaError("INVALID_OPTION", `history: got ${show(history)}, expected one of ${HISTORIES.join(", ")}`);
-}
-
+/** Whether `setIf` acts on a key whose live total is `total`. */
 export function meets(condition: Condition, total: number): boolean {
   switch (condition.op) {
     case "lt":
