@@ -21,11 +21,11 @@ suppressed one.
                        from 6 on they are measured
   --serve              only start the server and keep it listening, to be tried with curl
   --port <n>           where --serve listens, 0 to 65535; default 3000, 0 for any free port
-  --redis              count in Redis: in that of the environment's REDIS_URL, or, where that is
-                       not set, in a server that is started and stopped with the demo
-  --hybrid             limit four servers, each a process of its own, that hold one limit together:
-                       they decide by themselves and count in that same Redis; with --serve, one
-                       server, and others that share the REDIS_URL hold the limit with it
+  --redis              count in Redis: in the server that the environment variable REDIS_URL names
+                       or, where that is not set, in a server that the demo starts and stops
+  --hybrid             start four servers, each a process of its own, that hold one limit together:
+                       each decides by itself, and all count in Redis, found as with --redis; with
+                       --serve, start one server: it shares the limit with all of that REDIS_URL
   --help               this text
 `;
 

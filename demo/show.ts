@@ -82,8 +82,8 @@ function introduction({ urls, name }: Servers, phaseSeconds: number): string[] {
       ? `A server on ${urls[0]} lets ${pass}`
       : `Servers, each a process of its own, on\n${urls.join(" ")}\ntogether let ${pass}`,
     `with ${options.join(", ")}. This takes ${seconds} s.`,
-    `(With the default hardLimitFactor of 1.5, suppressed takes three windows to settle from an`,
-    `empty one, instead of one.)`,
+    `(With the default hardLimitFactor of 1.5, suppressed takes three windows to settle after an`,
+    `empty window. With this one it takes one.)`,
   ];
 }
 

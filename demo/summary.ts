@@ -44,14 +44,14 @@ export function notesOn(span: Span | undefined, limitPerSecond: number): string[
   return [
     "Far over the limit, absolute admits a whole capacity in a burst, and then nothing until",
     "that has left the window. Suppressed denies a random share, so that about the limit is",
-    "admitted in each second. Over as few seconds as here its mean may be a tenth off, and more",
-    "where the machine is too busy to offer the load evenly and to answer in time.",
+    "admitted in each second. Over so few seconds its mean may be a tenth off. It may be more",
+    "if the machine is too busy to offer the load evenly and to answer in time.",
     "",
     span === undefined
       ? "Counted: all of each phase, which was too short to be measured once its first burst is over."
       : `Counted: seconds ${span.first} to ${span.last} of each phase. An empty window lets a burst in before that.`,
-    "Asked Redis: the share of the answers that took a round trip to it.",
-    "Factor: the suppression factor that the latest denial gave.",
+    "Asked Redis: the share of the answers that took a round trip to Redis.",
+    "Factor: the suppression factor in the latest denial.",
     "Variation: the standard deviation of what is admitted per second, over its mean. Requests",
     `that come at random at the rate of the limit vary by ${noise} by themselves.`,
   ];

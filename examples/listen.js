@@ -1,4 +1,4 @@
-// How the examples begin to listen, on PORT or 3000: not what they are about.
+// Makes the examples listen on PORT or 3000. It is no part of what they show.
 
 import { createServer } from "node:http";
 

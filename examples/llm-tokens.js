@@ -1,4 +1,4 @@
-// A budget of LLM tokens: what an answer may take is reserved before, and settled when it is known.
+// A budget of LLM tokens: the most that an answer may take is reserved first, and corrected when the answer is known.
 // Run: node examples/llm-tokens.js
 // Try: curl -d "say hello" -H "x-user: ann" localhost:3000/chat
 

@@ -11,7 +11,7 @@ import { listen } from "./listen.js";
 
 const { REDIS_URL = "redis://127.0.0.1:6379" } = process.env;
 const client = new Redis(REDIS_URL);
-client.on("error", () => {}); // The limits say what happens then.
+client.on("error", () => {}); // While Redis is away, onBackendFailure decides.
 const provider = createRedisProvider(client, { windowMs: 15 * 60_000 });
 
 /** @type {{ onBackendFailure: "deny", uncounted: "successful" }} */

@@ -1,4 +1,5 @@
-// A limit to be: it decides and counts, but denies nobody, until its metrics say that it can. Run: node examples/shadow.js
+// A future limit: it decides and counts, but denies nobody, until its metrics show that it may.
+// Run: node examples/shadow.js
 // Try: curl localhost:3000, and then curl localhost:3000/metrics
 
 import Koa from "koa";

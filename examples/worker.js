@@ -6,7 +6,7 @@ import { rateLimit } from "trypema/fetch";
 const limits = {
   provider: createLocalProvider(),
   rate: perMinute(60),
-  // Cloudflare sets it, whatever a client sends.
+  // Cloudflare sets this header itself, so a client can't forge it.
   peerAddress: (/** @type {Request} */ request) => request.headers.get("cf-connecting-ip") ?? undefined,
 };
 

@@ -221,12 +221,12 @@ export class Panel {
       [
         "mean, settled",
         `${number(meanOverLimit * 100)} %`,
-        "of the limit, admitted in a second of the second half of the run",
+        "admitted per second in the second half of the run, as a share of the limit",
       ],
       [
         "unevenness",
         number(variation, 2),
-        "deviation over mean of what is admitted in a second, in the second half of the run",
+        "standard deviation over mean of the calls admitted per second, in the second half of the run",
       ],
     ] as const;
     const rows = pairs.map(([term, value, hint]) =>
