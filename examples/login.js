@@ -1,5 +1,6 @@
-// Logins: few failures for an address, fewer for a name, shared by all servers, and nobody gets in uncounted while Redis
-// is away. Run: REDIS_URL=redis://127.0.0.1:6379 node examples/login.js
+// Logins: few failures for an address, fewer for a name, shared by all servers.
+// While Redis is away nobody gets in, because nothing could count the failures.
+// Run: REDIS_URL=redis://127.0.0.1:6379 node examples/login.js
 // Try: curl -d '{"user":"ann","password":"wrong"}' -H "content-type: application/json" localhost:3000/login
 
 import express from "express";
