@@ -3,6 +3,7 @@ import { relative } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestModule, type TestSpecification } from "vitest/node";
 import { installedServers } from "./test/support/redis.ts";
+import { exportedSources, packedLua } from "./test/support/sources.ts";
 
 /** The files that take long: thousands of simulations or keys, many processes, servers that fail. They come last. */
 const SLOW = [
@@ -28,6 +29,18 @@ const SLOW = [
   "test/smoothness.test.ts",
 ];
 
+/** The files that are all about the build: `npm run build` has to come before them, and they tell so. */
+const BUILT = [
+  "bench/sides.test.ts",
+  "demo/main.test.ts",
+  "examples/examples.test.ts",
+  "playground/page.test.ts",
+  "test/docs.test.ts",
+  "test/hybrid/fleet.test.ts",
+  "test/package.test.ts",
+];
+
+/** Everything else imports the package by its name too, and gets the sources as they are on disk. */
 const all = {
   name: "all",
   include: [
@@ -36,9 +49,11 @@ const all = {
     "demo/**/*.test.ts",
     "bench/**/*.test.ts",
     "playground/**/*.test.ts",
-    "examples/**/*.test.ts",
   ],
+  exclude: BUILT,
 };
+
+const built = { name: "built", include: BUILT, setupFiles: "./test/support/assert-built.ts" };
 
 /** What a server answers is tried against another one too, where it is installed. */
 const others = installedServers()
@@ -47,7 +62,11 @@ const others = installedServers()
     name: program,
     env: { REDIS_SERVER: program },
     include: ["test/redis/*.test.ts", "test/contract/redis.test.ts", "test/property/redis-*.test.ts"],
+    exclude: [],
   }));
+
+/** What runs the sources, without a build. */
+const fromSources = { resolve: { alias: exportedSources() }, plugins: [packedLua()] };
 
 class SlowLast extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -67,18 +86,25 @@ const begun = {
 const HANG_MS = 60_000;
 
 // `npm run test:fast` sets the mode.
-export default defineConfig(({ mode }) => ({
-  test: {
-    // Of two, one mostly waits for processes and servers.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 5 * HANG_MS,
-    hookTimeout: 5 * HANG_MS,
-    expect: { poll: { timeout: HANG_MS } },
-    sequence: { sequencer: SlowLast },
-    reporters: process.stdout.isTTY ? ["default"] : ["default", begun],
-    projects: (mode === "fast" ? [all] : [all, ...others]).map((test) => ({
-      extends: true,
-      test: { ...test, exclude: ["**/node_modules/**", ...(mode === "fast" ? SLOW : [])] },
-    })),
-  },
-}));
+export default defineConfig(({ mode }) => {
+  const exclude = ["**/node_modules/**", ...(mode === "fast" ? SLOW : [])];
+  return {
+    test: {
+      // Of two, one mostly waits for processes and servers.
+      maxWorkers: Math.max(2, availableParallelism() - 1),
+      testTimeout: 5 * HANG_MS,
+      hookTimeout: 5 * HANG_MS,
+      expect: { poll: { timeout: HANG_MS } },
+      sequence: { sequencer: SlowLast },
+      reporters: process.stdout.isTTY ? ["default"] : ["default", begun],
+      projects: [
+        ...[all, ...(mode === "fast" ? [] : others)].map((test) => ({
+          extends: true as const,
+          ...fromSources,
+          test: { ...test, exclude: [...exclude, ...test.exclude] },
+        })),
+        { extends: true, test: { ...built, exclude } },
+      ],
+    },
+  };
+});

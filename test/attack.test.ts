@@ -1,7 +1,7 @@
 import { createLocalProvider, perSecond } from "trypema";
 import { manualClock } from "trypema/testing";
 import { describe, expect, it } from "vitest";
-import { runScript } from "./support/process.ts";
+import { runScript } from "./support/built.ts";
 
 const MAX_KEYS = 1_000;
 

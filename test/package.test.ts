@@ -17,7 +17,8 @@ import * as opentelemetry from "trypema/opentelemetry";
 import * as redis from "trypema/redis";
 import * as testing from "trypema/testing";
 import { describe, expect, it } from "vitest";
-import { ROOT, runScript } from "./support/process.ts";
+import { runScript } from "./support/built.ts";
+import { ROOT } from "./support/process.ts";
 
 const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;
 

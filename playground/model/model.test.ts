@@ -1,7 +1,6 @@
-import { execFileSync } from "node:child_process";
 import { createLocalProvider, perSecond } from "trypema";
 import { describe, expect, it } from "vitest";
-import { ROOT } from "../../test/support/process.ts";
+import { runScript } from "../../test/support/built.ts";
 import { loadOf } from "./load.ts";
 import { DEFAULTS, fromHash, MOST_CALLS, RANGES, type Settings, settled, toHash } from "./settings.ts";
 import { keyOf, simulate } from "./simulation.ts";
@@ -142,14 +141,11 @@ describe("the URL", () => {
   });
 });
 
-it.each(["both", "absolute", "suppressed"] as const)("gives code that runs: %s", (strategy) => {
+it.each(["both", "absolute", "suppressed"] as const)("gives code that runs: %s", async (strategy) => {
   const code = snippetOf(settings({ strategy, windowMs: 1_500, ratePerSecond: 1_000.5 }));
   expect(code).toContain("windowMs: 1_500");
   expect(code).toContain("perSecond(1000.5)");
-  const args = [
-    "--input-type=module",
-    "--eval",
-    `${code}\nconsole.log(provider[${JSON.stringify(strategy === "both" ? "absolute" : strategy)}].get("everybody").total);`,
-  ];
-  expect(execFileSync(process.execPath, args, { cwd: ROOT, encoding: "utf8" })).toBe("1\n");
+  const limited = JSON.stringify(strategy === "both" ? "absolute" : strategy);
+  const { stdout } = await runScript(`${code}\nconsole.log(provider[${limited}].get("everybody").total);`);
+  expect(stdout).toBe("1\n");
 });

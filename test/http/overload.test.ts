@@ -1,7 +1,7 @@
 // A flood of clients, almost all of them over the limit: the process stays up, and its memory stays flat.
 
 import { expect, it } from "vitest";
-import { runScript } from "../support/process.ts";
+import { runScript } from "../support/built.ts";
 
 const FLOOD = `
   import { once } from "node:events";

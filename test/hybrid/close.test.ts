@@ -5,7 +5,7 @@ import { type Decision, perSecond } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { beforeEach, expect, it } from "vitest";
-import { runScript } from "../support/process.ts";
+import { runScript } from "../support/built.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();

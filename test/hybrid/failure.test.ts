@@ -8,8 +8,8 @@ import { type Decision, perMinute } from "trypema";
 import { createHybridProvider, type HybridOptions } from "trypema/hybrid";
 import { createRedisProvider, type RedisClient } from "trypema/redis";
 import { afterEach, describe, expect, it } from "vitest";
+import { runScript } from "../support/built.ts";
 import { failureOf, startCutter } from "../support/failing.ts";
-import { runScript } from "../support/process.ts";
 import { RedisServer } from "../support/redis.ts";
 
 const RATE = perMinute(100_000);

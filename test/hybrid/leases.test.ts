@@ -6,7 +6,7 @@ import { createHybridProvider, type HybridOptions, type HybridProvider } from "t
 import { createRedisProvider } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { runScript } from "../support/process.ts";
+import { runScript } from "../support/built.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();

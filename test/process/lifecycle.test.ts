@@ -2,7 +2,7 @@
 // runner's own handles and references would hide what is kept alive.
 
 import { expect, it } from "vitest";
-import { runScript } from "../support/process.ts";
+import { runScript } from "../support/built.ts";
 
 it("a script that only makes a provider and one call ends by itself", async () => {
   const { stdout, stderr } = await runScript(`

@@ -8,8 +8,8 @@ import { perSecond } from "trypema";
 import type { IoredisClient, RedisClient } from "trypema/redis";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { afterEach, describe, expect, it } from "vitest";
+import { runScript } from "../support/built.ts";
 import { failureOf, recovery, startCutter } from "../support/failing.ts";
-import { runScript } from "../support/process.ts";
 import { RedisServer } from "../support/redis.ts";
 
 const RATE = perSecond(1);

@@ -1,7 +1,7 @@
 // Many processes on one key: what they are admitted together never passes the capacity (guarantee G1).
 
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { runScript } from "../support/process.ts";
+import { runScript } from "../support/built.ts";
 import { RedisServer } from "../support/redis.ts";
 
 const PROCESSES = 8;

@@ -167,7 +167,7 @@ async function spawnFirst(args: readonly string[]): Promise<ChildProcess> {
     const started = await Promise.race([once(child, "spawn").then(() => true), once(child, "error").then(() => false)]);
     if (started) return child;
   }
-  throw new Error(`none of ${programs.join(", ")} could be started`);
+  throw new Error(`none of ${programs.join(", ")} could be started: run \`node scripts/ensure-redis.js\``);
 }
 
 /** A port that nobody listens on; a Cluster's node needs the one 10 000 above it too. */
