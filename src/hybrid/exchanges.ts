@@ -4,7 +4,7 @@
 import { type ForwardClock, systemClock } from "../core/clock.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
-import { timeoutError } from "../redis/guard.ts";
+import { timeoutError } from "../redis/failure.ts";
 import { type RedisParts, text } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
 import { answerFrom, type Report } from "./answer.ts";

@@ -1,9 +1,10 @@
 // The only place that names Redis keys.
 
 /**
- * The Redis keys of a limited key: its state, the list of its buckets, and the leases of hybrid processes. The
- * braces make all hash to the same slot of a Cluster, whatever braces the key has itself. The window is part of the name, so limiters
- * with other windows under the same prefix have a history of their own: buckets of one grid mean nothing in another.
+ * The Redis keys of a limited key: its state, the list of its buckets, and the leases of hybrid processes. The braces
+ * make all of them hash to the same slot of a Cluster, whatever braces the limited key has itself. The window is part
+ * of the name, so that limiters with different windows under one prefix don't share a history: the buckets of one grid
+ * mean nothing in another.
  */
 export class KeyNames {
   readonly #start: string;

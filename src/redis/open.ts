@@ -3,8 +3,8 @@
 import { show, TrypemaError } from "../core/errors.ts";
 import { type LimiterOptions, resolveLimiterOptions, timerOption } from "../core/options.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
+import { Breaker } from "./breaker.ts";
 import { connectionOf, type RedisClient } from "./client.ts";
-import { Guard } from "./guard.ts";
 import { KeyNames } from "./keys.ts";
 import type { Backend, FailurePolicy, RedisParts } from "./limiter.ts";
 import { runScript } from "./script.ts";
@@ -61,15 +61,15 @@ export function openRedis(client: RedisClient, options: RedisOptions, defaultPol
 
 function backendOf(client: RedisClient, timeoutMs: number): Backend {
   const connection = connectionOf(client);
-  const guard = new Guard(timeoutMs);
+  const breaker = new Breaker(timeoutMs);
   return {
-    run: (script, keys, args) => guard.run(() => runScript(connection, script, keys, args)),
-    forget: (pattern) => connection.unlinkMatching(pattern, (send) => guard.run(send)),
+    run: (script, keys, args) => breaker.run(() => runScript(connection, script, keys, args)),
+    forget: (pattern) => connection.unlinkMatching(pattern, (send) => breaker.run(send)),
     get isOut() {
-      return guard.isOpen;
+      return breaker.isOpen;
     },
     get refuses() {
-      return guard.refuses;
+      return breaker.refuses;
     },
   };
 }

@@ -1,0 +1,108 @@
+// The circuit breaker between the limiters and Redis. A Redis that is away, hangs or refuses must not harm callers. So
+// every call has a deadline, whatever the client's own queue does. After repeated failures the breaker refuses calls at
+// once. It lets single calls through, the probes, to see whether Redis is back.
+//
+//   state    what happens                                      next state
+//   closed   FAILURES_TO_OPEN failures in a row                open
+//   open     a call, PROBE_INTERVAL_MS after the last failure  probing: the call is the probe
+//   probing  the probe fails                                   open
+//   probing  a call, UNANSWERED_INTERVAL_MS after the probe    probing: the call is the next probe
+//   any      Redis answers any call                            closed
+//
+// A deadline that the probe misses doesn't end the probing, because the client may still hold the call. Where timers
+// end with requests, the breaker is never probing but stays open: a request that ends takes its call with it, and that
+// call is never answered.
+
+import { systemClock } from "../core/clock.ts";
+import { TrypemaError } from "../core/errors.ts";
+import { TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
+import { Deadlines } from "./deadlines.ts";
+import { failureOf, timeoutError } from "./failure.ts";
+
+/** How many failures in a row open the breaker. */
+const FAILURES_TO_OPEN = 5;
+/** How long an open breaker waits before the next probe. */
+const PROBE_INTERVAL_MS = 500;
+/** The same while the last probe is unanswered, so that few pile up in a client that never gives up on a call. */
+const UNANSWERED_INTERVAL_MS = 10_000;
+
+/**
+ * These always hold:
+ * - A breaker is closed while fewer than FAILURES_TO_OPEN calls have failed since the last answer.
+ * - A closed breaker has no unanswered probe.
+ * - A closed breaker refuses nothing.
+ */
+export class Breaker {
+  readonly #timeoutMs: number;
+  readonly #deadlines: Deadlines;
+  #failures = 0;
+  #nextProbeMs = 0;
+  /** When the probe was sent that is unanswered; minus infinity when there is none. */
+  #unansweredProbeMs = Number.NEGATIVE_INFINITY;
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+    this.#deadlines = new Deadlines(timeoutMs);
+  }
+
+  /**
+   * What `send` resolves to, within the deadline.
+   *
+   * @throws {TrypemaError} `BACKEND_TIMEOUT`, `BACKEND_UNAVAILABLE`, `BACKEND_SCRIPT`
+   */
+  run<Reply>(send: () => Promise<Reply>): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const probe = this.isOpen;
+      if (probe) this.#startProbe();
+      const deadline = this.#deadlines.start(() => {
+        this.#countFailure();
+        reject(timeoutError(this.#timeoutMs));
+      });
+      send().then(
+        (reply) => {
+          // An answer that comes after its deadline also says that Redis is there.
+          this.#failures = 0;
+          this.#unansweredProbeMs = Number.NEGATIVE_INFINITY;
+          this.#deadlines.meet(deadline);
+          resolve(reply);
+        },
+        (error: unknown) => {
+          if (probe) this.#unansweredProbeMs = Number.NEGATIVE_INFINITY;
+          if (!this.#deadlines.meet(deadline)) return;
+          const failure = failureOf(error);
+          // A script that fails is about its key, not about Redis.
+          if (failure.code !== "BACKEND_SCRIPT") this.#countFailure();
+          reject(failure);
+        },
+      );
+    });
+  }
+
+  /** Whether calls are refused, except for probes. */
+  get isOpen(): boolean {
+    return this.#failures >= FAILURES_TO_OPEN;
+  }
+
+  /** Whether a call now would be refused. */
+  get refuses(): boolean {
+    return this.isOpen && systemClock() < Math.max(this.#nextProbeMs, this.#unansweredProbeMs + UNANSWERED_INTERVAL_MS);
+  }
+
+  #startProbe(): void {
+    if (this.refuses) {
+      throw new TrypemaError(
+        "BACKEND_UNAVAILABLE",
+        // One text for all calls of an outage, so that tools which group messages keep them together.
+        `Redis failed at least ${FAILURES_TO_OPEN} times in a row: ` +
+          `one call in ${PROBE_INTERVAL_MS} ms is sent to try it`,
+      );
+    }
+    this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
+    if (!TIMERS_END_WITH_REQUESTS) this.#unansweredProbeMs = systemClock();
+  }
+
+  #countFailure(): void {
+    this.#failures++;
+    this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
+  }
+}

@@ -1,0 +1,47 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+
+const LENGTH_MS = 20;
+
+/** Loads the module anew, because it holds the clock and the timers that are there when it is loaded. */
+async function makeDeadlines() {
+  vi.resetModules();
+  const { Deadlines } = await import("./deadlines.ts");
+  return new Deadlines(LENGTH_MS);
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+it("misses a deadline once, after a second look, and none that was met", async () => {
+  const deadlines = await makeDeadlines();
+  const missed: string[] = [];
+  const start = (name: string) => deadlines.start(() => missed.push(name));
+  const first = start("first");
+  await vi.advanceTimersByTimeAsync(5);
+  const met = start("met");
+  const last = start("last");
+  expect(deadlines.meet(met)).toBe(true);
+  await vi.advanceTimersByTimeAsync(15);
+  expect(missed).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(missed).toEqual(["first"]);
+  await vi.advanceTimersByTimeAsync(5);
+  expect(missed).toEqual(["first", "last"]);
+  await vi.advanceTimersByTimeAsync(10 * LENGTH_MS);
+  expect(missed).toEqual(["first", "last"]);
+  expect([first, met, last].map((deadline) => deadlines.meet(deadline))).toEqual([false, false, false]);
+});
+
+it("has one timer, however many deadlines wait", async () => {
+  const deadlines = await makeDeadlines();
+  for (let i = 0; i < 100; i++) deadlines.start(() => {});
+  await vi.advanceTimersByTimeAsync(0);
+  expect(vi.getTimerCount()).toBe(1);
+  await vi.advanceTimersByTimeAsync(10 * LENGTH_MS);
+  expect(vi.getTimerCount()).toBe(0);
+});
