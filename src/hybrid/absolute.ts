@@ -1,24 +1,30 @@
 import type { Decision } from "../core/types.ts";
+import type { RedisAbsolute } from "../redis/absolute.ts";
 import { decideAbsolute } from "../strategy/absolute.ts";
-import { allowed, rejected } from "../strategy/decision.ts";
-import { EMPTY_WINDOW } from "../strategy/view.ts";
-import type { KeyState } from "./key-state.ts";
+import { allowed } from "../strategy/decision.ts";
+import type { HolderStrategy, HybridParts } from "./exchanges.ts";
+import type { Holder } from "./holder.ts";
 import { HybridLimiter } from "./limiter.ts";
+import type { Serving } from "./serving.ts";
 
 /** The deterministic sliding window: no span of `windowMs` ever contains more than the capacity, over all processes. */
 export class HybridAbsolute extends HybridLimiter {
-  protected decide(state: KeyState, count: number, nowMs: number): Decision | undefined {
-    const { limit } = state;
-    if (state.hasLease(count)) {
-      state.spend(count, nowMs);
-      return allowed(limit, state.used);
-    }
-    if (count > limit) return decideAbsolute({ ...EMPTY_WINDOW, used: state.used }, limit, count);
-    if (!state.isDenied(count, nowMs)) return undefined;
-    return rejected(limit, Math.max(0, state.free), state.deniedUntilMs - nowMs, state.freeAfterWaiting);
-  }
-
-  protected factorArguments(): [string, string] {
-    return ["", ""];
+  /** @internal */
+  constructor(parts: HybridParts, redis: RedisAbsolute) {
+    super(parts, redis, ABSOLUTE);
   }
 }
+
+const ABSOLUTE: HolderStrategy = {
+  decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
+    if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used);
+    // Where there is room and no lease, Redis has to count the call.
+    if (!holder.isCurrent || holder.used + count <= holder.limit) return undefined;
+    const isDenied = count > holder.limit || serving?.isDenied(count) || holder.hasNoRoomFor(count, nowMs);
+    return isDenied ? decideAbsolute(holder.viewAt(nowMs), holder.limit, count) : undefined;
+  },
+
+  factorArguments() {
+    return { suppressionCacheMs: "", hardLimit: "" };
+  },
+};

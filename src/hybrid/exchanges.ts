@@ -1,260 +1,285 @@
-// What is said to Redis and when: asking for those who wait, reporting, giving leases back. For each key one exchange
-// at a time.
+// The exchanges with Redis: a report about a key, and the answer to it. For each key one exchange at a time, so all calls
+// that come meanwhile share the next one.
 
 import { type ForwardClock, systemClock } from "../core/clock.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { timeoutError } from "../redis/failure.ts";
-import { type RedisParts, text } from "../redis/limiter.ts";
+import type { RedisParts } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
-import { answerFrom, type Report } from "./answer.ts";
-import type { Caller, KeyState } from "./key-state.ts";
-import { Rounds } from "./rounds.ts";
-import type { Terms } from "./unreported.ts";
+import type { Fallback } from "./fallback.ts";
+import type { Holder, Request, WaitingCall } from "./holder.ts";
+import { answerFrom, argumentsOf, type FactorArguments, type Sender } from "./protocol.ts";
+import { Scheduler } from "./scheduler.ts";
+import { Serving } from "./serving.ts";
+import type { Terms } from "./terms.ts";
 
 export interface HybridParts extends RedisParts {
   readonly syncIntervalMs: number;
 }
 
-/** What the limiter of a strategy brings. */
-export interface Deciding {
-  /** The decision that can be made with what is known; undefined if Redis has to be asked. */
-  decide(state: KeyState, rate: Rate, count: number): Decision | undefined;
-  /** What the failure policy decides, where `error` stands in the way of Redis. */
-  decideInstead(state: KeyState, caller: Caller, error: unknown): Promise<Decision>;
-  /** What SYNC needs for the factor: suppressionCacheMs, or nothing, and the hard limit. */
-  factorArguments(rate: Rate): [cacheMs: string, hardLimit: string];
+/** What a strategy decides with what this process has of a key. */
+export interface HolderStrategy {
+  /**
+   * The decision about a call, which is counted then; undefined if only Redis can decide. What the holder knows is of the
+   * present time and of the call's rate.
+   *
+   * @param serving where the call has waited for an answer of Redis: what that answer gives
+   */
+  decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined;
+  /** What Redis needs to compute the factor. */
+  factorArguments(rate: Rate): FactorArguments;
 }
 
-/** One exchange. */
-interface Request extends Report {
+/** A call that waits, and whom to tell. */
+interface Caller extends WaitingCall {
   /** By the system's clock. */
-  readonly beganMs: number;
-  /** Those who wait that it asks for. */
-  readonly callers: ReadonlySet<Caller>;
-  readonly args: string[];
+  readonly sinceMs: number;
+  resolve(decision: Decision): void;
+  reject(error: unknown): void;
+}
+
+/** What goes on about one key. There is one while anything does. */
+class Talk {
+  /** The calls that wait, in their order. */
+  callers: Caller[] = [];
+  /** The exchange that is under way, and what follows from it. */
+  current: Promise<void> | undefined = undefined;
+  /** How many want everything reported and the lease returned when that is over. */
+  settling = 0;
+
+  get isOver(): boolean {
+    return this.current === undefined && this.settling === 0 && this.callers.length === 0;
+  }
 }
 
 export class Exchanges {
   readonly #parts: HybridParts;
-  readonly #leaseMs: number;
-  readonly #deciding: Deciding;
+  readonly #terms: Terms;
+  readonly #strategy: HolderStrategy;
+  readonly #fallback: Fallback;
   readonly #clock: ForwardClock;
-  readonly #rounds: Rounds;
+  readonly #scheduler: Scheduler<Holder>;
+  readonly #talks = new Map<Holder, Talk>();
   /**
-   * The number of the last report, even: the odd one after it is for what Redis counted for those who waited. Goes on
-   * when a key is forgotten and known again: Redis may remember its last report.
+   * The number of the last report, even: the odd one after it belongs to what Redis counts for the calls that wait. The
+   * numbers go on when a key is forgotten and known again, because Redis may remember its last report.
    */
   #reports = 0;
-  /** What tells this process from the others that hold leases. Edge isolates have no chance before the first request. */
-  #processId: string | undefined;
+  /** Tells Redis this process from others. Made with the first report: edge isolates have no random numbers before. */
+  #sender: Sender | undefined;
   #isStopped = false;
 
-  constructor(parts: HybridParts, { leaseMs, patienceMs }: Terms, deciding: Deciding) {
+  constructor(parts: HybridParts, terms: Terms, strategy: HolderStrategy, fallback: Fallback) {
     this.#parts = parts;
-    this.#leaseMs = leaseMs;
-    this.#deciding = deciding;
+    this.#terms = terms;
+    this.#strategy = strategy;
+    this.#fallback = fallback;
     this.#clock = parts.settings.clock;
-    const visit = (state: KeyState) => this.#visit(state);
-    const areDue = (states: readonly KeyState[]) => this.#areDue(states);
-    this.#rounds = new Rounds(parts.syncIntervalMs, patienceMs, parts.backend, visit, areDue);
+    this.#scheduler = new Scheduler<Holder>(this, parts.syncIntervalMs, terms.lingerMs);
   }
 
-  /** Has the next round look at it. */
-  list(state: KeyState): void {
-    this.#rounds.list(state);
+  /** Has the holder visited when it wants to be. */
+  schedule(holder: Holder): void {
+    this.#scheduler.schedule(holder, holder.reportsWhen);
+  }
+
+  get isOut(): boolean {
+    return this.#parts.backend.isOut;
   }
 
   /** For good: what is to be reported then has to be settled. */
   stop(): void {
     this.#isStopped = true;
-    this.#rounds.stop();
+    this.#scheduler.stop();
   }
 
-  /** Those who ask before the program gives way share a round trip, and so do those who come while it is under way. */
-  ask(state: KeyState, rate: Rate, limit: number, count: number): Promise<Decision> {
-    return new Promise((resolve) => {
-      state.callers.push({ rate, limit, count, sinceMs: systemClock(), resolve });
-      state.addDemand(count, limit);
-      if (state.callers.length === 1 && state.exchange === undefined) {
-        state.exchange = Promise.resolve().then(() => this.#serve(state));
+  /** Whether a call about the key waits, or a report is under way. */
+  isBusy(holder: Holder): boolean {
+    return this.#talks.has(holder);
+  }
+
+  /** Calls that come before the program gives way share a round trip, and so do those that come while it is under way. */
+  ask(holder: Holder, call: WaitingCall): Promise<Decision> {
+    return new Promise((resolve, reject) => {
+      const talk = this.#talkOf(holder);
+      talk.callers.push({ ...call, sinceMs: systemClock(), resolve, reject });
+      holder.addCall(call.count, call.limit);
+      if (talk.callers.length === 1 && talk.current === undefined) {
+        talk.current = Promise.resolve().then(() => this.#serve(holder, talk));
       }
     });
   }
 
   /**
-   * Reports everything and gives the lease back, after the exchange that goes on and before those who wait next.
+   * Reports everything and returns the lease, after the exchange that is under way and before the calls that wait next.
    * Returns whether Redis knows of everything.
    */
-  async settle(state: KeyState): Promise<boolean> {
-    state.settling++;
-    while (state.exchange !== undefined) await state.exchange;
-    state.settling--;
-    const isOpen = state.hasReport || state.hasReserved(this.#clock.nowOrLast());
-    if (isOpen) state.release();
-    const reported = isOpen ? this.#reportAll(state) : Promise.resolve(true);
-    state.exchange = reported.then(() => this.#serve(state));
+  async settle(holder: Holder): Promise<boolean> {
+    const talk = this.#talkOf(holder);
+    talk.settling++;
+    while (talk.current !== undefined) await talk.current;
+    talk.settling--;
+    const isOpen = holder.isDue(this.#clock.nowOrLast());
+    if (isOpen) holder.release();
+    const reported = isOpen ? this.#reportAll(holder, talk) : Promise.resolve(true);
+    talk.current = reported.then(() => this.#serve(holder, talk));
     return reported;
   }
 
-  /** The same for good, when those who wait have been served: nobody comes after them. */
-  async finish(state: KeyState): Promise<void> {
+  /** The same for good, when the calls that wait have been served: no call comes after them. */
+  async finish(holder: Holder): Promise<void> {
     do {
-      while (state.exchange !== undefined) await state.exchange;
-      await this.settle(state);
-    } while (state.callers.length > 0);
+      while (this.#talks.get(holder)?.current !== undefined) await this.#talks.get(holder)?.current;
+      await this.settle(holder);
+    } while (this.#talks.get(holder)?.callers.length);
   }
 
-  async #reportAll(state: KeyState): Promise<boolean> {
-    const isAnswered = await this.#exchange(state);
-    return isAnswered && state.heldBack.length > 0 ? this.#exchange(state) : isAnswered;
-  }
-
-  /** What a round does for a key: report, renew the lease, or give it back when nobody uses it. */
-  async #visit(state: KeyState): Promise<void> {
-    if (state.exchange !== undefined || this.#isStopped) return;
-    if (!state.hasReport) {
-      const nowMs = this.#clock.nowOrLast();
-      if (!state.hasReserved(nowMs)) return;
-      if (!state.isIdle(nowMs)) return this.#listAgain(state);
-      state.release();
-    }
-    const reported = this.#exchange(state);
-    // There may be somebody who waits for as long as anybody calls.
-    state.exchange = reported.then(() => this.#serve(state));
-    await reported;
-  }
-
-  /** Those with something to report or to give back. Both expire, also while Redis is away. */
-  #areDue(states: readonly KeyState[]): readonly KeyState[] {
+  /** What a round does for a key: report, renew the lease, or return it when nobody calls. For the scheduler alone. */
+  visit(holder: Holder): Promise<void> | undefined {
+    if (this.#talks.get(holder)?.current !== undefined || this.#isStopped) return undefined;
     const nowMs = this.#clock.nowOrLast();
-    return states.filter((state) => {
-      state.dropExpired(nowMs);
-      return state.hasReport || state.hasReserved(nowMs);
-    });
-  }
-
-  #listAgain(state: KeyState): void {
-    if (state.hasReport || state.isScarce) this.#rounds.list(state);
-  }
-
-  /** Asks Redis until nobody waits, or somebody wants it settled. */
-  async #serve(state: KeyState): Promise<void> {
-    while (state.callers.length > 0 && state.settling === 0) await this.#exchange(state);
-    state.exchange = undefined;
-    this.#listAgain(state);
-  }
-
-  /** Gives those who wait what can be decided with the answer; the others stay, in their order. */
-  #answer(state: KeyState, { beganMs }: Request): void {
-    const callers = state.callers.splice(0);
-    let isFull = false;
-    for (const caller of callers) {
-      const decision = this.#decide(state, caller, isFull);
-      if (decision !== undefined) {
-        caller.resolve(decision);
-        continue;
+    if (this.#parts.backend.refuses) {
+      // Hits and leases expire also while Redis is away.
+      holder.outbox.expire(nowMs);
+      if (holder.isDue(nowMs)) this.#scheduler.schedule(holder, "soon");
+      return undefined;
+    }
+    if (holder.outbox.isEmpty) {
+      if (!holder.lease.isSetAside(nowMs)) return undefined;
+      if (!holder.isIdle(nowMs)) {
+        this.#scheduleAgain(holder);
+        return undefined;
       }
-      // Those of another rate take nothing from those of this one.
-      if (caller.rate === state.rate) isFull = true;
-      state.callers.push(caller);
+      holder.release();
     }
-    state.endServing();
-    this.#giveUp(state, beganMs);
+    const talk = this.#talkOf(holder);
+    const reported = this.#exchange(holder, talk);
+    // Other keys need not wait for the calls to this one, which may go on for as long as anybody calls.
+    talk.current = reported.then(() => this.#serve(holder, talk));
+    return reported.then(() => {});
   }
 
-  #decide(state: KeyState, { rate, count }: Caller, isFull: boolean): Decision | Promise<Decision> | undefined {
-    try {
-      if (isFull && !state.isTooMuch(count)) return undefined;
-      return this.#deciding.decide(state, rate, count);
-    } catch (error) {
-      // Of the user's clock or random.
-      return Promise.reject(error);
+  #talkOf(holder: Holder): Talk {
+    let talk = this.#talks.get(holder);
+    if (talk === undefined) {
+      talk = new Talk();
+      this.#talks.set(holder, talk);
     }
+    return talk;
   }
 
-  /**
-   * An exchange may have gone on when they came, and another one may be needed: that is as long as it takes. One that took
-   * longer than its deadline was answered, and read late, because this process was held up: that time doesn't count.
-   */
-  #giveUp(state: KeyState, beganMs: number): void {
-    const { timeoutMs } = this.#parts.settings;
-    const nowMs = systemClock();
-    const patientSinceMs = (nowMs - beganMs > timeoutMs ? beganMs : nowMs) - timeoutMs;
-    const first = state.callers.findIndex(({ sinceMs }) => sinceMs > patientSinceMs);
-    for (const caller of state.callers.splice(0, first === -1 ? state.callers.length : first)) {
-      caller.resolve(this.#deciding.decideInstead(state, caller, timeoutError(timeoutMs)));
-    }
+  #scheduleAgain(holder: Holder): void {
+    if (!holder.outbox.isEmpty || holder.isScarce) this.schedule(holder);
   }
 
-  /** One report, and what Redis says to it. False if there was no answer: then nobody waits any longer. */
-  async #exchange(state: KeyState): Promise<boolean> {
-    const { backend, names } = this.#parts;
+  async #reportAll(holder: Holder, talk: Talk): Promise<boolean> {
+    const isAnswered = await this.#exchange(holder, talk);
+    return isAnswered && holder.outbox.isHoldingBack ? this.#exchange(holder, talk) : isAnswered;
+  }
+
+  /** Asks Redis until no call waits, or somebody wants the key settled. */
+  async #serve(holder: Holder, talk: Talk): Promise<void> {
+    while (talk.callers.length > 0 && talk.settling === 0) await this.#exchange(holder, talk);
+    talk.current = undefined;
+    if (talk.isOver) this.#talks.delete(holder);
+    this.#scheduleAgain(holder);
+  }
+
+  /** One report, and what Redis says to it. False if there was no answer: then no call waits any longer. */
+  async #exchange(holder: Holder, talk: Talk): Promise<boolean> {
+    const { backend, names, settings } = this.#parts;
     let request: Request | undefined;
     try {
-      request = this.#request(state);
-      state.reserve(request.leaseUntilMs);
-      const reply = await backend.run(SYNC, names.withLeases(state.key), request.args);
-      state.learn(answerFrom(reply, request, this.#parts.settings.windowMs), request, this.#clock.nowOrLast());
-      this.#answer(state, request);
+      const beganMs = systemClock();
+      this.#reports += 2;
+      request = holder.report(this.#reports, talk.callers, this.#clock.nowOrLast());
+      const args = argumentsOf(request, this.#senderOnce(), this.#strategy.factorArguments(request.rate));
+      const reply = await backend.run(SYNC, names.withLeases(holder.key), args);
+      const answer = answerFrom(reply, request, settings.windowMs);
+      holder.answered(answer, request, this.#clock.nowOrLast());
+      this.#answerCallers(holder, talk, new Serving(answer, request));
+      this.#giveUp(holder, talk, beganMs);
       return true;
     } catch (error) {
-      this.#fail(state, request, error);
+      this.#fail(holder, talk, request, error);
       return false;
     }
   }
 
-  #fail(state: KeyState, request: Request | undefined, error: unknown): void {
-    if (request !== undefined) state.assume(request);
-    const decideInstead = (caller: Caller) => caller.resolve(this.#deciding.decideInstead(state, caller, error));
-    const callers = state.callers.splice(0);
-    // Redis may have counted those that it was asked for, and nothing else.
-    if (request !== undefined) state.recordFor(request.number + 1);
-    callers.filter((caller) => request?.callers.has(caller)).forEach(decideInstead);
-    state.recordFor(0);
-    callers.filter((caller) => !request?.callers.has(caller)).forEach(decideInstead);
+  #senderOnce(): Sender {
+    const { windowMs, bucketMs, callersClock } = this.#parts.settings;
+    this.#sender ??= {
+      process: Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join(""),
+      windowMs,
+      bucketMs,
+      leaseMs: this.#terms.leaseMs,
+      isClockSent: callersClock !== undefined,
+    };
+    return this.#sender;
   }
 
-  #request(state: KeyState): Request {
-    const { settings } = this.#parts;
-    this.#processId ??= Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("");
-    const sentMs = this.#clock.nowOrLast();
-    const [first] = state.callers;
-    const { rate, limit } = first ?? state;
-    this.#reports += 2;
-    const number = this.#reports;
-    const reported = state.report(number, sentMs);
-    const { heldBack } = state;
-    const callers = heldBack.length > 0 ? [] : state.callers.filter((caller) => caller.rate === rate);
-    const asked = callers[0]?.count ?? 0;
-    const needed = callers.reduce((sum, { count }) => sum + count, 0);
-    // Others may have given the key another one since Redis was told.
-    const givenRate = first !== undefined || !state.knowsRate(rate) ? rate : -rate;
-    const wanted = state.takeDemand(limit, sentMs);
-    // Who has to ask gets the whole truth: what is leased here counts as free for it.
-    state.keepLease(first === undefined ? wanted : 0, sentMs);
-    const held = heldBack.reduce((sum, { count, declined }) => sum + count - declined, state.lease);
-    const args = [
-      ...[settings.windowMs, settings.bucketMs, givenRate, limit].map(text),
-      this.#processId,
-      ...[this.#leaseMs, held, asked, needed, wanted - state.lease].map(text),
-      ...this.#deciding.factorArguments(rate),
-      ...[number, reported.length].map(text),
-    ];
-    for (const hit of reported) args.push(...[hit.report, sentMs - hit.hitMs, hit.count, hit.declined].map(text));
-    if (settings.callersClock !== undefined) args.push(text(sentMs));
-    return {
-      number,
-      beganMs: systemClock(),
-      callers: new Set(callers),
-      needed,
-      wanted: needed + Math.max(0, wanted - state.lease),
-      args,
-      rate,
-      limit,
-      asked,
-      held,
-      leaseUntilMs: sentMs + this.#leaseMs,
-    };
+  /** Tells the calls what can be decided with the answer; the others stay, in their order. */
+  #answerCallers(holder: Holder, talk: Talk, serving: Serving): void {
+    let isFull = false;
+    for (const caller of talk.callers.splice(0)) {
+      const decision = this.#tryDecide(holder, caller, serving, isFull);
+      if (decision !== "undecided") continue;
+      // Calls at another rate take nothing from those at this one.
+      if (caller.rate === holder.rate) isFull = true;
+      talk.callers.push(caller);
+    }
+  }
+
+  #tryDecide(holder: Holder, caller: Caller, serving: Serving, isFull: boolean): "decided" | "undecided" {
+    const { rate, count } = caller;
+    try {
+      if (isFull && !serving.isDenied(count)) return "undecided";
+      const nowMs = this.#clock.now();
+      if (!holder.knows(rate)) return "undecided";
+      holder.carryOn(nowMs);
+      const decision = this.#strategy.decide(holder, count, nowMs, serving);
+      if (decision === undefined) return "undecided";
+      caller.resolve(decision);
+    } catch (error) {
+      // The user's clock or random generator throws.
+      caller.reject(error);
+    }
+    return "decided";
+  }
+
+  /**
+   * Decides instead about calls that have waited too long: when they came an exchange may have been under way, and
+   * another one may be needed, so that is twice `timeoutMs`. An exchange that took longer than its deadline was answered in
+   * time and read late, because this process was held up. That time doesn't count.
+   */
+  #giveUp(holder: Holder, talk: Talk, beganMs: number): void {
+    const { timeoutMs } = this.#parts.settings;
+    const nowMs = systemClock();
+    const earliestMs = (nowMs - beganMs > timeoutMs ? beganMs : nowMs) - timeoutMs;
+    const first = talk.callers.findIndex(({ sinceMs }) => sinceMs > earliestMs);
+    for (const caller of talk.callers.splice(0, first === -1 ? talk.callers.length : first)) {
+      this.#decideInstead(holder, caller, timeoutError(timeoutMs), 0);
+    }
+  }
+
+  /**
+   * The answer is lost, or there never was a request. Redis may have counted the calls that it was asked for, under the
+   * number after the report's, and no other calls.
+   */
+  #fail(holder: Holder, talk: Talk, request: Request | undefined, error: unknown): void {
+    if (request !== undefined) holder.unanswered(request);
+    const callers = talk.callers.splice(0);
+    const isAsked = (caller: Caller) => request?.asking.has(caller) === true;
+    for (const caller of callers.filter(isAsked)) this.#decideInstead(holder, caller, error, request!.number + 1);
+    for (const caller of callers.filter((other) => !isAsked(other))) this.#decideInstead(holder, caller, error, 0);
+  }
+
+  #decideInstead(holder: Holder, caller: Caller, error: unknown, countedAs: number): void {
+    try {
+      caller.resolve(this.#fallback.decideAfter(error, holder, caller, countedAs));
+    } catch (reason) {
+      caller.reject(reason);
+    }
   }
 }

@@ -1,7 +1,7 @@
 // What both strategies share on Hybrid: the keys and what is known of them, and the methods for which Redis is always
 // asked. The strategies add how to decide with what is known.
 
-import { type Adjuster, setAdjuster } from "../core/adjuster.ts";
+import { setAdjuster } from "../core/adjuster.ts";
 import type { ForwardClock } from "../core/clock.ts";
 import { checkCount } from "../core/count.ts";
 import { checkKey } from "../core/key.ts";
@@ -9,21 +9,13 @@ import type { Rate } from "../core/rate.ts";
 import { setStore } from "../core/store.ts";
 import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
-import { isBackendFailure, type RedisLimiter } from "../redis/limiter.ts";
+import type { RedisLimiter } from "../redis/limiter.ts";
 import { capacityOf } from "../strategy/capacity.ts";
-import { allowed, markDegraded } from "../strategy/decision.ts";
-import { Exchanges, type HybridParts } from "./exchanges.ts";
-import { type Caller, KeyState } from "./key-state.ts";
-import type { Terms } from "./unreported.ts";
+import { Exchanges, type HolderStrategy, type HybridParts } from "./exchanges.ts";
+import { Fallback } from "./fallback.ts";
+import { Holder } from "./holder.ts";
+import { type Terms, termsOf } from "./terms.ts";
 
-/** How long a lease may be spent: a tenth of the window, within these; a call may take twice `timeoutMs` to come by it. */
-const SHORTEST_LEASE_MS = 1_000;
-const LONGEST_LEASE_MS = 10_000;
-/** For so many rounds an unspent lease is kept while capacity is scarce. */
-const SCARCE_ROUNDS = 5;
-/** While there is plenty, a report may wait for a 200th of the window, and no longer than these. */
-const LONGEST_PATIENCE_MS = 1_000;
-const MOST_PATIENT_BUCKETS = 32;
 /** Keys that are known at once. Calls to others ask Redis each. */
 const MOST_KEYS = 250_000;
 /** Between two looks for keys that need not be known any longer, and how many are looked at. */
@@ -32,43 +24,35 @@ const SWEEP_KEYS = 5_000;
 
 /** The methods of one strategy on Hybrid. */
 export abstract class HybridLimiter implements Limiter {
-  protected readonly redis: RedisLimiter;
-  protected readonly clock: ForwardClock;
   readonly #parts: HybridParts;
+  readonly #redis: RedisLimiter;
+  readonly #strategy: HolderStrategy;
+  readonly #clock: ForwardClock;
   readonly #terms: Terms;
-  readonly #states = new Map<string, KeyState>();
+  readonly #holders = new Map<string, Holder>();
+  readonly #fallback: Fallback;
   readonly #exchanges: Exchanges;
   readonly #sweepTimer = new BackgroundTimer(() => this.#sweep());
-  #sweeping: Iterator<KeyState> | undefined;
+  #sweeping: Iterator<Holder> | undefined;
   /** The calls that Redis itself has to answer, and hasn't. */
   readonly #asking = new Set<Promise<unknown>>();
   /** When closed, and where no timer could report what was counted. */
   #asksAlways = TIMERS_END_WITH_REQUESTS;
-  readonly #degradedAdjuster: Adjuster = {
-    adjust: (key, delta) => this.#track(this.#correctDegraded(key, delta)),
-  };
   #lastRate: number = Number.NaN;
   #lastLimit: number = Number.NaN;
 
   /** @internal */
-  constructor(parts: HybridParts, redis: RedisLimiter) {
+  constructor(parts: HybridParts, redis: RedisLimiter, strategy: HolderStrategy) {
     setStore(this, parts.store);
     setAdjuster(this, { adjust: (key, delta) => this.#track(this.#correct(key, delta)) });
-    this.redis = redis;
     this.#parts = parts;
-    this.clock = parts.settings.clock;
-    const { windowMs, bucketMs, timeoutMs } = parts.settings;
-    const tenthMs = Math.min(Math.max(windowMs / 10, SHORTEST_LEASE_MS), LONGEST_LEASE_MS);
-    const leaseMs = Math.max(tenthMs, 2 * timeoutMs);
-    const scarceMs = SCARCE_ROUNDS * parts.syncIntervalMs;
-    const plentyMs = Math.max(scarceMs, leaseMs / 2);
-    const patienceMs = Math.min(windowMs / 200, MOST_PATIENT_BUCKETS * bucketMs, LONGEST_PATIENCE_MS);
-    this.#terms = { windowMs, bucketMs, leaseMs, scarceMs, plentyMs, patienceMs };
-    this.#exchanges = new Exchanges(parts, this.#terms, {
-      decide: (state, rate, count) => this.#decideNow(state, rate, count),
-      decideInstead: (state, caller, error) => this.#decideInstead(state, caller, error),
-      factorArguments: (rate) => this.factorArguments(rate),
-    });
+    this.#redis = redis;
+    this.#strategy = strategy;
+    this.#clock = parts.settings.clock;
+    this.#terms = termsOf(parts.settings, parts.syncIntervalMs);
+    const adjuster = { adjust: (key: string, delta: number) => this.#track(this.#correctDegraded(key, delta)) };
+    this.#fallback = new Fallback(parts, redis, adjuster);
+    this.#exchanges = new Exchanges(parts, this.#terms, strategy, this.#fallback);
   }
 
   /**
@@ -81,68 +65,67 @@ export abstract class HybridLimiter implements Limiter {
   inc(key: string, rate: Rate, count = 1): Awaitable<Decision> {
     const limit = this.limitOf(rate);
     if (count !== 1) checkCount("count", count, 1);
-    if (this.#asksAlways) return this.redis.inc(key, rate, count);
-    const state = this.#states.get(key);
-    if (state !== undefined) {
-      const decision = this.#decideNow(state, rate, count);
+    if (this.#asksAlways) return this.#redis.inc(key, rate, count);
+    const holder = this.#holders.get(key);
+    if (holder !== undefined) {
+      const decision = this.#decideHere(holder, rate, count);
       if (decision !== undefined) {
-        state.addDemand(count, limit);
+        holder.addCall(count, limit);
         return decision;
       }
     }
     checkKey(key);
-    if (state === undefined && this.#states.size >= MOST_KEYS) {
-      return this.#track(this.redis.inc(key, rate, count));
+    if (holder === undefined && this.#holders.size >= MOST_KEYS) {
+      return this.#track(this.#redis.inc(key, rate, count));
     }
-    return this.#ask(state ?? this.#newState(key), rate, limit, count);
+    return this.#ask(holder ?? this.#newHolder(key), rate, limit, count);
   }
 
   async isAllowed(key: string, count = 1, rate?: Rate): Promise<Decision> {
-    return this.#afterReport(key, () => this.redis.isAllowed(key, count, rate));
+    return this.#afterReport(key, () => this.#redis.isAllowed(key, count, rate));
   }
 
   async get(key: string): Promise<Usage> {
-    return this.#afterReport(key, () => this.redis.get(key));
+    return this.#afterReport(key, () => this.#redis.get(key));
   }
 
   async adjust(key: string, delta: number): Promise<number> {
-    return this.#afterReport(key, () => this.redis.adjust(key, delta));
+    return this.#afterReport(key, () => this.#redis.adjust(key, delta));
   }
 
   async setIf(key: string, rate: Rate, condition: Condition, count: number, history?: History): Promise<SetIfResult> {
-    return this.#afterReport(key, () => this.redis.setIf(key, rate, condition, count, history));
+    return this.#afterReport(key, () => this.#redis.setIf(key, rate, condition, count, history));
   }
 
   async delete(key: string): Promise<number> {
-    return this.#afterReport(key, () => this.redis.delete(key));
+    return this.#afterReport(key, () => this.#redis.delete(key));
   }
 
   /** Forgets every key of this strategy, prefix and window. Walks the whole database: not for the hot path. */
   async clear(): Promise<void> {
-    for (const state of this.#states.values()) state.clear();
-    await this.redis.clear();
-    // What was learnt meanwhile may be of before.
-    for (const state of this.#states.values()) state.forget();
+    for (const holder of this.#holders.values()) holder.clear();
+    await this.#redis.clear();
+    // Redis may have answered reports meanwhile, and before it was cleared.
+    for (const holder of this.#holders.values()) holder.forget();
   }
 
   /**
-   * Waits for those who wait, reports what is left to report, gives all leases back and stops; later calls ask Redis
-   * each. Never rejects. @internal
+   * Waits until all calls have their answers, reports what is left to report, returns all leases and stops. Later calls
+   * ask Redis each. Never rejects. @internal
    */
   async close(): Promise<void> {
     this.#asksAlways = true;
     this.#exchanges.stop();
     this.#sweepTimer.stop();
-    await Promise.all(Array.from(this.#states.values(), (state) => this.#exchanges.finish(state)));
+    await Promise.all(Array.from(this.#holders.values(), (holder) => this.#exchanges.finish(holder)));
     await Promise.allSettled(this.#asking);
-    this.#states.clear();
+    this.#holders.clear();
   }
 
-  /** The decision that can be made with what is known, and what it counts; undefined if Redis has to be asked. */
-  protected abstract decide(state: KeyState, count: number, nowMs: number): Decision | undefined;
-
-  /** What SYNC needs for the factor: suppressionCacheMs, or nothing, and the hard limit. */
-  protected abstract factorArguments(rate: Rate): [cacheMs: string, hardLimit: string];
+  /** Every key that this process has something of. @internal */
+  get holders(): Iterable<Holder> {
+    return this.#holders.values();
+  }
 
   /** The capacity at `rate`; successive calls mostly bring the same one. */
   protected limitOf(rate: Rate): number {
@@ -153,46 +136,32 @@ export abstract class HybridLimiter implements Limiter {
     return this.#lastLimit;
   }
 
-  #decideNow(state: KeyState, rate: Rate, count: number): Decision | undefined {
-    const nowMs = this.clock.now();
-    if (!state.knows(rate, count, nowMs)) return undefined;
-    const decision = this.decide(state, count, nowMs);
-    if (decision !== undefined && !state.listed && state.hasReport) this.#exchanges.list(state);
+  /** The decision, if this process can make it with what it has; undefined if Redis has to be asked. */
+  #decideHere(holder: Holder, rate: Rate, count: number): Decision | undefined {
+    const nowMs = this.#clock.now();
+    if (!holder.knows(rate)) return undefined;
+    holder.carryOn(nowMs);
+    const decision = this.#strategy.decide(holder, count, nowMs);
+    if (decision !== undefined && holder.nextVisit === "none" && !holder.outbox.isEmpty)
+      this.#exchanges.schedule(holder);
     return decision;
   }
 
-  #newState(key: string): KeyState {
-    const state = new KeyState(key, this.#terms);
-    this.#states.set(key, state);
+  #newHolder(key: string): Holder {
+    const holder = new Holder(key, this.#terms);
+    this.#holders.set(key, holder);
     this.#sweepTimer.start(SWEEP_MS);
-    return state;
+    return holder;
   }
 
-  #ask(state: KeyState, rate: Rate, limit: number, count: number): Awaitable<Decision> {
+  #ask(holder: Holder, rate: Rate, limit: number, count: number): Awaitable<Decision> {
     const { backend, policy } = this.#parts;
-    if (!backend.refuses) return this.#exchanges.ask(state, rate, limit, count);
-    return policy === "throw" ? this.redis.inc(state.key, rate, count) : this.#degraded(state, rate, limit, count);
-  }
-
-  /** What the failure policy decides. */
-  async #decideInstead(state: KeyState, { rate, limit, count }: Caller, error: unknown): Promise<Decision> {
-    if (this.#parts.policy === "throw" || !isBackendFailure(error)) throw error;
-    return this.#degraded(state, rate, limit, count);
-  }
-
-  /** What it admits is counted, and reported when Redis is back. */
-  #degraded(state: KeyState, rate: Rate, limit: number, count: number): Decision {
-    state.forget();
-    state.rate = rate;
-    state.limit = limit;
-    const { policy, local } = this.#parts;
-    if (policy === "deny") return markDegraded(this.redis.deny(limit));
-    const decision = policy === "allow" ? allowed(limit, 0) : (local().inc(state.key, rate, count) as Decision);
-    if (decision.allowed || decision.outcome === "suppressed") {
-      state.record(count, decision.allowed ? 0 : count, this.clock.now());
-      this.#exchanges.list(state);
-    }
-    return setAdjuster(markDegraded(decision), this.#degradedAdjuster);
+    const call = { rate, limit, count };
+    if (!backend.refuses) return this.#exchanges.ask(holder, call);
+    if (policy === "throw") return this.#redis.inc(holder.key, rate, count);
+    const decision = this.#fallback.decide(holder, call);
+    if (!holder.outbox.isEmpty) this.#exchanges.schedule(holder);
+    return decision;
   }
 
   /** Corrects what was counted when the failure policy decided. */
@@ -204,28 +173,28 @@ export abstract class HybridLimiter implements Limiter {
 
   /** Corrects what was counted in Redis, if it knows all, or else what it is going to be told. */
   async #correct(key: string, delta: number): Promise<void> {
-    const state = this.#states.get(key);
-    if (state === undefined || (await this.#exchanges.settle(state))) {
-      await this.redis.adjustCounted(key, delta);
-      state?.forget();
+    const holder = this.#holders.get(key);
+    if (holder === undefined || (await this.#exchanges.settle(holder))) {
+      await this.#redis.adjustCounted(key, delta);
+      holder?.forget();
     } else if (delta < 0) {
-      state.takeBack(-delta);
+      holder.outbox.takeBack(-delta);
     } else {
-      state.record(delta, 0, this.clock.now());
-      this.#exchanges.list(state);
+      holder.addHit(delta, 0, this.#clock.now());
+      this.#exchanges.schedule(holder);
     }
   }
 
-  /** What `ask` says of a key when Redis knows all of it. What is known here may not hold afterwards. */
+  /** The result of `ask` when Redis knows all about a key. What this process knows of the key may not hold afterwards. */
   #afterReport<T>(key: string, ask: () => Promise<T>): Promise<T> {
-    const state = this.#states.get(key);
-    return this.#track(state === undefined ? ask() : this.#askSettled(state, ask));
+    const holder = this.#holders.get(key);
+    return this.#track(holder === undefined ? ask() : this.#askSettled(holder, ask));
   }
 
-  async #askSettled<T>(state: KeyState, ask: () => Promise<T>): Promise<T> {
-    await this.#exchanges.settle(state);
+  async #askSettled<T>(holder: Holder, ask: () => Promise<T>): Promise<T> {
+    await this.#exchanges.settle(holder);
     const answer = await ask();
-    state.forget();
+    holder.forget();
     return answer;
   }
 
@@ -239,18 +208,18 @@ export abstract class HybridLimiter implements Limiter {
   }
 
   #sweep(): void {
-    const nowMs = this.clock.nowOrLast();
-    this.#sweeping ??= this.#states.values();
+    const nowMs = this.#clock.nowOrLast();
+    this.#sweeping ??= this.#holders.values();
     for (let looks = 0; looks < SWEEP_KEYS; looks++) {
-      const { value: state, done } = this.#sweeping.next();
+      const { value: holder, done } = this.#sweeping.next();
       if (done) {
         this.#sweeping = undefined;
         break;
       }
-      if (state.listed) continue;
-      if (!state.isUseful(nowMs)) this.#states.delete(state.key);
-      else if (state.hasReserved(nowMs) && state.isIdle(nowMs)) this.#exchanges.list(state);
+      if (holder.nextVisit !== "none" || this.#exchanges.isBusy(holder)) continue;
+      if (!holder.isUseful(nowMs)) this.#holders.delete(holder.key);
+      else if (holder.lease.isSetAside(nowMs) && holder.isIdle(nowMs)) this.#exchanges.schedule(holder);
     }
-    if (this.#states.size > 0) this.#sweepTimer.start(SWEEP_MS);
+    if (this.#holders.size > 0) this.#sweepTimer.start(SWEEP_MS);
   }
 }

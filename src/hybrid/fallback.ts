@@ -1,0 +1,48 @@
+// Who decides about a call when Redis can't: what the failure policy says. What is admitted so is counted here, and
+// reported when Redis is back.
+
+import { type Adjuster, setAdjuster } from "../core/adjuster.ts";
+import type { Decision } from "../core/types.ts";
+import type { RedisLimiter, RedisParts } from "../redis/limiter.ts";
+import { isBackendFailure } from "../redis/limiter.ts";
+import { allowed, markDegraded } from "../strategy/decision.ts";
+import type { Holder, WaitingCall } from "./holder.ts";
+
+export class Fallback {
+  readonly #parts: RedisParts;
+  readonly #redis: RedisLimiter;
+  readonly #adjuster: Adjuster;
+
+  /** @param adjuster corrects what is counted with these decisions */
+  constructor(parts: RedisParts, redis: RedisLimiter, adjuster: Adjuster) {
+    this.#parts = parts;
+    this.#redis = redis;
+    this.#adjuster = adjuster;
+  }
+
+  /**
+   * Decides about a call that got no answer because of `error`.
+   *
+   * @param countedAs the number under which Redis may have counted the call all the same; 0 if it can't have
+   * @throws `error` itself if the policy leaves it to the caller, or if it isn't about Redis
+   */
+  decideAfter(error: unknown, holder: Holder, call: WaitingCall, countedAs: number): Decision {
+    if (this.#parts.policy === "throw" || !isBackendFailure(error)) throw error;
+    return this.decide(holder, call, countedAs);
+  }
+
+  /** Decides about a call under any policy but `"throw"`. At once, so that the hit is there before the next report. */
+  decide(holder: Holder, { rate, limit, count }: WaitingCall, countedAs = 0): Decision {
+    holder.degrade(rate, limit);
+    const { policy, local, settings } = this.#parts;
+    if (policy === "deny") return markDegraded(this.#redis.deny(limit));
+    const decision = policy === "allow" ? allowed(limit, 0) : (local().inc(holder.key, rate, count) as Decision);
+    if (decision.allowed || decision.outcome === "suppressed") {
+      const declined = decision.allowed ? 0 : count;
+      const nowMs = settings.clock.now();
+      if (countedAs === 0) holder.addHit(count, declined, nowMs);
+      else holder.outbox.addInFlight(countedAs, count, declined, nowMs);
+    }
+    return setAdjuster(markDegraded(decision), this.#adjuster);
+  }
+}

@@ -1,0 +1,192 @@
+import { describe, expect, it } from "vitest";
+import { perSecond } from "../core/rate.ts";
+import { Holder, type Request, type WaitingCall } from "./holder.ts";
+import type { Answer } from "./protocol.ts";
+import { Serving } from "./serving.ts";
+import { termsOf } from "./terms.ts";
+
+const WINDOW_MS = 1_000;
+const TERMS = termsOf({ windowMs: WINDOW_MS, bucketMs: 100, timeoutMs: 50 }, 10);
+const RATE = perSecond(100);
+const LIMIT = 100;
+const CALL: WaitingCall = { rate: RATE, limit: LIMIT, count: 1 };
+
+/** The answer of a Redis that knows of no hits, and grants nothing. */
+const NOTHING: Answer = {
+  counted: 0,
+  granted: 0,
+  total: 0,
+  declined: 0,
+  leasedByOthers: 0,
+  buckets: 0,
+  firstExpiresInMs: 0,
+  firstAccepted: 0,
+  secondExpiresInMs: 0,
+  secondAccepted: 0,
+  waitMs: 0,
+  freed: 0,
+  factor: 0,
+  factorLeftMs: -1,
+} as unknown as Answer;
+
+/** Two buckets: of 10 and of 20, the first expires in 300 ms. */
+const TWO_BUCKETS = { total: 30, buckets: 2, firstExpiresInMs: 300, firstAccepted: 10 };
+
+let numbers = 0;
+
+function ask(holder: Holder, nowMs: number, calls: readonly WaitingCall[] = [CALL]): Request {
+  numbers += 2;
+  return holder.report(numbers, calls, nowMs);
+}
+
+function answer(holder: Holder, nowMs: number, fields: Partial<Answer> = {}): Request {
+  const request = ask(holder, nowMs);
+  holder.answered({ ...NOTHING, ...fields }, request, nowMs);
+  return request;
+}
+
+type State = "unknown" | "current" | "stale";
+
+function stateOf(holder: Holder): State {
+  if (!holder.knows(RATE)) return "unknown";
+  return holder.isCurrent ? "current" : "stale";
+}
+
+function holderIn(state: State): Holder {
+  const holder = new Holder("k", TERMS);
+  if (state !== "unknown") answer(holder, 0, TWO_BUCKETS);
+  if (state === "stale") holder.carryOn(300);
+  expect(stateOf(holder)).toBe(state);
+  return holder;
+}
+
+describe("the table of transitions", () => {
+  const events: Record<string, (holder: Holder) => void> = {
+    "is answered": (holder) => answer(holder, 400, TWO_BUCKETS),
+    "lives through the first bucket's expiry": (holder) => holder.carryOn(300),
+    "is forgotten": (holder) => holder.forget(),
+    "is decided about by a failure policy": (holder) => holder.degrade(RATE, LIMIT),
+    "gets no answer": (holder) => holder.unanswered(ask(holder, 10)),
+    "counts a hit": (holder) => holder.addHit(1, 0, 10),
+  };
+  it.each<[State, string, State]>([
+    ["unknown", "is answered", "current"],
+    ["current", "is answered", "current"],
+    ["stale", "is answered", "current"],
+    ["current", "lives through the first bucket's expiry", "stale"],
+    ["unknown", "lives through the first bucket's expiry", "unknown"],
+    ["unknown", "is forgotten", "unknown"],
+    ["current", "is forgotten", "unknown"],
+    ["stale", "is forgotten", "unknown"],
+    ["current", "is decided about by a failure policy", "unknown"],
+    ["stale", "is decided about by a failure policy", "unknown"],
+    ["unknown", "gets no answer", "unknown"],
+    ["current", "gets no answer", "current"],
+    ["current", "counts a hit", "current"],
+    ["stale", "counts a hit", "stale"],
+  ])("a key that is %s and %s is %s", (before, event, after) => {
+    const holder = holderIn(before);
+    events[event]!(holder);
+    expect(stateOf(holder)).toBe(after);
+  });
+});
+
+it("a lease admits calls until it is spent, and each is reported", () => {
+  const holder = new Holder("k", TERMS);
+  answer(holder, 0, { granted: 2 });
+  expect([1, 1, 1].map((count) => holder.trySpend(count, 5))).toEqual([true, true, false]);
+  expect(holder.used).toBe(2);
+  expect(holder.lease.left).toBe(0);
+  expect(ask(holder, 10, []).hits).toMatchObject([{ count: 2, declined: 0 }]);
+});
+
+it("a stale key spends its lease only where others have leases too", () => {
+  for (const leasedByOthers of [0, 5]) {
+    const holder = new Holder("k", TERMS);
+    answer(holder, 0, { ...TWO_BUCKETS, granted: 10, leasedByOthers });
+    holder.carryOn(300);
+    expect(holder.trySpend(1, 300)).toBe(leasedByOthers > 0);
+  }
+});
+
+it("when the first of many buckets expires, its usage is free", () => {
+  const holder = new Holder("k", TERMS);
+  const second = { secondExpiresInMs: 400, secondAccepted: 7 };
+  answer(holder, 0, { ...TWO_BUCKETS, ...second, buckets: 3 });
+  holder.carryOn(299);
+  expect(holder.used).toBe(30);
+  holder.carryOn(300);
+  expect(holder.used).toBe(20);
+  expect(holder.isCurrent).toBe(true);
+});
+
+it("what was counted while the report was on its way comes on top of what Redis says", () => {
+  const holder = new Holder("k", TERMS);
+  answer(holder, 0, { granted: 10 });
+  holder.trySpend(3, 1);
+  const request = ask(holder, 2, []);
+  holder.trySpend(4, 3);
+  holder.answered({ ...NOTHING, total: 3, buckets: 1, firstExpiresInMs: 999, firstAccepted: 3 }, request, 5);
+  expect(holder.used).toBe(7);
+  expect(ask(holder, 6, []).hits).toMatchObject([{ count: 4 }]);
+});
+
+it("calls that Redis counted while they waited are admitted, and not reported", () => {
+  const holder = new Holder("k", TERMS);
+  const request = ask(holder, 0, [CALL, CALL]);
+  expect(request).toMatchObject({ asked: 1, needed: 2 });
+  const counted = { ...NOTHING, counted: 2, total: 2, buckets: 1, firstExpiresInMs: WINDOW_MS, firstAccepted: 2 };
+  holder.answered(counted, request, 1);
+  const serving = new Serving(counted, request);
+  expect([1, 1, 1].map((count) => holder.trySpend(count, 1, serving))).toEqual([true, true, false]);
+  expect(holder.used).toBe(2);
+  expect(holder.outbox.isEmpty).toBe(true);
+});
+
+it("when a call waits, the whole lease goes back with the report", () => {
+  const holder = new Holder("k", TERMS);
+  answer(holder, 0, { granted: 10 });
+  expect(ask(holder, 1)).toMatchObject({ held: 0, asked: 1 });
+  expect(holder.lease.left).toBe(0);
+});
+
+it("a report asks only for the calls of its own rate", () => {
+  const other = { rate: perSecond(50), limit: 50, count: 7 };
+  expect(ask(new Holder("k", TERMS), 0, [CALL, other, CALL])).toMatchObject({ rate: RATE, asked: 1, needed: 2 });
+});
+
+it("Redis is told a rate only when a call brings it, or when it may not know one", () => {
+  const holder = new Holder("k", TERMS);
+  expect(answer(holder, 0, { granted: 5 }).rateIsNew).toBe(true);
+  holder.trySpend(1, 1);
+  expect(ask(holder, 2, []).rateIsNew).toBe(false);
+  holder.forget();
+  expect(ask(holder, 3, []).rateIsNew).toBe(true);
+});
+
+it("no room for a call is known until Redis is to be asked again, or until something is counted here", () => {
+  const holder = new Holder("k", TERMS);
+  const full = { ...TWO_BUCKETS, total: 100, waitMs: 300, freed: 10 };
+  answer(holder, 0, full);
+  expect(holder.hasNoRoomFor(1, 299)).toBe(true);
+  expect(holder.hasNoRoomFor(2, 299)).toBe(false);
+  expect(holder.hasNoRoomFor(1, 300)).toBe(false);
+  answer(holder, 0, { ...full, leasedByOthers: 5 });
+  expect(holder.hasNoRoomFor(1, 49)).toBe(true);
+  expect(holder.hasNoRoomFor(1, 50)).toBe(false);
+  answer(holder, 0, full);
+  holder.addHit(1, 1, 10);
+  expect(holder.hasNoRoomFor(1, 20)).toBe(false);
+});
+
+it("a key is useless, and may be forgotten, once nothing of it can matter", () => {
+  const holder = new Holder("k", TERMS);
+  expect(holder.isUseful(0)).toBe(false);
+  const request = ask(holder, 0);
+  holder.answered({ ...NOTHING, granted: 5 }, request, 1);
+  const goneMs = TERMS.leaseMs + WINDOW_MS;
+  expect(holder.isUseful(goneMs - 1)).toBe(true);
+  expect(holder.isUseful(goneMs)).toBe(false);
+  holder.addHit(1, 0, goneMs);
+  expect(holder.isUseful(goneMs)).toBe(true);
+});

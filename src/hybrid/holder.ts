@@ -1,0 +1,341 @@
+// What this process has of one key: a lease, hits that Redis doesn't know of yet, and what Redis has said of the key. It
+// says what a report tells Redis and when it wants to be visited next. It sends nothing and calls nobody.
+//
+// | state   | what is known                                                    | a call here                           |
+// |---------|------------------------------------------------------------------|---------------------------------------|
+// | unknown | nothing: the key is new, or Redis was asked to change it          | has to ask Redis                      |
+// | current | Redis' answer, and everything that has changed since              | is decided, if lease or answer allow  |
+// | stale   | a bucket has expired after which the next one isn't known         | spends the lease if others share the  |
+// |         |                                                                  | key, else has to ask                  |
+//
+//   unknown, current, stale --answered--> current
+//   current --the first bucket expires, the second is unknown--> stale
+//   unknown, current, stale --forget, degrade--> unknown
+//
+// What always holds:
+// - Without a change of the rate, a failure policy or a draw over the limit: `used` plus what is left of the lease is at
+//   most `limit`. `used` is never less than what Redis counts at this time, except for what others report meanwhile.
+// - In the unknown state there is no lease, except that Redis may have one set aside (see lease.ts).
+
+import type { Rate } from "../core/rate.ts";
+import type { SuppressedView, WindowView } from "../strategy/view.ts";
+import { Lease } from "./lease.ts";
+import { Outbox } from "./outbox.ts";
+import type { Answer, Report } from "./protocol.ts";
+import { Visited } from "./scheduler.ts";
+import type { Serving } from "./serving.ts";
+import { type KeptFactor, NO_SNAPSHOT, type NoRoom, Snapshot } from "./snapshot.ts";
+import type { Terms } from "./terms.ts";
+import { recentDemand, wantedLease } from "./wants.ts";
+
+/** A call that waits for Redis. */
+export interface WaitingCall {
+  readonly rate: Rate;
+  readonly limit: number;
+  readonly count: number;
+}
+
+/** A report, and the calls that it asks for. */
+export interface Request extends Report {
+  readonly asking: ReadonlySet<WaitingCall>;
+}
+
+/** Capacity is scarce when less than this part of it is neither used nor leased. */
+const SCARCE_PART = 32;
+/** There is plenty when at least this part is. */
+const PLENTY_PART = 8;
+/** How soon to ask again for what others have leased: what they don't spend they return. */
+const LEASES_MOVE_MS = 50;
+/** A time that isn't far off is a small integer to V8, and costs no object. */
+const FAR_OFF_MS = 1_000_000;
+
+export class Holder extends Visited {
+  // What each call looks at comes first, so that it lies together in memory: with many keys each is seldom in the
+  // processor's cache.
+  #state: "unknown" | "current" | "stale" = "unknown";
+  /** Until then no time has to be looked at: the earliest end of what is known. */
+  #holdsUntilMs = 0;
+  #rate = 0 as Rate;
+  #limit = 0;
+  #used = 0;
+  /** The counts of the calls since the last report, admitted or not. */
+  #called = 0;
+  readonly lease = new Lease();
+  readonly outbox: Outbox;
+  readonly key: string;
+  readonly #terms: Terms;
+  #snapshot = NO_SNAPSHOT;
+  #noRoom: NoRoom | undefined = undefined;
+  #factor: KeptFactor | undefined = undefined;
+  /** About how much was called for in the last `#horizonMs`, as of `#reportedMs`. */
+  #recentDemand = 0;
+  #reportedMs = Number.NEGATIVE_INFINITY;
+  /** How far back demand is looked at, and how long an unspent lease is kept: `scarceMs` or `plentyMs`. */
+  #horizonMs: number;
+  /** When a report last said that there were calls. */
+  #calledMs = Number.NEGATIVE_INFINITY;
+
+  constructor(key: string, terms: Terms) {
+    super();
+    this.key = key;
+    this.#terms = terms;
+    this.#horizonMs = terms.plentyMs;
+    this.outbox = new Outbox(terms.windowMs, terms.bucketMs);
+  }
+
+  get isCurrent(): boolean {
+    return this.#state === "current";
+  }
+
+  /** The rate that Redis was told last. Also in the unknown state, where it is only the best guess. */
+  get rate(): Rate {
+    return this.#rate;
+  }
+
+  /** The capacity at that rate. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** What is used of the capacity: accepted hits, here and elsewhere, and what others have leased. */
+  get used(): number {
+    return this.#used;
+  }
+
+  /** Whether what is known is about that rate. */
+  knows(rate: Rate): boolean {
+    return rate === this.#rate && this.#state !== "unknown";
+  }
+
+  /** Brings what is known to the present time. */
+  carryOn(nowMs: number): void {
+    if (nowMs < this.#holdsUntilMs) return;
+    this.lease.expire(nowMs);
+    const { first } = this.#snapshot;
+    if (this.#state === "current" && first !== undefined && nowMs >= first.expiryMs) {
+      const next = this.#snapshot.withoutFirst(nowMs);
+      if (next === undefined) {
+        this.#state = "stale";
+        return;
+      }
+      this.#used -= first.accepted;
+      this.#snapshot = next;
+    }
+    if (this.#state === "current") this.#hold(nowMs);
+  }
+
+  /**
+   * Admits a call from what Redis counted for the calls that wait, or from the lease, if it fits.
+   *
+   * A stale holder spends its lease only where others have leases too: there the usage isn't known exactly anyway. Where
+   * this process is alone, Redis decides exactly as Local would, and so it is asked.
+   */
+  trySpend(count: number, nowMs: number, serving?: Serving): boolean {
+    if (this.#used + count > this.#limit) return false;
+    if (serving?.tryTake(count)) {
+      this.#used += count;
+      return true;
+    }
+    if (count > this.lease.left || !(this.#state === "current" || this.#snapshot.isShared)) return false;
+    this.lease.spend(count);
+    this.addHit(count, 0, nowMs);
+    return true;
+  }
+
+  /** Counts a hit that is to be reported, of which `declined` was denied. */
+  addHit(count: number, declined: number, nowMs: number): void {
+    this.outbox.add(count, declined, nowMs);
+    this.#noRoom = undefined;
+    this.#count(count - declined, nowMs);
+  }
+
+  #count(accepted: number, hitMs: number): void {
+    if (this.#state === "unknown") return;
+    this.#used += accepted;
+    if (this.#snapshot.buckets > 1) return;
+    this.#snapshot = this.#snapshot.withHit(accepted, hitMs, this.#terms);
+    if (this.#state === "current") this.#hold(hitMs);
+  }
+
+  #hold(nowMs: number): void {
+    let untilMs = Math.min(nowMs + FAR_OFF_MS, this.#snapshot.first?.expiryMs ?? Number.POSITIVE_INFINITY);
+    const { expiryMs } = this.lease;
+    if (nowMs < expiryMs) untilMs = Math.min(untilMs, expiryMs);
+    this.#holdsUntilMs = Math.floor(untilMs);
+  }
+
+  /** Absolute: whether it is known that there is no room for a call of that count. */
+  hasNoRoomFor(count: number, nowMs: number): boolean {
+    return this.#noRoom !== undefined && count === this.#noRoom.count && nowMs < this.#noRoom.askAgainMs;
+  }
+
+  /** Suppressed: the factor over the soft limit, if it may be used for a call now; else -1. */
+  factorAt(nowMs: number): number {
+    return this.#factor !== undefined && nowMs < this.#factor.untilMs ? this.#factor.factor : -1;
+  }
+
+  /** The window as a strategy sees it when it denies a call. */
+  viewAt(nowMs: number): WindowView & SuppressedView {
+    const { first } = this.#snapshot;
+    const noRoom = this.#noRoom;
+    return {
+      used: this.#used,
+      observed: this.#used,
+      rate: this.#rate,
+      waitMsFor: () => (noRoom === undefined ? 0 : noRoom.untilMs - nowMs),
+      freedWith: () => noRoom?.freed ?? 0,
+      keptFactor: () => this.factorAt(nowMs),
+      recentPerSecond: () => 0,
+      oldestExpiresInMs: first === undefined ? 0 : first.expiryMs - nowMs,
+      oldestAccepted: first?.accepted ?? 0,
+    };
+  }
+
+  /** Notes a call, admitted or not. A call that can never fit is none to lease anything for. */
+  addCall(count: number, limit: number): void {
+    if (count <= limit) this.#called += count;
+  }
+
+  /** What is known may not hold any longer; the lease goes with it. */
+  forget(): void {
+    this.#state = "unknown";
+    this.#factor = undefined;
+    this.lease.shrinkTo(0);
+  }
+
+  /** Forgets also what is to be reported. */
+  clear(): void {
+    this.forget();
+    this.outbox.clear();
+  }
+
+  /** A failure policy decides about calls at that rate. */
+  degrade(rate: Rate, limit: number): void {
+    this.forget();
+    this.#rate = rate;
+    this.#limit = limit;
+  }
+
+  /** Returns the lease with the next report, and wants no other. */
+  release(): void {
+    this.lease.shrinkTo(0);
+    this.#called = 0;
+    this.#recentDemand = 0;
+  }
+
+  /**
+   * Makes the next report, and with it the hits that it brings are in flight.
+   *
+   * Calls wait only for their own rate: the report is about the rate of the first one. A report that holds hits back asks
+   * for no call, since Redis would count it before these hits.
+   */
+  report(number: number, waiting: readonly WaitingCall[], nowMs: number): Request {
+    const hits = this.outbox.send(number, nowMs);
+    const [first] = waiting;
+    const { rate, limit } = first ?? this;
+    const asking = this.outbox.isHoldingBack ? [] : waiting.filter((call) => call.rate === rate);
+    const rateIsNew = first !== undefined || !this.knows(rate);
+    const wanted = this.#takeWanted(limit, nowMs);
+    this.lease.expire(nowMs);
+    // When a call waits, Redis has to know everything to decide: what is leased here counts as free for it.
+    this.lease.shrinkTo(first === undefined ? wanted : 0);
+    const leaseExpiryMs = nowMs + this.#terms.leaseMs;
+    this.lease.ask(leaseExpiryMs + this.#terms.windowMs);
+    return {
+      number,
+      rate,
+      rateIsNew,
+      limit,
+      held: this.lease.left + this.outbox.heldBackAccepted,
+      asked: asking[0]?.count ?? 0,
+      needed: asking.reduce((sum, { count }) => sum + count, 0),
+      wanted: wanted - this.lease.left,
+      hits,
+      asking: new Set(asking),
+      sentMs: nowMs,
+      leaseExpiryMs,
+    };
+  }
+
+  /** How large a lease is wanted; begins a new span of calls. */
+  #takeWanted(limit: number, nowMs: number): number {
+    const calls = { count: this.#called, spanMs: nowMs - this.#reportedMs };
+    this.#recentDemand = recentDemand(this.#recentDemand, calls, this.#horizonMs);
+    if (calls.count > 0) this.#calledMs = nowMs;
+    this.#called = 0;
+    this.#reportedMs = nowMs;
+    const unleased = this.#state === "unknown" ? limit : this.#unleased;
+    return wantedLease(this.#recentDemand, calls, unleased, this.#horizonMs, this.#terms);
+  }
+
+  /** Redis has answered. */
+  answered(answer: Answer, report: Report, nowMs: number): void {
+    const { rate, limit, asked } = report;
+    this.outbox.confirm(report.number);
+    if (!this.knows(rate)) this.#factor = undefined;
+    this.#state = "current";
+    this.#rate = rate;
+    this.#limit = limit;
+    this.lease.refresh(answer.granted, report.leaseExpiryMs);
+    if (report.held + answer.granted === 0) this.lease.end();
+    const used = answer.total - answer.declined + answer.leasedByOthers;
+    // What was counted for the calls that wait is used as they are served.
+    this.#used = used - answer.counted;
+    const unleased = limit - used - report.held - answer.granted;
+    this.#horizonMs = SCARCE_PART * unleased < limit ? this.#terms.scarceMs : this.#terms.plentyMs;
+    this.#snapshot = Snapshot.of(answer, nowMs);
+    if (asked > 0) this.#noRoom = this.#noRoomFrom(answer, asked, nowMs);
+    if (answer.factorLeftMs >= 0) this.#factor = { factor: answer.factor, untilMs: nowMs + answer.factorLeftMs };
+    this.#hold(nowMs);
+    // What was counted while the report was on its way comes on top.
+    for (const { count, declined, hitMs } of this.outbox.hits) this.#count(count - declined, hitMs);
+  }
+
+  #noRoomFrom(answer: Answer, asked: number, nowMs: number): NoRoom | undefined {
+    if (answer.counted + answer.granted >= asked) return undefined;
+    // Sooner than that others may delete the key, or correct its usage.
+    const believedMs = answer.leasedByOthers > 0 ? LEASES_MOVE_MS : this.#terms.leaseMs;
+    const askAgainMs = nowMs + Math.min(believedMs, answer.waitMs);
+    return { count: asked, untilMs: nowMs + answer.waitMs, freed: answer.freed, askAgainMs };
+  }
+
+  /** The answer to a report is lost: Redis may have been told of its rate. */
+  unanswered({ rate, limit }: Report): void {
+    if (this.#state !== "unknown") return;
+    this.#rate = rate;
+    this.#limit = limit;
+  }
+
+  /** Whether nobody has called for so long that the lease should go back. */
+  isIdle(nowMs: number): boolean {
+    return nowMs >= this.#calledMs + this.#horizonMs;
+  }
+
+  /** Whether there is anything to report or to return. */
+  isDue(nowMs: number): boolean {
+    return !this.outbox.isEmpty || this.lease.isSetAside(nowMs);
+  }
+
+  /** Whether anything would be lost if this process forgot the key. */
+  isUseful(nowMs: number): boolean {
+    if (this.isDue(nowMs) || !this.isIdle(nowMs)) return true;
+    return (this.#noRoom !== undefined && nowMs < this.#noRoom.askAgainMs) || this.factorAt(nowMs) >= 0;
+  }
+
+  /** Whether to look in every round if the lease should go back: while capacity is scarce, others wait for it. */
+  get isScarce(): boolean {
+    return this.#horizonMs === this.#terms.scarceMs;
+  }
+
+  /** When to report: a report may wait while there is plenty, and no need yet to have the lease filled up. */
+  get reportsWhen(): "soon" | "later" {
+    const { lingerMs, scarceMs } = this.#terms;
+    if (lingerMs < scarceMs || PLENTY_PART * this.#unleased < this.#limit) return "soon";
+    return this.lease.left > 0 && this.lease.left >= this.#recentDemand ? "later" : "soon";
+  }
+
+  /** What nobody uses or has leased. */
+  get #unleased(): number {
+    return this.#limit - this.#used - this.lease.left;
+  }
+}

@@ -1,0 +1,82 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { Lease } from "./lease.ts";
+
+const WINDOW_MS = 1_000;
+const LEASE_MS = 100;
+
+it("a lease is spent up to its size, and what is left goes with its expiry", () => {
+  const lease = new Lease();
+  expect(lease.left).toBe(0);
+  lease.ask(LEASE_MS + WINDOW_MS);
+  lease.refresh(10, LEASE_MS);
+  lease.spend(3);
+  expect(lease.left).toBe(7);
+  lease.expire(LEASE_MS - 1);
+  expect(lease.left).toBe(7);
+  lease.expire(LEASE_MS);
+  expect(lease.left).toBe(0);
+});
+
+it("Redis may have something set aside from the question on, until a window after the lease has expired", () => {
+  const lease = new Lease();
+  expect(lease.isSetAside(0)).toBe(false);
+  lease.ask(LEASE_MS + WINDOW_MS); // whose answer is lost
+  expect(lease.isSetAside(LEASE_MS + WINDOW_MS - 1)).toBe(true);
+  expect(lease.isSetAside(LEASE_MS + WINDOW_MS)).toBe(false);
+});
+
+it("a lease that Redis says is returned is set aside no longer", () => {
+  const lease = new Lease();
+  lease.ask(LEASE_MS + WINDOW_MS);
+  lease.refresh(10, LEASE_MS);
+  lease.shrinkTo(0);
+  expect(lease.isSetAside(1)).toBe(true);
+  lease.end();
+  expect(lease.isSetAside(1)).toBe(false);
+});
+
+it("whatever happens, a lease is never negative, never spent after its expiry, and set aside while anything is left", () => {
+  const steps = fc.array(
+    fc.oneof(
+      fc.record({ what: fc.constant("grant" as const), count: fc.integer({ min: 0, max: 20 }) }),
+      fc.record({ what: fc.constant("spend" as const), count: fc.integer({ min: 1, max: 5 }) }),
+      fc.record({ what: fc.constant("shrink" as const), count: fc.integer({ min: 0, max: 10 }) }),
+      fc.record({ what: fc.constant("wait" as const), count: fc.integer({ min: 1, max: 150 }) }),
+    ),
+    { maxLength: 50 },
+  );
+  fc.assert(
+    fc.property(steps, (list) => {
+      const lease = new Lease();
+      let nowMs = 0;
+      let left = 0;
+      let expiryMs = Number.NEGATIVE_INFINITY;
+      for (const { what, count } of list) {
+        if (what === "wait") nowMs += count;
+        lease.expire(nowMs);
+        if (nowMs >= expiryMs) left = 0;
+        if (what === "grant") {
+          expiryMs = nowMs + LEASE_MS;
+          lease.ask(expiryMs + WINDOW_MS);
+          lease.refresh(count, expiryMs);
+          left += count;
+        }
+        if (what === "spend" && count <= left) {
+          lease.spend(count);
+          left -= count;
+        }
+        if (what === "shrink") {
+          lease.shrinkTo(count);
+          left = Math.min(left, count);
+        }
+        expect(lease.left).toBe(left);
+        expect(lease.left).toBeGreaterThanOrEqual(0);
+        if (lease.left > 0) {
+          expect(nowMs).toBeLessThan(lease.expiryMs);
+          expect(lease.isSetAside(nowMs)).toBe(true);
+        }
+      }
+    }),
+  );
+});

@@ -1,0 +1,35 @@
+import { describe, expect, it } from "vitest";
+import { recentDemand, wantedLease } from "./wants.ts";
+
+const HORIZON_MS = 500;
+const SCARCE_MS = 50;
+const PLENTY = 1_000_000;
+
+describe("the demand within the last 500 ms", () => {
+  it.each([
+    ["is what was called for, if that came within them", 0, 40, 100, 40],
+    ["is the part of it that came within them, as if it had come evenly", 0, 40, 1_000, 20],
+    ["has what was known before, faded by the time that has passed", 100, 0, 100, 80],
+    ["has both together", 100, 40, 100, 120],
+    ["has nothing of what is longer ago", 100, 0, 500, 0],
+    ["is all of what was called for at once", 0, 40, 0, 40],
+    ["begins with the first calls, before which nothing was known", 0, 40, Number.POSITIVE_INFINITY, 0],
+  ])("%s", (_, before, count, spanMs, demand) => {
+    expect(recentDemand(before, { count, spanMs }, HORIZON_MS)).toBeCloseTo(demand);
+  });
+});
+
+describe("a lease", () => {
+  it.each([
+    ["is wanted for twice what was called for lately", 100, 10, 100, PLENTY, 200],
+    ["is wanted for long only as a sixteenth of what nobody has", 100, 10, 100, 320, 20],
+    ["is wanted for the next 50 ms, twice, however little nobody has", 100, 10, 100, 0, 20],
+    ["is larger where the last calls came faster than those before", 100, 40, 50, 0, 80],
+    ["counts of a longer span only the last 50 ms", 0, 40, 200, 0, 20],
+    ["isn't wanted by a process that wasn't called", 0, 0, 100, PLENTY, 0],
+    ["is a whole number", 0, 1, 150, 0, 0],
+    ["isn't wanted less because more is used than the capacity", 100, 10, 100, -50, 20],
+  ])("%s", (_, recent, count, spanMs, unleased, wanted) => {
+    expect(wantedLease(recent, { count, spanMs }, unleased, HORIZON_MS, { scarceMs: SCARCE_MS })).toBe(wanted);
+  });
+});
