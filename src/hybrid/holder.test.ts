@@ -123,6 +123,7 @@ it("when the first of many buckets expires, its usage is free", () => {
 it("what was counted while the report was on its way comes on top of what Redis says", () => {
   const holder = new Holder("k", TERMS);
   answer(holder, 0, { granted: 10 });
+  holder.addCall(10, LIMIT); // so that the lease is wanted
   holder.trySpend(3, 1);
   const request = ask(holder, 2, []);
   holder.trySpend(4, 3);

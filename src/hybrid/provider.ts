@@ -33,9 +33,9 @@ export interface HybridProvider extends Provider, AsyncDisposable {
  * @param client of `ioredis` or `redis` (node-redis), connected or connecting; single, Sentinel or Cluster
  * @example
  * const client = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379");
- * const limiter = createHybridProvider(client, { windowMs: 10_000 });
- * const decision = await limiter.absolute.inc("user-123", perSecond(5.5));
- * await limiter.close();
+ * const provider = createHybridProvider(client, { windowMs: 10_000 });
+ * const decision = await provider.absolute.inc("user-123", perSecond(5.5));
+ * await provider.close();
  * client.disconnect();
  *
  * @throws {TrypemaError} `INVALID_OPTION`
