@@ -14,16 +14,16 @@ export class LocalAbsolute extends LocalLimiter {
   inc(key: string, rate: Rate, count = 1): Decision {
     const limit = this.limitOf(rate);
     if (count !== 1) checkCount("count", count, 1);
-    const store = this.store;
+    const { store, window } = this;
     if (store.find(key)) {
-      store.rate = rate;
+      window.setRate(rate);
     } else {
       checkKey(key);
       if (count > limit) return decideAbsolute(EMPTY_WINDOW, limit, count);
       this.insert(key, rate);
     }
-    const decision = decideAbsolute(store, limit, count);
-    if (decision.allowed) store.addHit(count, 0);
+    const decision = decideAbsolute(window, limit, count);
+    if (decision.allowed) window.addHit(count, 0);
     return decision;
   }
 
@@ -32,6 +32,6 @@ export class LocalAbsolute extends LocalLimiter {
   }
 
   protected factor(): number {
-    return absoluteFactor(this.store, this.limitOf(this.store.rate));
+    return absoluteFactor(this.window, this.limitOf(this.window.rate));
   }
 }

@@ -17,7 +17,7 @@ function open(count: number, staleAfterMs = WINDOW_MS) {
   const store = new WindowStore(WINDOW_MS, 10, 1_000_000, clock);
   const hit = (key: string) => {
     if (!store.find(key)) store.insert(key, perSecond(5));
-    store.addHit(1, 0);
+    store.window.addHit(1, 0);
   };
   for (let i = 0; i < count; i++) hit(`old-${i}`);
   nowMs = 500;
@@ -110,7 +110,7 @@ it("harms no program by a clock that throws, and goes on when it shows a time ag
   const store = new WindowStore(WINDOW_MS, 10, 1_000_000, clock);
   store.find("k");
   store.insert("k", perSecond(5));
-  store.addHit(1, 0);
+  store.window.addHit(1, 0);
   const cleanup = new Cleanup([store], clock, 30_000, WINDOW_MS);
   read = () => {
     throw new Error("no time");
@@ -129,7 +129,7 @@ it("sweeps every store", () => {
   for (const key of ["a", "b", "c"]) {
     other.find(key);
     other.insert(key, perSecond(5));
-    other.addHit(1, 0);
+    other.window.addHit(1, 0);
   }
   at(500 + WINDOW_MS);
   sweep(cleanup);

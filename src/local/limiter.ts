@@ -7,10 +7,12 @@ import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
 import type { Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
+import type { Bucket } from "../strategy/bucket.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { adjusted, meets, totalOf, withTotal } from "../strategy/corrections.ts";
 import { EMPTY_WINDOW, type SuppressedView, type WindowView } from "../strategy/view.ts";
 import type { Cleanup } from "./cleanup.ts";
+import type { Window } from "./window.ts";
 import type { WindowStore } from "./window-store.ts";
 
 const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit: 0, suppressionFactor: 0 });
@@ -18,6 +20,8 @@ const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit
 /** The methods of one strategy on Local; all are synchronous. */
 export abstract class LocalLimiter implements Limiter {
   protected readonly store: WindowStore;
+  /** The window of the key that `store.find` has selected. */
+  protected readonly window: Window;
   readonly #windowMs: number;
   readonly #cleanup: Cleanup | undefined;
   #lastRate: number = Number.NaN;
@@ -26,6 +30,7 @@ export abstract class LocalLimiter implements Limiter {
   /** @internal */
   constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup | undefined) {
     this.store = store;
+    this.window = store.window;
     this.#windowMs = settings.windowMs;
     this.#cleanup = cleanup;
   }
@@ -34,13 +39,13 @@ export abstract class LocalLimiter implements Limiter {
 
   isAllowed(key: string, count = 1, rate?: Rate): Decision {
     checkCount("count", count, 1);
-    if (this.findLive(key)) return this.foresee(this.store, rate === undefined ? this.store.rate : rate, count);
+    if (this.findLive(key)) return this.foresee(this.window, rate === undefined ? this.window.rate : rate, count);
     return this.foresee(EMPTY_WINDOW, rate === undefined ? unlimited() : rate, count);
   }
 
   get(key: string): Usage {
     if (!this.findLive(key)) return UNKNOWN;
-    const { observed, declined, used, rate } = this.store;
+    const { observed, declined, used, rate } = this.window;
     return {
       total: observed,
       declined,
@@ -52,11 +57,11 @@ export abstract class LocalLimiter implements Limiter {
 
   adjust(key: string, delta: number): number {
     checkCount("delta", delta, Number.MIN_SAFE_INTEGER);
-    const store = this.store;
+    const { window } = this;
     if (!this.findLive(key)) return 0;
-    if (delta < 0 && store.takeFromNewest(-delta)) return store.observed;
-    const buckets = adjusted(store.buckets(), delta);
-    store.replaceBuckets(buckets);
+    if (delta < 0 && window.takeFromNewest(-delta)) return window.observed;
+    const buckets = adjusted(window.buckets(), delta);
+    this.#replaceBuckets(buckets);
     return totalOf(buckets);
   }
 
@@ -66,25 +71,31 @@ export abstract class LocalLimiter implements Limiter {
     checkCount("count", count, 0);
     checkHistory(history);
     checkKey(key);
-    const store = this.store;
+    const { store, window } = this;
     const stored = store.find(key);
-    const previousTotal = stored ? store.observed : 0;
-    if (stored) store.rate = rate;
+    const previousTotal = stored ? window.observed : 0;
+    if (stored) window.setRate(rate);
     if (!meets(checked, previousTotal)) return { matched: false, previousTotal, currentTotal: previousTotal };
     if (!stored && count > 0) this.insert(key, rate);
-    if (stored || count > 0) store.replaceBuckets(withTotal(store.buckets(), count, history, store.nowMs));
+    if (stored || count > 0) this.#replaceBuckets(withTotal(window.buckets(), count, history, window.nowMs));
     return { matched: true, previousTotal, currentTotal: count };
   }
 
   delete(key: string): number {
     if (!this.findLive(key)) return 0;
-    const total = this.store.observed;
+    const total = this.window.observed;
     this.store.remove();
     return total;
   }
 
   clear(): void {
     this.store.clear();
+  }
+
+  /** Makes `buckets` the selected key's history; without any, forgets the key. */
+  #replaceBuckets(buckets: readonly Bucket[]): void {
+    if (buckets.length === 0) this.store.remove();
+    else this.window.replaceBuckets(buckets);
   }
 
   /** The decision that a call would get. */

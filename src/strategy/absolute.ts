@@ -12,7 +12,12 @@ import type { WindowView } from "./view.ts";
  */
 export function decideAbsolute(window: WindowView, limit: number, count: number): Decision {
   const used = window.used;
-  if (used + count <= limit) return allowed(limit, used + count);
+  return used + count <= limit ? allowed(limit, used + count) : rejection(window, limit, count);
+}
+
+/** Apart from `decideAbsolute`, so that V8 inlines what it needs for a call that fits. */
+function rejection(window: WindowView, limit: number, count: number): Decision {
+  const used = window.used;
   const remaining = Math.max(0, limit - used);
   if (count > limit) return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit);
   const missing = used + count - limit;

@@ -1,0 +1,105 @@
+// What only a key under suppression needs, in a node of its own: declined counts and the factor that was computed last.
+//
+//   byte  0        8             16         24
+//        +--------+-------------+----------+-------------+
+//        | factor | computed at | declined | declined in |
+//        |        | ms          | in all   | the newest  |
+//        +--------+-------------+----------+-------------+
+
+import { NONE, type NodePool } from "./node-pool.ts";
+import { OVERLOAD, type Records } from "./records.ts";
+
+const FACTOR = 0;
+/** -Infinity for no factor. */
+const FACTOR_MS = 1;
+const DECLINED = 2;
+const NEWEST_DECLINED = 3;
+
+/**
+ * The overload node of the selected record. Always holds: a record without the node has nothing declined and no factor;
+ * `declined` is the sum over the live buckets, `newestDeclined` the newest bucket's part.
+ */
+export class Overload {
+  readonly #records: Records;
+  readonly #nodes: NodePool;
+
+  constructor(records: Records, nodes: NodePool) {
+    this.#records = records;
+    this.#nodes = nodes;
+  }
+
+  get declined(): number {
+    const node = this.#records.half(OVERLOAD);
+    return node === NONE ? 0 : this.#nodes.read(node, DECLINED);
+  }
+
+  get newestDeclined(): number {
+    const node = this.#records.half(OVERLOAD);
+    return node === NONE ? 0 : this.#nodes.read(node, NEWEST_DECLINED);
+  }
+
+  /** Adds to what is declined in the newest bucket. */
+  decline(count: number): void {
+    const node = this.#ensureNode();
+    const words = this.#nodes.chunkOf(node);
+    const place = this.#nodes.placeOf(node);
+    words[place + DECLINED]! += count;
+    words[place + NEWEST_DECLINED]! += count;
+  }
+
+  /** The bucket with so much declined has expired. */
+  expire(declined: number): void {
+    if (declined === 0) return;
+    const node = this.#records.half(OVERLOAD);
+    this.#nodes.write(node, DECLINED, this.#nodes.read(node, DECLINED) - declined);
+  }
+
+  /** The newest bucket is older than a new one from now on. */
+  startBucket(): void {
+    const node = this.#records.half(OVERLOAD);
+    if (node !== NONE) this.#nodes.write(node, NEWEST_DECLINED, 0);
+  }
+
+  /** The factor that was computed less than `maxAgeMs` ago, or -1. */
+  keptFactor(nowMs: number, maxAgeMs: number): number {
+    const node = this.#records.half(OVERLOAD);
+    if (node === NONE) return -1;
+    const words = this.#nodes.chunkOf(node);
+    const place = this.#nodes.placeOf(node);
+    return nowMs - words[place + FACTOR_MS]! < maxAgeMs ? words[place + FACTOR]! : -1;
+  }
+
+  keepFactor(nowMs: number, factor: number): void {
+    const node = this.#ensureNode();
+    this.#nodes.write(node, FACTOR, factor);
+    this.#nodes.write(node, FACTOR_MS, nowMs);
+  }
+
+  forgetFactor(): void {
+    const node = this.#records.half(OVERLOAD);
+    if (node !== NONE) this.#nodes.write(node, FACTOR_MS, Number.NEGATIVE_INFINITY);
+  }
+
+  /** Nothing is declined and no factor is kept any longer. */
+  release(): void {
+    const node = this.#records.half(OVERLOAD);
+    if (node === NONE) return;
+    this.#nodes.release(node);
+    this.#records.setHalf(OVERLOAD, NONE);
+  }
+
+  #ensureNode(): number {
+    const node = this.#records.half(OVERLOAD);
+    return node === NONE ? this.#makeNode() : node;
+  }
+
+  #makeNode(): number {
+    const nodes = this.#nodes;
+    const node = nodes.take();
+    nodes.write(node, FACTOR_MS, Number.NEGATIVE_INFINITY);
+    nodes.write(node, DECLINED, 0);
+    nodes.write(node, NEWEST_DECLINED, 0);
+    this.#records.setHalf(OVERLOAD, node);
+    return node;
+  }
+}

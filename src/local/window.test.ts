@@ -1,0 +1,157 @@
+// The store of windows against plain arrays: what the classes of this folder say always holds is checked after each step.
+
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { ForwardClock } from "../core/clock.ts";
+import { perSecond } from "../core/rate.ts";
+import { type Bucket, cellStartOf } from "../strategy/bucket.ts";
+import { recentPerSecond } from "../strategy/suppressed.ts";
+import { RECORD_BYTES } from "./records.ts";
+import { WindowStore } from "./window-store.ts";
+
+const WINDOW_MS = 3_000;
+const BUCKET_MS = 100;
+const SPAN_MS = 1_000;
+
+/** A key in plain arrays. */
+interface PlainWindow {
+  buckets: Bucket[];
+  /** Whether the key needs an overload node: something was declined or a factor kept since nothing was counted. */
+  overloaded: boolean;
+}
+
+const steps = fc.array(
+  fc.record({
+    waitMs: fc.constantFrom(0, 1, 40, 100, 250, 990, 1_000, 2_990, 3_000),
+    key: fc.constantFrom("a", "b", "c"),
+    method: fc.constantFrom("hit", "hit", "hit", "deny", "keepFactor", "take", "replace", "remove", "look"),
+    count: fc.integer({ min: 1, max: 9 }),
+  }),
+  { maxLength: 60 },
+);
+
+const sum = (buckets: readonly Bucket[], of: (bucket: Bucket) => number) =>
+  buckets.reduce((total, bucket) => total + of(bucket), 0);
+
+function addPlainHit(buckets: Bucket[], hitMs: number, count: number, declined: number): void {
+  const newest = buckets.at(-1);
+  if (newest === undefined || cellStartOf(newest.hitMs, BUCKET_MS) !== cellStartOf(hitMs, BUCKET_MS)) {
+    buckets.push({ hitMs, count, declined });
+  } else {
+    buckets[buckets.length - 1] = { hitMs, count: newest.count + count, declined: newest.declined + declined };
+  }
+}
+
+class Model {
+  nowMs = 10_000;
+  readonly store = new WindowStore(WINDOW_MS, BUCKET_MS, 100, new ForwardClock(() => this.nowMs));
+  readonly plain = new Map<string, PlainWindow>();
+
+  take(key: string, method: string, count: number): void {
+    const { store } = this;
+    const { window } = store;
+    const known = store.find(key);
+    expect(known).toBe(this.plain.has(key));
+    if (!known) {
+      if (method !== "hit" && method !== "deny") return;
+      store.insert(key, perSecond(1));
+      this.plain.set(key, { buckets: [], overloaded: false });
+    }
+    const plain = this.live(key);
+    const { buckets } = plain;
+    const newest = buckets.at(-1);
+    if (method === "hit" || method === "deny") {
+      const declined = method === "deny" ? count : 0;
+      window.addHit(count, declined);
+      addPlainHit(buckets, this.nowMs, count, declined);
+      plain.overloaded ||= declined > 0;
+    } else if (method === "keepFactor" && newest !== undefined) {
+      window.keepFactor(0.5);
+      plain.overloaded = true;
+      expect(window.keptFactor(1)).toBe(0.5);
+    } else if (method === "take" && newest !== undefined) {
+      const fits = newest.count - newest.declined > count;
+      expect(window.takeFromNewest(count)).toBe(fits);
+      if (fits) buckets[buckets.length - 1] = { ...newest, count: newest.count - count };
+    } else if (method === "replace") {
+      plain.buckets = [
+        { hitMs: this.nowMs - 500, count: count + 1, declined: 1 },
+        { hitMs: this.nowMs, count, declined: 0 },
+      ];
+      plain.overloaded = true;
+      window.replaceBuckets(plain.buckets);
+    } else if (method === "remove") {
+      store.remove();
+      this.plain.delete(key);
+    }
+  }
+
+  /** The plain window without what has expired. */
+  live(key: string): PlainWindow {
+    const plain = this.plain.get(key)!;
+    plain.buckets = plain.buckets.filter(({ hitMs }) => hitMs + WINDOW_MS > this.nowMs);
+    if (plain.buckets.length === 0) plain.overloaded = false;
+    return plain;
+  }
+
+  check(looksAtRecent: boolean): void {
+    let nodes = 0;
+    for (const key of this.plain.keys()) {
+      const { buckets, overloaded } = this.live(key);
+      expect(this.store.find(key)).toBe(true);
+      const { window } = this.store;
+      expect(window.buckets()).toEqual(buckets);
+      expect(window.observed).toBe(sum(buckets, ({ count }) => count));
+      expect(window.declined).toBe(sum(buckets, ({ declined }) => declined));
+      expect(window.used).toBe(window.observed - window.declined);
+      nodes += Math.max(0, buckets.length - 1) + (overloaded ? 1 : 0);
+      const oldest = buckets[0];
+      if (oldest === undefined) continue;
+      expect(window.oldestExpiresInMs).toBe(oldest.hitMs + WINDOW_MS - this.nowMs);
+      expect(window.oldestAccepted).toBe(oldest.count - oldest.declined);
+      this.#checkWait(buckets);
+      if (looksAtRecent) this.#checkRecent(buckets);
+    }
+    expect(this.store.size).toBe(this.plain.size);
+    expect(this.store.nodes).toBe(nodes);
+  }
+
+  #checkWait(buckets: readonly Bucket[]): void {
+    const { window } = this.store;
+    let accepted = 0;
+    for (const { hitMs, count, declined } of buckets) {
+      if (count === declined) continue;
+      accepted += count - declined;
+      expect(window.waitMsFor(accepted)).toBe(hitMs + WINDOW_MS - this.nowMs);
+      expect(window.freedWith(accepted)).toBe(accepted);
+    }
+  }
+
+  #checkRecent(buckets: readonly Bucket[]): void {
+    const recent = buckets.filter(({ hitMs }) => hitMs + SPAN_MS > this.nowMs);
+    const count = sum(recent, (bucket) => bucket.count);
+    const rate = recent[0] && recentPerSecond(count, recent[0].hitMs, BUCKET_MS, SPAN_MS, this.nowMs);
+    expect(this.store.window.recentPerSecond()).toBe(rate ?? 0);
+  }
+}
+
+it.each([
+  [true, "each step"],
+  [false, "no step"],
+])("keeps every window as plain arrays would (recent rate looked at: %s)", (looksAtRecent) => {
+  fc.assert(
+    fc.property(steps, (steps) => {
+      const model = new Model();
+      for (const { waitMs, key, method, count } of steps) {
+        model.nowMs += waitMs;
+        model.take(key, method, count);
+        model.check(looksAtRecent || method === "look");
+      }
+    }),
+    { numRuns: 1_500 },
+  );
+});
+
+it("has a record in one cache line", () => {
+  expect(RECORD_BYTES).toBe(64);
+});

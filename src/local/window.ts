@@ -1,0 +1,248 @@
+// A key's sliding window: the buckets of the selected record, at the present time.
+
+import type { Rate } from "../core/rate.ts";
+import { type Bucket, cellStartOf } from "../strategy/bucket.ts";
+import type { SuppressedView, WindowView } from "../strategy/view.ts";
+import { BucketList } from "./buckets.ts";
+import { NONE, type NodePool } from "./node-pool.ts";
+import { Overload } from "./overload.ts";
+import { RecentSpan } from "./recent.ts";
+import { NEWEST_ACCEPTED, NEWEST_MS, OLDEST_MS, RATE, type Records, USED } from "./records.ts";
+
+/**
+ * Totals are exact integers whatever strangers count: they stop at the largest one. What is declined stops
+ * at half of it, so that there is always room for what is accepted to be counted.
+ */
+const MOST = Number.MAX_SAFE_INTEGER;
+const MOST_DECLINED = 2 ** 52;
+
+/**
+ * A cursor: `lookAt` makes it the window of the selected record at a time, and all else is about that window then. That
+ * spares the time from being boxed on its way from step to step.
+ *
+ * Always holds after `lookAt`: every bucket is live; `used` is the sum of what the buckets have accepted and `observed`
+ * of all that they count, at most 2^53 - 1; no two buckets are in one cell of the grid.
+ */
+export class Window implements WindowView, SuppressedView {
+  readonly #records: Records;
+  readonly #list: BucketList;
+  readonly #overload: Overload;
+  readonly #recent: RecentSpan;
+  readonly #windowMs: number;
+  readonly #bucketMs: number;
+  #nowMs = 0;
+  // The cell of the grid that was hit last, whoever's.
+  #cellStartMs = Number.POSITIVE_INFINITY;
+  #cellEndMs = Number.NEGATIVE_INFINITY;
+
+  constructor(records: Records, nodes: NodePool, windowMs: number, bucketMs: number) {
+    this.#records = records;
+    this.#list = new BucketList(records, nodes);
+    this.#overload = new Overload(records, nodes);
+    this.#recent = new RecentSpan(records, this.#list, windowMs, bucketMs);
+    this.#windowMs = windowMs;
+    this.#bucketMs = bucketMs;
+  }
+
+  /** Looks at the selected record at `nowMs`, and drops what has expired. */
+  lookAt(nowMs: number): void {
+    this.#nowMs = nowMs;
+    const records = this.#records;
+    if (records.words[records.at + OLDEST_MS]! + this.#windowMs <= nowMs) this.#expire();
+  }
+
+  /** What is inserted next is looked at then. */
+  noteTime(nowMs: number): void {
+    this.#nowMs = nowMs;
+  }
+
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  get used(): number {
+    return this.#records.words[this.#records.at + USED]!;
+  }
+
+  get declined(): number {
+    return this.#overload.declined;
+  }
+
+  get observed(): number {
+    return this.used + this.#overload.declined;
+  }
+
+  get rate(): Rate {
+    return this.#records.words[this.#records.at + RATE]! as Rate;
+  }
+
+  setRate(rate: Rate): void {
+    if (this.#records.words[this.#records.at + RATE] !== rate) this.#changeRate(rate);
+  }
+
+  get oldestExpiresInMs(): number {
+    return this.#list.oldestMs + this.#windowMs - this.#nowMs;
+  }
+
+  get oldestAccepted(): number {
+    const head = this.#list.head;
+    return head === NONE ? this.#records.words[this.#records.at + NEWEST_ACCEPTED]! : this.#list.accepted(head);
+  }
+
+  waitMsFor(count: number): number {
+    const list = this.#list;
+    let hitMs = list.oldestMs;
+    let left = count;
+    for (let node = list.head; node !== NONE; node = list.next(node)) {
+      left -= list.accepted(node);
+      if (left <= 0) break;
+      hitMs = list.hitMsAfter(node);
+    }
+    return hitMs + this.#windowMs - this.#nowMs;
+  }
+
+  freedWith(count: number): number {
+    const list = this.#list;
+    let freed = 0;
+    for (let node = list.head; node !== NONE; node = list.next(node)) {
+      freed += list.accepted(node);
+      if (freed >= count) return freed;
+    }
+    return freed + this.#records.words[this.#records.at + NEWEST_ACCEPTED]!;
+  }
+
+  recentPerSecond(): number {
+    return this.#recent.perSecond(this.#nowMs, this.observed);
+  }
+
+  keptFactor(maxAgeMs: number): number {
+    return this.#overload.keptFactor(this.#nowMs, maxAgeMs);
+  }
+
+  keepFactor(factor: number): void {
+    this.#overload.keepFactor(this.#nowMs, factor);
+  }
+
+  /** Counts a hit, of which `declined` was denied. */
+  addHit(count: number, declined: number): void {
+    const hitMs = this.#nowMs;
+    const { words, at } = this.#records;
+    if (hitMs >= this.#cellEndMs || words[at + NEWEST_MS]! < this.#cellStartMs) this.#enterBucket(hitMs);
+    words[at + NEWEST_MS] = hitMs;
+    if (declined > 0) this.#decline(count, declined);
+    let accepted = count - declined;
+    if (accepted === 0) return;
+    // Declined counts stop at 2^52, so what is below that fits in any case.
+    if (words[at + USED]! + accepted >= MOST_DECLINED) accepted = Math.min(accepted, MOST - this.observed);
+    words[at + NEWEST_ACCEPTED]! += accepted;
+    words[at + USED]! += accepted;
+  }
+
+  /** Takes `amount` from the newest bucket if that leaves something accepted in it. Returns whether it did. */
+  takeFromNewest(amount: number): boolean {
+    const { words, at } = this.#records;
+    if (words[at + NEWEST_ACCEPTED]! <= amount) return false;
+    words[at + NEWEST_ACCEPTED]! -= amount;
+    words[at + USED]! -= amount;
+    this.#overload.forgetFactor();
+    return true;
+  }
+
+  /** The live buckets, oldest first. */
+  buckets(): Bucket[] {
+    const { words, at } = this.#records;
+    const list = this.#list;
+    const buckets: Bucket[] = [];
+    if (words[at + NEWEST_MS] === Number.NEGATIVE_INFINITY) return buckets;
+    let hitMs = list.oldestMs;
+    for (let node = list.head; node !== NONE; node = list.next(node)) {
+      buckets.push({ hitMs, count: list.count(node), declined: list.declined(node) });
+      hitMs = list.hitMsAfter(node);
+    }
+    const declined = this.#overload.newestDeclined;
+    buckets.push({ hitMs, count: words[at + NEWEST_ACCEPTED]! + declined, declined });
+    return buckets;
+  }
+
+  /** Makes `buckets`, oldest first, the window. */
+  replaceBuckets(buckets: readonly Bucket[]): void {
+    this.empty();
+    // The buckets are in cells before the one that was hit last.
+    this.#cellEndMs = Number.NEGATIVE_INFINITY;
+    for (const bucket of buckets) {
+      this.#nowMs = bucket.hitMs;
+      this.addHit(bucket.count, bucket.declined);
+    }
+  }
+
+  /** Drops all that is counted and the kept factor; the key and its rate stay. */
+  empty(): void {
+    const { words, at } = this.#records;
+    while (this.#list.head !== NONE) this.#list.dropHead();
+    this.#overload.release();
+    this.#recent.reset();
+    words[at + NEWEST_MS] = Number.NEGATIVE_INFINITY;
+    words[at + OLDEST_MS] = Number.POSITIVE_INFINITY;
+    words[at + NEWEST_ACCEPTED] = 0;
+    words[at + USED] = 0;
+  }
+
+  /** Counts the declined part of a hit. */
+  #decline(count: number, declined: number): void {
+    const fits = this.observed + count < MOST_DECLINED;
+    this.#overload.decline(fits ? declined : this.#declinedRoom(count, declined));
+  }
+
+  #declinedRoom(count: number, declined: number): number {
+    const room = MOST - this.observed;
+    return Math.min(declined, declined < count ? room : Math.min(room, MOST_DECLINED - this.#overload.declined));
+  }
+
+  /** The new rate holds from now on, so a factor that was computed for the old one is void. */
+  #changeRate(rate: Rate): void {
+    this.#records.words[this.#records.at + RATE] = rate;
+    this.#overload.forgetFactor();
+  }
+
+  #expire(): void {
+    const nowMs = this.#nowMs;
+    const { words, at } = this.#records;
+    if (words[at + NEWEST_MS]! + this.#windowMs <= nowMs) {
+      this.empty();
+      return;
+    }
+    const list = this.#list;
+    words[at + OLDEST_MS] = list.oldestMs;
+    for (let node = list.head; node !== NONE; node = list.head) {
+      if (words[at + OLDEST_MS]! + this.#windowMs > nowMs) break;
+      words[at + USED]! -= list.accepted(node);
+      words[at + OLDEST_MS] = list.hitMsAfter(node);
+      this.#overload.expire(list.declined(node));
+      this.#recent.expire(node);
+      list.dropHead();
+    }
+  }
+
+  /**
+   * Sees to it that the newest bucket is that of the cell which `hitMs` is in. Most hits are in the cell that the hit
+   * before was in, whoever's, which saves a division.
+   */
+  #enterBucket(hitMs: number): void {
+    if (hitMs >= this.#cellEndMs) {
+      this.#cellStartMs = cellStartOf(hitMs, this.#bucketMs);
+      this.#cellEndMs = this.#cellStartMs + this.#bucketMs;
+    }
+    const { words, at } = this.#records;
+    const newestMs = words[at + NEWEST_MS]!;
+    if (newestMs >= this.#cellStartMs) return;
+    if (newestMs === Number.NEGATIVE_INFINITY) {
+      words[at + OLDEST_MS] = hitMs;
+      return;
+    }
+    // The newest bucket moves to the end of the list, and a new one takes its place.
+    words[at + OLDEST_MS] = this.#list.oldestMs;
+    this.#list.append(newestMs, words[at + NEWEST_ACCEPTED]!, this.#overload.newestDeclined);
+    this.#overload.startBucket();
+    words[at + NEWEST_ACCEPTED] = 0;
+  }
+}
