@@ -1,5 +1,5 @@
-// A client that costs as little as it can, so that what it loads is what sets the pace: it writes the same bytes again and
-// again, and counts answers by their first line.
+// A client that costs as little processor time as it can, so that the server sets the pace and not the client. It
+// writes the same bytes again and again, and counts the answers by their first line.
 
 import { connect, type Socket } from "node:net";
 
@@ -11,7 +11,11 @@ export interface Answered {
   readonly perSecond: number;
 }
 
-/** Keeps one request in flight on each connection for `ms`, or longer on a slow machine; returns what was answered with 200. */
+/**
+ * Keeps one request in flight on each connection for `ms`, or longer on a slow machine.
+ *
+ * @returns how many requests were answered with 200
+ */
 export async function load(port: number, connections: number, ms: number): Promise<Answered> {
   let answered = 0;
   const startMs = performance.now();

@@ -1,5 +1,5 @@
-// The servers that bench:http compares: every framework bare, with us, and with the limiter that its users have. Each runs
-// in a process of its own: `node http-servers.js <framework> <side>`.
+// The servers that bench:http compares: every framework bare, with trypema, and with the limiter that its users have
+// today. Each server runs in a process of its own: `node http-servers.js <framework> <side>`.
 
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";

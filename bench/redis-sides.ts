@@ -37,7 +37,10 @@ const FIXED_WINDOW = `
 redis.call('SET', KEYS[1], 0, 'PX', ARGV[1], 'NX')
 return { redis.call('INCRBY', KEYS[1], 1), redis.call('PTTL', KEYS[1]) }`;
 
-/** The theoretical arrival time in microseconds; ARGV: the time between two admissions, and the burst that may be ahead. */
+/**
+ * GCRA. The value of a key is its theoretical arrival time in microseconds. ARGV has the time between two admissions,
+ * and how far the arrival time may be ahead of the clock, which is the burst.
+ */
 const GCRA = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

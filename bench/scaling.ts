@@ -57,7 +57,7 @@ interface Cost {
 if (process.argv[2] === "worker") await work(Number(process.argv[3]), JSON.parse(process.argv[4]!));
 else await compare();
 
-/** One process of a fleet: its share of calls every few milliseconds, whatever has been answered, until it is killed. */
+/** One process of a fleet: makes its share of the calls every few milliseconds until it is killed, answered or not. */
 async function work(port: number, { provider, callsPerSecond, keys }: Fleet): Promise<void> {
   const client = new Redis(port);
   const create = provider === "redis" ? createRedisProvider : createHybridProvider;

@@ -15,7 +15,10 @@ interface Load {
   readonly seconds?: number;
 }
 
-/** Mean of what is admitted per second over the limit, and its coefficient of variation over that of pure Poisson noise. */
+/**
+ * Two ratios of what is admitted per second: its mean to the limit, and its coefficient of variation to that of Poisson
+ * noise.
+ */
 function observe(strategy: "absolute" | "suppressed", options: LocalOptions & { windowMs: number }, load: Load) {
   const { ratePerSecond, overload, seed, weights = [1] } = load;
   const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -5,7 +5,7 @@ import { show, TrypemaError } from "./errors.ts";
 export interface LimiterOptions {
   /** How far back history counts, in ms; at least 1. Default 60 000. */
   readonly windowMs?: number;
-  /** Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default 100, or `windowMs` if that is less. */
+  /** Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default 100, or a shorter `windowMs`. */
   readonly bucketMs?: number;
   /** Suppressed: accepted usage never passes the capacity times this; at least 1. Default 1.5. */
   readonly hardLimitFactor?: number;

@@ -153,7 +153,8 @@ describe("Forwarded", () => {
     const single = fc.array(pieces, { maxLength: 10 }).map((all) => all.join(""));
     fc.assert(
       fc.property(single, (header) => {
-        // It knows neither empty pairs nor spaces at the ends, which are right, and takes the last of two, which is wrong.
+        // The peer knows neither empty pairs nor spaces at the ends, which are right. Of two addresses it takes the
+        // last, which is wrong.
         fc.pre(header === header.trim() && !/(^|;) *(;|$)/.test(header) && header.split("for=").length < 3);
         let theirs: string | undefined;
         try {

@@ -10,7 +10,7 @@ import type { HttpRequest } from "./request.ts";
 /** Whom to believe about the client's address; of {@link clientAddress}. */
 export interface ClientAddressOptions {
   /**
-   * The proxies that are believed: either how many are in front, 1 to 32, or who they are. That is addresses and networks
+   * The trusted proxies: either how many are in front, 1 to 32, or which they are. A list may have addresses, networks
    * (`"10.0.0.0/8"`, `"2001:db8::/32"`), the names of networks `"loopback"`, `"linklocal"`, `"uniquelocal"` (as Express
    * has them) and `"private"` (all of these), and `"unix"` for whoever connects by a unix socket. Default none: the
    * client is the peer, whatever headers say.

@@ -1,5 +1,5 @@
-// Finds mistakes in who a request counts for, which would pass in silence: everybody behind a proxy counts as one client,
-// nobody has a key, or one client has many keys.
+// Notices mistakes in the choice of the client that a request counts for. Without a notice nobody would see them: all
+// clients behind a proxy count as one, no request has a key, or one client has many keys.
 
 import { isLinkLocal, nameOf, parsePeer } from "./address.ts";
 import { type Addressing, addressingOf, statementOf } from "./client-address.ts";

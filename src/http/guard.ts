@@ -34,7 +34,10 @@ export interface Verdict {
 
 const NO_FIELDS: Fields = [];
 
-/** Decides about requests for an adapter: what it says is to be sent, continued with or settled. Adapters are made of it. */
+/**
+ * Decides about the requests of an adapter. The adapter sends the answer of the verdict, or calls the handler and then
+ * settles.
+ */
 export class Guard<Raw> {
   readonly #limiters: readonly HttpLimiter<Raw>[];
   readonly #serialise: Serialiser | undefined;

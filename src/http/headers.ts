@@ -1,5 +1,6 @@
-// The header fields that tell a client where it stands. Each form is a function of its own, because the drafts differ in
-// more than names and none is a standard yet. Names are in lower case, as HTTP/2 and half of the frameworks send them.
+// The header fields that tell a client how much of its limits is left. Each form is a function of its own, because the
+// drafts differ in more than names, and none is a standard yet. Names are in lower case, as HTTP/2 and half of the
+// frameworks send them.
 
 import { show, TrypemaError } from "../core/errors.ts";
 

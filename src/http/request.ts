@@ -28,7 +28,7 @@ export interface HttpRequest<Raw = unknown> {
   readonly header: (name: string) => string | undefined;
 }
 
-/** A request of an adapter of this package: made once for each request, so its methods are bound only when taken out. */
+/** A request of an adapter of this package. One is made for each request, so methods are bound only when taken out. */
 export abstract class AdapterRequest<Raw> implements HttpRequest<Raw> {
   abstract readonly raw: Raw;
   abstract readonly method: string;

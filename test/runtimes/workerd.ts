@@ -5,7 +5,10 @@ import { basename, join } from "node:path";
 import type { Decision } from "trypema";
 import type { Summary } from "./suite.ts";
 
-/** Workers keep the date of the day they were made: before 2025-05-05 there is no WeakRef, before 2022-03-21 no navigator. */
+/**
+ * A worker keeps the compatibility date of the day it was made. There is no WeakRef before 2025-05-05, and no navigator
+ * before 2022-03-21.
+ */
 export const COMPATIBILITY_DATES = ["2026-11-01", "2025-05-04", "2022-03-20"];
 
 /** A worker of one file that listens on a free port of this machine, and tells which by `--control-fd`. */
