@@ -1,6 +1,6 @@
-// Notices when a hot path loses the shape it was measured in: V8 then boxes numbers, 16 bytes each, which costs time that
-// a test cannot see on a busy machine. Today's figures are 104 to 136 bytes, and 152 to 200 over the limit; the object
-// itself takes 88.
+// Notices when a hot path loses the shape it was measured in: V8 then boxes numbers, 16 bytes each, which costs time
+// that a test cannot see on a busy machine. Today's figures are 104 to 136 bytes, and 152 to 200 over the limit; the
+// object itself takes 88.
 
 import { createLocalProvider, perHour, perSecond } from "trypema";
 import { expect, it } from "vitest";

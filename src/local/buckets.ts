@@ -18,8 +18,8 @@ const DECLINED = 2;
 const NEXT = 3;
 
 /**
- * The list of the selected record. Always holds: without nodes head and tail are both NONE; from head each node leads to
- * the next by NEXT and the tail to NONE; hit times grow along the list and up to the newest bucket.
+ * The list of the selected record. Always holds: without nodes head and tail are both NONE; from head each node leads
+ * to the next by NEXT and the tail to NONE; hit times grow along the list and up to the newest bucket.
  */
 export class BucketList {
   readonly #records: Records;
@@ -35,7 +35,9 @@ export class BucketList {
     return this.#records.half(HEAD);
   }
 
-  /** The hit time of the oldest bucket. While there is only the newest bucket its hits do not keep OLDEST_MS up to date. */
+  /**
+   * The hit time of the oldest bucket. While there is only the newest bucket its hits do not keep OLDEST_MS up to date.
+   */
   get oldestMs(): number {
     const { words, at } = this.#records;
     return words[at + (this.head === NONE ? NEWEST_MS : OLDEST_MS)]!;

@@ -11,12 +11,14 @@ const LOOKS = 128;
 type Evictable = Pick<WindowStore, "size" | "lookAtRecord" | "observed" | "useOfCapacity" | "remove" | "vacate">;
 
 /**
- * Always holds: the store has at most `maxKeys` and the spare keys; a key at its limit is forgotten only when all are at
- * their limits, and then only in a spare place, or a flood of fresh keys would free whoever is limited.
+ * Always holds: the store has at most `maxKeys` and the spare keys; a key at its limit is forgotten only when all are
+ * at their limits, and then only in a spare place, or a flood of fresh keys would free whoever is limited.
  */
 export class Eviction {
   readonly #maxKeys: number;
-  /** How many keys there may be beyond `maxKeys`: enough for every record to be looked at twice while they are taken. */
+  /**
+   * How many keys there may be beyond `maxKeys`: enough for every record to be looked at twice while they are taken.
+   */
   readonly #spareKeys: number;
   /** The record that is looked at next. */
   #hand = 0;
@@ -28,7 +30,9 @@ export class Eviction {
     this.#spareKeys = 2 * Math.ceil((maxKeys / LOOKS) * 1.1);
   }
 
-  /** Forgets some keys of a store that is full. Returns a vacated record for the new key, or -1 when one can be added. */
+  /**
+   * Forgets some keys of a store that is full. Returns a vacated record for the new key, or -1 when one can be added.
+   */
   makeRoom(store: Evictable): number {
     if (store.size < this.#maxKeys) return -1;
     this.#goRound(store);

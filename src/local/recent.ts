@@ -1,8 +1,8 @@
 // The observed count of the recent span, which a fresh suppression factor needs.
 //
-// Buckets leave the recent span in the order of the list, and their counts are summed up as they leave. The recent count
-// is then what is observed less that sum. So a hit has nothing to do for it, and a look at it costs the same however
-// many buckets the span has, because each bucket leaves once.
+// Buckets leave the recent span in the order of the list, and their counts are summed up as they leave. The recent
+// count is then what is observed less that sum. So a hit has nothing to do for it, and a look at it costs the same
+// however many buckets the span has, because each bucket leaves once.
 
 import { recentPerSecond, recentSpanMs } from "../strategy/suppressed.ts";
 import type { BucketList } from "./buckets.ts";
@@ -10,8 +10,9 @@ import { NONE } from "./node-pool.ts";
 import { LAST_LEFT, LEFT_COUNT, type Records } from "./records.ts";
 
 /**
- * The recent span of the selected record. Always holds: LEFT_COUNT is the sum of the counts of the buckets from the head
- * of the list to LAST_LEFT; without one (NONE) it is 0. Buckets after LAST_LEFT may have left too, since the last look.
+ * The recent span of the selected record. Always holds: LEFT_COUNT is the sum of the counts of the buckets from the
+ * head of the list to LAST_LEFT; without one (NONE) it is 0. Buckets after LAST_LEFT may have left too, since the last
+ * look.
  */
 export class RecentSpan {
   readonly #records: Records;

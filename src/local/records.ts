@@ -22,7 +22,9 @@ export const RECORD_BYTES = WORDS * 8;
 export const NEWEST_MS = 0;
 export const NEWEST_ACCEPTED = 1;
 export const USED = 2;
-/** The time of the newest hit in the oldest bucket, or an earlier one of that bucket; Infinity when nothing is counted. */
+/**
+ * The time of the newest hit in the oldest bucket, or an earlier one of that bucket; Infinity when nothing is counted.
+ */
 export const OLDEST_MS = 3;
 export const RATE = 5;
 /** How much the buckets count that have left the recent span, and are still live (see recent.ts). */
@@ -105,7 +107,9 @@ export class Records {
     this.#keyChunks[this.#selected >>> CHUNK_BITS]![this.#selected & CHUNK_MASK] = key;
   }
 
-  /** Removes the selected record. The last one gets its number: returns that one's key, or undefined if it was the last. */
+  /**
+   * Removes the selected record. The last one gets its number: returns that one's key, or undefined if it was the last.
+   */
   remove(): string | undefined {
     const removed = this.#selected;
     const last = --this.#size;

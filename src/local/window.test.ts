@@ -1,4 +1,5 @@
-// The store of windows against plain arrays: what the classes of this folder say always holds is checked after each step.
+// The store of windows against plain arrays: what the classes of this folder say always holds is checked after each
+// step.
 
 import fc from "fast-check";
 import { expect, it } from "vitest";
