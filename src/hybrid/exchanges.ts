@@ -8,7 +8,7 @@ import { timeoutError } from "../redis/failure.ts";
 import type { RedisParts } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
 import type { Fallback } from "./fallback.ts";
-import type { Holder, Request, WaitingCall } from "./holder.ts";
+import type { Holder, OutgoingReport, WaitingCall } from "./holder.ts";
 import { answerFrom, argumentsOf, type FactorArguments, type Sender } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Serving } from "./serving.ts";
@@ -104,7 +104,7 @@ export class Exchanges {
     return new Promise((resolve, reject) => {
       const talk = this.#talkOf(holder);
       talk.callers.push({ ...call, sinceMs: systemClock(), resolve, reject });
-      holder.addCall(call.count, call.limit);
+      holder.noteCall(call.count, call.limit);
       if (talk.callers.length === 1 && talk.current === undefined) {
         talk.current = Promise.resolve().then(() => this.#serve(holder, talk));
       }
@@ -121,7 +121,7 @@ export class Exchanges {
     while (talk.current !== undefined) await talk.current;
     talk.settling--;
     const isOpen = holder.isDue(this.#clock.nowOrLast());
-    if (isOpen) holder.release();
+    if (isOpen) holder.returnLease();
     const reported = isOpen ? this.#reportAll(holder, talk) : Promise.resolve(true);
     talk.current = reported.then(() => this.#serve(holder, talk));
     return reported;
@@ -151,7 +151,7 @@ export class Exchanges {
         this.#scheduleAgain(holder);
         return undefined;
       }
-      holder.release();
+      holder.returnLease();
     }
     const talk = this.#talkOf(holder);
     const reported = this.#exchange(holder, talk);
@@ -189,11 +189,11 @@ export class Exchanges {
   /** One report, and what Redis says to it. False if there was no answer: then no call waits any longer. */
   async #exchange(holder: Holder, talk: Talk): Promise<boolean> {
     const { backend, names, settings } = this.#parts;
-    let request: Request | undefined;
+    let request: OutgoingReport | undefined;
     try {
       const beganMs = systemClock();
       this.#reports += 2;
-      request = holder.report(this.#reports, talk.callers, this.#clock.nowOrLast());
+      request = holder.makeReport(this.#reports, talk.callers, this.#clock.nowOrLast());
       const args = argumentsOf(request, this.#senderOnce(), this.#strategy.factorArguments(request.rate));
       const reply = await backend.run(SYNC, names.withLeases(holder.key), args);
       const answer = answerFrom(reply, request, settings.windowMs);
@@ -267,7 +267,7 @@ export class Exchanges {
    * The answer is lost, or there never was a request. Redis may have counted the calls that it was asked for, under the
    * number after the report's, and no other calls.
    */
-  #fail(holder: Holder, talk: Talk, request: Request | undefined, error: unknown): void {
+  #fail(holder: Holder, talk: Talk, request: OutgoingReport | undefined, error: unknown): void {
     if (request !== undefined) holder.unanswered(request);
     const callers = talk.callers.splice(0);
     const isAsked = (caller: Caller) => request?.asking.has(caller) === true;

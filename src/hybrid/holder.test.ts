@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { perSecond } from "../core/rate.ts";
-import { Holder, type Request, type WaitingCall } from "./holder.ts";
+import { Holder, type OutgoingReport, type WaitingCall } from "./holder.ts";
 import type { Answer } from "./protocol.ts";
 import { Serving } from "./serving.ts";
 import { termsOf } from "./terms.ts";
@@ -34,12 +34,12 @@ const TWO_BUCKETS = { total: 30, buckets: 2, firstExpiresInMs: 300, firstAccepte
 
 let numbers = 0;
 
-function ask(holder: Holder, nowMs: number, calls: readonly WaitingCall[] = [CALL]): Request {
+function ask(holder: Holder, nowMs: number, calls: readonly WaitingCall[] = [CALL]): OutgoingReport {
   numbers += 2;
-  return holder.report(numbers, calls, nowMs);
+  return holder.makeReport(numbers, calls, nowMs);
 }
 
-function answer(holder: Holder, nowMs: number, fields: Partial<Answer> = {}): Request {
+function answer(holder: Holder, nowMs: number, fields: Partial<Answer> = {}): OutgoingReport {
   const request = ask(holder, nowMs);
   holder.answered({ ...NOTHING, ...fields }, request, nowMs);
   return request;
@@ -123,7 +123,7 @@ it("when the first of many buckets expires, its usage is free", () => {
 it("what was counted while the report was on its way comes on top of what Redis says", () => {
   const holder = new Holder("k", TERMS);
   answer(holder, 0, { granted: 10 });
-  holder.addCall(10, LIMIT); // so that the lease is wanted
+  holder.noteCall(10, LIMIT); // so that the lease is wanted
   holder.trySpend(3, 1);
   const request = ask(holder, 2, []);
   holder.trySpend(4, 3);

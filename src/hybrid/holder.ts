@@ -36,7 +36,7 @@ export interface WaitingCall {
 }
 
 /** A report, and the calls that it asks for. */
-export interface Request extends Report {
+export interface OutgoingReport extends Report {
   readonly asking: ReadonlySet<WaitingCall>;
 }
 
@@ -60,6 +60,8 @@ export class Holder extends Visited {
   #used = 0;
   /** The counts of the calls since the last report, admitted or not. */
   #called = 0;
+  /** Whether a hit may change the snapshot. Asked here, because with many keys a look at the snapshot is a cache miss. */
+  #isGrowing = false;
   readonly lease = new Lease();
   readonly outbox: Outbox;
   readonly key: string;
@@ -121,7 +123,7 @@ export class Holder extends Visited {
       this.#used -= first.accepted;
       this.#snapshot = next;
     }
-    if (this.#state === "current") this.#hold(nowMs);
+    if (this.#state === "current") this.#noteNextEnd(nowMs);
   }
 
   /**
@@ -146,18 +148,19 @@ export class Holder extends Visited {
   addHit(count: number, declined: number, nowMs: number): void {
     this.outbox.add(count, declined, nowMs);
     this.#noRoom = undefined;
-    this.#count(count - declined, nowMs);
+    this.#addUsed(count - declined, nowMs);
   }
 
-  #count(accepted: number, hitMs: number): void {
+  #addUsed(accepted: number, hitMs: number): void {
     if (this.#state === "unknown") return;
     this.#used += accepted;
-    if (this.#snapshot.buckets > 1) return;
+    if (!this.#isGrowing) return;
     this.#snapshot = this.#snapshot.withHit(accepted, hitMs, this.#terms);
-    if (this.#state === "current") this.#hold(hitMs);
+    this.#isGrowing = this.#snapshot.buckets < 2;
+    if (this.#state === "current") this.#noteNextEnd(hitMs);
   }
 
-  #hold(nowMs: number): void {
+  #noteNextEnd(nowMs: number): void {
     let untilMs = Math.min(nowMs + FAR_OFF_MS, this.#snapshot.first?.expiryMs ?? Number.POSITIVE_INFINITY);
     const { expiryMs } = this.lease;
     if (nowMs < expiryMs) untilMs = Math.min(untilMs, expiryMs);
@@ -192,7 +195,7 @@ export class Holder extends Visited {
   }
 
   /** Notes a call, admitted or not. A call that can never fit is none to lease anything for. */
-  addCall(count: number, limit: number): void {
+  noteCall(count: number, limit: number): void {
     if (count <= limit) this.#called += count;
   }
 
@@ -217,7 +220,7 @@ export class Holder extends Visited {
   }
 
   /** Returns the lease with the next report, and wants no other. */
-  release(): void {
+  returnLease(): void {
     this.lease.shrinkTo(0);
     this.#called = 0;
     this.#recentDemand = 0;
@@ -229,8 +232,8 @@ export class Holder extends Visited {
    * Calls wait only for their own rate: the report is about the rate of the first one. A report that holds hits back asks
    * for no call, since Redis would count it before these hits.
    */
-  report(number: number, waiting: readonly WaitingCall[], nowMs: number): Request {
-    const hits = this.outbox.send(number, nowMs);
+  makeReport(number: number, waiting: readonly WaitingCall[], nowMs: number): OutgoingReport {
+    const hits = this.outbox.takeForReport(number, nowMs);
     const [first] = waiting;
     const { rate, limit } = first ?? this;
     const asking = this.outbox.isHoldingBack ? [] : waiting.filter((call) => call.rate === rate);
@@ -240,7 +243,7 @@ export class Holder extends Visited {
     // When a call waits, Redis has to know everything to decide: what is leased here counts as free for it.
     this.lease.shrinkTo(first === undefined ? wanted : 0);
     const leaseExpiryMs = nowMs + this.#terms.leaseMs;
-    this.lease.ask(leaseExpiryMs + this.#terms.windowMs);
+    this.lease.noteSetAside(leaseExpiryMs + this.#terms.windowMs);
     return {
       number,
       rate,
@@ -284,11 +287,12 @@ export class Holder extends Visited {
     const unleased = limit - used - report.held - answer.granted;
     this.#horizonMs = SCARCE_PART * unleased < limit ? this.#terms.scarceMs : this.#terms.plentyMs;
     this.#snapshot = Snapshot.of(answer, nowMs);
+    this.#isGrowing = answer.buckets < 2;
     if (asked > 0) this.#noRoom = this.#noRoomFrom(answer, asked, nowMs);
     if (answer.factorLeftMs >= 0) this.#factor = { factor: answer.factor, untilMs: nowMs + answer.factorLeftMs };
-    this.#hold(nowMs);
+    this.#noteNextEnd(nowMs);
     // What was counted while the report was on its way comes on top.
-    for (const { count, declined, hitMs } of this.outbox.hits) this.#count(count - declined, hitMs);
+    for (const { count, declined, hitMs } of this.outbox.hits) this.#addUsed(count - declined, hitMs);
   }
 
   #noRoomFrom(answer: Answer, asked: number, nowMs: number): NoRoom | undefined {

@@ -8,7 +8,7 @@ const LEASE_MS = 100;
 it("a lease is spent up to its size, and what is left goes with its expiry", () => {
   const lease = new Lease();
   expect(lease.left).toBe(0);
-  lease.ask(LEASE_MS + WINDOW_MS);
+  lease.noteSetAside(LEASE_MS + WINDOW_MS);
   lease.refresh(10, LEASE_MS);
   lease.spend(3);
   expect(lease.left).toBe(7);
@@ -21,14 +21,14 @@ it("a lease is spent up to its size, and what is left goes with its expiry", () 
 it("Redis may have something set aside from the question on, until a window after the lease has expired", () => {
   const lease = new Lease();
   expect(lease.isSetAside(0)).toBe(false);
-  lease.ask(LEASE_MS + WINDOW_MS); // whose answer is lost
+  lease.noteSetAside(LEASE_MS + WINDOW_MS); // whose answer is lost
   expect(lease.isSetAside(LEASE_MS + WINDOW_MS - 1)).toBe(true);
   expect(lease.isSetAside(LEASE_MS + WINDOW_MS)).toBe(false);
 });
 
 it("a lease that Redis says is returned is set aside no longer", () => {
   const lease = new Lease();
-  lease.ask(LEASE_MS + WINDOW_MS);
+  lease.noteSetAside(LEASE_MS + WINDOW_MS);
   lease.refresh(10, LEASE_MS);
   lease.shrinkTo(0);
   expect(lease.isSetAside(1)).toBe(true);
@@ -58,7 +58,7 @@ it("whatever happens, a lease is never negative, never spent after its expiry, a
         if (nowMs >= expiryMs) left = 0;
         if (what === "grant") {
           expiryMs = nowMs + LEASE_MS;
-          lease.ask(expiryMs + WINDOW_MS);
+          lease.noteSetAside(expiryMs + WINDOW_MS);
           lease.refresh(count, expiryMs);
           left += count;
         }

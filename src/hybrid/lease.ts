@@ -29,7 +29,7 @@ export class Lease {
   }
 
   /** A report is sent that asks for more: Redis may set capacity aside until `goneMs`, whether or not it answers. */
-  ask(goneMs: number): void {
+  noteSetAside(goneMs: number): void {
     this.#goneMs = goneMs;
   }
 

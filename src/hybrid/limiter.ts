@@ -70,7 +70,7 @@ export abstract class HybridLimiter implements Limiter {
     if (holder !== undefined) {
       const decision = this.#decideHere(holder, rate, count);
       if (decision !== undefined) {
-        holder.addCall(count, limit);
+        holder.noteCall(count, limit);
         return decision;
       }
     }

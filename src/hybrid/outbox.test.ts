@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { type Hit, Outbox } from "./outbox.ts";
+import { type HitCell, Outbox } from "./outbox.ts";
 
 const WINDOW_MS = 1_000;
 const BUCKET_MS = 10;
 
-function acceptedOf(hits: readonly Hit[]): number {
+function acceptedOf(hits: readonly HitCell[]): number {
   return hits.reduce((sum, { count, declined }) => sum + count - declined, 0);
 }
 
@@ -14,7 +14,7 @@ it("hits of one cell are reported as one, as late as the last of them", () => {
   outbox.add(1, 0, 100);
   outbox.add(2, 2, 109);
   outbox.add(3, 0, 110);
-  expect(outbox.send(2, 120)).toMatchObject([
+  expect(outbox.takeForReport(2, 120)).toMatchObject([
     { report: 2, hitMs: 109, count: 3, declined: 2 },
     { report: 2, hitMs: 110, count: 3, declined: 0 },
   ]);
@@ -23,9 +23,9 @@ it("hits of one cell are reported as one, as late as the last of them", () => {
 it("a hit whose report was not answered is sent again under the same number, until Redis confirms it", () => {
   const outbox = new Outbox(WINDOW_MS, BUCKET_MS);
   outbox.add(1, 0, 100);
-  outbox.send(2, 100);
+  outbox.takeForReport(2, 100);
   outbox.add(5, 0, 110);
-  expect(outbox.send(4, 110).map(({ report, count }) => [report, count])).toEqual([
+  expect(outbox.takeForReport(4, 110).map(({ report, count }) => [report, count])).toEqual([
     [2, 1],
     [4, 5],
   ]);
@@ -37,25 +37,31 @@ it("a hit that Redis may have counted for a waiting call is sent under the numbe
   const outbox = new Outbox(WINDOW_MS, BUCKET_MS);
   outbox.add(1, 0, 100);
   outbox.addInFlight(3, 7, 0, 100);
-  expect(outbox.send(4, 100).map(({ report, count }) => [report, count])).toEqual([
+  expect(outbox.takeForReport(4, 100).map(({ report, count }) => [report, count])).toEqual([
     [4, 1],
     [3, 7],
   ]);
+});
+
+it("a thousand waiting calls whose answer is lost make one line of the next report", () => {
+  const outbox = new Outbox(WINDOW_MS, BUCKET_MS);
+  for (let i = 0; i < 1_000; i++) outbox.addInFlight(3, 1, i % 2, 100 + i / 1_000);
+  expect(outbox.takeForReport(4, 101)).toMatchObject([{ report: 3, count: 1_000, declined: 500 }]);
 });
 
 it("when 64 hits are in flight the next ones are held back, and reported once Redis has answered", () => {
   const outbox = new Outbox(WINDOW_MS, BUCKET_MS);
   for (let i = 0; i < 64; i++) {
     outbox.add(1, 0, i * BUCKET_MS);
-    outbox.send(2 * i + 2, i * BUCKET_MS);
+    outbox.takeForReport(2 * i + 2, i * BUCKET_MS);
   }
   outbox.add(5, 2, 640);
-  expect(outbox.send(200, 640)).toHaveLength(64);
+  expect(outbox.takeForReport(200, 640)).toHaveLength(64);
   expect(outbox.isHoldingBack).toBe(true);
   expect(outbox.heldBackAccepted).toBe(3);
   outbox.confirm(200);
   expect(outbox.hits).toMatchObject([{ report: 0, count: 5, declined: 2 }]);
-  expect(outbox.send(202, 640)).toHaveLength(1);
+  expect(outbox.takeForReport(202, 640)).toHaveLength(1);
   expect(outbox.isHoldingBack).toBe(false);
 });
 
@@ -126,7 +132,7 @@ it("whatever happens, each live hit is in exactly one state, with its count, as 
         }
         if (what === "send") {
           number += 2;
-          const sent = outbox.send(number, nowMs);
+          const sent = outbox.takeForReport(number, nowMs);
           for (const hit of noted) if (hit.report === 0 && !outbox.isHoldingBack) hit.report = number;
           const live = noted.filter(({ hitMs, report }) => hitMs + WINDOW_MS > nowMs - BUCKET_MS && report !== 0);
           expect(acceptedOf(sent)).toBeLessThanOrEqual(live.reduce((sum, { accepted }) => sum + accepted, 0));

@@ -18,7 +18,7 @@
 import { cellStartOf } from "../strategy/bucket.ts";
 
 /** The hits of one cell of the bucket grid. */
-export interface Hit {
+export interface HitCell {
   /** The number of the report that brought it first, or 0 while it is pending. */
   readonly report: number;
   /** The time of the newest hit in it. */
@@ -27,7 +27,7 @@ export interface Hit {
   readonly declined: number;
 }
 
-interface Node extends Hit {
+interface Node extends HitCell {
   report: number;
   hitMs: number;
   count: number;
@@ -90,7 +90,15 @@ export class Outbox {
    */
   addInFlight(report: number, count: number, declined: number, nowMs: number): void {
     this.#endCell();
-    this.#append({ report, hitMs: nowMs, count, declined, next: undefined });
+    const last = this.#last;
+    // All calls that waited for one answer come here at the same time: a report would grow with their number.
+    if (last?.report === report && nowMs < cellStartOf(last.hitMs, this.#bucketMs) + this.#bucketMs) {
+      last.hitMs = nowMs;
+      last.count += count;
+      last.declined += declined;
+    } else {
+      this.#append({ report, hitMs: nowMs, count, declined, next: undefined });
+    }
   }
 
   /**
@@ -112,7 +120,7 @@ export class Outbox {
    * What to report now under that number, oldest first: all that is live. Where reports go unanswered for long, what came
    * later is held back until Redis answers, so that a report doesn't grow with the length of an outage.
    */
-  send(report: number, nowMs: number): readonly Hit[] {
+  takeForReport(report: number, nowMs: number): readonly HitCell[] {
     this.#endCell();
     this.expire(nowMs);
     const nodes = this.#nodes();
@@ -152,8 +160,13 @@ export class Outbox {
   }
 
   /** All hits, oldest first. */
-  get hits(): readonly Hit[] {
-    const hits: Hit[] = this.#nodes().map(({ report, hitMs, count, declined }) => ({ report, hitMs, count, declined }));
+  get hits(): readonly HitCell[] {
+    const hits: HitCell[] = this.#nodes().map(({ report, hitMs, count, declined }) => ({
+      report,
+      hitMs,
+      count,
+      declined,
+    }));
     if (this.#count > 0) hits.push({ report: 0, hitMs: this.#hitMs, count: this.#count, declined: this.#declined });
     return hits;
   }

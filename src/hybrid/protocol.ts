@@ -3,7 +3,7 @@
 import type { Rate } from "../core/rate.ts";
 import { text } from "../redis/limiter.ts";
 import { fieldsFrom, isShare, isTotal, isWait, isWhole, isWithin, misfit } from "../redis/reply.ts";
-import type { Hit } from "./outbox.ts";
+import type { HitCell } from "./outbox.ts";
 
 /** A report about one key: hits that Redis doesn't know of yet, and what the process has and wants. */
 export interface Report {
@@ -21,7 +21,7 @@ export interface Report {
   readonly needed: number;
   /** How much more lease the process would like. */
   readonly wanted: number;
-  readonly hits: readonly Hit[];
+  readonly hits: readonly HitCell[];
   readonly sentMs: number;
   /** Until when what it holds may be spent. */
   readonly leaseExpiryMs: number;
