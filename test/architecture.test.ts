@@ -1,0 +1,117 @@
+// Which part of the sources may know which: the picture in docs/architecture.md, held by a test.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { ROOT } from "./support/process.ts";
+
+/** Each folder of src, with those that it may import from. */
+const LAYERS: Record<string, readonly string[]> = {
+  core: ["core"],
+  strategy: ["core", "strategy"],
+  local: ["core", "strategy", "local"],
+  redis: ["core", "strategy", "local", "redis"],
+  hybrid: ["core", "strategy", "redis", "hybrid"],
+  testing: ["core", "local", "redis", "testing"],
+  http: ["core", "strategy", "local", "http"],
+  adapters: ["core", "http", "adapters"],
+  "": ["core", "local"],
+};
+
+/** What an adapter adapts, which it knows by its types; only the API of OpenTelemetry is there to be called. */
+const OUTSIDE: Record<string, RegExp> = {
+  "adapters/express.ts": /^import type .* from "express";$/gm,
+  "adapters/fastify.ts": /^(import type .* from|declare module) "fastify"/gm,
+  "adapters/hono.ts": /^import type .* from "hono";$/gm,
+  "adapters/koa.ts": /^import type .* from "koa";$/gm,
+  "adapters/node.ts": /^import type .* from "node:http";$/gm,
+  "adapters/node-message.ts": /^import type .* from "node:(http|net)";$/gm,
+  "adapters/opentelemetry.ts": /^import .* from "@opentelemetry\/api";$/gm,
+};
+
+/** The parts of Hybrid that can be read and tested alone, and those that are made of them. */
+const HYBRID_LEAVES = ["lease", "wants", "outbox", "snapshot", "protocol", "terms", "serving", "scheduler"];
+const MADE_OF_LEAVES = ["holder", "exchanges", "fallback", "limiter"];
+
+/** What is imported, or exported from elsewhere, and from where. */
+const IMPORT = /\b(?:import|export)\b([^;"]*?)\bfrom\s*"([^"]+)"|\b(?:import|from)\s*\(?\s*"([^"]+)"/g;
+const ONLY_TYPES = /^\s*type\s|^\s*\{(\s*type\s[^,}]*,?)+\s*\}\s*$/;
+
+interface Import {
+  readonly from: string;
+  /** Whether nothing of the import is left when TypeScript is compiled. */
+  readonly isOnlyTypes: boolean;
+}
+
+const src = join(ROOT, "src");
+const files = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => /(?<!\.test)\.ts$/.test(file));
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(src, file), "utf8").replace(OUTSIDE[file] ?? /$^/g, "");
+  return [...text.matchAll(IMPORT)].map(([, names = "", from, bare]) => ({
+    from: (from ?? bare)!,
+    isOnlyTypes: ONLY_TYPES.test(names),
+  }));
+}
+
+/** The file of src that an import leads to. */
+function targetOf(file: string, { from }: Import): string {
+  return relative(src, resolve(src, dirname(file), from));
+}
+
+function layerOf(file: string): string {
+  return dirname(file) === "." ? "" : file.split("/")[0]!;
+}
+
+/** The first cycle that is met on the way from `file`, as the files on it; undefined without one. */
+function cycleFrom(file: string, way: readonly string[], done: Set<string>): readonly string[] | undefined {
+  if (way.includes(file)) return [...way.slice(way.indexOf(file)), file];
+  // A generated file is missing until the first build.
+  if (done.has(file) || !files.includes(file)) return undefined;
+  const neededAtRunTime = importsOf(file).filter(({ isOnlyTypes }) => !isOnlyTypes);
+  for (const target of neededAtRunTime.map((one) => targetOf(file, one))) {
+    const cycle = cycleFrom(target, [...way, file], done);
+    if (cycle !== undefined) return cycle;
+  }
+  done.add(file);
+  return undefined;
+}
+
+describe("the sources", () => {
+  it("are found, with what they import", () => {
+    expect(files.length).toBeGreaterThan(80);
+    expect(files.flatMap(importsOf).length).toBeGreaterThan(3 * files.length);
+  });
+
+  it.each(files)(
+    "%s imports in the direction of the layers, and from outside nothing but types of what it adapts",
+    (file) => {
+      const allowed = LAYERS[layerOf(file)];
+      expect(allowed, "a folder that LAYERS doesn't know").toBeDefined();
+      for (const one of importsOf(file)) {
+        expect(one.from).toMatch(/^\.\.?\//);
+        expect(allowed, `${file} imports ${one.from}`).toContain(layerOf(targetOf(file, one)));
+      }
+    },
+  );
+
+  // A file may name the types of a file that imports it: that is gone at run time, and says only what the two agree on.
+  it("import each other in no circle, but for types", () => {
+    const done = new Set<string>();
+    for (const file of files) expect(cycleFrom(file, [], done)).toBeUndefined();
+  });
+
+  it("decide, in src/strategy, by nothing but numbers and the public types of core", () => {
+    const strategy = files.filter((file) => layerOf(file) === "strategy");
+    expect(strategy.length).toBeGreaterThan(4);
+    const others = strategy.flatMap((file) => importsOf(file).map((one) => layerOf(targetOf(file, one))));
+    expect(new Set(others)).toEqual(new Set(["core", "strategy"]));
+  });
+
+  it.each(HYBRID_LEAVES)("hybrid/%s.ts knows nothing of what is made of it, not even types", (leaf) => {
+    const file = `hybrid/${leaf}.ts`;
+    expect(files).toContain(file);
+    const above = MADE_OF_LEAVES.map((name) => `hybrid/${name}.ts`);
+    for (const one of importsOf(file)) expect(above).not.toContain(targetOf(file, one));
+  });
+});
