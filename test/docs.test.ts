@@ -34,7 +34,7 @@ function patient(code: string): string {
 }
 
 const guide = readdirSync(join(ROOT, "docs")).filter((file) => file.endsWith(".md"));
-const documents = ["README.md", ...guide.map((file) => `docs/${file}`)];
+const documents = ["README.md", "CONTRIBUTING.md", ...guide.map((file) => `docs/${file}`)];
 const examples = documents.flatMap(examplesOf);
 const folder = join(ROOT, ".build", "examples");
 
