@@ -100,6 +100,14 @@ it("a lease admits calls until it is spent, and each is reported", () => {
   expect(ask(holder, 10, []).hits).toMatchObject([{ count: 2, declined: 0 }]);
 });
 
+it("a lease can't be spent beyond the capacity, which draws may have used up meanwhile", () => {
+  const holder = new Holder("k", TERMS);
+  answer(holder, 0, { total: 90, buckets: 1, firstExpiresInMs: WINDOW_MS, firstAccepted: 90, granted: 5 });
+  holder.addHit(9, 0, 1);
+  expect(holder.trySpend(2, 1)).toBe(false);
+  expect(holder.trySpend(1, 1)).toBe(true);
+});
+
 it("a stale key spends its lease only where others have leases too", () => {
   for (const leasedByOthers of [0, 5]) {
     const holder = new Holder("k", TERMS);
@@ -107,6 +115,13 @@ it("a stale key spends its lease only where others have leases too", () => {
     holder.carryOn(300);
     expect(holder.trySpend(1, 300)).toBe(leasedByOthers > 0);
   }
+});
+
+it("of two buckets the second may still grow, so when the first has expired Redis is asked", () => {
+  const holder = new Holder("k", TERMS);
+  answer(holder, 0, { ...TWO_BUCKETS, secondExpiresInMs: 900, secondAccepted: 20 });
+  holder.carryOn(300);
+  expect(holder.isCurrent).toBe(false);
 });
 
 it("when the first of many buckets expires, its usage is free", () => {
