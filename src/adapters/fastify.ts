@@ -38,16 +38,16 @@ export type FastifyRateLimitOptions = {
   readonly hook?: "onRequest" | "preHandler";
 } & (RateLimitOptions<FastifyRequest> | GuardOptions<FastifyRequest>);
 
-/** By route, the providers that its own limits count in. */
-const claimed = new WeakMap<object, Set<unknown>>();
+/** The providers that the own limits of a route count in, by route. */
+const providersOfRoutes = new WeakMap<object, Set<unknown>>();
 
 /**
- * Has a route's own limits count in a provider; returns whether they didn't yet. Where plugins are registered inside
- * each other, each of them meets the route, but its limits are meant once.
+ * Notes that a route's own limits count in a provider; returns false when that was noted before. Where plugins are
+ * registered inside each other, each of them meets the route, but its limits are to count once.
  */
-function claim(route: object, provider: unknown): boolean {
-  const providers = claimed.get(route) ?? new Set();
-  claimed.set(route, providers);
+function noteOwnLimits(route: object, provider: unknown): boolean {
+  const providers = providersOfRoutes.get(route) ?? new Set();
+  providersOfRoutes.set(route, providers);
   return !providers.has(provider) && providers.add(provider) !== undefined;
 }
 
@@ -68,10 +68,11 @@ export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app
     own === undefined ? limitUnknown : own === false ? undefined : hookOf(guardOfRoute(shared, own));
   const hasEarlierRoutes = app.printRoutes().trim() !== "(empty tree)";
   const met = Symbol("trypema.met");
-  // By route and not by what a request says of its route, for that is made anew each time it is asked.
+  // Limits are chosen here for each route, and not for each request, because Fastify makes a request's `routeOptions`
+  // anew whenever they are read.
   app.addHook("onRoute", (route) => {
     const own = route.config?.rateLimit;
-    const limit = own && !claim(route, shared.provider) ? undefined : limitOf(own);
+    const limit = own && !noteOwnLimits(route, shared.provider) ? undefined : limitOf(own);
     if (hasEarlierRoutes) route.config = { ...route.config, [met]: true } as FastifyContextConfig;
     if (limit === undefined) return;
     const hooks = route[hook] ?? [];
@@ -109,12 +110,13 @@ function noteUnmatched(app: FastifyInstance): (request: FastifyRequest) => boole
   return (request) => unmatched.has(request);
 }
 
-// So that its hooks are those of the instance it is registered on, which is what fastify-plugin does.
+// These two properties are what fastify-plugin sets. With them the plugin adds its hooks to the instance that it is
+// registered on, and not to a child of it.
 Object.assign(rateLimit, { [Symbol.for("skip-override")]: true, [Symbol.for("fastify.display-name")]: "trypema" });
 
 class PluginRequest extends NodeRequest<FastifyRequest> {
   override get proxySetting(): string | undefined {
-    // Fastify's requests have it only then.
+    // Fastify's requests have `ips` only with the option trustProxy.
     return "ips" in this.raw ? "trustProxy" : undefined;
   }
 }
@@ -149,7 +151,7 @@ function carryOut(verdict: Verdict, reply: FastifyReply, done: Done): void {
     reply.header(name, fieldValue(name, fields[i + 1]!, reply));
   }
   if (answer !== undefined) {
-    // To a text of JSON Fastify would add a charset, which JSON has not.
+    // The body is sent as bytes, because Fastify would add a charset to the content type of a JSON text.
     reply.code(answer.status).send(Buffer.from(answer.body));
     return;
   }

@@ -29,7 +29,7 @@ export interface FetchOptions<Input extends Request, Context extends unknown[]> 
   readonly peerAddress?: (request: Input, ...context: Context) => string | undefined;
 }
 
-/** What serves both: the one that begins with the other. */
+/** The longer one of two lists of arguments, of which one begins with the other. */
 type LongerContext<A extends unknown[], B extends unknown[]> = A extends [...B, ...unknown[]]
   ? A
   : B extends [...A, ...unknown[]]

@@ -44,7 +44,7 @@ export function rateLimit<E extends Env = any>(
       addFields(context, verdict.fields);
       return undefined;
     } catch (thrown) {
-      // Of errors Hono has made responses by now; this is what else a handler can throw.
+      // Hono has made responses of errors by now. A handler can also throw something that is no Error.
       if (verdict === undefined) throw thrown;
       verdict.settle?.(statusOf(thrown));
       throw withFields(thrown, verdict.fields, context);
@@ -54,14 +54,14 @@ export function rateLimit<E extends Env = any>(
   };
 }
 
-/** By the context, for Hono has what is set on that win over what a Response has. */
+/** The fields are set on the context, because Hono prefers them to the fields of a Response. */
 function responseOf({ status, fields, body }: Answer, context: Context): Response {
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!;
     const value = fields[i + 1]!;
     context.header(name, name === EXPOSED_FIELDS ? addNames(context.res.headers.get(name), value) : value);
   }
-  // To the types of Hono only a status that it has a name for is one.
+  // Hono's types take only statuses that they list, so the status is cast to one of these.
   const response = context.body(body, status as 429);
   noteDenial(response, fields, context);
   return response;

@@ -44,7 +44,7 @@ export class NodeRequest<Raw> extends AdapterRequest<Raw> {
 }
 
 export function setFields(response: OutgoingMessage, fields: Fields): void {
-  // Whoever has answered meanwhile, a timeout say, has sent the header.
+  // Something else may have answered meanwhile, such as a timeout.
   if (response.headersSent) return;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!;
@@ -52,7 +52,7 @@ export function setFields(response: OutgoingMessage, fields: Fields): void {
   }
 }
 
-/** But for those that somebody else has set. */
+/** Sets the fields that the response doesn't have yet. */
 export function setMissingFields(response: OutgoingMessage, fields: Fields): void {
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!;
@@ -67,12 +67,12 @@ export function sendAnswer(response: ServerResponse, { status, fields, body }: A
   response.end(body);
 }
 
-/** A response that was broken off stays as it was counted. */
+/** Settles when the response has been sent. A response that was broken off is not settled, so it stays counted. */
 export function settleAtEnd(response: ServerResponse, settle: Verdict["settle"]): void {
   if (settle !== undefined) response.once("finish", () => settle(response.statusCode));
 }
 
-/** A peer without an address is gone, or came by the path that the server listens on. */
+/** A peer without an address has disconnected, or came by the unix socket that the server listens on. */
 function isUnixSocket(socket: Socket): boolean {
   const { server } = socket as Socket & { server?: { address?(): unknown } };
   return !socket.destroyed && typeof server?.address?.() === "string";

@@ -40,8 +40,8 @@ function instrumentsOf(meter: Meter) {
 }
 
 /**
- * Those of the global provider as it is now. The API passes tracers on to an SDK that is registered later, but not
- * meters: what is made without an SDK does nothing for good.
+ * The instruments of the present global provider. The API passes tracers on to an SDK that is registered later, but not
+ * meters: an instrument that was made without an SDK never records anything.
  */
 function globalInstruments(): () => ReturnType<typeof instrumentsOf> {
   let provider: MeterProvider | undefined;

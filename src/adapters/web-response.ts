@@ -1,4 +1,4 @@
-// What Hono and fetch handlers have in common: responses that get their fields after a handler has made them.
+// What Hono and fetch handlers have in common: the fields are added to a response that the handler has made.
 
 import { addNames, EXPOSED_FIELDS } from "../http/headers.ts";
 import type { Fields } from "../http/index.ts";
@@ -12,8 +12,8 @@ const FIELDS = Symbol("trypema.fields");
 /** The request that a limiter denied by a response. */
 const DENIED = Symbol("trypema.denied");
 
-/** A response, or an error that has header fields to be answered with. */
-interface Answering {
+/** A response, or an error with the header fields of the response to be made of it. */
+interface WithHeaders {
   readonly headers: Headers;
   readonly status?: unknown;
   [FIELDS]?: Fields;
@@ -28,7 +28,7 @@ interface Answering {
  * @param request the one that the fields are of, as limiters share it
  */
 export function withFields<T>(outcome: T, fields: Fields, request: object): T {
-  if (fields.length === 0 || !isAnswering(outcome)) return outcome;
+  if (fields.length === 0 || !hasHeaders(outcome)) return outcome;
   try {
     addFields(outcome, fields, request);
     return outcome;
@@ -42,8 +42,8 @@ export function statusOf(outcome: unknown): number {
   // Bun wants nothing returned once a request has become a websocket.
   if (outcome === undefined) return 101;
   const { status, statusCode } = (outcome ?? {}) as { status?: unknown; statusCode?: unknown };
-  const stated = status ?? statusCode;
-  return typeof stated === "number" && stated >= 100 && stated <= 599 ? stated : 500;
+  const given = status ?? statusCode;
+  return typeof given === "number" && given >= 100 && given <= 599 ? given : 500;
 }
 
 /** Sets the fields of an answer, one after the other. */
@@ -60,9 +60,10 @@ export function noteDenial(response: object, fields: Fields, request: object): v
   Reflect.set(response, DENIED, request);
 }
 
-function addFields(to: Answering, fields: Fields, request: object): void {
+function addFields(to: WithHeaders, fields: Fields, request: object): void {
   const { headers, [DENIED]: denied = request } = to;
-  // Of a request that a handler made itself, limiters further out know no standing: what the denial says goes first.
+  // A handler may make a request of its own and return its denial. The outer limiters didn't see that request, so the
+  // fields of the denial are kept.
   const earlier = denied === request ? to[FIELDS] : undefined;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!;
@@ -79,14 +80,16 @@ function fieldOf(fields: Fields | undefined, name: string): string | undefined {
   return undefined;
 }
 
-function isAnswering<T>(outcome: T): outcome is T & Answering {
+function hasHeaders<T>(outcome: T): outcome is T & WithHeaders {
   if (typeof outcome !== "object" || outcome === null) return false;
-  const { headers, status } = outcome as Partial<Answering>;
+  const { headers, status } = outcome as Partial<WithHeaders>;
   if (typeof headers?.get !== "function" || typeof headers.set !== "function") return false;
   return !(typeof status === "number" && status < 200);
 }
 
-/** Of this realm: a `Response` that replaced the global one, as `@hono/node-server` has it, comes of that. */
+/**
+ * Whether it is a `Response` of this realm. `@hono/node-server` replaces the global one by a subclass of the original.
+ */
 function isCopyable(outcome: object): outcome is Response {
   if (outcome instanceof Response) return true;
   const { constructor: Kind } = outcome;

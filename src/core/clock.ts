@@ -30,7 +30,7 @@ export class ForwardClock {
     return this.#paused(reading);
   }
 
-  /** For work in the background, where nobody can be told what the user's clock throws: then its last time. */
+  /** The time for work in the background; the last one when the user's clock throws, because nobody could be told. */
   nowOrLast(): number {
     try {
       return this.now();

@@ -38,7 +38,7 @@ export function show(value: unknown): string {
   return String(value);
 }
 
-/** The text of whatever was thrown, also of what has none and throws when it is asked for it. Never throws itself. */
+/** The text of whatever was thrown. Never throws, also when the thrown object can't be made a text. */
 export function messageOf(error: unknown): string {
   try {
     return String(error instanceof Error ? error.message : error);

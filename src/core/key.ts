@@ -22,7 +22,7 @@ export function checkKey(key: string): void {
   }
 }
 
-/** Counted only as far as it matters: no character takes less than a byte per UTF-16 unit. */
+/** A text of too many UTF-16 units isn't counted, because each unit takes at least one byte of UTF-8. */
 function utf8Length(text: string): number {
   if (text.length > MAX_KEY_BYTES) return text.length;
   let bytes = 0;

@@ -85,7 +85,7 @@ export function timerOption(name: string, value: number | undefined, fallback: n
   return numberOption(name, value, fallback, 1, MAX_TIMER_MS);
 }
 
-/** `random`, with 0 for what is no draw from [0, 1): then every provider decides the same. */
+/** `random`, but 0 in place of a result that is no draw from [0, 1), so that every provider decides the same. */
 function drawing(random: () => number): () => number {
   if (random === Math.random) return random;
   return () => {

@@ -1,4 +1,4 @@
-// Where limiters count, so that limits which share counts without meaning to can be noticed.
+// Says where a limiter counts, so that a notice can be given when two limiters share counts by mistake.
 
 /** Two limiters share their counts if they count in the same part of the same place. */
 export interface Store {
@@ -15,7 +15,7 @@ export function setStore(limiter: object, store: Store): void {
   stores.set(limiter, store);
 }
 
-/** Where a limiter counts: by itself, unless it was said otherwise. */
+/** Where a limiter counts: in a store of its own, unless {@link setStore} named another. */
 export function storeOf(limiter: object): Store {
   return stores.get(limiter) ?? { place: limiter, part: "" };
 }

@@ -18,8 +18,8 @@ function isCloudflareWorker(): boolean {
 /**
  * A timer that keeps nothing alive: not the process, and not the async context of the call that starts it. A
  * runtime's timer holds the context that it is made in, a request's perhaps, and every timer that is made in
- * its turn does. So starting it resolves a promise, and the reaction, which makes the runtime's timer, has the
- * context of whoever made this object. Not for where {@link TIMERS_END_WITH_REQUESTS}: it never fires there.
+ * its turn does. So {@link start} resolves a promise, and the reaction to that makes the runtime's timer: a reaction
+ * has the context in which this object was made. This timer never fires where {@link TIMERS_END_WITH_REQUESTS}.
  */
 export class BackgroundTimer {
   readonly #run: () => void;
@@ -40,7 +40,7 @@ export class BackgroundTimer {
     this.#release(delayMs);
   }
 
-  /** For good. */
+  /** Stops the timer for good. */
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#handle);

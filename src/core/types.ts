@@ -54,7 +54,7 @@ export interface RejectedDecision extends DecisionFields {
   readonly allowed: false;
 }
 
-/** The call is over the capacity, by the suppressed strategy, and chance has decided. It was recorded either way. */
+/** The call is over the capacity, by the suppressed strategy, and a random draw decided. It was recorded either way. */
 export interface SuppressedDecision extends DecisionFields {
   /** Tells the decisions apart. */
   readonly outcome: "suppressed";
@@ -174,7 +174,7 @@ export interface Limiter {
 }
 
 /**
- * The suppressed strategy: over the capacity a share of the calls is denied by chance. That share is the
+ * The suppressed strategy: over the capacity a share of the calls is denied at random. That share is the
  * factor f = 1 − rate / perceived, at least 0, where perceived is the larger of the rates observed over the
  * window and over the last second; over the hard limit it is 1.
  *

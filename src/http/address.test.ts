@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import ipaddr from "ipaddr.js";
 import { describe, expect, it } from "vitest";
-import { contains, isPlainIpv4, maskOf, nameOf, parseAddress, parseNetwork, parsePeer } from "./address.ts";
+import { contains, isPlainIpv4, masked, nameOf, parseAddress, parseNetwork, parsePeer } from "./address.ts";
 
 const name = (text: string, bits = 64) => {
   const address = parseAddress(text);
@@ -153,7 +153,7 @@ describe("a network", () => {
       fc.property(pair, ([network, address, bits]) => {
         const [base, other] = [ipaddr.parse(network), ipaddr.parse(address)];
         fc.pre([base, other].every((one) => !["ipv4Mapped", "rfc6052"].includes(one.range())));
-        const plain = [...maskOf({ address: parseAddress(network)!, bits })];
+        const plain = [...masked({ address: parseAddress(network)!, bits })];
         const text = plain.length === 4 ? plain.join(".") : plain.map((group) => group.toString(16)).join(":");
         const parsed = parseNetwork(`${text}/${bits}`);
         const carriers = ["::ffff:0:0", "64:ff9b::"].map((carrier) => ipaddr.parse(carrier));

@@ -1,4 +1,4 @@
-// IP addresses as text, numbers and networks. Written by strangers in part, so what isn't surely an address is none.
+// IP addresses as text, numbers and networks. Clients write some of these texts, so a doubtful one is no address.
 
 /** The four bytes of an IPv4 address, or the eight 16-bit groups of an IPv6 address. */
 export type Address = readonly number[];
@@ -15,16 +15,17 @@ const IPV4_WITH_PORT = /^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})(?::(\d{1,5}))?$/;
 const IPV6_IN_BRACKETS = /^\[([^\]]+)\](?::(\d{1,5}))?$/;
 const ZONE = /(:[^%\]]*)%[\w.~-]+(?=\]|$)/;
 const MAX_PORT = 65_535;
-/** The IPv6 networks whose addresses are IPv4 addresses in another form: IPv4-mapped, and NAT64. */
-const CARRIERS: readonly Network[] = [
+/** The IPv6 networks whose addresses have an IPv4 address embedded (RFC 6052): IPv4-mapped, and NAT64. */
+const IPV4_EMBEDDING: readonly Network[] = [
   { address: [0, 0, 0, 0, 0, 0xffff, 0, 0], bits: 96 },
   { address: [0x64, 0xff9b, 0, 0, 0, 0, 0, 0], bits: 96 },
 ];
 
 /**
  * Understands `a.b.c.d`, `a.b.c.d:port`, IPv6, `[IPv6]` and `[IPv6]:port`. IPv4-mapped (`::ffff:0:0/96`) and NAT64
- * (`64:ff9b::/96`, RFC 6052) addresses are the IPv4 address that they carry. Numbers with leading zeros, which some
- * read as octal, are not understood, nor are zones, which mean nothing beyond a machine's own links.
+ * (`64:ff9b::/96`, RFC 6052) addresses become the IPv4 address that is embedded in them. Numbers with leading zeros are
+ * not understood, because some programs read them as octal. Zones are not understood either, because they mean nothing
+ * beyond a machine's own links.
  */
 export function parseAddress(text: string): Address | undefined {
   if (text.length > LONGEST) return undefined;
@@ -34,18 +35,18 @@ export function parseAddress(text: string): Address | undefined {
   if (port !== undefined && Number(port) > MAX_PORT) return undefined;
   if (v4 !== null) return parseIpv4(v4[1]!);
   const groups = parseIpv6(v6?.[1] ?? text);
-  return groups === undefined ? undefined : (carriedIpv4(groups) ?? groups);
+  return groups === undefined ? undefined : (embeddedIpv4(groups) ?? groups);
 }
 
-/** The same of the other end of a connection, whose link-local address may have a zone: `fe80::1%eth0`. */
+/** Parses the address of the other end of a connection. A link-local one may have a zone: `fe80::1%eth0`. */
 export function parsePeer(text: string): Address | undefined {
   return text.length > LONGEST + LONGEST_ZONE ? undefined : parseAddress(text.replace(ZONE, "$1"));
 }
 
 /**
  * Understands addresses and networks in their plain form, `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.1`: with no bits set
- * beyond the prefix, with no port, zone or bracket. IPv4 in the form of IPv6, and IPv6 networks with such addresses in
- * them, are none: they would not mean what they seem to, because such addresses are compared as IPv4.
+ * beyond the prefix, with no port, zone or bracket. An IPv6 address with an embedded IPv4 address is refused, and so is
+ * a network that contains such addresses: they are compared as IPv4, so the network would never match them.
  */
 export function parseNetwork(text: string): Network | undefined {
   const [, written, prefix] = /^([^/]{1,45})(?:\/(0|[1-9]\d{0,2}))?$/.exec(text) ?? [];
@@ -55,13 +56,13 @@ export function parseNetwork(text: string): Network | undefined {
   const all = widthOf(address);
   const bits = prefix === undefined ? all : Number(prefix);
   const network = { address, bits };
-  if (bits > all || maskOf(network).some((part, i) => part !== address[i])) return undefined;
-  const carries = CARRIERS.some((carrier) => contains(network, carrier.address) || contains(carrier, address));
-  return carries ? undefined : network;
+  if (bits > all || masked(network).some((part, i) => part !== address[i])) return undefined;
+  const embedsIpv4 = IPV4_EMBEDDING.some((known) => contains(network, known.address) || contains(known, address));
+  return embedsIpv4 ? undefined : network;
 }
 
-/** The parts of a network's address with what is beyond the prefix set to 0. */
-export function maskOf({ address, bits }: Network): Address {
+/** The address of a network, with all bits beyond the prefix set to 0. */
+export function masked({ address, bits }: Network): Address {
   const width = address.length === 4 ? 8 : 16;
   return address.map((part, i) => {
     const shift = Math.min(width, Math.max(0, width * (i + 1) - bits));
@@ -81,12 +82,13 @@ export function contains({ address, bits }: Network, other: Address): boolean {
 
 /**
  * The name of the client that an address stands for: an IPv4 address, or the first `ipv6Bits` of an IPv6 address,
- * for who has one usually has them all. Link-local addresses have one prefix for everybody and are names whole.
+ * because who has one of these usually has them all. A link-local address is the name as a whole, because the prefix of
+ * link-local addresses is the same for everybody.
  */
 export function nameOf(address: Address, ipv6Bits: number): string {
   if (address.length === 4) return address.join(".");
   const bits = isLinkLocal(address) ? 128 : ipv6Bits;
-  const groups = maskOf({ address, bits })
+  const groups = masked({ address, bits })
     .slice(0, Math.ceil(bits / 16))
     .map((group) => group.toString(16));
   return bits === 128 ? groups.join(":") : `${groups.join(":")}${groups.length < 8 ? "::" : ""}/${bits}`;
@@ -151,8 +153,8 @@ function parseGroups(text: string, mayEndInIpv4: boolean): number[] | undefined 
   return groups;
 }
 
-function carriedIpv4(groups: Address): Address | undefined {
-  if (!CARRIERS.some((carrier) => contains(carrier, groups))) return undefined;
+function embeddedIpv4(groups: Address): Address | undefined {
+  if (!IPV4_EMBEDDING.some((known) => contains(known, groups))) return undefined;
   const [high, low] = groups.slice(6) as [number, number];
   return [high >> 8, high & 255, low >> 8, low & 255];
 }

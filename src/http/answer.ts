@@ -1,4 +1,4 @@
-// The answer to a request that is turned away, by a responder of the user's or by default.
+// The answer to a denied request: by the user's responder, or the default one.
 
 import { show, TrypemaError } from "../core/errors.ts";
 import type { Awaitable } from "../core/types.ts";
@@ -32,13 +32,13 @@ function checkAnswer({ status = 429, headers = {}, body = "" }: DenialAnswer): v
   }
   if (typeof body !== "string") throw new TrypemaError("INVALID_OPTION", `respond: got ${show(body)}, expected a text`);
   for (const [name, value] of Object.entries(headers)) {
-    // As RFC 9110, section 5, has names and values.
+    // The characters that RFC 9110, section 5, allows in names and values.
     if (/^[\w!#$%&'*+.^`|~-]+$/.test(name) && /^[\t\x20-\x7e\x80-\xff]*$/.test(value)) continue;
     throw new TrypemaError("INVALID_OPTION", `respond: got ${show(value)} for the header ${show(name)}`);
   }
 }
 
-/** The answer, with `fields` that say where the client stands; `onFailure` is told when `respond` fails. */
+/** Makes the answer with `fields`, the rate limit fields. Tells `onFailure` when `respond` fails. */
 export async function answerTo<Raw>(
   denial: Denial,
   fields: Fields,
@@ -52,7 +52,7 @@ export async function answerTo<Raw>(
     const own = await respond?.(denial, request);
     if (own) checkAnswer(own);
     status = own?.status ?? status;
-    // A body of its own has a type of its own.
+    // The default content type doesn't describe a body of the responder.
     if (own?.body !== undefined) headers = own.headers ?? { "content-type": "text/plain; charset=utf-8" };
     else headers = { ...headers, ...own?.headers };
     body = own?.body ?? body;

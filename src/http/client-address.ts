@@ -1,5 +1,5 @@
-// Which client a request comes from. What a client can write itself is believed only when it comes through a proxy
-// that was named as trusted.
+// Finds the client that a request comes from. A client can write any header itself, so a header counts only when it
+// comes through a trusted proxy.
 
 import { show, TrypemaError } from "../core/errors.ts";
 import { checkOptions, integerOption } from "../core/options.ts";
@@ -7,7 +7,7 @@ import { type Address, isPlainIpv4, nameOf, parseAddress, parsePeer } from "./ad
 import { checkedProxies, MAX_HOPS, type Proxies } from "./proxies.ts";
 import type { HttpRequest } from "./request.ts";
 
-/** Whom to believe about the client's address; of {@link clientAddress}. */
+/** Which proxies are trusted to tell the client's address; the options of {@link clientAddress}. */
 export interface ClientAddressOptions {
   /**
    * The trusted proxies: either how many are in front, 1 to 32, or which they are. A list may have addresses, networks
@@ -15,7 +15,7 @@ export interface ClientAddressOptions {
    * has them) and `"private"` (all of these), and `"unix"` for whoever connects by a unix socket. Default none: the
    * client is the peer, whatever headers say.
    *
-   * A number believes whoever connects, so the server may accept connections from the nearest proxy only.
+   * A number trusts whoever connects, so the server may accept connections from the nearest proxy only.
    */
   readonly proxies?: number | readonly string[];
   /**
@@ -28,35 +28,35 @@ export interface ClientAddressOptions {
   readonly ipv6PrefixBits?: number;
 }
 
-/** How a key goes by the client's address, for whoever looks for mistakes in it. */
-export interface Addressing {
-  /** Undefined when nobody is believed. */
+/** From where a key takes the client's address. Notices about mistakes need to know it. */
+export interface ClientSource {
+  /** Undefined when no proxy is trusted. */
   readonly proxies: Proxies | undefined;
-  /** The header that proxies say it in, and who they say it is. */
+  /** The header in which the proxies write the client's address. */
   readonly headerName: string;
-  readonly stated: Statement;
+  readonly readClient: HeaderReader;
 }
 
-const addressings = new WeakMap<object, Addressing>();
+const clientSources = new WeakMap<object, ClientSource>();
 
-/** Undefined of a key that isn't made of {@link clientAddress}. */
-export function addressingOf(key: object): Addressing | undefined {
-  return addressings.get(key);
+/** Undefined for a key that isn't made of {@link clientAddress}. */
+export function clientSourceOf(key: object): ClientSource | undefined {
+  return clientSources.get(key);
 }
 
-export function setAddressing(key: object, addressing: Addressing | undefined): void {
-  if (addressing !== undefined) addressings.set(key, addressing);
+export function setClientSource(key: object, source: ClientSource | undefined): void {
+  if (source !== undefined) clientSources.set(key, source);
 }
 
 const PLAIN_IPV4_MAPPED = "::ffff:";
-/** Elements of a list that are looked at, empty ones included. */
+/** How many elements of a list are read at most, empty ones included. */
 const MAX_ELEMENTS = MAX_HOPS;
 const MADE_UP_PORT = /^([\d.]+|\[[^\]]*\]):_[\w.-]+$/;
 
 /**
  * A key: the address of the client. There is none when the peer's address isn't known, or when a trusted proxy
- * says something of the client that isn't an address. One that says nothing, as in its health checks, is itself the
- * client.
+ * names a client by something that isn't an address. A proxy that names no client, as in its health checks, is itself
+ * the client.
  *
  * @throws {TrypemaError} `INVALID_OPTION`
  */
@@ -66,38 +66,38 @@ export function clientAddress(options: ClientAddressOptions = {}): (request: Htt
   const ipv6Bits = integerOption("ipv6PrefixBits", options.ipv6PrefixBits, 64, 1, 128);
   const proxies = checkedProxies(given);
   const headerName = checkedHeaderName(header);
-  const stated = statementOf(headerName);
+  const readClient = headerReaderOf(headerName);
 
-  const addressing = { proxies, headerName, stated };
-  const key = keyOf(addressing, ipv6Bits);
-  setAddressing(key, addressing);
+  const source = { proxies, headerName, readClient };
+  const key = keyOf(source, ipv6Bits);
+  setClientSource(key, source);
   return key;
 }
 
 function keyOf(
-  { proxies, headerName, stated }: Addressing,
+  { proxies, headerName, readClient }: ClientSource,
   ipv6Bits: number,
 ): (request: HttpRequest) => string | undefined {
   const peerName = ({ peerAddress }: HttpRequest) => (peerAddress === undefined ? undefined : plainName(peerAddress));
   const peerKey = (request: HttpRequest) => peerName(request) ?? nameOfText(request.peerAddress, ipv6Bits);
   if (proxies === undefined) return peerKey;
   return (request) => {
-    if (!isBelieved(request.peerAddress, proxies)) return peerKey(request);
+    if (!isTrusted(request.peerAddress, proxies)) return peerKey(request);
     const value = request.header(headerName);
-    const client = value === undefined ? "nobody" : stated(value, proxies);
+    const client = value === undefined ? "nobody" : readClient(value, proxies);
     if (client === "nobody") return request.peerAddress === "unix" ? "unix" : peerKey(request);
     return client && nameOf(client, ipv6Bits);
   };
 }
 
-function isBelieved(peerAddress: string | undefined, { hops, trusts, trustsUnix }: Proxies): boolean {
+function isTrusted(peerAddress: string | undefined, { hops, trusts, trustsUnix }: Proxies): boolean {
   if (hops !== undefined) return true;
   if (peerAddress === "unix") return trustsUnix;
   const peer = peerAddress === undefined ? undefined : parsePeer(peerAddress);
   return peer !== undefined && trusts(peer);
 }
 
-/** The name of most peers as Node gives them, without parsing: an IPv4 address, or one that IPv6 carries. */
+/** The name of a peer without parsing, for most of them: an IPv4 address, or one that is embedded in IPv6. */
 function plainName(peerAddress: string): string | undefined {
   const text = peerAddress.startsWith(PLAIN_IPV4_MAPPED) ? peerAddress.slice(PLAIN_IPV4_MAPPED.length) : peerAddress;
   return isPlainIpv4(text) ? text : undefined;
@@ -108,11 +108,14 @@ function nameOfText(text: string | undefined, ipv6Bits: number): string | undefi
   return address && nameOf(address, ipv6Bits);
 }
 
-/** Who a proxy says the client is; undefined when that is no address, `"nobody"` when it doesn't say. */
-export type Statement = (value: string, proxies: Proxies) => Address | "nobody" | undefined;
+/**
+ * Reads the client's address from the value of a header; undefined when the proxy wrote something that is no address,
+ * `"nobody"` when it named no client.
+ */
+export type HeaderReader = (value: string, proxies: Proxies) => Address | "nobody" | undefined;
 
-/** How a header says who the client is. */
-export function statementOf(headerName: string): Statement {
+/** The reader of a header in which proxies name the client. */
+export function headerReaderOf(headerName: string): HeaderReader {
   if (headerName === "x-forwarded-for") return (list, proxies) => fromList(list, proxies, parseAddress);
   if (headerName === "forwarded") return (list, proxies) => fromList(list, proxies, forwardedFor);
   return onlyAddress;
@@ -124,10 +127,10 @@ function onlyAddress(value: string): Address | "nobody" | undefined {
 }
 
 /**
- * The first address from the right that is no proxy's; the leftmost when all are. Each was written by the one to its
- * right. By number it is the one that the outermost proxy wrote, whatever the others are. A shorter list says nobody,
- * because where the number is too large its left end is the client's to write. Empty elements are none (RFC 9110,
- * section 5.6.1).
+ * The client in a list to which each proxy appended the address that it saw. With networks it is the first address from
+ * the right that is no proxy's, or the leftmost one when all are. With a number it is the address that the outermost
+ * proxy appended, whatever the others are. A list with fewer addresses than proxies names nobody, because the client
+ * can write the left end of such a list. Empty elements don't count (RFC 9110, section 5.6.1).
  */
 function fromList(
   list: string,
@@ -151,8 +154,8 @@ function fromList(
 }
 
 /**
- * The last comma before `end` that isn't in quotes. From the right, so that an unbalanced quote which a client sent
- * changes nothing in what the proxies appended.
+ * The last comma before `end` that isn't in quotes. The search goes from right to left, so that an unbalanced quote
+ * from a client changes nothing in what the proxies appended.
  */
 function lastComma(list: string, end: number): number {
   let quoted = false;
@@ -164,7 +167,7 @@ function lastComma(list: string, end: number): number {
   return -1;
 }
 
-/** Whether an odd number of backslashes is before it. */
+/** Whether the character at `at` is escaped: an odd number of backslashes is before it. */
 function isEscaped(list: string, at: number): boolean {
   let start = at;
   while (list[start - 1] === "\\") start--;
@@ -174,7 +177,7 @@ function isEscaped(list: string, at: number): boolean {
 /** The address in the `for` of an element of `Forwarded` (RFC 7239, section 4); its port may be a made-up name. */
 function forwardedFor(element: string): Address | undefined {
   if (element.length > 500) return undefined;
-  // Many a proxy writes colons and brackets without the quotes that they need.
+  // The pattern takes colons and brackets outside of quotes too, because many proxies leave the quotes out.
   const pair =
     /[ \t]*(?:([\w!#$%&'*+.^`|~-]+)=(?:"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)"|([\w!#$%&'*+.^`|~:[\]-]+))[ \t]*)?(?:;|$)/y;
   let found: string | undefined;

@@ -2,54 +2,54 @@
 // clients behind a proxy count as one, no request has a key, or one client has many keys.
 
 import { isLinkLocal, nameOf, parsePeer } from "./address.ts";
-import { type Addressing, addressingOf, statementOf } from "./client-address.ts";
+import { type ClientSource, clientSourceOf, headerReaderOf } from "./client-address.ts";
 import type { Notices } from "./notices.ts";
 import type { Proxies } from "./proxies.ts";
 import type { HttpRequest } from "./request.ts";
 
-/** Requests of a limiter that are looked at: enough to find what is wrong with all of them. */
-const LOOKED_AT = 100;
+/** How many requests of a limiter are inspected. A mistake that concerns all requests shows in so many. */
+const INSPECTED_REQUESTS = 100;
 
-/** Longer keys aren't looked at: a client may choose one of thousands of parts. */
-const LONGEST_LOOKED_AT = 200;
+/** Longer keys aren't inspected, because a client may send a key of thousands of parts. */
+const LONGEST_INSPECTED_KEY = 200;
 
-/** Headers in which proxies say who the client is. */
+/** Headers in which proxies name the client. */
 const FORWARDING = ["x-forwarded-for", "forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip"];
 
-/** Whether a key goes by the peer's address, so that there is none where nobody tells it. */
+/** Whether a key needs the peer's address: without it no request has a key. */
 export function needsPeer(key: object): boolean {
-  const addressing = addressingOf(key);
-  return addressing !== undefined && addressing.proxies?.hops === undefined;
+  const source = clientSourceOf(key);
+  return source !== undefined && source.proxies?.hops === undefined;
 }
 
-/** Looks at the requests of one limiter. */
+/** Inspects the first requests of one limiter, and its new keys. Changes no decision. */
 export class ClientNotices {
-  readonly #addressing: Addressing | undefined;
+  readonly #source: ClientSource | undefined;
   readonly #notices: Notices;
   #left: number;
   #knowsKeys = false;
 
   constructor(key: object, notices: Notices) {
-    this.#addressing = addressingOf(key);
+    this.#source = clientSourceOf(key);
     this.#notices = notices;
-    const { proxies } = this.#addressing ?? {};
-    const canBeWrong = this.#addressing !== undefined && (proxies === undefined || proxies.hops !== undefined);
-    this.#left = canBeWrong ? LOOKED_AT : 0;
+    const { proxies } = this.#source ?? {};
+    const canBeWrong = this.#source !== undefined && (proxies === undefined || proxies.hops !== undefined);
+    this.#left = canBeWrong ? INSPECTED_REQUESTS : 0;
   }
 
-  /** Whether requests are still looked at. */
-  get isLooking(): boolean {
+  /** Whether more requests are to be inspected. */
+  get isInspecting(): boolean {
     return this.#left > 0;
   }
 
-  look(request: HttpRequest): void {
+  inspect(request: HttpRequest): void {
     this.#left--;
-    const addressing = this.#addressing!;
-    if (addressing.proxies === undefined) this.#lookForProxy(request);
-    else this.#lookForHops(request, addressing);
+    const source = this.#source!;
+    if (source.proxies === undefined) this.#checkForProxy(request);
+    else this.#checkHops(request, source);
   }
 
-  #lookForProxy(request: HttpRequest): void {
+  #checkForProxy(request: HttpRequest): void {
     const { proxySetting } = request;
     const header = headerOfAnother(request);
     if (proxySetting === undefined && header === undefined) return;
@@ -65,9 +65,9 @@ export class ClientNotices {
     );
   }
 
-  #lookForHops(request: HttpRequest, { proxies, headerName, stated }: Addressing): void {
+  #checkHops(request: HttpRequest, { proxies, headerName, readClient }: ClientSource): void {
     const value = request.header(headerName);
-    if (value === undefined || !/[^\s,]/.test(value) || stated(value, proxies!) !== "nobody") return;
+    if (value === undefined || !/[^\s,]/.test(value) || readClient(value, proxies!) !== "nobody") return;
     this.#tell(
       "PROXIES_MISSING",
       `proxies: ${proxies!.hops} were counted, but ${headerName} came with fewer addresses, and such requests count for the ` +
@@ -80,14 +80,14 @@ export class ClientNotices {
     this.#notices.tell(code, message);
   }
 
-  /** A request has no key. */
-  missed({ peerAddress }: HttpRequest): void {
-    // A socket that was closed has no peer either, but not from the first request on.
-    if (this.#knowsKeys || this.#addressing === undefined) return;
+  /** Notes a request without a key. */
+  noteMissingKey({ peerAddress }: HttpRequest): void {
+    // A closed socket has no peer address either. But then earlier requests had a key.
+    if (this.#knowsKeys || this.#source === undefined) return;
     if (peerAddress === undefined) {
       this.#notices.tell(
         "PEER_UNKNOWN",
-        "requests have no key, because nobody tells the peer's address and no proxy that is believed names a client; give " +
+        "requests have no key, because nobody tells the peer's address and no trusted proxy names a client; give " +
           "the adapter its option peerAddress, or the limiter a key, or, behind a proxy, key: clientAddress({ proxies: 1 })",
       );
     } else if (peerAddress === "unix") {
@@ -99,10 +99,10 @@ export class ClientNotices {
     }
   }
 
-  /** A request has a key that the limiter doesn't remember. */
-  found(key: string): void {
+  /** Notes a key that the limiter doesn't remember. */
+  noteNewKey(key: string): void {
     this.#knowsKeys = true;
-    if (this.#addressing !== undefined || key.length > LONGEST_LOOKED_AT || !key.includes(":")) return;
+    if (this.#source !== undefined || key.length > LONGEST_INSPECTED_KEY || !key.includes(":")) return;
     if (!key.split("|").some(isWholeIpv6)) return;
     this.#notices.tell(
       "IPV6_WHOLE",
@@ -115,8 +115,8 @@ export class ClientNotices {
 const NOBODY: Proxies = { hops: undefined, trustsUnix: false, trusts: () => false };
 
 /**
- * The first header whose last entry names somebody else than the peer. None where another one names the peer: then the
- * adapter was told to take it from there, and what the rest say is of proxies between.
+ * The first header whose last entry names another client than the peer. Undefined when some header names the peer: then
+ * the adapter took the peer's address from that header, and the other headers name proxies in between.
  */
 function headerOfAnother({ header, peerAddress }: HttpRequest): string | undefined {
   const peer = peerAddress === undefined ? undefined : parsePeer(peerAddress);
@@ -125,9 +125,9 @@ function headerOfAnother({ header, peerAddress }: HttpRequest): string | undefin
   let another: string | undefined;
   for (const name of FORWARDING) {
     const value = header(name);
-    const said = value === undefined ? undefined : statementOf(name)(value, NOBODY);
-    if (said === undefined || said === "nobody") continue;
-    if (nameOf(said, 128) === peerName) return undefined;
+    const client = value === undefined ? undefined : headerReaderOf(name)(value, NOBODY);
+    if (client === undefined || client === "nobody") continue;
+    if (nameOf(client, 128) === peerName) return undefined;
     another ??= name;
   }
   return another;

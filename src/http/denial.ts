@@ -84,10 +84,10 @@ function detailOf({ reason, retryAfterSeconds, decision }: Denial): string {
   return "Too many requests. Try again later.";
 }
 
-/** More of a header than that nobody needs; it bounds what a denial can cost. */
+/** How much of an Accept header is read. The number bounds the work that a denial can cause. */
 const LONGEST_ACCEPT = 1_000;
 
-/** By the quality values of RFC 9110, section 12.5.1; no header takes anything. */
+/** Compares the quality values (RFC 9110, section 12.5.1). A client without the header takes anything. */
 export function prefersJson(accept: string | undefined): boolean {
   if (accept === undefined) return true;
   const qualities = qualitiesOf(accept.slice(0, LONGEST_ACCEPT));
@@ -98,7 +98,7 @@ export function prefersJson(accept: string | undefined): boolean {
   return json > 0 && json >= qualityOf(qualities, "text", "plain");
 }
 
-/** The quality of each range of a list that JSON or text is in. */
+/** The quality of each range in the header that may contain JSON or text. */
 function qualitiesOf(accept: string): ReadonlyMap<string, number> {
   const qualities = new Map<string, number>();
   for (const element of accept.toLowerCase().split(",")) {
@@ -106,13 +106,13 @@ function qualitiesOf(accept: string): ReadonlyMap<string, number> {
     const range = (end === -1 ? element : element.slice(0, end)).trim();
     if (range !== "*/*" && !range.startsWith("application/") && !range.startsWith("text/")) continue;
     const parameters = end === -1 ? [] : element.slice(end + 1).split(";");
-    const stated = parameters.map((part) => part.trim()).find((part) => part.startsWith("q="));
-    qualities.set(range, stated === undefined ? 1 : Number(stated.slice(2)) || 0);
+    const quality = parameters.map((part) => part.trim()).find((part) => part.startsWith("q="));
+    qualities.set(range, quality === undefined ? 1 : Number(quality.slice(2)) || 0);
   }
   return qualities;
 }
 
-/** That of the most specific range that has the type in it; 0 when none has. */
+/** The quality of the most specific range that contains the type; 0 when there is none. */
 function qualityOf(qualities: ReadonlyMap<string, number>, type: string, subtype: string): number {
   return qualities.get(`${type}/${subtype}`) ?? qualities.get(`${type}/*`) ?? qualities.get("*/*") ?? 0;
 }

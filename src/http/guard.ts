@@ -1,5 +1,5 @@
-// The limiters of a route as one: what they decide together, and what the client is told. Frameworks are the adapters'
-// business; this knows requests and answers.
+// The limiters of a route together: what they decide, and what the client is told. A guard knows requests and answers,
+// and no framework: adapters translate.
 
 import { show, TrypemaError } from "../core/errors.ts";
 import { integerOption } from "../core/options.ts";
@@ -228,7 +228,7 @@ export class Guard<Raw> {
     try {
       this.#options.metrics?.failed(limiter, kind);
     } catch {
-      // Where failures are counted can't be told of its own.
+      // The metrics failed, so their own failure can't be counted.
     }
   }
 

@@ -17,7 +17,7 @@ export interface ServiceLimit {
   readonly limit: number;
   readonly remaining: number;
   readonly windowSeconds: number;
-  /** Until there is more quota, rounded up; undefined when waiting is of no use, or not needed. */
+  /** Seconds until there is more quota, rounded up; undefined when waiting is of no use, or not needed. */
   readonly resetSeconds: number | undefined;
   readonly denied: boolean;
 }
@@ -28,7 +28,9 @@ export type Fields = readonly string[];
 /** Makes the fields of at least one service limit. */
 export type Serialiser = (limits: readonly ServiceLimit[]) => Fields;
 
-/** Lists the fields that a browser shows to scripts of other origins; the one field that is added to, not set. */
+/**
+ * Lists the fields that a browser shows to scripts of other origins. A guard adds to this field, and sets all others.
+ */
 export const EXPOSED_FIELDS = "access-control-expose-headers";
 
 const fieldNames: Record<HeaderForm, string> = {
@@ -39,12 +41,12 @@ const fieldNames: Record<HeaderForm, string> = {
   none: "retry-after",
 };
 
-/** The field that lists those of a form. */
+/** The field that exposes the rate limit fields of a form. */
 export function exposureOf(form: HeaderForm): Fields {
   return [EXPOSED_FIELDS, fieldNames[form]];
 }
 
-/** What a field is to be set to: `value`, after what `response` has of it where the field is added to. */
+/** The value to set a field to. For the list of exposed fields that is what `response` has, and then `value`. */
 export function fieldValue(name: string, value: string, response: { getHeader(name: string): unknown }): string {
   return name === EXPOSED_FIELDS ? addNames(response.getHeader(name), value) : value;
 }

@@ -1,10 +1,11 @@
-// Keys by request, and how they are stored: so that no two limiters, and no two kinds of a key, can mean the same.
+// The keys of requests, and the form in which they are stored. Keys of two limiters, and keys of two kinds, are never
+// stored under the same name.
 
 import { show, TrypemaError } from "../core/errors.ts";
 import { checkOptions } from "../core/options.ts";
 import type { Awaitable } from "../core/types.ts";
 import { chain } from "./awaitable.ts";
-import { addressingOf, checkedHeaderName, setAddressing } from "./client-address.ts";
+import { checkedHeaderName, clientSourceOf, setClientSource } from "./client-address.ts";
 import type { HttpRequest } from "./request.ts";
 
 /**
@@ -61,15 +62,15 @@ export function combined<Raw = unknown>(...keys: readonly Key<Raw>[]): Key<Raw> 
     return chain(key(request), (found) => {
       const part = textOfKey(found);
       if (part === undefined) return undefined;
-      // A client may send 16 000 of them, for which replace takes four times as long.
+      // A client may send 16 000 characters to escape, for which replace takes four times as long as split and join.
       const escaped = part.split("\\").join("\\\\").split("|").join("\\|");
       return from(index + 1, request, index === 0 ? escaped : `${parts}|${escaped}`);
     });
   };
   const key: Key<Raw> = (request) => from(0, request, "");
-  setAddressing(
+  setClientSource(
     key,
-    keys.map(addressingOf).find((addressing) => addressing !== undefined),
+    keys.map(clientSourceOf).find((source) => source !== undefined),
   );
   return key;
 }
@@ -95,7 +96,7 @@ export function storedKey(limiter: string, key: string): Awaitable<string> {
   return chain(hashOf(key), (hash) => `${limiter}#${hash}`);
 }
 
-/** The one of all requests without a key; never one that a request has. */
+/** The key that all requests without a key share. It is never the stored key of another request. */
 export function storedSharedKey(limiter: string, shared: string): string {
   return `${limiter}!${shared}`;
 }
@@ -111,7 +112,10 @@ export function checkMissingKeyPolicy(policy: MissingKeyPolicy): void {
   );
 }
 
-/** SHA-256 in hexadecimal. What is not Unicode has no bytes; its JSON form has, and tells such texts apart. */
+/**
+ * SHA-256 in hexadecimal. A text with a lone surrogate has no UTF-8 form of its own, so the JSON form is hashed, which
+ * differs for two such texts.
+ */
 async function hashOf(text: string): Promise<string> {
   const bytes = new TextEncoder().encode(text.isWellFormed() ? text : JSON.stringify(text));
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

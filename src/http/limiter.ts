@@ -17,18 +17,18 @@ import type { HttpRequest } from "./request.ts";
 
 const REMEMBERED_KEYS = 1_000;
 
-/** What limiters of one name in one store have in common. They count for the same keys. */
-interface Namesakes {
+/** What limiters of one name in one store share, because they count for the same keys. */
+interface SharedCounts {
   /** The rate of the limiter that was made last; undefined where a function gives it. */
   latestRate: Rate | "none" | undefined;
 }
 
-const namesakes = new WeakMap<object, Map<string, Namesakes>>();
+const sharedCounts = new WeakMap<object, Map<string, SharedCounts>>();
 
-function namesakesOf(limiter: Limiter, name: string): Namesakes {
+function sharedCountsOf(limiter: Limiter, name: string): SharedCounts {
   const { place, part } = storeOf(limiter);
-  const byName = namesakes.get(place) ?? new Map<string, Namesakes>();
-  namesakes.set(place, byName);
+  const byName = sharedCounts.get(place) ?? new Map<string, SharedCounts>();
+  sharedCounts.set(place, byName);
   const fullName = `${part} ${name}`;
   const found = byName.get(fullName) ?? { latestRate: undefined };
   byName.set(fullName, found);
@@ -46,10 +46,10 @@ export class HttpLimiter<Raw> {
   readonly #limiter: Limiter;
   /** The rate where all requests have the same. */
   readonly #rate: Rate | "none" | undefined;
-  readonly #namesakes: Namesakes;
+  readonly #sharedCounts: SharedCounts;
   readonly #clientNotices: ClientNotices;
   #fallback: LocalProvider | undefined;
-  /** Those of late, for whoever comes often: making one anew, and hashing it, costs as much as a decision. */
+  /** The stored keys of recent requests by their keys. Making and hashing one again costs as much as a decision. */
   readonly #storedKeys = new Map<string, string>();
 
   /** @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE` */
@@ -65,23 +65,24 @@ export class HttpLimiter<Raw> {
     this.#strategy = definition.strategy ?? "absolute";
     this.#limiter = provider[this.#strategy];
     this.#rate = typeof definition.rate === "function" ? undefined : definition.rate;
-    this.#namesakes = namesakesOf(this.#limiter, this.name);
-    this.#namesakes.latestRate = this.#rate;
+    this.#sharedCounts = sharedCountsOf(this.#limiter, this.name);
+    this.#sharedCounts.latestRate = this.#rate;
   }
 
   /**
-   * Decides about a request and records it; undefined when it is skipped. What a function of the definition throws,
-   * and what is wrong with what it returns, is thrown, or rejects the promise.
+   * Decides about a request and counts it; undefined when it is skipped. An error that a function of the definition
+   * throws, or that a wrong result of it causes, is thrown or rejects the promise.
    */
   decide(request: HttpRequest<Raw>): Awaitable<Charge | undefined> {
-    // One that was made again with another rate, by a hot reload say, isn't asked any longer: only two in use differ.
-    if (this.#namesakes.latestRate !== this.#rate) this.#tellOfNamesakes();
+    // A hot reload may make this limiter again with another rate. The old one gets no requests any more, so only a
+    // limiter that still gets requests gives the notice.
+    if (this.#sharedCounts.latestRate !== this.#rate) this.#noticeSharedName();
     const { skip } = this.definition;
-    if (skip === undefined) return this.#find(request);
-    return chain(skip(request), (skipped) => (skipped ? undefined : this.#find(request)));
+    if (skip === undefined) return this.#decideUnskipped(request);
+    return chain(skip(request), (skipped) => (skipped ? undefined : this.#decideUnskipped(request)));
   }
 
-  #tellOfNamesakes(): void {
+  #noticeSharedName(): void {
     this.notices.tell(
       "NAME_SHARED",
       "another limiter of this name counts in the same place at another rate, so each uses up what the other allows; " +
@@ -89,30 +90,32 @@ export class HttpLimiter<Raw> {
     );
   }
 
-  /** Whether each request is turned away, or passes uncounted, unless somebody tells the peer's address. */
+  /** Whether every request is denied, or passes uncounted, when the peer's address isn't known. */
   get needsPeer(): boolean {
     return needsPeer(this.#key) && typeof this.definition.onMissingKey !== "object";
   }
 
-  #find(request: HttpRequest<Raw>): Awaitable<Charge | undefined> {
-    if (this.#clientNotices.isLooking) this.#clientNotices.look(request);
+  #decideUnskipped(request: HttpRequest<Raw>): Awaitable<Charge | undefined> {
+    if (this.#clientNotices.isInspecting) this.#clientNotices.inspect(request);
     const key = this.#key(request);
-    return isPromise(key) ? key.then((found) => this.#found(request, found)) : this.#found(request, key);
+    return isPromise(key) ? key.then((found) => this.#decideForKey(request, found)) : this.#decideForKey(request, key);
   }
 
-  #found(request: HttpRequest<Raw>, found: FoundKey): Awaitable<Charge | undefined> {
+  #decideForKey(request: HttpRequest<Raw>, found: FoundKey): Awaitable<Charge | undefined> {
     const key = textOfKey(found);
     if (key !== undefined) {
       const known = this.#storedKeys.get(key);
-      if (known !== undefined) return this.#weigh(request, known);
-      this.#clientNotices.found(key);
+      if (known !== undefined) return this.#decideForStoredKey(request, known);
+      this.#clientNotices.noteNewKey(key);
       const stored = storedKey(this.name, key);
       if (typeof stored === "string") this.#remember(key, stored);
-      return isPromise(stored) ? stored.then((text) => this.#weigh(request, text)) : this.#weigh(request, stored);
+      return isPromise(stored)
+        ? stored.then((text) => this.#decideForStoredKey(request, text))
+        : this.#decideForStoredKey(request, stored);
     }
-    this.#clientNotices.missed(request);
+    this.#clientNotices.noteMissingKey(request);
     const policy = this.definition.onMissingKey ?? "reject";
-    if (typeof policy === "object") return this.#weigh(request, storedSharedKey(this.name, policy.shared));
+    if (typeof policy === "object") return this.#decideForStoredKey(request, storedSharedKey(this.name, policy.shared));
     return Charge.undecided(this, "missing-key", this.shadow || policy === "skip");
   }
 
@@ -121,16 +124,16 @@ export class HttpLimiter<Raw> {
     this.#storedKeys.set(key, stored);
   }
 
-  #weigh(request: HttpRequest<Raw>, key: string): Awaitable<Charge | undefined> {
+  #decideForStoredKey(request: HttpRequest<Raw>, key: string): Awaitable<Charge | undefined> {
     const { rate, cost = 1 } = this.definition;
-    if (typeof rate !== "function" && typeof cost !== "function") return this.#take(key, rate, cost);
+    if (typeof rate !== "function" && typeof cost !== "function") return this.#charge(key, rate, cost);
     return chain(typeof rate === "function" ? rate(request) : rate, (rateNow) =>
-      chain(typeof cost === "function" ? cost(request) : cost, (costNow) => this.#take(key, rateNow, costNow)),
+      chain(typeof cost === "function" ? cost(request) : cost, (costNow) => this.#charge(key, rateNow, costNow)),
     );
   }
 
-  /** Undefined when the request is free: then the limiter has nothing to do with it. */
-  #take(key: string, rate: Rate | "none", cost: number): Awaitable<Charge | undefined> {
+  /** Asks the provider. Undefined when the request costs 0: then the limiter has nothing to do with it. */
+  #charge(key: string, rate: Rate | "none", cost: number): Awaitable<Charge | undefined> {
     if (rate === "none") return Charge.atRateNone(this, key, cost);
     if (cost === 0) return undefined;
     let decision: Awaitable<Decision>;

@@ -1,7 +1,7 @@
-// Which proxies are believed about the client: those in networks, or as many as there are in front.
+// Which proxies are trusted to name the client: those of some networks, or a number of them.
 
 import { show, TrypemaError } from "../core/errors.ts";
-import { type Address, contains, maskOf, type Network, parseNetwork, parsePeer } from "./address.ts";
+import { type Address, contains, masked, type Network, parseNetwork, parsePeer } from "./address.ts";
 
 const LOOPBACK = ["127.0.0.0/8", "::1"];
 const LINK_LOCAL = ["169.254.0.0/16", "fe80::/10"];
@@ -15,10 +15,10 @@ const NAMED: Readonly<Record<string, readonly string[]>> = {
   private: [...LOOPBACK, ...LINK_LOCAL, ...UNIQUE_LOCAL],
 };
 
-/** Prefixes of NAT64 for local use (RFC 8215), each of 96 bits at most: all of IPv4 has an address in it. */
+/** The NAT64 prefixes for local use (RFC 8215). A network here of 96 bits or fewer has all IPv4 addresses embedded. */
 const LOCAL_NAT64: Network = { address: [0x64, 0xff9b, 1, 0, 0, 0, 0, 0], bits: 48 };
 
-/** More hops than that nobody has; it bounds what a header can cost. */
+/** Nobody has more proxies in a row. The number bounds the work that a header can cause. */
 export const MAX_HOPS = 32;
 
 const EXPECTED = [
@@ -27,16 +27,16 @@ const EXPECTED = [
   '"unix"',
 ].join(", ");
 
-/** Who is believed. */
+/** The trusted proxies. */
 export interface Proxies {
-  /** How many are in front, whoever they are; undefined when it goes by addresses. */
+  /** How many proxies are in front, whatever their addresses; undefined when the addresses decide. */
   readonly hops: number | undefined;
   readonly trustsUnix: boolean;
   readonly trusts: (address: Address) => boolean;
 }
 
 /**
- * @returns undefined when nobody is believed
+ * @returns undefined when no proxy is trusted
  * @throws {TrypemaError} `INVALID_OPTION`
  */
 export function checkedProxies(proxies: unknown): Proxies | undefined {
@@ -92,15 +92,15 @@ function networkMeant(text: string): Network | undefined {
   if (address === undefined) return undefined;
   const all = address.length === 4 ? 32 : 128;
   // The prefix of IPv4 in the form of IPv6 counts the 96 bits before the address.
-  const carried = all === 32 && /:.*:/.test(start) ? 96 : 0;
-  const bits = prefix === undefined ? all : Math.max(0, bitsOf(prefix) - carried);
+  const bitsBefore = all === 32 && /:.*:/.test(start) ? 96 : 0;
+  const bits = prefix === undefined ? all : Math.max(0, bitsOf(prefix) - bitsBefore);
   if (!(bits <= all)) return undefined;
-  const network = { address: maskOf({ address, bits }), bits };
-  // What isn't one even in its plain form has all of IPv4 in it.
+  const network = { address: masked({ address, bits }), bits };
+  // A network that is refused even in its plain form contains all of IPv4, so it means everybody.
   return parseNetwork(written(network)) === undefined ? { address, bits: 0 } : network;
 }
 
-/** Of a prefix length, or of a mask such as 255.255.0.0. */
+/** The length of a prefix that is written as a number, or as a mask such as 255.255.0.0. */
 function bitsOf(prefix: string): number {
   if (/^\d{1,3}$/.test(prefix)) return Number(prefix);
   const mask = parseNetwork(prefix)

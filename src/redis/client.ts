@@ -1,4 +1,5 @@
-// What is asked of a Redis client, and the two that can do it, known by their methods: nothing of either is imported.
+// The methods that a Redis client must have, and the two packages that have them. A client is recognised by its
+// methods, so nothing of either package is imported.
 
 import { show, TrypemaError } from "../core/errors.ts";
 import { isWithin, misfit, numberFrom, pageFrom } from "./reply.ts";
@@ -22,33 +23,33 @@ export interface NodeRedisClient {
 /** A client of either package, told apart by its methods. */
 export type RedisClient = IoredisClient | NodeRedisClient;
 
-/** A client, whichever it is. */
+/** A client of either package behind one interface. */
 export interface Connection {
   evalSha(sha1: string, keys: string[], args: string[]): Promise<unknown>;
   eval(source: string, keys: string[], args: string[]): Promise<unknown>;
-  /** Removes the Redis keys that match, on every master; each step is sent through `guarded`. */
-  unlinkMatching(pattern: string, guarded: Guarded): Promise<void>;
+  /** Removes the Redis keys that match, on every master. Each step goes through `runStep`, which may refuse it. */
+  unlinkMatching(pattern: string, runStep: StepRunner): Promise<void>;
 }
 
-/** `send` is an async function: it never throws at once, whatever the client does. */
-export type Guarded = <Reply>(send: () => Promise<Reply>) => Promise<Reply>;
+/** Runs one step of a longer work, `send`. It is async, so an error of the client always rejects and never throws. */
+export type StepRunner = <Reply>(send: () => Promise<Reply>) => Promise<Reply>;
 
 interface IoredisNode {
   scan(cursor: string, match: "MATCH", pattern: string, count: "COUNT", keys: number): Promise<unknown>;
   unlink(key: string): Promise<unknown>;
-  /** Of a Cluster only. */
+  /** Only a Cluster has it. */
   nodes?(role: "master"): IoredisNode[];
 }
 
 interface NodeRedisNode {
   scan(cursor: string, options: { MATCH: string; COUNT: number }): Promise<unknown>;
   unlink(key: string): Promise<unknown>;
-  /** Of a cluster only. */
+  /** Only a cluster has it. */
   masters?: unknown[];
   nodeClient?(master: unknown): NodeRedisNode | Promise<NodeRedisNode>;
 }
 
-/** How many Redis keys a SCAN looks at. */
+/** How many Redis keys one SCAN looks at. */
 const SCAN_COUNT = 1_000;
 
 /** @throws {TrypemaError} `INVALID_OPTION` for what is neither client */
@@ -62,11 +63,11 @@ function ioredisConnection(client: IoredisClient): Connection {
   return {
     evalSha: (sha1, keys, args) => client.evalsha(sha1, keys.length, ...keys, ...args),
     eval: (source, keys, args) => client.eval(source, keys.length, ...keys, ...args),
-    async unlinkMatching(pattern, guarded) {
+    async unlinkMatching(pattern, runStep) {
       const whole = client as unknown as IoredisNode;
-      for (const node of await guarded(async () => whole.nodes?.("master") ?? [whole])) {
+      for (const node of await runStep(async () => whole.nodes?.("master") ?? [whole])) {
         const scan = async (cursor: string) => node.scan(cursor, "MATCH", pattern, "COUNT", SCAN_COUNT);
-        await unlinkScanned(guarded, scan, async (key) => node.unlink(key));
+        await unlinkScanned(runStep, scan, async (key) => node.unlink(key));
       }
     },
   };
@@ -76,27 +77,27 @@ function nodeRedisConnection(client: NodeRedisClient): Connection {
   return {
     evalSha: (sha1, keys, args) => client.evalSha(sha1, { keys, arguments: args }),
     eval: (source, keys, args) => client.eval(source, { keys, arguments: args }),
-    async unlinkMatching(pattern, guarded) {
+    async unlinkMatching(pattern, runStep) {
       const whole = client as unknown as NodeRedisNode;
       const nodes = async () => Promise.all(whole.masters?.map((master) => whole.nodeClient!(master)) ?? [whole]);
-      for (const node of await guarded(nodes)) {
+      for (const node of await runStep(nodes)) {
         const scan = async (cursor: string) => node.scan(cursor, { MATCH: pattern, COUNT: SCAN_COUNT });
-        await unlinkScanned(guarded, scan, async (key) => node.unlink(key));
+        await unlinkScanned(runStep, scan, async (key) => node.unlink(key));
       }
     },
   };
 }
 
-/** One UNLINK for a key, for those of a page are of many slots. */
+/** Sends one UNLINK for each key, because the keys of a page are in many slots of a Cluster. */
 async function unlinkScanned(
-  guarded: Guarded,
+  runStep: StepRunner,
   scan: (cursor: string) => Promise<unknown>,
   unlink: (key: string) => Promise<unknown>,
 ): Promise<void> {
   let cursor = "0";
   do {
-    const page = pageFrom(await guarded(() => scan(cursor)), cursor);
-    for (const reply of await guarded(() => Promise.all(page.keys.map(unlink)))) {
+    const page = pageFrom(await runStep(() => scan(cursor)), cursor);
+    for (const reply of await runStep(() => Promise.all(page.keys.map(unlink)))) {
       if (!isWithin(numberFrom(reply), 1)) throw misfit(reply);
     }
     cursor = page.cursor;

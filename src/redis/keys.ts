@@ -23,7 +23,7 @@ export class KeyNames {
     return [state, buckets, `${state}l`];
   }
 
-  /** A pattern for SCAN that matches all of them. */
+  /** A pattern for SCAN that matches the Redis keys of all limited keys. */
   get pattern(): string {
     return `${this.#start.replaceAll(/[\\*?[\]^]/g, "\\$&")}*`;
   }

@@ -1,4 +1,4 @@
-// What the providers that count in Redis share: their options, the way to Redis, and who decides when there is none.
+// What the providers that count in Redis share: their options, the way to Redis, and the failure policy.
 
 import { show, TrypemaError } from "../core/errors.ts";
 import { type LimiterOptions, resolveLimiterOptions, timerOption } from "../core/options.ts";

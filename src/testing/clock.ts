@@ -6,7 +6,7 @@ export interface ManualClock {
   (): number;
   /** Moves the time by `ms`; a negative number sets it back, as a wall clock may be. */
   advance(ms: number): void;
-  /** Makes it `ms`. */
+  /** Sets the time to `ms`. */
   set(ms: number): void;
 }
 

@@ -1,8 +1,8 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
-// The Redis provider without Redis, for tests. While Redis is "up" a Local provider answers, which decides as
-// Redis does (the conformance suite holds both to it); while it is not, a real Redis provider on a client that
-// fails does, so deadlines, breaker, policies and errors are the real ones.
+// The Redis provider without Redis, for tests. While the fake is "up" a Local provider answers, because it decides as
+// Redis does; the contract suite runs over both. Otherwise a real Redis provider answers, on a client that fails. So
+// the deadlines, the breaker, the failure policies and the errors are the real ones.
 
 import { adjusterOf, setAdjuster } from "../core/adjuster.ts";
 import { show, TrypemaError } from "../core/errors.ts";
@@ -86,7 +86,7 @@ class FakeRedis {
     if (!STATES.includes(state)) {
       throw new TrypemaError("INVALID_OPTION", `redis: got ${show(state)}, expected one of ${STATES.join(", ")}`);
     }
-    // With a breaker that has seen no failure yet.
+    // The new provider has a breaker that has seen no failure yet.
     if (state === "up") this.#failing = this.#makeFailing();
     this.state = state;
   }
@@ -114,7 +114,7 @@ class FakeRedis {
   }
 }
 
-/** Asks whoever answers now. */
+/** Calls the limiter that answers at present. */
 type Ask<L extends Limiter> = <T>(call: (limiter: L) => Awaitable<T>) => Promise<T>;
 
 /** The methods of {@link Limiter}, with promises. */

@@ -1,6 +1,6 @@
 /**
- * Chance that repeats itself, to give to a provider as its `random`: the same seed makes the same draws, in
- * every runtime. SplitMix32, a Weyl sequence through a mixer: even enough for tests, and no secret.
+ * A random generator for tests, to give to a provider as its `random`: the same seed makes the same draws, in every
+ * runtime. It is SplitMix32, a Weyl sequence through a mixer. Its draws are even enough for tests, but can be guessed.
  *
  * @param seed a whole number; of a larger one the lower 32 bits count
  * @returns a function that draws from [0, 1)
