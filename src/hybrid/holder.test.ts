@@ -166,6 +166,23 @@ it("when a call waits, the whole lease goes back with the report", () => {
   expect(holder.lease.left).toBe(0);
 });
 
+it("a report that holds hits back asks for no call, and keeps capacity for these hits", () => {
+  const holder = new Holder("k", { ...TERMS, windowMs: 1e9 });
+  for (let i = 0; i < 64; i++) {
+    holder.addHit(1, 0, 100 * i);
+    ask(holder, 100 * i); // whose answer is lost
+  }
+  holder.addHit(5, 2, 6_400);
+  expect(ask(holder, 6_400)).toMatchObject({ held: 3, asked: 0, needed: 0 });
+});
+
+it("calls that wait are denied with the first one, from its count on", () => {
+  const request = ask(new Holder("k", TERMS), 0, [{ ...CALL, count: 3 }]);
+  const serving = new Serving(NOTHING, request);
+  expect([2, 3, 4].map((count) => serving.isDenied(count))).toEqual([false, true, true]);
+  expect(new Serving({ ...NOTHING, counted: 3 }, request).isDenied(3)).toBe(false);
+});
+
 it("a report asks only for the calls of its own rate", () => {
   const other = { rate: perSecond(50), limit: 50, count: 7 };
   expect(ask(new Holder("k", TERMS), 0, [CALL, other, CALL])).toMatchObject({ rate: RATE, asked: 1, needed: 2 });

@@ -43,6 +43,16 @@ it("a hit that Redis may have counted for a waiting call is sent under the numbe
   ]);
 });
 
+it("a hit is gone a window after it was made, and not before", () => {
+  const outbox = new Outbox(WINDOW_MS, BUCKET_MS);
+  outbox.add(1, 0, 100);
+  outbox.takeForReport(2, 100);
+  outbox.expire(100 + WINDOW_MS - 1);
+  expect(outbox.isEmpty).toBe(false);
+  outbox.expire(100 + WINDOW_MS);
+  expect(outbox.isEmpty).toBe(true);
+});
+
 it("a thousand waiting calls whose answer is lost make one line of the next report", () => {
   const outbox = new Outbox(WINDOW_MS, BUCKET_MS);
   for (let i = 0; i < 1_000; i++) outbox.addInFlight(3, 1, i % 2, 100 + i / 1_000);
