@@ -1,48 +1,83 @@
-// Packs the Lua of src/redis/lua into src/redis/lua.generated.ts: each command with its parts in place,
-// without comments, and with its SHA-1. `--check` only tells whether the file is what this would write.
+// Writes src/redis/lua.generated.ts: each script with its SHA-1, and what commands.js says of its arguments and its
+// reply, as types and in their order. Every build runs this, so git doesn't have the file.
 
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { BUCKET, COMMANDS, STATE } from "../src/redis/lua/commands.js";
+import { argumentsOfCommand, CLOCK_ARGUMENT, packCommand } from "./lua-packer.js";
 
-const folder = new URL("../src/redis/lua/", import.meta.url);
 const target = new URL("../src/redis/lua.generated.ts", import.meta.url);
 
-function read(name) {
-  return readFileSync(new URL(name, folder), "utf8");
+const TYPES = { number: "number", text: "string", flag: "boolean", optional: "number | undefined" };
+
+function camelCase(name) {
+  return name.replaceAll(/_(\w)/g, (_, letter) => letter.toUpperCase());
 }
 
-function withParts(name) {
-  return read(name).replaceAll(/^[ ]*-- include (\w+)\n/gm, (_, part) => withParts(`lib/${part}.lua`));
+function typeName(name) {
+  return camelCase(`_${name}`);
 }
 
-function pack(name) {
-  return withParts(name)
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && !line.startsWith("--"))
-    .join("\n");
+/** The names of `fields` in their order. */
+function listOf(fields) {
+  return JSON.stringify(Object.keys(fields).map(camelCase));
+}
+
+/** The properties of a type, each with its comment. */
+function propertiesOf(fields, typeOf) {
+  const lines = Object.entries(fields).map(
+    ([name, field]) => `  /** ${field.comment ?? field} */\n  readonly ${camelCase(name)}: ${typeOf(field)};\n`,
+  );
+  return lines.join("");
+}
+
+function argumentTypes(name, command) {
+  const { repeated } = command;
+  const type = typeName(name);
+  const own = propertiesOf({ ...argumentsOfCommand(command), ...CLOCK_ARGUMENT }, ({ kind }) => TYPES[kind]);
+  if (repeated === undefined) return `export interface ${type}Arguments {\n${own}}\n`;
+  const item = `${type}${typeName(repeated.name)}`;
+  const fields = propertiesOf(repeated.fields, ({ kind }) => TYPES[kind]);
+  const list = `  /** ${repeated.comment} */\n  readonly ${repeated.name}s: readonly ${item}[];\n`;
+  return `export interface ${item} {\n${fields}}\n\nexport interface ${type}Arguments {\n${own}${list}}\n`;
+}
+
+function commandText(name) {
+  const command = COMMANDS[name];
+  const { comment, reply = {}, repeated } = command;
+  const source = packCommand(name);
+  const type = typeName(name);
+  const lines = [
+    `sha1: "${createHash("sha1").update(source).digest("hex")}"`,
+    `source: ${JSON.stringify(source)}`,
+    `arguments: ${listOf(argumentsOfCommand(command))}`,
+    ...(repeated === undefined ? [] : [`repeated: { list: "${repeated.name}s", fields: ${listOf(repeated.fields)} }`]),
+    `reply: ${listOf(reply)}`,
+  ];
+  const definition = lines.map((line) => `  ${line},\n`).join("");
+  return `${argumentTypes(name, command)}
+export interface ${type}Reply {\n${propertiesOf(reply, () => "number")}}
+
+/** ${comment} */
+export const ${name.toUpperCase()}: Command<${type}Arguments, ${type}Reply> = {\n${definition}};
+`;
 }
 
 /** The text of lua.generated.ts. The tests take it from here, so that they run the Lua as it is on disk. */
 export function packLua() {
-  const scripts = readdirSync(folder)
-    .filter((name) => name.endsWith(".lua"))
-    .sort()
-    .map((name) => {
-      const source = pack(name);
-      const sha1 = createHash("sha1").update(source).digest("hex");
-      const constant = name.slice(0, -".lua".length).toUpperCase();
-      return `export const ${constant}: Script = {\n  sha1: "${sha1}",\n  source: ${JSON.stringify(source)},\n};\n`;
-    });
-  return `// Made by scripts/pack-lua.js from the files in lua/.\n\nimport type { Script } from "./script.ts";\n\n${scripts.join("\n")}`;
+  const state = Object.assign({}, ...Object.values(STATE));
+  return `// Made by scripts/pack-lua.js from the files in lua/.
+
+import type { Command } from "./commands.ts";
+
+/** The numbers of a key's state. */
+export const STATE_FIELDS = ${listOf(state)} as const;
+
+/** The numbers of a bucket. */
+export const BUCKET_FIELDS = ${listOf(BUCKET)} as const;
+
+${Object.keys(COMMANDS).map(commandText).join("\n")}`;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (!process.argv.includes("--check")) {
-    writeFileSync(target, packLua());
-  } else if (readFileSync(target, "utf8") !== packLua()) {
-    console.error("src/redis/lua.generated.ts is not what its sources make: run npm run pack:lua");
-    process.exitCode = 1;
-  }
-}
+if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(target, packLua());

@@ -25,6 +25,6 @@ const ABSOLUTE: HolderStrategy = {
   },
 
   factorArguments() {
-    return { suppressionCacheMs: "", hardLimit: "" };
+    return { suppressionCacheMs: undefined, hardLimit: undefined };
   },
 };

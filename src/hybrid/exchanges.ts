@@ -9,7 +9,7 @@ import type { RedisParts } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
 import type { Fallback } from "./fallback.ts";
 import type { Holder, OutgoingReport, WaitingCall } from "./holder.ts";
-import { answerFrom, argumentsOf, type FactorArguments, type Sender } from "./protocol.ts";
+import { answerFrom, argumentsOfReport, type FactorArguments, type Sender } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Serving } from "./serving.ts";
 import type { Terms } from "./terms.ts";
@@ -194,7 +194,7 @@ export class Exchanges {
       const beganMs = systemClock();
       this.#reports += 2;
       request = holder.makeReport(this.#reports, talk.callers, this.#clock.nowOrLast());
-      const args = argumentsOf(request, this.#senderOnce(), this.#strategy.factorArguments(request.rate));
+      const args = argumentsOfReport(request, this.#senderOnce(), this.#strategy.factorArguments(request.rate));
       const reply = await backend.run(SYNC, names.withLeases(holder.key), args);
       const answer = answerFrom(reply, request, settings.windowMs);
       holder.answered(answer, request, this.#clock.nowOrLast());

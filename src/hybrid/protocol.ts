@@ -1,8 +1,9 @@
 // What a process tells Redis of a key, and what Redis says to it.
 
 import type { Rate } from "../core/rate.ts";
-import { text } from "../redis/limiter.ts";
-import { fieldsFrom, isShare, isTotal, isWait, isWhole, isWithin, misfit } from "../redis/reply.ts";
+import { argumentsOf, fieldsOf } from "../redis/commands.ts";
+import { SYNC, type SyncArguments, type SyncReply } from "../redis/lua.generated.ts";
+import { isShare, isTotal, isWait, isWhole, isWithin, misfit } from "../redis/reply.ts";
 import type { HitCell } from "./outbox.ts";
 
 /** A report about one key: hits that Redis doesn't know of yet, and what the process has and wants. */
@@ -27,25 +28,8 @@ export interface Report {
   readonly leaseExpiryMs: number;
 }
 
-const ANSWER_FIELDS = [
-  "counted",
-  "granted",
-  "total",
-  "declined",
-  "leasedByOthers",
-  "buckets",
-  "firstExpiresInMs",
-  "firstAccepted",
-  "secondExpiresInMs",
-  "secondAccepted",
-  "waitMs",
-  "freeAfterWaiting",
-  "factor",
-  "factorLeftMs",
-] as const;
-
 /** What Redis says in answer to a report. Times are from then on. */
-export type Answer = Readonly<Record<(typeof ANSWER_FIELDS)[number], number>> & { readonly freed: number };
+export type Answer = SyncReply;
 
 /** What all reports of a limiter have in common. */
 export interface Sender {
@@ -58,38 +42,39 @@ export interface Sender {
 }
 
 /** What a strategy adds: how Redis computes the factor. Absolute has none. */
-export interface FactorArguments {
-  readonly suppressionCacheMs: number | "";
-  readonly hardLimit: number | "";
-}
+export type FactorArguments = Pick<SyncArguments, "suppressionCacheMs" | "hardLimit">;
 
-export function argumentsOf(
-  report: Report,
-  sender: Sender,
-  { suppressionCacheMs, hardLimit }: FactorArguments,
-): string[] {
+/** A report as the script takes it. */
+export function argumentsOfReport(report: Report, sender: Sender, factor: FactorArguments): string[] {
   const { number, rate, rateIsNew, limit, held, asked, needed, wanted, hits, sentMs } = report;
-  const args = [
-    ...[sender.windowMs, sender.bucketMs, rateIsNew ? rate : -rate, limit].map(text),
-    sender.process,
-    ...[sender.leaseMs, held, asked, needed, wanted].map(text),
-    ...[suppressionCacheMs, hardLimit].map((value) => (value === "" ? "" : text(value))),
-    ...[number, hits.length].map(text),
-  ];
-  for (const hit of hits) args.push(...[hit.report, sentMs - hit.hitMs, hit.count, hit.declined].map(text));
-  if (sender.isClockSent) args.push(text(sentMs));
-  return args;
+  const { process, windowMs, bucketMs, leaseMs, isClockSent } = sender;
+  return argumentsOf(SYNC, {
+    process,
+    windowMs,
+    bucketMs,
+    leaseMs,
+    clockMs: isClockSent ? sentMs : undefined,
+    report: number,
+    rate,
+    rateIsNew,
+    limit,
+    held,
+    asked,
+    needed,
+    wanted,
+    ...factor,
+    hits: hits.map(({ report, hitMs, count, declined }) => ({ report, ageMs: sentMs - hitMs, count, declined })),
+  });
 }
 
 /** @throws {TrypemaError} `BACKEND_SCRIPT` for a reply that is none to `report` */
 export function answerFrom(reply: unknown, report: Report, windowMs: number): Answer {
-  const answer = fieldsFrom(reply, ANSWER_FIELDS);
+  const answer = fieldsOf(SYNC, reply);
   if (!isAnswerTo(report, answer, windowMs)) throw misfit(reply);
-  const used = answer.total - answer.declined + answer.leasedByOthers;
-  return { ...answer, freed: answer.freeAfterWaiting - report.limit + used };
+  return answer;
 }
 
-function isAnswerTo(report: Report, answer: Omit<Answer, "freed">, windowMs: number): boolean {
+function isAnswerTo(report: Report, answer: Answer, windowMs: number): boolean {
   const { counted, granted, total, declined, leasedByOthers, firstAccepted, secondAccepted } = answer;
   const accepted = total - declined;
   const given = counted + granted;
@@ -108,7 +93,7 @@ function isAnswerTo(report: Report, answer: Omit<Answer, "freed">, windowMs: num
     isExpiry(answer.secondExpiresInMs, windowMs) &&
     isWithin(secondAccepted, accepted) &&
     isWait(answer.waitMs) &&
-    isWhole(answer.freeAfterWaiting) &&
+    isWithin(answer.freed, accepted + leasedByOthers) &&
     isShare(answer.factor) &&
     isExpiry(answer.factorLeftMs, Number.MAX_VALUE)
   );

@@ -3,9 +3,10 @@ import type { Decision } from "../core/types.ts";
 import { absoluteFactor, decideAbsolute } from "../strategy/absolute.ts";
 import { allowed, rejected } from "../strategy/decision.ts";
 import type { WindowView } from "../strategy/view.ts";
-import { RedisLimiter, text } from "./limiter.ts";
+import { fieldsOf } from "./commands.ts";
+import { RedisLimiter } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
-import { isWait, isWhole, isWithin, misfit, numberFrom, numbersFrom } from "./reply.ts";
+import { isWait, isWhole, isWithin, misfit, numberFrom } from "./reply.ts";
 
 /**
  * The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. The methods are
@@ -13,14 +14,15 @@ import { isWait, isWhole, isWithin, misfit, numberFrom, numbersFrom } from "./re
  */
 export class RedisAbsolute extends RedisLimiter {
   protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
-    const reply = await this.run(ABSOLUTE_INC, key, text(count), text(limit), text(rate));
+    const reply = await this.run(ABSOLUTE_INC, key, { count, limit, rate });
     if (!Array.isArray(reply)) {
       const used = numberFrom(reply);
       if (used >= count && isWithin(used, limit)) return allowed(limit, used);
       throw misfit(reply);
     }
-    const [used, wait = 0, freed = 0] = numbersFrom(reply, count > limit ? 1 : 3) as [number, number?, number?];
-    if (!isWhole(used) || !isWait(wait) || !isWithin(freed, used)) throw misfit(reply);
+    const { taken: used, wait, freed } = fieldsOf(ABSOLUTE_INC, reply);
+    const isSoundWait = count > limit ? wait === -1 : isWait(wait);
+    if (!isWhole(used) || !isSoundWait || !isWithin(freed, used)) throw misfit(reply);
     // The script tells of the window that it saw, and of such a window the decision is made here as everywhere.
     const waitMs = this.waitMsFrom(wait);
     const decision = decideAbsolute({ used, waitMsFor: () => waitMs, freedWith: () => freed }, limit, count);

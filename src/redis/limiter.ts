@@ -14,13 +14,17 @@ import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usa
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { EMPTY_WINDOW, type SuppressedView, type WindowView } from "../strategy/view.ts";
+import { argumentsOf, type Command, fieldsOf } from "./commands.ts";
 import type { KeyNames } from "./keys.ts";
-import { ADJUST, DELETE, PEEK, SET_IF } from "./lua.generated.ts";
+import { ADJUST, DELETE, type DeleteArguments, PEEK, SET_IF } from "./lua.generated.ts";
 import { type Peek, peekFrom } from "./peek.ts";
-import { isTotal, misfit, numbersFrom, totalFrom } from "./reply.ts";
+import { isTotal, misfit, totalFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
 const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit: 0, suppressionFactor: 0 });
+
+/** What every script takes. */
+type WindowArguments = Pick<DeleteArguments, "windowMs" | "bucketMs" | "clockMs">;
 
 /** Where the scripts run. What fails is a {@link TrypemaError} with a code that begins with BACKEND. */
 export interface Backend {
@@ -62,7 +66,6 @@ export abstract class RedisLimiter implements Limiter {
   readonly #backend: Backend;
   readonly #policy: FailurePolicy;
   readonly #local: () => Limiter;
-  readonly #window: readonly string[];
 
   /** @internal */
   constructor({ settings, names, store, backend, policy, local }: RedisParts) {
@@ -73,7 +76,6 @@ export abstract class RedisLimiter implements Limiter {
     this.#backend = backend;
     this.#policy = policy;
     this.#local = local;
-    this.#window = [settings.windowMs, settings.bucketMs].map(text);
   }
 
   /**
@@ -129,7 +131,7 @@ export abstract class RedisLimiter implements Limiter {
 
   /** Corrects what Redis has counted, or fails. @internal */
   async adjustCounted(key: string, delta: number): Promise<number> {
-    return totalFrom(await this.run(ADJUST, key, text(delta)));
+    return totalFrom(await this.run(ADJUST, key, { delta }));
   }
 
   async setIf(
@@ -146,8 +148,8 @@ export abstract class RedisLimiter implements Limiter {
     checkKey(key);
     const set = async () => {
       const { op, value = 0 } = checked;
-      const reply = await this.run(SET_IF, key, text(rate), op, text(value), text(count), history);
-      const [matched, previousTotal] = numbersFrom(reply, 2) as [number, number];
+      const reply = await this.run(SET_IF, key, { rate, op, value, count, history });
+      const { matched, previousTotal } = fieldsOf(SET_IF, reply);
       if (!((matched === 0 || matched === 1) && isTotal(previousTotal))) throw misfit(reply);
       return { matched: matched === 1, previousTotal, currentTotal: matched === 1 ? count : previousTotal };
     };
@@ -156,7 +158,7 @@ export abstract class RedisLimiter implements Limiter {
 
   async delete(key: string): Promise<number> {
     checkKey(key);
-    return this.orLocal(this.run(DELETE, key).then(totalFrom), (local) => local.delete(key));
+    return this.orLocal(this.run(DELETE, key, {}).then(totalFrom), (local) => local.delete(key));
   }
 
   /** Forgets every key of this strategy, prefix and window. Walks the whole database: not for the hot path. */
@@ -200,18 +202,22 @@ export abstract class RedisLimiter implements Limiter {
   }
 
   protected async peek(key: string, count: number, rate?: Rate): Promise<Peek | undefined> {
-    const reply = await this.run(PEEK, key, text(count), rate === undefined ? "" : text(rate));
+    const reply = await this.run(PEEK, key, { count, rate });
     return peekFrom(reply, this.settings.windowMs);
   }
 
-  protected run(script: Script, key: string, ...args: string[]): Promise<unknown> {
-    const { callersClock } = this.settings;
-    const all = [...this.#window, ...args];
-    if (callersClock !== undefined) all.push(text(callersClock.now()));
-    return this.#backend.run(script, this.#names.of(key), all);
+  /** Runs a script on a key, with the arguments that are its own; those of the window are added. */
+  protected run<Arguments extends WindowArguments, Reply>(
+    command: Command<Arguments, Reply>,
+    key: string,
+    own: NoInfer<Omit<Arguments, keyof WindowArguments>>,
+  ): Promise<unknown> {
+    const { windowMs, bucketMs, callersClock } = this.settings;
+    const values = { ...own, windowMs, bucketMs, clockMs: callersClock?.now() } as unknown as Arguments;
+    return this.#backend.run(command, this.#names.of(key), argumentsOf(command, values));
   }
 
-  /** A wait as `reply_wait.lua` tells it, in ms. */
+  /** A wait as `time_as_replied` in lua/lib/reply.lua makes it, in ms. */
   protected waitMsFrom(wait: number): number {
     return this.settings.callersClock === undefined ? wait / 1_000 : wait;
   }
@@ -223,11 +229,4 @@ export abstract class RedisLimiter implements Limiter {
 
 export function isBackendFailure(error: unknown): boolean {
   return error instanceof TrypemaError && error.code.startsWith("BACKEND");
-}
-
-/** A number as Lua's `tonumber` reads it. */
-export function text(value: number): string {
-  if (value === Number.POSITIVE_INFINITY) return "inf";
-  if (value === Number.NEGATIVE_INFINITY) return "-inf";
-  return String(value);
 }

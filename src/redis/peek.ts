@@ -1,34 +1,15 @@
 import type { Rate } from "../core/rate.ts";
 import { capacityIn } from "../strategy/capacity.ts";
 import type { SuppressedView, WindowView } from "../strategy/view.ts";
-import { fieldsFrom, isShare, isTotal, isWait, isWhole, isWithin, misfit, numberFrom } from "./reply.ts";
-
-/**
- * What PEEK tells of a known key, in the order of its reply: also how long until enough has expired for the call and
- * how much that is, the factor that was computed last and its age, Infinity for none, and what hybrid processes have
- * leased.
- */
-const PEEK_FIELDS = [
-  "rate",
-  "total",
-  "declined",
-  "waitMs",
-  "freed",
-  "oldestExpiresInMs",
-  "oldestAccepted",
-  "recentPerSecond",
-  "keptFactor",
-  "keptFactorAgeMs",
-  "leased",
-] as const;
-
-type PeekFields = Readonly<Record<(typeof PEEK_FIELDS)[number], number>>;
+import { fieldsOf } from "./commands.ts";
+import { PEEK, type PeekReply } from "./lua.generated.ts";
+import { isShare, isTotal, isWait, isWhole, isWithin, misfit, numberFrom } from "./reply.ts";
 
 /** A known key's window as a script saw it. Waits are for the count of the call that the script was told of. */
 export class Peek implements WindowView, SuppressedView {
-  readonly #fields: PeekFields;
+  readonly #fields: PeekReply;
 
-  constructor(fields: PeekFields) {
+  constructor(fields: PeekReply) {
     this.#fields = fields;
   }
 
@@ -81,7 +62,7 @@ export class Peek implements WindowView, SuppressedView {
  */
 export function peekFrom(reply: unknown, windowMs: number): Peek | undefined {
   if (numberFrom(reply) === 0) return undefined;
-  const peek = fieldsFrom(reply, PEEK_FIELDS);
+  const peek = fieldsOf(PEEK, reply);
   const { total, declined, leased } = peek;
   const isSound =
     capacityIn(peek.rate, windowMs) >= 1 &&

@@ -3,7 +3,7 @@
 
 import { show, TrypemaError } from "../core/errors.ts";
 
-/** The largest total; see `hit.lua`. */
+/** The largest total; see lua/lib/buckets.lua. */
 const MOST = Number.MAX_SAFE_INTEGER;
 
 /** The error for a reply that means nothing. Redis may have done what it was asked for all the same. */

@@ -3,16 +3,17 @@ import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { allowed, suppressed } from "../strategy/decision.ts";
 import { decideSuppressed, factorOfNext, type SuppressedRule, suppressedRuleOf } from "../strategy/suppressed.ts";
 import { EMPTY_WINDOW, type SuppressedView } from "../strategy/view.ts";
-import { RedisLimiter, text } from "./limiter.ts";
+import { fieldsOf } from "./commands.ts";
+import { RedisLimiter } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
-import { isShare, isWait, isWhole, isWithin, misfit, numberFrom, numbersFrom } from "./reply.ts";
+import { isShare, isWait, isWhole, isWithin, misfit, numberFrom } from "./reply.ts";
 
 /**
  * Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. The methods are
  * those of {@link SuppressedLimiter}, with promises.
  */
 export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
-  /** Draws that a script was given and had no use for: the next calls take them, so that chance is spent as on Local. */
+  /** Draws that a script was given and had no use for: the next calls take them, so as many are drawn as on Local. */
   readonly #draws: number[] = [];
 
   async getSuppressionFactor(key: string): Promise<number> {
@@ -22,8 +23,9 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
     const draw = this.#draw();
     const rule = this.#ruleOf(rate);
-    const numbers = [count, limit, rate, rule.hardLimit, this.settings.suppressionCacheMs, draw];
-    const reply = await this.run(SUPPRESSED_INC, key, ...numbers.map(text));
+    const { suppressionCacheMs } = this.settings;
+    const { hardLimit } = rule;
+    const reply = await this.run(SUPPRESSED_INC, key, { count, limit, rate, hardLimit, suppressionCacheMs, draw });
     if (!Array.isArray(reply)) {
       const used = numberFrom(reply);
       if (!(used >= count && isWithin(used, limit))) throw misfit(reply);
@@ -33,10 +35,9 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     return this.#decideFrom(reply, rule, count, draw);
   }
 
-  /** The decision about a call over the soft limit, made of the window that the script saw, as it is made everywhere. */
+  /** The decision about a call over the soft limit, made of the window that the script saw, as on Local. */
   #decideFrom(reply: unknown, rule: SuppressedRule, count: number, draw: number): Decision {
-    const numbers = numbersFrom(reply, 5) as [number, number, number, number, number];
-    const [admitted, used, scaledFactor, wait, oldestAccepted] = numbers;
+    const { admitted, accepted: used, scaledFactor, wait, oldestAccepted } = fieldsOf(SUPPRESSED_INC, reply);
     const factor = scaledFactor / 2 ** 53;
     if (!isWhole(used) || !isShare(factor) || !isWait(wait) || !isWithin(oldestAccepted, used + count)) {
       throw misfit(reply);

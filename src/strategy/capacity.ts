@@ -35,7 +35,7 @@ export function hardLimitOf(rate: Rate, windowMs: number, hardLimitFactor: numbe
  * floor, but a value that floating point left a hair under a whole number is that number: 6 per
  * minute is 0.1 per second, and such a rate must not give 5. The hair is some roundings wide (2⁻⁵³ of
  * the value each), thousands where that is far less than anyone could mean, and never more than half a
- * request. From 2⁵² on there are only whole numbers. `peek.lua` does the same.
+ * request. From 2⁵² on there are only whole numbers. `lua/lib/capacity.lua` does the same.
  */
 function floorForgiving(value: number): number {
   if (value >= 2 ** 52) return value;

@@ -1,32 +1,31 @@
--- Decides about a call under the absolute strategy, and records it when it is admitted.
---   ARGV[3] the count   ARGV[4] the capacity   ARGV[5] the rate
--- Replies with what is taken then, leases and all, when admitted; else with what is taken and, if the count can ever fit, how long
--- to wait and how much has expired then.
-local clock_ms = ARGV[6]
--- include window
-local count = ARGV[3] + 0
-local limit = ARGV[4] + 0
-local given_rate = ARGV[5] + 0
-local denied = 0
-local taken = total + reserved
-
-if taken + count > limit then
-  if total > 0 then
-    if rate ~= given_rate then
-      rate, factor_ms, changed = given_rate, never_ms, true
+local function absolute_inc(keys, arguments)
+  local window = {}
+  open_window(window, keys, arguments)
+  expire(window)
+  local count, limit, rate = arguments.count, arguments.limit, arguments.rate
+  local taken = window.total + window.reserved
+  if taken + count > limit then
+    -- A denied call gives the key its rate all the same. An unknown key stays unknown.
+    if window.total > 0 then
+      if window.rate ~= rate then
+        set_rate(window, rate)
+      end
+      save(window)
     end
-    -- include save
+    local wait_ms, freed, wait = 0, 0, -1
+    if count <= limit then
+      wait_ms, freed = time_until_free(window, taken + count - limit)
+      wait = time_as_replied(window, wait_ms)
+    end
+    local replied_taken = whole_as_replied(taken)
+    local replied_freed = whole_as_replied(freed)
+    return reply({ taken = replied_taken, wait = wait, freed = replied_freed })
   end
-  if count > limit then return { exact:format(taken) } end
-  local missing = taken + count - limit
-  -- include wait
-  -- include reply_wait
-  if taken >= 1e15 then return { exact:format(taken), wait, exact:format(freed) } end
-  return { taken, wait, freed }
+  if window.rate ~= rate then
+    set_rate(window, rate)
+  end
+  add_hit(window, count, 0)
+  save(window)
+  local replied = whole_as_replied(window.total + window.reserved)
+  return replied
 end
-
-if rate ~= given_rate then rate, changed = given_rate, true end
--- include hit
--- include save
-taken = total + reserved
-return taken < 1e15 and taken or exact:format(taken)

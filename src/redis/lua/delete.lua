@@ -1,7 +1,9 @@
--- Forgets what a key has used. Replies with the total that it had.
-local clock_ms = ARGV[3]
--- include window
-local previous = total
--- include forget
--- include save
-return exact:format(previous)
+local function delete(keys, arguments)
+  local window = {}
+  open_window(window, keys, arguments)
+  expire(window)
+  local previous = window.total
+  forget(window)
+  save(window)
+  return EXACT:format(previous)
+end

@@ -1,31 +1,33 @@
--- What a key has used, and what a call to it would meet. Records nothing.
---   ARGV[3] the count of the call   ARGV[4] the rate to judge it by, or "" for the key's own
--- Replies with 0 for an unknown key, since nothing is what a client says that knows nothing; else with the rate, the
--- total, the declined part, how long until enough has expired for the call and how much that is, how long until the
--- oldest bucket expires and how much accepted usage it has, the rate of the recent span, the kept factor and its age,
--- and what is leased.
-local clock_ms = ARGV[5]
--- include window
-local own_rate = ARGV[4] == ''
--- What is leased matters also where nothing is counted, but there the key has no rate.
-if total == 0 and (own_rate or reserved == 0) then return 0 end
--- include save
--- The factor that is kept was computed for the key's own rate. Nothing is stored from here on.
-if not own_rate and rate ~= ARGV[4] + 0 then
-  rate, factor_ms = ARGV[4] + 0, never_ms
+local function peek(keys, arguments)
+  local window = {}
+  open_window(window, keys, arguments)
+  expire(window)
+  local rate = arguments.rate
+  local is_own_rate = rate == ''
+  -- A key that is only leased has no rate of its own, but what is leased is taken whatever the rate is.
+  if window.total == 0 and (is_own_rate or window.reserved == 0) then return 0 end
+  save(window)
+  -- Nothing is stored from here on.
+  if not is_own_rate and window.rate ~= rate + 0 then
+    set_rate(window, rate + 0)
+  end
+  local recent = update_recent_rate(window)
+  local capacity = capacity_in(window.rate, window.window_ms)
+  local wait_ms, freed = time_until_free(window, window.total + window.reserved + arguments.count - capacity)
+  local accepted = oldest_accepted(window)
+  local oldest_gone_ms = window.total > 0 and window.oldest_ms + window.window_ms or window.last_gone_ms
+  local replied = all_as_replied(reply({
+    rate = window.rate,
+    total = window.total,
+    declined = window.declined,
+    wait_ms = wait_ms,
+    freed = freed,
+    oldest_expires_in_ms = oldest_gone_ms - window.now_ms,
+    oldest_accepted = accepted,
+    recent_per_second = recent,
+    kept_factor = window.factor,
+    kept_factor_age_ms = window.now_ms - window.factor_ms,
+    leased = window.reserved,
+  }))
+  return replied
 end
--- include recent
--- The capacity, as capacityOf in strategy/capacity.ts has it.
-local capacity = rate * (window_ms / 1000)
-if capacity < 4503599627370496 then
-  capacity = math.floor(capacity + math.min(capacity * 1e-12, math.max(1e-3, capacity * 2 ^ -51), 0.5))
-end
-local missing = total + reserved + (ARGV[3] + 0) - capacity
--- include wait
-local reply = {
-  rate, total, declined, wait_ms, freed, (total > 0 and oldest_ms + window_ms or last_gone_ms) - now_ms,
-  oldest_count > 0 and oldest_count - oldest_declined or newest_count - newest_declined,
-  recent_per_second, factor, now_ms - factor_ms, reserved,
-}
-for i, value in ipairs(reply) do reply[i] = exact:format(value) end
-return reply

@@ -1,25 +1,33 @@
--- wait_ms: how long until the oldest buckets that hold `missing` together have expired, or all that there are where
--- leases take the rest. freed: how much has expired then.
-local wait_ms, freed = last_gone_ms - now_ms, reserved
-if total > 0 then
-  wait_ms = (oldest_count > 0 and oldest_ms or newest_ms) + window_ms - now_ms
-  freed = oldest_count > 0 and oldest_count or newest_count
-end
-local from = 0
-while total > 0 and freed < missing do
-  local chunk = from < between and redis.call('LRANGE', KEYS[2], from, from + 99) or {}
-  for _, bucket in ipairs(chunk) do
-    local hit_ms, count = cmsgpack.unpack(bucket)
-    freed = freed + count
-    wait_ms = hit_ms + window_ms - now_ms
-    if freed >= missing then break end
-  end
-  from = from + 100
-  if freed < missing and from >= between then
-    if oldest_count > 0 then
-      freed = freed + newest_count
-      wait_ms = newest_ms + window_ms - now_ms
+-- How long until the oldest buckets that count `missing` together have expired, and how much has expired then. Where
+-- all buckets are not enough, leases take the rest of the capacity: then the wait is that for all buckets, because
+-- leases may be given back at any time. Where there is no bucket, it is that for the last lease.
+local function time_until_free(window, missing)
+  local wait_ms, freed = window.last_gone_ms - window.now_ms, window.reserved
+  if window.total > 0 then
+    wait_ms, freed = window.oldest_ms + window.window_ms - window.now_ms, window.oldest_count
+    if window.oldest_count == 0 then freed = window.newest_count end
+    if window.oldest_count > 0 and freed < missing then
+      wait_ms, freed = time_until_more(window, missing, wait_ms, freed)
     end
-    break
   end
+  return wait_ms, freed
+end
+
+-- The same, after the oldest bucket. The list is read a hundred buckets at a time, because a call seldom needs many.
+local function time_until_more(window, missing, wait_ms, freed)
+  local from = 0
+  while from < window.between and freed < missing do
+    for _, bucket in ipairs(redis.call('LRANGE', window.buckets_key, from, from + 99)) do
+      local hit_ms, count = unpack_bucket(bucket)
+      freed = freed + count
+      wait_ms = hit_ms + window.window_ms - window.now_ms
+      if freed >= missing then break end
+    end
+    from = from + 100
+  end
+  if freed < missing then
+    freed = freed + window.newest_count
+    wait_ms = window.newest_ms + window.window_ms - window.now_ms
+  end
+  return wait_ms, freed
 end

@@ -1,3 +1,147 @@
--- Opens the window of one limited key. Every command begins so.
--- include open
--- include expire
+-- The window of one limited key: read at the start of a command, stored at its end. `commands.js` says what fields
+-- there are.
+
+-- Reads what is stored and what the time is. Drops nothing: see `expire`.
+local function open_window(window, keys, arguments)
+  window.state_key, window.buckets_key = keys.state, keys.buckets
+  window.window_ms, window.bucket_ms = arguments.window_ms, arguments.bucket_ms
+  window.now_ms, window.has_callers_clock = time_of_call(arguments)
+  window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
+  window.factor, window.factor_ms = 0, NEVER_MS
+  window.reserved, window.holders, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0
+  window.head_changed, window.rest_changed = false, false
+  local state = redis.call('GET', window.state_key)
+  if state then
+    read_state(window, state)
+  else
+    window.stored_bytes = 0
+    window.between, window.oldest_count, window.newest_count, window.total = 0, 0, 0, 0
+  end
+end
+
+-- The time, and whether the caller gave it.
+local function time_of_call(arguments)
+  local callers_ms = arguments.clock_ms
+  local now_ms
+  local is_callers = callers_ms ~= nil
+  if is_callers then
+    now_ms = callers_ms + 0
+  else
+    local time = redis.call('TIME')
+    now_ms = time[1] * 1000 + time[2] / 1000
+  end
+  return now_ms, is_callers
+end
+
+local function read_state(window, state)
+  window.stored_bytes = #state
+  if window.stored_bytes == BYTES_TO_NEWEST then
+    unpack_head_to_newest(window, state)
+  else
+    unpack_head_to_suppression(window, state)
+    if window.stored_bytes > BYTES_TO_SUPPRESSION then
+      unpack_leases(window, state)
+    end
+  end
+  -- A hit in the only bucket stores nothing of the head, so the time of the oldest bucket may be that of an older hit.
+  if window.oldest_count == 0 then window.oldest_ms = window.newest_ms end
+  -- The server's clock may have been set back. Time stands still then until the clock is where it was: nothing that
+  -- was counted may live longer or shorter because of it.
+  if window.now_ms < window.newest_ms then window.now_ms = window.newest_ms end
+  if window.holders > 0 and window.last_gone_ms <= window.now_ms then
+    window.reserved, window.holders, window.head_changed = 0, 0, true
+  end
+end
+
+-- Drops the buckets that have expired.
+local function expire(window)
+  if window.total > 0 and window.newest_ms + window.window_ms <= window.now_ms then
+    forget(window)
+  end
+  while window.oldest_count > 0 and window.oldest_ms + window.window_ms <= window.now_ms do
+    drop_oldest(window)
+  end
+end
+
+local function drop_oldest(window)
+  window.head_changed = true
+  window.total = window.total - window.oldest_count
+  window.declined = window.declined - window.oldest_declined
+  if window.seen > 0 then
+    window.seen = window.seen - 1
+  else
+    window.recent = window.recent - window.oldest_count
+  end
+  local next = window.between > 0 and redis.call('LPOP', window.buckets_key)
+  if next then
+    window.between = window.between - 1
+    window.oldest_ms, window.oldest_count, window.oldest_declined = unpack_bucket(next)
+  else
+    -- Only the newest bucket is left. The same where the server has evicted the list, although there were more:
+    -- nobody knows any longer when they expire, so what they counted is forgotten.
+    window.between, window.oldest_ms, window.oldest_count, window.oldest_declined = 0, window.newest_ms, 0, 0
+    window.total, window.declined = window.newest_count, window.newest_declined
+    if window.seen >= 0 then window.seen, window.recent = 0, window.newest_count end
+  end
+end
+
+-- Forgets all buckets. Leases stay taken, because the processes that have them may still spend them.
+local function forget(window)
+  if window.holders > 0 then
+    redis.call('DEL', window.buckets_key)
+    window.head_changed = true
+  else
+    redis.call('DEL', window.state_key, window.buckets_key)
+    window.stored_bytes, window.head_changed, window.rest_changed = 0, false, false
+  end
+  window.between, window.oldest_count, window.newest_count, window.total = 0, 0, 0, 0
+  window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
+  window.factor_ms = NEVER_MS
+end
+
+-- Has Redis keep the key as long as a bucket that begins now, with every hit that joins it, and as long as every lease.
+-- A caller's clock may stand still while the server's goes on, as it does in tests. So there is a minute to spare then.
+local function keep(window)
+  local live_ms = math.max(window.window_ms + window.bucket_ms, window.last_gone_ms - window.now_ms)
+  window.keep_ms = math.ceil(live_ms) + (window.has_callers_clock and 60000 or 0)
+end
+
+-- Gives the key a rate. A factor that was computed for another rate is of no use for this one.
+local function set_rate(window, rate)
+  window.rate, window.factor_ms, window.head_changed = rate, NEVER_MS, true
+end
+
+-- Stores what has changed. To set the whole state costs twice as much as to overwrite a part, and to set the time at
+-- which Redis forgets the key as much again. So the first is done when a bucket comes or goes, and the second once for
+-- each bucket that begins.
+local function save(window)
+  if window.head_changed or window.rest_changed then
+    local rest
+    if window.declined > 0 or window.seen >= 0 or window.factor_ms > NEVER_MS or window.holders > 0 then
+      rest = pack_newest_to_suppression(window)
+      if window.holders > 0 then
+        local leases = pack_leases(window)
+        rest = rest .. leases
+      end
+    else
+      rest = pack_newest(window)
+    end
+    if not window.head_changed and #rest + BYTES_TO_HEAD == window.stored_bytes then
+      redis.call('SETRANGE', window.state_key, TEXT_BYTES_TO_HEAD, rest)
+    else
+      local head = pack_head(window)
+      if window.keep_ms then
+        redis.call('SET', window.state_key, head .. rest, 'PX', window.keep_ms)
+      else
+        redis.call('SET', window.state_key, head .. rest, 'KEEPTTL')
+      end
+    end
+  end
+end
+
+-- The accepted usage of the oldest bucket.
+local function oldest_accepted(window)
+  local accepted = window.newest_count - window.newest_declined
+  if window.oldest_count > 0 then accepted = window.oldest_count - window.oldest_declined end
+  return accepted
+end

@@ -1,0 +1,359 @@
+// Makes one Lua script of a command and of the functions that it uses.
+//
+// The files in src/redis/lua are plain Lua: functions with named parameters and results, and a `window` with named
+// fields. Redis compiles nothing away, though. A call of a script takes about 8 µs there; to make a function costs 50
+// to 90 ns each time, to call one 25 to 70 ns, to make a table for the window 340 ns, and to read or write a field of
+// it 10 ns. All that would make a call an eighth slower. So the packer writes functions out and takes the window apart:
+//
+// - A call is a statement of its own: `f(x)`, `local a, b = f(x)` or `a, b = f(x)`. It is replaced by the body of `f`,
+//   in a block that has the parameters as locals. For that, `f` has one `return` at most, and that in its last line.
+// - `window.total` becomes the local variable `window_total`, `arguments.limit` the number `(arguments[4] + 0)`,
+//   `keys.state` becomes `keys[1]`, `reply({ name = … })` a list in the order that commands.js describes, and names
+//   in capitals become what they stand for.
+//
+// A function sees nothing but its parameters, its locals and other functions: the packer refuses any other name, and
+// any field that commands.js doesn't have.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { BUCKET, COMMANDS, CONSTANTS, LEASE, STATE, WINDOW } from "../src/redis/lua/commands.js";
+
+const FOLDER = new URL("../src/redis/lua/", import.meta.url);
+
+/** What a function need not be given. */
+const GLOBALS = new Set(["redis", "math", "struct", "cmsgpack", "table", "ipairs", "reply"]);
+const KEYWORDS = new Set(
+  "and break do else elseif end false for function if in local nil not or repeat return then true until while".split(
+    " ",
+  ),
+);
+/** Parameters that are not values of their own: they are passed on by their names only. */
+const RECORDS = ["window", "keys", "arguments"];
+
+/** Strings, so that nothing is looked for in them, and names, with what makes a name a field. */
+const STRING_OR_NAME = /'[^']*'|[.:]?\b[A-Za-z_]\w*\b/g;
+
+/**
+ * @typedef {object} LuaFunction
+ * @property {string} name
+ * @property {string[]} parameters
+ * @property {string[]} lines the body, a statement a line, without comments
+ */
+
+/** Replaces names that are no fields and in no string. */
+function replaceNames(line, replacement) {
+  return line.replaceAll(STRING_OR_NAME, (token) => (/^['.:]/.test(token) ? token : replacement(token)));
+}
+
+function namesIn(line) {
+  return (line.match(STRING_OR_NAME) ?? []).filter((token) => !/^['.:]/.test(token));
+}
+
+/** How many brackets are open at the end of `code`. */
+function depthOf(code) {
+  const plain = code.replaceAll(/'[^']*'/g, "");
+  return (plain.match(/[({[]/g)?.length ?? 0) - (plain.match(/[)}\]]/g)?.length ?? 0);
+}
+
+/** The parts of `list` between commas that are in no brackets. */
+function split(list) {
+  const parts = [];
+  let part = "";
+  for (const piece of list.split(",")) {
+    part += part === "" ? piece : `,${piece}`;
+    if (depthOf(part) > 0) continue;
+    if (part.trim() !== "") parts.push(part.trim());
+    part = "";
+  }
+  return parts;
+}
+
+/** The lines without comments and empty ones; those in brackets are joined. */
+function statementsOf(source) {
+  const statements = [];
+  for (const line of source.split("\n")) {
+    const code = line.replace(/--.*$/, "").trim();
+    if (code === "") continue;
+    if (statements.length > 0 && depthOf(statements.at(-1)) > 0) statements.push(`${statements.pop()} ${code}`);
+    else statements.push(code);
+  }
+  return statements;
+}
+
+/** @returns {LuaFunction[]} */
+function functionsOf(source) {
+  const definitions = source.matchAll(/^local function (\w+)\((.*)\)\n([\s\S]*?)^end$/gm);
+  return Array.from(definitions, ([, name, parameters, body]) => {
+    const parsed = { name, parameters: split(parameters), lines: statementsOf(body) };
+    checkNames(parsed);
+    return parsed;
+  });
+}
+
+/** The names that a function declares itself. */
+function declaredIn({ parameters, lines }) {
+  const lists = lines.flatMap((line) =>
+    [...line.matchAll(/\blocal (\w[\w, ]*)|\bfor ([\w, ]+?) (?:=|in)|\bfunction\(([\w, ]*)\)/g)].map(
+      ([, locals, loop, inner]) => locals ?? loop ?? inner,
+    ),
+  );
+  return new Set([...parameters, ...lists.flatMap(split)]);
+}
+
+const functions = new Map();
+const CONSTANT = /^[A-Z][A-Z_]*$/;
+
+/** @throws {Error} if a function uses a name that it isn't given */
+function checkNames(parsed) {
+  const declared = declaredIn(parsed);
+  parsed.unchecked = parsed.lines
+    .flatMap((line) => namesIn(line.replaceAll(/reply\(\{.*\}\)/g, (list) => list.replaceAll(/\w+ = /g, ""))))
+    .filter((name) => !declared.has(name) && !GLOBALS.has(name) && !KEYWORDS.has(name) && !CONSTANT.test(name));
+}
+
+/** Functions that read and write the parts of the state, a bucket and a lease, in the order that commands.js has. */
+function layoutFunctions() {
+  const parts = Object.keys(STATE);
+  const spans = parts.flatMap((first, from) =>
+    parts.slice(from).map((last, length) => ({ first, last, parts: parts.slice(from, from + length + 1) })),
+  );
+  const ofState = spans.map(({ first, last, parts: covered }) => {
+    const span = first === last ? first : `${first}_to_${last}`;
+    const fields = covered.flatMap((part) => Object.keys(STATE[part]));
+    const list = fields.map((field) => `window.${field}`).join(", ");
+    const format = `'<${"d".repeat(fields.length)}'`;
+    return `local function unpack_${span}(window, state)
+  ${list} = struct.unpack(${format}, state, ${bytesBefore(first) + 1})
+end
+local function pack_${span}(window)
+  return struct.pack(${format}, ${list})
+end`;
+  });
+  const [bucket, lease] = [BUCKET, LEASE].map((fields) => Object.keys(fields).join(", "));
+  const leaseFormat = `'<${"d".repeat(Object.keys(LEASE).length)}'`;
+  return `${ofState.join("\n")}
+local function pack_bucket(${bucket})
+  return cmsgpack.pack(${bucket})
+end
+local function unpack_bucket(packed)
+  return cmsgpack.unpack(packed)
+end
+local function pack_lease(${lease})
+  return struct.pack(${leaseFormat}, ${lease})
+end
+local function unpack_lease(packed)
+  return struct.unpack(${leaseFormat}, packed)
+end
+`;
+}
+
+function bytesBefore(part) {
+  const parts = Object.keys(STATE);
+  const before = parts.slice(0, parts.indexOf(part));
+  return 8 * before.flatMap((name) => Object.keys(STATE[name])).length;
+}
+
+const layoutConstants = Object.fromEntries([
+  ...Object.keys(BUCKET).map((field, index) => [field.toUpperCase(), String(index + 1)]),
+  ...Object.keys(STATE).flatMap((part) => {
+    const bytes = bytesBefore(part) + 8 * Object.keys(STATE[part]).length;
+    const name = `BYTES_TO_${part.toUpperCase()}`;
+    // Redis takes its arguments as text, and to make text of a number costs more than to have it.
+    return [
+      [name, String(bytes)],
+      [`TEXT_${name}`, `'${bytes}'`],
+    ];
+  }),
+]);
+
+/** What every command takes besides its own arguments: these before them, and the time after all others. */
+const WINDOW_ARGUMENTS = {
+  window_ms: { kind: "number", comment: "how long a hit counts" },
+  bucket_ms: { kind: "number", comment: "how wide a cell of the time grid is" },
+};
+export const CLOCK_ARGUMENT = {
+  clock_ms: { kind: "optional", comment: "the caller's time; absent for the server's" },
+};
+
+/** The arguments of a command in their order, without lists and the caller's time, which follow. */
+export function argumentsOfCommand(command) {
+  return { ...WINDOW_ARGUMENTS, ...command.arguments };
+}
+
+/** How Lua reads each argument. */
+function readingsOf(command) {
+  const args = Object.entries(argumentsOfCommand(command));
+  const readings = Object.fromEntries(args.map(([name, { kind }], index) => [name, READ[kind](index + 1)]));
+  const { repeated } = command;
+  const next = args.length + 1;
+  if (repeated === undefined) return { ...readings, clock_ms: `arguments[${next}]` };
+  const size = Object.keys(repeated.fields).length;
+  const clock = `arguments[${next + 1} + arguments[${next}] * ${size}]`;
+  return { ...readings, [`${repeated.name}s`]: READ.number(next), clock_ms: clock };
+}
+
+const READ = {
+  number: (index) => `(arguments[${index}] + 0)`,
+  flag: (index) => `(arguments[${index}] == '1')`,
+  text: (index) => `arguments[${index}]`,
+  optional: (index) => `arguments[${index}]`,
+};
+
+/** What stands for each name in capitals, in a script of this command. */
+function constantsOf(command) {
+  const constants = { ...CONSTANTS, ...layoutConstants };
+  const { repeated } = command;
+  if (repeated === undefined) return constants;
+  const name = repeated.name.toUpperCase();
+  const fields = Object.keys(repeated.fields);
+  for (const [index, field] of fields.entries()) constants[`${name}_${field.toUpperCase()}`] = String(index);
+  constants[`${name}_SIZE`] = String(fields.length);
+  constants[`FIRST_${name}`] = String(Object.keys(argumentsOfCommand(command)).length + 2);
+  return constants;
+}
+
+/** A call that is a statement of its own. */
+function callIn(line) {
+  const match = /^(?:(local )?([\w., [\]]+?) = )?(\w+)\((.*)\)$/.exec(line);
+  if (match === null || match[3] === "reply") return undefined;
+  const [, isLocal, targets = "", name, args] = match;
+  return { isLocal: isLocal !== undefined, targets: split(targets), name, args: split(args) };
+}
+
+/** @throws {Error} if a function that is called returns from anywhere but its end */
+function checkReturns({ name, lines }) {
+  const returns = lines.map((line) => /\breturn\b/.test(line.replaceAll(/\bfunction\(.*?\bend\b/g, "")));
+  if (returns.slice(0, -1).includes(true)) throw new Error(`${name} must return at its end only`);
+}
+
+/** The lines of a function, with all calls in it written out. `callers` names the functions that it is written into. */
+function written({ name, lines }, callers = []) {
+  if (callers.includes(name)) throw new Error(`${name} calls itself`);
+  return lines.flatMap((line) => {
+    const call = callIn(line);
+    const callee = call === undefined ? undefined : functions.get(call.name);
+    for (const part of callee === undefined ? [line] : call.args) {
+      const called = namesIn(part).find((used) => functions.has(used) && part.includes(`${used}(`));
+      if (called !== undefined) throw new Error(`${name}: a call of ${called} must be a statement: ${line}`);
+    }
+    return callee === undefined ? [line] : writtenOut(callee, call, [...callers, name]);
+  });
+}
+
+/** The lines that stand for a call. */
+function writtenOut(callee, { isLocal, targets, args }, callers) {
+  checkReturns(callee);
+  const { name, parameters } = callee;
+  if (args.length !== parameters.length) throw new Error(`${name} is called with ${args.length} arguments`);
+  const body = written(callee, callers);
+  // A local of the function would hide the variable that a result is for, so it gets another name.
+  const declared = declaredIn({ parameters, lines: body });
+  const hiding = targets.filter((target) => declared.has(target));
+  const renamed = (line) => replaceNames(line, (used) => (hiding.includes(used) ? `${used}_of_${name}` : used));
+  const bound = parameters.map((parameter, index) => ({ parameter, arg: args[index] }));
+  const values = bound.filter(({ parameter }) => !RECORDS.includes(parameter));
+  const other = bound.find(({ parameter, arg }) => RECORDS.includes(parameter) && parameter !== arg);
+  if (other !== undefined) throw new Error(`${name}: ${other.parameter} must be ${other.parameter}`);
+  const result = /^return (.*)$/.exec(body.at(-1) ?? "")?.[1];
+  if (result !== undefined) body.pop();
+  if (targets.length > 0 && result === undefined) throw new Error(`${name} returns nothing`);
+  const names = values.map(({ parameter }) => parameter).join(", ");
+  return [
+    ...(isLocal ? [`local ${targets.join(", ")}`] : []),
+    "do",
+    ...(values.length > 0 ? [`${renamed(`local ${names}`)} = ${values.map(({ arg }) => arg).join(", ")}`] : []),
+    ...body.map(renamed),
+    ...(targets.length > 0 ? [`${targets.join(", ")} = ${renamed(result)}`] : []),
+    "end",
+  ];
+}
+
+/** Puts the fields of a reply in their order. */
+function orderReply(line, command, name) {
+  return line.replace(/\breply\(\{(.*?)\}\)/, (_, list) => {
+    const values = new Map(
+      split(list).map((entry) => {
+        const [, field, value] = /^(\w+) = (.*)$/.exec(entry) ?? [];
+        return [field, value];
+      }),
+    );
+    const fields = Object.keys(command.reply);
+    const isWhole = values.size === fields.length && fields.every((field) => values.has(field));
+    if (!isWhole) throw new Error(`${name}: replies ${[...values.keys()]}, described are ${fields}`);
+    return `{ ${fields.map((field) => values.get(field)).join(", ")} }`;
+  });
+}
+
+/** Replaces the names that commands.js describes. */
+function bind(lines, name, command) {
+  const constants = constantsOf(command);
+  const readings = readingsOf(command);
+  const described = {
+    window: [...Object.values(STATE).flatMap((part) => Object.keys(part)), ...Object.keys(WINDOW)],
+    keys: command.keys ?? [],
+    arguments: Object.keys(readings),
+  };
+  const used = new Set();
+  const bound = lines.map((line) =>
+    replaceNames(
+      orderReply(line, command, name).replaceAll(/\b(window|keys|arguments)\.(\w+)/g, (_, record, field) => {
+        const index = described[record].indexOf(field);
+        if (index === -1) throw new Error(`${name}: ${record} has no ${field}`);
+        if (record === "keys") return `keys[${index + 1}]`;
+        if (record === "arguments") return readings[field];
+        used.add(field);
+        return `window_${field}`;
+      }),
+      (token) => {
+        if (!CONSTANT.test(token)) return token;
+        if (constants[token] === undefined) throw new Error(`${name}: there is no ${token}`);
+        return token === "EXACT" ? `(${constants[token]})` : constants[token];
+      },
+    ),
+  );
+  const fields = described.window.filter((field) => used.has(field));
+  return bound.map((line) =>
+    line === "local window = {}" ? `local ${fields.map((field) => `window_${field}`).join(", ")}` : line,
+  );
+}
+
+function read(name) {
+  return readFileSync(new URL(name, FOLDER), "utf8");
+}
+
+function addFunctions(source) {
+  for (const parsed of functionsOf(source)) {
+    if (functions.has(parsed.name)) throw new Error(`two functions are named ${parsed.name}`);
+    functions.set(parsed.name, parsed);
+  }
+}
+
+addFunctions(layoutFunctions());
+for (const name of readdirSync(new URL("lib/", FOLDER)).sort()) addFunctions(read(`lib/${name}`));
+for (const name of Object.keys(COMMANDS)) addFunctions(read(`${name}.lua`));
+for (const { name, unchecked } of functions.values()) {
+  const unknown = unchecked.filter((used) => !functions.has(used));
+  if (unknown.length > 0) throw new Error(`${name}: what is ${[...new Set(unknown)]}?`);
+}
+
+/** The script of a command of commands.js. */
+export function packCommand(name) {
+  const script = [`local function ${name}(keys, arguments)`, ...written(functions.get(name)), "end"];
+  return [...bind(script, name, COMMANDS[name]), `return ${name}(KEYS, ARGV)`].join("\n");
+}
+
+/** JSON with all digits of a number; that of Redis has 14 of them. */
+const TO_JSON = `local function to_json(value)
+  if type(value) ~= 'table' then return type(value) == 'number' and ('%.17g'):format(value) or tostring(value) end
+  local parts = {}
+  for i, part in ipairs(value) do parts[i] = to_json(part) end
+  return '[' .. table.concat(parts, ',') .. ']'
+end`;
+
+/** For tests: a script that calls a function with what a JSON array has, and replies with its first result in JSON. */
+export function packFunction(name) {
+  const { parameters } = functions.get(name);
+  const args = parameters.map((_, index) => `args[${index + 1}]`).join(", ");
+  const call = written({ name: "test", lines: [`local result = ${name}(${args})`] });
+  const script = bind(call, name, { keys: [], arguments: {} });
+  return ["local args = cjson.decode(ARGV[1])", TO_JSON, ...script, "return to_json(result)"].join("\n");
+}

@@ -1,0 +1,219 @@
+// The one source of what the two languages agree on: what each script is given, what it replies, and how a key lies in
+// Redis. `scripts/pack-lua.js` puts the names into the Lua and writes the types and the orders for TypeScript.
+//
+// Names are as Lua writes them; TypeScript has them in camelCase. The texts are the comments of the types.
+
+/** An argument that is a number. Each `arguments.name` makes the number anew, at some 75 ns: keep it in a local. */
+const number = (comment) => ({ kind: "number", comment });
+/** A number that may be absent. Lua gets it as text, empty where it is absent. */
+const optional = (comment) => ({ kind: "optional", comment });
+const text = (comment) => ({ kind: "text", comment });
+/** True or false; 1 or 0 on the way. */
+const flag = (comment) => ({ kind: "flag", comment });
+
+/**
+ * The state of a key is a string of little-endian doubles, one for each field, in this order. It ends after `newest`
+ * while nothing is declined and nothing is leased (56 bytes), after `suppression` while nothing is leased (112 bytes),
+ * and else after `leases` (144 bytes). `head` comes first because a hit in the newest bucket leaves it as it is: such a
+ * hit overwrites what follows `head`, which costs half of what it costs to set the whole string.
+ */
+export const STATE = {
+  head: {
+    rate: "the rate that was given last, per second",
+    between: "how many buckets are between the oldest and the newest: the length of the list of buckets",
+    oldest_ms: "when the oldest bucket was hit last; not kept up to date while there is only one bucket",
+    oldest_count: "what the oldest bucket counts; 0 while there is only one bucket, which is the newest",
+  },
+  newest: {
+    newest_ms: "when the newest bucket was hit last",
+    newest_count: "what the newest bucket counts",
+    total: "what all live buckets count together; 0 if nothing of the key is live",
+  },
+  suppression: {
+    oldest_declined: "the declined part of the oldest bucket; 0 while there is only one bucket",
+    newest_declined: "the declined part of the newest bucket",
+    declined: "the declined part of the total",
+    seen: "how many buckets, from the oldest on, have left the recent span; -1 until the recent rate is needed",
+    recent: "what the other buckets count; means nothing while `seen` is -1",
+    factor: "the suppression factor that was computed last",
+    factor_ms: "when it was computed; -Infinity for never",
+  },
+  leases: {
+    reserved: "what the processes that have leases may still spend, together",
+    holders: "how many processes have a lease",
+    first_gone_ms: "when the first of the leases stops being taken",
+    last_gone_ms: "when the last of the leases stops being taken",
+  },
+};
+
+/** What a window has in Lua besides its state. It is never stored. */
+export const WINDOW = {
+  state_key: "the Redis key of the state",
+  buckets_key: "the Redis key of the list of buckets",
+  window_ms: "how long a hit counts",
+  bucket_ms: "how wide a cell of the time grid is",
+  now_ms: "the time of the call",
+  has_callers_clock: "whether the caller gave the time",
+  stored_bytes: "how long the stored state is; 0 for none",
+  head_changed: "whether anything differs from the stored state",
+  rest_changed: "whether anything after the head differs from it",
+  keep_ms: "how long Redis has to keep the key from now on; nil if that is to stay as it is",
+};
+
+/** A bucket: an entry of the list of buckets, packed by cmsgpack, and in Lua an array. */
+export const BUCKET = {
+  hit_ms: "when the bucket was hit last",
+  count: "what it counts",
+  declined: "the declined part of that",
+};
+
+/** A lease: a value of the hash of leases, a string of little-endian doubles. The hash's field is the process. */
+export const LEASE = {
+  last_report: "the number of the last report of the process that was counted",
+  held: "what the process may still spend",
+  gone_ms: "when that stops being taken",
+};
+
+/** Written in capitals in the Lua. */
+export const CONSTANTS = {
+  NEVER_MS: "-1e999",
+  MOST_TOTAL: "9007199254740991",
+  MOST_DECLINED: "4503599627370496",
+  /** Up to here a reply in Lua's integers is exact, whatever the client makes of it. */
+  MOST_INTEGER: "1e15",
+  /** Text from which every double is read back as it was. */
+  EXACT: "'%.17g'",
+};
+
+const STATE_AND_BUCKETS = ["state", "buckets"];
+
+export const COMMANDS = {
+  absolute_inc: {
+    comment: "Decides about a call under the absolute strategy, and counts it if it is admitted.",
+    keys: STATE_AND_BUCKETS,
+    arguments: {
+      count: number("the weight of the call"),
+      limit: number("the capacity"),
+      rate: number("the key's rate from now on"),
+    },
+    /** For a denied call. An admitted one is replied with what is taken then, a number alone. */
+    reply: {
+      taken: "what is taken of the capacity: counts and leases",
+      wait: "how long until enough has expired, as `time_as_replied` makes it; -1 for a count above the capacity",
+      freed: "how much has expired then",
+    },
+  },
+  suppressed_inc: {
+    comment: "Decides about a call under the suppressed strategy, and counts it.",
+    keys: STATE_AND_BUCKETS,
+    arguments: {
+      count: number("the weight of the call"),
+      limit: number("the capacity"),
+      rate: number("the key's rate from now on"),
+      hard_limit: number("the most accepted usage"),
+      suppression_cache_ms: number("how long a factor is used"),
+      draw: number("a random number from [0, 1); not used where the factor is 0 or 1 by rule"),
+    },
+    /** For a call above the capacity. Another one is replied with the accepted usage with it, a number alone. */
+    reply: {
+      admitted: "1 or 0",
+      accepted: "the accepted usage before the call, with leases",
+      scaled_factor: "the factor times 2^53",
+      wait: "how long until the oldest bucket expires, as `time_as_replied` makes it",
+      oldest_accepted: "the accepted usage of that bucket",
+    },
+  },
+  peek: {
+    comment: "Tells what a key has used, and what a call to it would meet. Counts nothing.",
+    keys: STATE_AND_BUCKETS,
+    arguments: {
+      count: number("the weight of the call"),
+      rate: optional("the rate to judge the call by; absent for the key's own"),
+    },
+    /** For a known key. An unknown one is replied with 0. */
+    reply: {
+      rate: "the rate the call is judged by",
+      total: "what is counted",
+      declined: "the declined part of that",
+      wait_ms: "how long until enough has expired for the call",
+      freed: "how much has expired then",
+      oldest_expires_in_ms:
+        "how long until the oldest bucket expires; until the last lease does, if there is no bucket",
+      oldest_accepted: "the accepted usage of the oldest bucket",
+      recent_per_second: "the observed rate of the recent span",
+      kept_factor: "the factor that was computed last",
+      kept_factor_age_ms: "how long ago that was; Infinity for never",
+      leased: "what hybrid processes have leased",
+    },
+  },
+  adjust: {
+    comment: "Corrects what a key has used. Replies with the new total; 0 for an unknown key, which stays unknown.",
+    keys: STATE_AND_BUCKETS,
+    arguments: { delta: number("what to add, a whole number") },
+  },
+  set_if: {
+    comment: "Sets the total of a key if a condition on it holds.",
+    keys: STATE_AND_BUCKETS,
+    arguments: {
+      rate: number("the key's rate from now on"),
+      op: text("how the total is compared: lt, gt, eq, ne or always"),
+      value: number("what it is compared with"),
+      count: number("the new total"),
+      history: text("which buckets have it: replace, preserve-newest or preserve-oldest"),
+    },
+    reply: {
+      matched: "1 or 0 for whether the condition held",
+      previous_total: "the total before",
+    },
+  },
+  delete: {
+    comment: "Forgets what a key has used. Replies with the total that it had.",
+    keys: STATE_AND_BUCKETS,
+    arguments: {},
+  },
+  sync: {
+    comment: "Takes the report of a hybrid process about one key, and gives the process a new lease.",
+    keys: [...STATE_AND_BUCKETS, "leases"],
+    arguments: {
+      rate: number("the rate that the process knows"),
+      rate_is_new: flag("whether a caller gave it since the last report; else the key keeps the rate it has"),
+      limit: number("the capacity at that rate"),
+      process: text("what tells the process from others"),
+      lease_ms: number("how long a lease may be spent"),
+      held: number("how much of its lease the process keeps"),
+      asked: number("the count of the first call that waits; 0 for none"),
+      needed: number("the counts of all calls that wait, together"),
+      wanted: number("how much more the process would like"),
+      suppression_cache_ms: optional("how long a factor is used; absent under the absolute strategy"),
+      hard_limit: optional("the most accepted usage; absent under the absolute strategy"),
+      report: number("the number of this report; the next number is that of what is counted for the calls that wait"),
+    },
+    /** A list. Its length is the argument `hits` in Lua, and `arguments[FIRST_HIT + HIT_COUNT]` is its first count. */
+    repeated: {
+      name: "hit",
+      comment: "hits that Redis has not confirmed yet",
+      fields: {
+        report: number("the number of the report that brought the hit first"),
+        age_ms: number("how long ago it was, when the report was sent"),
+        count: number("what it counts"),
+        declined: number("the declined part of that"),
+      },
+    },
+    reply: {
+      counted: "what was counted for the calls that wait: all that they need, or nothing",
+      granted: "the lease's growth: for the calls that wait where not all of them fit, and for later ones",
+      total: "what is counted then",
+      declined: "the declined part of that",
+      leased_by_others: "what other processes have leased",
+      buckets: "how many buckets there are: 0, 1, 2, or 3 for more",
+      first_expires_in_ms: "how long until the oldest bucket expires",
+      first_accepted: "its accepted usage",
+      second_expires_in_ms: "how long until the next bucket expires",
+      second_accepted: "its accepted usage",
+      wait_ms: "absolute: how long until enough has expired for the first call that waits; 0 if it need not wait",
+      freed: "how much has expired then",
+      factor: "suppressed: the factor that the first call that waits meets",
+      factor_left_ms: "how long it may be used; -1 for no factor",
+    },
+  },
+};
