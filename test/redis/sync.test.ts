@@ -1,0 +1,103 @@
+// What SYNC makes of a report, whoever sends it and however often.
+
+import { perSecond } from "trypema";
+import { createRedisProvider } from "trypema/redis";
+import { manualClock } from "trypema/testing";
+import { beforeEach, expect, it } from "vitest";
+import { argumentsOf, fieldsOf } from "../../src/redis/commands.ts";
+import { KeyNames } from "../../src/redis/keys.ts";
+import { SYNC, type SyncArguments } from "../../src/redis/lua.generated.ts";
+import { useRedis } from "../support/use-redis.ts";
+
+const redis = useRedis();
+
+const WINDOW = { windowMs: 10_000, bucketMs: 100 };
+const LEASE_MS = 1_000;
+const RATE = perSecond(1);
+const LIMIT = 10;
+
+const names = new KeyNames("trypema", "absolute", WINDOW.windowMs, WINDOW.bucketMs);
+let clock = manualClock();
+
+beforeEach(async () => {
+  await redis.client.flushall();
+  clock = manualClock(1_000_000);
+});
+
+/** Sends a report of the process "a" that asks for nothing, but for what `values` say. */
+async function sync(values: Partial<SyncArguments>) {
+  const args = argumentsOf(SYNC, {
+    ...WINDOW,
+    clockMs: clock(),
+    rate: RATE,
+    rateIsNew: true,
+    limit: LIMIT,
+    process: "a",
+    leaseMs: LEASE_MS,
+    held: 0,
+    asked: 0,
+    needed: 0,
+    wanted: 0,
+    suppressionCacheMs: undefined,
+    hardLimit: undefined,
+    report: 2,
+    hits: [],
+    ...values,
+  });
+  const keys = names.withLeases("k");
+  return fieldsOf(SYNC, await redis.client.eval(SYNC.source, keys.length, ...keys, ...args));
+}
+
+function openRedis() {
+  return createRedisProvider(redis.client, { ...WINDOW, clock, timeoutMs: 30_000 }).absolute;
+}
+
+it("a report that comes twice is refused, and counted once", async () => {
+  const report = { report: 2, hits: [{ report: 2, ageMs: 5, count: 3, declined: 0 }], wanted: 2 };
+  expect(await sync(report)).toMatchObject({ total: 3, granted: 2 });
+  await expect(sync(report)).rejects.toThrow(/^STALE/);
+  expect((await openRedis().get("k")).total).toBe(3);
+});
+
+it("a report that a later one has overtaken is refused", async () => {
+  await sync({ report: 4 });
+  await sync({ report: 6, held: 0, hits: [{ report: 6, ageMs: 0, count: 1, declined: 0 }] });
+  await expect(sync({ report: 4, hits: [{ report: 4, ageMs: 0, count: 1, declined: 0 }] })).rejects.toThrow(/^STALE/);
+  expect((await openRedis().get("k")).total).toBe(1);
+});
+
+it("hits that come again with the next report, because the answer was lost, are counted once", async () => {
+  const hit = { report: 2, ageMs: 5, count: 3, declined: 0 };
+  await sync({ report: 2, hits: [hit] });
+  expect(await sync({ report: 4, hits: [hit, { ...hit, report: 4, count: 1 }] })).toMatchObject({ total: 4 });
+});
+
+it("what was counted for calls that waited is counted once, though the process reports it in case", async () => {
+  expect(await sync({ report: 2, asked: 1, needed: 2 })).toMatchObject({ counted: 2, total: 2 });
+  const inCase = { report: 3, ageMs: 5, count: 2, declined: 0 };
+  expect(await sync({ report: 4, hits: [inCase] })).toMatchObject({ total: 2 });
+});
+
+it("what a crashed process had leased stays taken until a window after the lease's time", async () => {
+  const absolute = openRedis();
+  expect(await sync({ wanted: LIMIT })).toMatchObject({ granted: LIMIT });
+  for (const waitMs of [LEASE_MS - 1, 1, WINDOW.windowMs - 1]) {
+    clock.advance(waitMs);
+    expect(await absolute.inc("k", RATE)).toMatchObject({ allowed: false });
+    expect(await sync({ process: "b", report: clock(), wanted: LIMIT })).toMatchObject({
+      leasedByOthers: LIMIT,
+      granted: 0,
+    });
+  }
+  clock.advance(1);
+  expect(await absolute.inc("k", RATE, LIMIT)).toMatchObject({ allowed: true });
+});
+
+it("a rate that is not new leaves the key the one that others have given it since", async () => {
+  const absolute = openRedis();
+  await absolute.inc("k", perSecond(5));
+  await sync({ rate: RATE, rateIsNew: false });
+  expect((await absolute.get("k")).limit).toBe(50);
+  await sync({ rate: RATE, rateIsNew: true, report: 4 });
+  expect((await absolute.get("k")).limit).toBe(LIMIT);
+});
