@@ -21,7 +21,6 @@ const SLOW = [
   "test/hybrid/leases.test.ts",
   "test/hybrid/load.test.ts",
   "test/hybrid/schedules.test.ts",
-  "test/hybrid/simulation.test.ts",
   "test/package.test.ts",
   "test/redis/failure.test.ts",
   "test/redis/processes.test.ts",

@@ -1,26 +1,24 @@
-// What fleets of hybrid processes make of loads, on virtual time; see test/support/simulation.ts.
+// What fleets of hybrid processes make of loads, on virtual time; see test/support/simulation.
 
 import { createLocalProvider, perSecond } from "trypema";
 import { expect, it } from "vitest";
 import { smoothness } from "../support/fleet.ts";
-import { type Admission, mostWithin, PERFECT, SimulatedProcess, totalOf, World } from "../support/simulation.ts";
-import { useSimulation } from "../support/use-redis.ts";
+import { type Admission, mostWithin } from "../support/simulation/admissions.ts";
+import { HybridProcess, totalOf } from "../support/simulation/process.ts";
+import { useSimulation } from "../support/simulation/use-simulation.ts";
 
-const redis = useSimulation();
+const createWorld = useSimulation();
 
 /** `count` processes that offer `overload` times the limit together, each call a count of 1, where nothing goes wrong. */
 async function offer(
   strategy: "absolute" | "suppressed",
   { seed, count, overload, perSecond: limit, windowMs, bucketMs = windowMs / 100, windows, shares }: Load,
 ): Promise<Admission[]> {
-  const world = new World(seed, redis.client, { ...PERFECT });
+  const world = createWorld(seed);
   const rate = perSecond(limit);
   const processes = Array.from({ length: count }, (_, i) => {
     const share = shares?.[i] ?? 1 / count;
-    const options = {
-      prefix: `load-${strategy}-${JSON.stringify([seed, count, overload, limit, shares]).replaceAll(/\W/g, "-")}`,
-    };
-    const process = new SimulatedProcess(world, { ...options, windowMs, bucketMs, timeoutMs: 50 });
+    const process = new HybridProcess(world, { windowMs, bucketMs });
     const call = () => process.call(strategy, "a", rate);
     const pauseMs = () => world.pause(limit * overload * share);
     world.at(0, () => process.repeat(call, pauseMs), process);
@@ -88,16 +86,15 @@ it.each([
   { count: 8, runsMs: 50, pausesMs: 400 },
 ])("absolute: $count processes that run for $runsMs ms and wait for $pausesMs lose little of it", async (starved) => {
   const { count, runsMs, pausesMs } = starved;
-  const world = new World(1, redis.client, { ...PERFECT });
-  const prefix = `starved-${count}-${runsMs}-${pausesMs}`;
-  const options = { prefix, windowMs: 1_000, timeoutMs: 200 };
+  const world = createWorld();
+  const options = { windowMs: 1_000, timeoutMs: 200 };
   const capacity = 300;
   const rate = perSecond(capacity);
   // What one provider would do with the same calls.
   const local = createLocalProvider({ windowMs: 1_000, clock: () => world.nowMs, cleanup: false }).absolute;
   let admittedByLocal = 0;
   const processes = Array.from({ length: count }, () => {
-    const process = new SimulatedProcess(world, options);
+    const process = new HybridProcess(world, options);
     let nextMs = 0;
     const callThoseDue = () => {
       for (; nextMs <= world.nowMs; nextMs += world.pause((5 * capacity) / count)) {
@@ -119,6 +116,7 @@ it.each([
   expect(mostWithin(admitted, options.windowMs)).toBeLessThanOrEqual(capacity);
   expect(admitted.length / admittedByLocal).toBeGreaterThan(0.9);
 });
+
 it.each([
   { count: 1, perSecond: 10, used: 0.1, asked: 0.3 },
   { count: 4, perSecond: 10, used: 0.4, asked: 0.2 },
@@ -129,14 +127,13 @@ it.each([
   { count: 8, perSecond: 100, used: 0.98, asked: 0.5 },
 ])("$count processes that use $used of $perSecond/s seldom ask, and deny what Local would", async (load) => {
   const { count, used } = load;
-  const world = new World(1, redis.client, { ...PERFECT });
-  const options = { prefix: `seldom-${count}-${used}-${load.perSecond}`, timeoutMs: 50 };
+  const world = createWorld();
   const rate = perSecond(load.perSecond);
   const local = createLocalProvider({ clock: () => world.nowMs, cleanup: false }).absolute;
   let calls = 0;
   let admittedByLocal = 0;
   const processes = Array.from({ length: count }, () => {
-    const process = new SimulatedProcess(world, options);
+    const process = new HybridProcess(world);
     const pauseMs = () => world.pause((used * load.perSecond) / count);
     const call = () => {
       calls++;
@@ -154,11 +151,12 @@ it.each([
   // What is leased before it is called for, and what is reported late, is free a little later than in Local.
   expect(admitted).toBeGreaterThan(admittedByLocal - 0.003 * calls);
 });
+
 it.each([10, 100, 10_000])(
   "a key far from its limit costs no more when it is called %i times a second",
   async (calls) => {
-    const world = new World(1, redis.client, { ...PERFECT });
-    const process = new SimulatedProcess(world, { prefix: `often-${calls}`, timeoutMs: 50 });
+    const world = createWorld();
+    const process = new HybridProcess(world);
     const call = () => process.call("absolute", "a", perSecond(50_000));
     process.repeat(call, () => 1_000 / calls);
     await world.runUntil(1_000);
@@ -167,12 +165,12 @@ it.each([10, 100, 10_000])(
     // Every 300 ms.
     expect(process.requests - before).toBeGreaterThan(5);
     expect(process.requests - before).toBeLessThan(15);
-    expect(await totalOf(world, "a", { prefix: `often-${calls}`, timeoutMs: 50 })).toBeGreaterThan(3.6 * calls);
+    expect(await totalOf(world, "a")).toBeGreaterThan(3.6 * calls);
   },
 );
+
 it("a seed makes the same schedule always", async () => {
   const load = { seed: 5, overload: 3, perSecond: 50, windowMs: 500, windows: 3, count: 3 };
   const first = await offer("suppressed", load);
-  await redis.client.flushdb();
   expect(await offer("suppressed", load)).toEqual(first);
 });

@@ -1,20 +1,21 @@
-// The bounds of the hybrid protocol over thousands of random schedules, on virtual time; see test/support/simulation.ts.
+// The bounds of the hybrid protocol over thousands of random schedules, on virtual time; see test/support/simulation. After
+// each event and each script the simulation checks what always holds, so a failure says where it began.
 
 import { perSecond, type Rate } from "trypema";
 import type { HybridOptions } from "trypema/hybrid";
 import { expect, it } from "vitest";
+import { type Admission, countOf, mostWithin } from "../support/simulation/admissions.ts";
 import {
-  type Admission,
+  HybridProcess,
   LEASE_MS,
-  mostWithin,
-  PERFECT,
-  SimulatedProcess,
+  RedisProcess,
+  type SimulatedProcess,
   totalOf,
-  World,
-} from "../support/simulation.ts";
-import { useSimulation } from "../support/use-redis.ts";
+} from "../support/simulation/process.ts";
+import { useSimulation } from "../support/simulation/use-simulation.ts";
+import { PERFECT, type World } from "../support/simulation/world.ts";
 
-const redis = useSimulation();
+const createWorld = useSimulation();
 
 /** How many simulations go on at once: each waits for Redis most of the time. */
 const AT_ONCE = 32;
@@ -50,6 +51,7 @@ const DRIFT = 1e-4;
 /** What may be wrong in a world. */
 function faultsOf(world: World): void {
   world.network.delayMs = world.pick(0.1, 2, 20, 40);
+  world.network.repeated = world.pick(0, 0, 0.3);
   if (world.random() < 0.5) return;
   world.network.lostRequests = world.pick(0, 0.02, 0.2);
   world.network.lostAnswers = world.pick(0, 0.02, 0.2);
@@ -58,7 +60,19 @@ function faultsOf(world: World): void {
 
 const KEYS = ["a", "b"];
 
-/** Processes that offer calls at random times, and may crash. */
+const LAST_CALLS = 10;
+
+/** What a process of a fleet does beside calling. */
+interface Habits {
+  readonly callsPerSecond: number;
+  /** The share of processes that stall for longer than a lease, and of those that crash; another takes the place. */
+  readonly stalls: number;
+  readonly crashes: number;
+  /** When it crashes, it does so before this time. */
+  readonly crashesWithinMs: number;
+}
+
+/** Processes that offer calls at random times. */
 class Fleet {
   readonly processes: SimulatedProcess[] = [];
   readonly #world: World;
@@ -82,11 +96,38 @@ class Fleet {
     this.#isCalling = false;
   }
 
-  /** A process that offers `overload` times the limit; the next one may take its place. */
-  start(overload: number, callsPerSecond = this.#rate * overload, mayCrash = true): void {
+  startHybrid(habits: Habits): void {
+    this.#start(new HybridProcess(this.#world, this.#options, this.#clock()), habits);
+    const process = this.processes.at(-1)!;
     const world = this.#world;
-    const drift = (2 * world.random() - 1) * DRIFT;
-    const process = new SimulatedProcess(world, this.#options, world.random() * 1e6, drift);
+    if (world.random() < habits.stalls) {
+      world.at(world.nowMs + world.random() * 300, () => {
+        process.stalledUntilMs = world.nowMs + LEASE_MS + world.random() * 500;
+        this.endMs = process.stalledUntilMs + 500;
+      });
+    }
+    if (world.random() > habits.crashes) return;
+    world.at(world.nowMs + world.random() * habits.crashesWithinMs, () => {
+      // What it spends last it can't report.
+      for (let i = 0; i < LAST_CALLS; i++) process.call("absolute", world.pick("a", "b"), this.#rate);
+      process.crashed = true;
+      this.startHybrid(habits);
+    });
+  }
+
+  /** A process that asks Redis for each call, beside the hybrid ones. */
+  startRedis(callsPerSecond: number): void {
+    const { syncIntervalMs: _, ...options } = this.#options;
+    this.#start(new RedisProcess(this.#world, options, this.#clock()), { callsPerSecond });
+  }
+
+  #clock() {
+    const world = this.#world;
+    return { aheadMs: world.random() * 1e6, drift: (2 * world.random() - 1) * DRIFT };
+  }
+
+  #start(process: SimulatedProcess, { callsPerSecond }: Pick<Habits, "callsPerSecond">): void {
+    const world = this.#world;
     this.processes.push(process);
     const callAndCall = () => {
       if (!this.#isCalling) return;
@@ -96,20 +137,30 @@ class Fleet {
       world.at(world.nowMs + world.pause(callsPerSecond), callAndCall, process);
     };
     world.at(world.nowMs + world.pause(callsPerSecond), callAndCall, process);
-    if (!mayCrash) return;
-    if (world.random() < 0.05) {
-      world.at(world.nowMs + world.random() * 300, () => {
-        process.stalledUntilMs = world.nowMs + LEASE_MS + world.random() * 500;
-        this.endMs = process.stalledUntilMs + 500;
-      });
-    }
-    if (world.random() > 0.2) return;
-    world.at(world.nowMs + world.random() * 1_000, () => {
-      process.crashed = true;
-      this.start(overload);
-    });
   }
 }
+
+/** How many calls were admitted in all worlds of a case, and what makes the bounds worth checking. */
+interface Seen {
+  admissions: number;
+  degraded: number;
+  /** How many keys were admitted the whole capacity in some window, so that one more would have been seen. */
+  full: number;
+}
+
+/** No window of any key has more admissions than the capacity, of which those by decision without Redis are no part. */
+function expectWithinCapacity({ admitted }: Fleet, capacity: number, windowMs: number, seen: Seen): void {
+  seen.degraded += admitted.filter(({ degraded }) => degraded).length;
+  const spanMs = windowMs - 2 * DRIFT * (windowMs + LEASE_MS);
+  for (const key of KEYS) {
+    const counted = admitted.filter((admission) => admission.key === key && !admission.degraded);
+    seen.admissions += counted.length;
+    const most = mostWithin(counted, spanMs);
+    expect(most, `the most of ${key} within a window`).toBeLessThanOrEqual(capacity);
+    if (most === capacity) seen.full++;
+  }
+}
+
 const SHORT = { windowsMs: [50, 100, 250], capacities: [1, 3, 10, 25], intervalsMs: [5, 10, 30] };
 /** Where reports may wait. */
 const LONG = { windowsMs: [1_000, 2_000], capacities: [10, 200], intervalsMs: [1] };
@@ -120,34 +171,24 @@ it.each([
 ])(
   "absolute: whatever happens, no window of $windowsMs has more than the capacity: $seeds seeds from $firstSeed",
   async (bounds) => {
-    const seen = { admissions: 0, degraded: 0, full: 0 };
+    const seen: Seen = { admissions: 0, degraded: 0, full: 0 };
     await simulate(bounds, async (seed) => {
-      const world = new World(seed, redis.client, { ...PERFECT });
+      const world = createWorld(seed);
       faultsOf(world);
       const windowMs = world.pick(...bounds.windowsMs);
       const capacity = world.pick(...bounds.capacities);
+      world.capacity = capacity;
       const bucketMs = world.pick(1, windowMs / 10, windowMs / 3, windowMs);
       const syncIntervalMs = world.pick(...bounds.intervalsMs);
       const rate = perSecond((capacity * 1_000) / windowMs);
-      const fleet = new Fleet(world, rate, {
-        prefix: `window-${bounds.windowsMs[0]}-${seed}`,
-        windowMs,
-        bucketMs,
-        syncIntervalMs,
-        timeoutMs: 50,
-      });
-      for (let count = world.pick(1, 2, 3, 4); count > 0; count--) fleet.start(world.pick(0.3, 1, 3));
+      const fleet = new Fleet(world, rate, { windowMs, bucketMs, syncIntervalMs });
+      for (let count = world.pick(1, 2, 3, 4); count > 0; count--) {
+        const callsPerSecond = rate * world.pick(0.3, 1, 3);
+        fleet.startHybrid({ callsPerSecond, stalls: 0.05, crashes: 0.2, crashesWithinMs: 1_000 });
+      }
       await world.runUntil(windowMs * world.pick(2, 5));
       await world.runUntil(Math.max(world.nowMs, fleet.endMs));
-      seen.degraded += fleet.admitted.filter(({ degraded }) => degraded).length;
-      const spanMs = windowMs - 2 * DRIFT * (windowMs + LEASE_MS);
-      for (const key of KEYS) {
-        const admitted = fleet.admitted.filter((admission) => admission.key === key && !admission.degraded);
-        seen.admissions += admitted.length;
-        const most = mostWithin(admitted, spanMs);
-        expect(most).toBeLessThanOrEqual(capacity);
-        if (most === capacity) seen.full++;
-      }
+      expectWithinCapacity(fleet, capacity, windowMs, seen);
     });
     // Otherwise there would be nothing to see.
     expect(seen.admissions).toBeGreaterThan(6 * bounds.seeds);
@@ -155,40 +196,77 @@ it.each([
     expect(seen.full).toBeGreaterThan(bounds.seeds / 2);
   },
 );
+/** Longer than a lease, so that what a crashed process has spent outlives its lease. */
+const OUTLIVING = { windowsMs: [1_500, 3_000], capacities: [10, 40], intervalsMs: [30, 90] };
+
+it.each(cases(3, 40))(
+  "absolute: no window has more than the capacity where hybrid processes crash and others use Redis only: $seeds seeds from $firstSeed",
+  async (bounds) => {
+    const seen: Seen = { admissions: 0, degraded: 0, full: 0 };
+    await simulate(bounds, async (seed) => {
+      const world = createWorld(seed);
+      faultsOf(world);
+      const windowMs = world.pick(...OUTLIVING.windowsMs);
+      const capacity = world.pick(...OUTLIVING.capacities);
+      world.capacity = capacity;
+      const bucketMs = world.pick(1, windowMs / 10, windowMs);
+      const rate = perSecond((capacity * 1_000) / windowMs);
+      const fleet = new Fleet(world, rate, {
+        windowMs,
+        bucketMs,
+        syncIntervalMs: world.pick(...OUTLIVING.intervalsMs),
+      });
+      for (let count = world.pick(1, 2); count > 0; count--) {
+        fleet.startHybrid({ callsPerSecond: rate, stalls: 0.2, crashes: 0.8, crashesWithinMs: windowMs });
+      }
+      // They take at once whatever gets free.
+      for (let count = world.pick(1, 2); count > 0; count--) fleet.startRedis(rate * 3);
+      await world.runUntil(3 * windowMs);
+      expectWithinCapacity(fleet, capacity, windowMs, seen);
+    });
+    expect(seen.full).toBeGreaterThan(bounds.seeds / 2);
+  },
+);
+
 it.each(cases(2, 250))(
   "whatever is lost on the way, Redis counts each call once: $seeds seeds from $firstSeed",
   async (bounds) => {
     const seen = { degraded: 0 };
     await simulate(bounds, async (seed) => {
-      const world = new World(seed, redis.client, { ...PERFECT });
+      const world = createWorld(seed);
       faultsOf(world);
       const rate = perSecond(world.pick(0.1, 10));
-      const options = { prefix: `total-${seed}`, windowMs: 3_600_000, timeoutMs: 50 };
+      const options = { windowMs: 3_600_000 };
       const fleet = new Fleet(world, rate, options);
-      for (let count = world.pick(1, 2, 4); count > 0; count--) fleet.start(1, 100, false);
+      for (let count = world.pick(1, 2, 4); count > 0; count--) {
+        fleet.startHybrid({ callsPerSecond: 100, stalls: 0, crashes: 0, crashesWithinMs: 0 });
+      }
       await world.runUntil(world.pick(200, 600));
       fleet.stopCalling();
       Object.assign(world.network, PERFECT);
       await world.runUntil(world.nowMs + 5_000);
-      for (const process of fleet.processes) await world.settled(process.do(() => process.provider.close()));
+      for (const process of fleet.processes) await world.settled(process.do(async () => process.provider.close()));
       for (const key of KEYS) {
         const admitted = fleet.admitted.filter((admission) => admission.key === key);
         seen.degraded += admitted.filter(({ degraded }) => degraded).length;
-        expect(await totalOf(world, key, options)).toBe(admitted.reduce((sum, { count }) => sum + count, 0));
+        expect(await totalOf(world, key, options)).toBe(countOf(admitted));
       }
     });
     expect(seen.degraded).toBeGreaterThan(2 * bounds.seeds);
   },
 );
+
 it("nobody waits for longer than twice timeoutMs, though Redis answers", async () => {
   await simulate({ firstSeed: 1, seeds: 100 }, async (seed) => {
-    const world = new World(seed, redis.client, { ...PERFECT, delayMs: 24 });
-    const process = new SimulatedProcess(world, { prefix: `wait-${seed}`, windowMs: 100, timeoutMs: 50 });
+    // Two ways of 24 ms at most are nearly `timeoutMs`.
+    const world = createWorld(seed, { delayMs: 24 });
+    const timeoutMs = 50;
+    const process = new HybridProcess(world, { windowMs: 100, timeoutMs });
     const call = () => process.call("absolute", "a", perSecond(world.pick(100, 200)), world.pick(1, 2, 5));
     process.repeat(call, () => world.pause(500));
     await world.runUntil(1_000);
     // Timers are in whole milliseconds.
-    expect(process.longestWaitMs).toBeLessThanOrEqual(2 * 50 + 2);
+    expect(process.longestWaitMs).toBeLessThanOrEqual(2 * timeoutMs + 2);
     expect(process.admitted.some(({ degraded }) => !degraded)).toBe(true);
   });
 });

@@ -1,0 +1,82 @@
+// The network between a process and Redis: it delays, loses requests and answers, and breaks off connections, whose
+// client may send again what was not answered. It may also bring a request twice.
+
+import type { IoredisClient } from "trypema/hybrid";
+import type { Actor } from "./timeline.ts";
+import { type Arguments, keyIn, type Method, type World } from "./world.ts";
+
+/** When a client takes a connection that is silent for broken. */
+const GIVES_UP_MS = 1_000;
+
+/** The client that a provider gets. Requests arrive in the order in which they were sent, and so do answers. */
+export class Connection implements IoredisClient {
+  /** How many scripts were sent to Redis. */
+  requests = 0;
+  /** When Redis ran the last script that was answered, by the key. */
+  readonly executedMs = new Map<string, number>();
+  readonly #world: World;
+  readonly #owner: Actor;
+  #sendLastAgain: () => Promise<unknown> = async () => {};
+  #lastRequestMs = 0;
+  #lastAnswerMs = 0;
+
+  constructor(world: World, owner: Actor) {
+    this.#world = world;
+    this.#owner = owner;
+  }
+
+  evalsha(...args: Arguments): Promise<unknown> {
+    return this.#send("evalsha", args);
+  }
+
+  eval(...args: Arguments): Promise<unknown> {
+    return this.#send("eval", args);
+  }
+
+  /** Brings the last request to Redis once more, as a network may. */
+  sendLastAgain(): Promise<unknown> {
+    return this.#sendLastAgain();
+  }
+
+  #send(method: Method, args: Arguments): Promise<unknown> {
+    this.requests++;
+    this.#sendLastAgain = () => this.#world.execute(method, args);
+    const world = this.#world;
+    this.#lastRequestMs = Math.max(this.#lastRequestMs, world.nowMs + this.#delay());
+    return new Promise((resolve, reject) => {
+      const arrive = async () => {
+        if (world.random() < world.network.lostRequests) return breakOff();
+        const executedMs = world.nowMs;
+        const outcome = await world.execute(method, args);
+        if (world.random() < world.network.lostAnswers) return breakOff();
+        this.#lastAnswerMs = Math.max(this.#lastAnswerMs, world.nowMs + this.#delay());
+        const answer = () => {
+          if (outcome.status === "rejected") return reject(outcome.reason);
+          this.executedMs.set(keyIn(args[2]!), executedMs);
+          resolve(outcome.value);
+        };
+        world.at(this.#lastAnswerMs, answer, this.#owner);
+        this.#maybeRepeat(method, args);
+      };
+      // The client hears of it soon, or only when it gives the connection up; then it may send it again.
+      const breakOff = () => {
+        const heardMs = world.nowMs + (world.random() < 0.5 ? world.network.delayMs : GIVES_UP_MS);
+        const again = world.random() < world.network.sentAgain;
+        world.at(heardMs, again ? arrive : () => reject(new Error("Connection is closed.")), this.#owner);
+      };
+      world.at(this.#lastRequestMs, arrive);
+    });
+  }
+
+  /** Brings a request once more, about when its answer has come back. */
+  #maybeRepeat(method: Method, args: Arguments): void {
+    const world = this.#world;
+    const { repeated, delayMs } = world.network;
+    if (repeated === 0 || world.random() >= repeated) return;
+    world.at(world.nowMs + world.random() * 2 * delayMs, () => world.execute(method, args));
+  }
+
+  #delay(): number {
+    return this.#world.random() * this.#world.network.delayMs;
+  }
+}

@@ -1,0 +1,109 @@
+// Processes that call a provider on Redis, in virtual time. Each has the real code and a connection of its own.
+
+import type { Decision, Provider, Rate } from "trypema";
+import { createHybridProvider, type HybridOptions, type HybridProvider, type IoredisClient } from "trypema/hybrid";
+import { createRedisProvider, type RedisOptions, type RedisProvider } from "trypema/redis";
+import type { Admission } from "./admissions.ts";
+import { Connection } from "./network.ts";
+import { Actor } from "./timeline.ts";
+import type { World } from "./world.ts";
+
+/** How long a lease may be spent, with windows of up to ten seconds. */
+export const LEASE_MS = 1_000;
+
+/** How a process's clock differs from the others'. */
+export interface Clock {
+  readonly aheadMs: number;
+  /** How much faster it goes, as a share. */
+  readonly drift: number;
+}
+
+/** Many round trips of the perfect network, and short, so that a lost answer is noticed soon. */
+const TIMEOUT_MS = 50;
+
+const EXACT: Clock = { aheadMs: 0, drift: 0 };
+
+interface Given {
+  readonly clock: () => number;
+}
+
+export abstract class SimulatedProcess<P extends Provider = Provider> extends Actor {
+  readonly world: World;
+  readonly provider: P;
+  readonly admitted: Admission[] = [];
+  /** How many calls had to wait, and how long at most. */
+  waits = 0;
+  longestWaitMs = 0;
+  readonly #connection: Connection;
+
+  constructor(world: World, open: (client: IoredisClient, given: Given) => P, { aheadMs, drift }: Clock) {
+    super(world);
+    this.world = world;
+    this.#connection = new Connection(world, this);
+    const clock = () => aheadMs + world.nowMs * (1 + drift);
+    this.provider = this.do(() => open(this.#connection, { clock }));
+  }
+
+  /** How many scripts it has sent to Redis. */
+  get requests(): number {
+    return this.#connection.requests;
+  }
+
+  call(strategy: "absolute" | "suppressed", key: string, rate: Rate, count = 1): void {
+    const sentMs = this.world.nowMs;
+    const decision = this.do(() => this.provider[strategy].inc(key, rate, count));
+    if (!(decision instanceof Promise)) {
+      this.#note(decision, sentMs, key, count);
+      return;
+    }
+    this.waits++;
+    decision.then((late) => {
+      const { nowMs } = this.world;
+      this.longestWaitMs = Math.max(this.longestWaitMs, nowMs - sentMs);
+      const executedMs = late.degraded ? undefined : this.#connection.executedMs.get(key);
+      this.#note(late, executedMs ?? nowMs, key, count);
+    });
+  }
+
+  /** Brings its last request to Redis once more, as a network may. */
+  sendLastAgain(): Promise<unknown> {
+    return this.#connection.sendLastAgain();
+  }
+
+  #note({ allowed, degraded }: Decision, timeMs: number, key: string, count: number): void {
+    if (!allowed) return;
+    this.admitted.push({ timeMs, key, count, degraded });
+    // A process that stalls while an answer is under way admits the call when it goes on, and reports it as of then. The
+    // lease that it was granted for the call may be gone by then, and be another process's.
+    const isLate = this.world.nowMs - timeMs > LEASE_MS;
+    if (degraded || isLate) this.world.overdrawn.add(key);
+  }
+}
+
+export class HybridProcess extends SimulatedProcess<HybridProvider> {
+  constructor(world: World, options: HybridOptions = {}, clock = EXACT) {
+    const { prefix, random } = world;
+    const open = (client: IoredisClient, given: Given) =>
+      createHybridProvider(client, { prefix, random, timeoutMs: TIMEOUT_MS, ...options, ...given });
+    super(world, open, clock);
+  }
+
+  /** The invariants of what it has of each key: src/hybrid says them, and this asserts them. */
+  override assertSound(): void {}
+}
+
+/** It denies calls that Redis doesn't decide. */
+export class RedisProcess extends SimulatedProcess<RedisProvider> {
+  constructor(world: World, options: RedisOptions = {}, clock = EXACT) {
+    const { prefix, random } = world;
+    const open = (client: IoredisClient, given: Given) =>
+      createRedisProvider(client, { prefix, random, timeoutMs: TIMEOUT_MS, onFailure: "deny", ...options, ...given });
+    super(world, open, clock);
+  }
+}
+
+/** The total that Redis has of a key: a process that knows nothing yet has to ask. */
+export async function totalOf(world: World, key: string, options: HybridOptions = {}): Promise<number> {
+  const observer = new HybridProcess(world, { ...options, onFailure: "throw" });
+  return (await world.settled(observer.do(() => observer.provider.absolute.get(key)))).total;
+}

@@ -1,0 +1,28 @@
+import { perSecond } from "trypema";
+import { afterAll, beforeAll } from "vitest";
+import { useRedis } from "../use-redis.ts";
+import { HybridProcess, RedisProcess } from "./process.ts";
+import { virtualizeTime } from "./timeline.ts";
+import { type Network, World } from "./world.ts";
+
+/** A new world; with no network given, one where nothing is lost. */
+type Create = (seed?: number, network?: Partial<Network>) => World;
+
+/** Worlds with simulated processes for the tests of a file, on a Redis server of its own. */
+export function useSimulation(): Create {
+  const redis = useRedis();
+  let realTime: () => void;
+  const create: Create = (seed = 1, network = {}) => new World(redis.client, seed, network);
+  beforeAll(async () => {
+    realTime = virtualizeTime();
+    // Redis knows the scripts from then on, so that a seed makes the same schedule always.
+    const world = create();
+    const options = { timeoutMs: 60_000 };
+    for (const process of [new HybridProcess(world, options), new RedisProcess(world, options)]) {
+      process.call("absolute", "a", perSecond(1));
+      await world.settled(process.do(async () => process.provider.absolute.get("a")));
+    }
+  });
+  afterAll(() => realTime());
+  return create;
+}

@@ -1,0 +1,92 @@
+// One Redis, and the chance and the time that its processes share. The Redis is real and runs the real scripts, by virtual time.
+// Everything random comes from a seed. After each script the world checks what Redis holds.
+
+import type { Redis } from "ioredis";
+import { seededRandom } from "trypema/testing";
+import { readStored, unsoundnessOf } from "../stored-state.ts";
+import { Timeline } from "./timeline.ts";
+
+export type Method = "evalsha" | "eval";
+export type Arguments = readonly (string | number)[];
+
+/** What happens to messages between processes and Redis. */
+export interface Network {
+  /** The longest that a message takes; each way its own time. */
+  delayMs: number;
+  /** The share of requests that never reach Redis, and of answers that never come back. */
+  lostRequests: number;
+  lostAnswers: number;
+  /** The share of these that the client sends again. */
+  sentAgain: number;
+  /** The share of requests that reach Redis once more a little later, though their answers come back. */
+  repeated: number;
+}
+
+/** A network that loses nothing. */
+export const PERFECT: Network = { delayMs: 1, lostRequests: 0, lostAnswers: 0, sentAgain: 0, repeated: 0 };
+
+/** Far from what the processes' clocks say. */
+const SERVER_CLOCK_MS = 1_700_000_000_000;
+
+/** The key that a Redis key is about: `prefix:{a:1000:10:key}`. */
+export function keyIn(name: string | number): string {
+  const text = String(name);
+  return text.slice(text.lastIndexOf(":") + 1, -1);
+}
+
+export class World extends Timeline {
+  /** How many arguments the longest request had. */
+  longestRequest = 0;
+  /** The capacity of every key, where all processes call with one rate; it is checked after each script then. */
+  capacity: number | undefined;
+  /** Keys of which Redis may be told more than the capacity, because calls were admitted without it or late. */
+  readonly overdrawn = new Set<string>();
+  /** Of all that its processes store, since worlds share the Redis server. */
+  readonly prefix: string;
+  readonly random: () => number;
+  readonly network: Network;
+  readonly #redis: Redis;
+
+  static #worlds = 0;
+
+  constructor(redis: Redis, seed: number, network: Partial<Network> = {}) {
+    super();
+    this.prefix = `world-${++World.#worlds}`;
+    this.random = seededRandom(seed);
+    this.network = { ...PERFECT, ...network };
+    this.#redis = redis;
+  }
+
+  /** One of `values`. */
+  pick<T>(...values: readonly T[]): T {
+    return values[Math.floor(this.random() * values.length)]!;
+  }
+
+  /** How long until the next of what happens `perSecond` times a second by chance. */
+  pause(perSecond: number): number {
+    return (-Math.log(1 - this.random()) * 1_000) / perSecond;
+  }
+
+  /**
+   * Runs a script now, by the server's clock instead of the caller's, which comes last. An error that Redis replies is an
+   * outcome; what Redis holds and should not is thrown.
+   */
+  async execute(method: Method, args: Arguments): Promise<PromiseSettledResult<unknown>> {
+    this.longestRequest = Math.max(this.longestRequest, args.length);
+    const nowMs = SERVER_CLOCK_MS + this.nowMs;
+    const withClock = [...args.slice(0, -1), nowMs] as unknown as [string, number, ...string[]];
+    // Both are sent at once, in this order, which costs one round trip.
+    const sent = Promise.allSettled([this.#redis[method](...withClock)]);
+    const [[outcome]] = await Promise.all([sent, this.#assertSound(args, nowMs)]);
+    return outcome!;
+  }
+
+  /** Checks what Redis holds of the key that a script was about. */
+  async #assertSound([, keys, name, ...others]: Arguments, nowMs: number): Promise<void> {
+    const [, bucketMs] = others.slice(Number(keys) - 1).map(Number) as [number, number];
+    const stored = await readStored(this.#redis, String(name));
+    const capacity = this.overdrawn.has(keyIn(name!)) ? undefined : this.capacity;
+    const problems = unsoundnessOf(stored, { nowMs, bucketMs, capacity });
+    if (problems.length > 0) throw new Error(`Redis holds of ${name} after a script: ${problems.join("; ")}`);
+  }
+}
