@@ -3,7 +3,9 @@
 import type { Decision, Provider, Rate } from "trypema";
 import { createHybridProvider, type HybridOptions, type HybridProvider, type IoredisClient } from "trypema/hybrid";
 import { createRedisProvider, type RedisOptions, type RedisProvider } from "trypema/redis";
+import type { HybridLimiter } from "../../../src/hybrid/limiter.ts";
 import type { Admission } from "./admissions.ts";
+import { unsoundnessOf } from "./holder-soundness.ts";
 import { Connection } from "./network.ts";
 import { Actor } from "./timeline.ts";
 import type { World } from "./world.ts";
@@ -88,8 +90,19 @@ export class HybridProcess extends SimulatedProcess<HybridProvider> {
     super(world, open, clock);
   }
 
-  /** The invariants of what it has of each key: src/hybrid says them, and this asserts them. */
-  override assertSound(): void {}
+  /** Checks what it has of each key. */
+  override assertSound(): void {
+    const { absolute, suppressed } = this.provider;
+    for (const [limiter, capacity] of [
+      [absolute, this.world.capacity],
+      [suppressed, undefined],
+    ] as const) {
+      for (const holder of (limiter as unknown as HybridLimiter).holders) {
+        const problems = unsoundnessOf(holder, this.world.overdrawn.has(holder.key) ? undefined : capacity);
+        if (problems.length > 0) throw new Error(`a process has of ${holder.key}: ${problems.join("; ")}`);
+      }
+    }
+  }
 }
 
 /** It denies calls that Redis doesn't decide. */
