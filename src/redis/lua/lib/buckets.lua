@@ -1,10 +1,10 @@
 -- Buckets: hits in one cell of the time grid. The window has the oldest and the newest of them in its state, and Redis
 -- a list of those between, oldest first. So a call reads no list unless a bucket begins or expires.
 
--- Where the cell of the grid that has `ms` begins; never after `ms`, though a division may round up. Lua computes
--- a % b as a - floor(a / b) * b, and that at a sixth of what math.floor costs.
+-- Where the cell of the grid that has `ms` begins; never after `ms`, though a division may round up. Lua's % would cost
+-- less, but it rounds once more: before the year 1970 the last bit may be another one than in strategy/bucket.ts.
 local function cell_start_of(ms, bucket_ms)
-  local start_ms = ms - ms % bucket_ms
+  local start_ms = math.floor(ms / bucket_ms) * bucket_ms
   if start_ms > ms then start_ms = start_ms - bucket_ms end
   return start_ms
 end
