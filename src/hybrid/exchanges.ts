@@ -1,5 +1,5 @@
-// The exchanges with Redis: a report about a key, and the answer to it. For each key one exchange at a time, so all calls
-// that come meanwhile share the next one.
+// The exchanges with Redis: a report about a key, and the answer to it. For each key one exchange at a time, so all
+// calls that come meanwhile share the next one.
 
 import { type ForwardClock, systemClock } from "../core/clock.ts";
 import type { Rate } from "../core/rate.ts";
@@ -21,8 +21,8 @@ export interface HybridParts extends RedisParts {
 /** What a strategy decides with what this process has of a key. */
 export interface HolderStrategy {
   /**
-   * The decision about a call, which is counted then; undefined if only Redis can decide. What the holder knows is of the
-   * present time and of the call's rate.
+   * The decision about a call, which is counted then; undefined if only Redis can decide. What the holder knows is of
+   * the present time and of the call's rate.
    *
    * @param serving where the call has waited for an answer of Redis: what that answer gives
    */
@@ -99,7 +99,9 @@ export class Exchanges {
     return this.#talks.has(holder);
   }
 
-  /** Calls that come before the program gives way share a round trip, and so do those that come while it is under way. */
+  /**
+   * Calls that come before the program gives way share a round trip, and so do those that come while it is under way.
+   */
   ask(holder: Holder, call: WaitingCall): Promise<Decision> {
     return new Promise((resolve, reject) => {
       const talk = this.#talkOf(holder);
@@ -250,8 +252,8 @@ export class Exchanges {
 
   /**
    * Decides instead about calls that have waited too long: when they came an exchange may have been under way, and
-   * another one may be needed, so that is twice `timeoutMs`. An exchange that took longer than its deadline was answered in
-   * time and read late, because this process was held up. That time doesn't count.
+   * another one may be needed, so that is twice `timeoutMs`. An exchange that took longer than its deadline was
+   * answered in time and read late, because this process was held up. That time doesn't count.
    */
   #giveUp(holder: Holder, talk: Talk, beganMs: number): void {
     const { timeoutMs } = this.#parts.settings;

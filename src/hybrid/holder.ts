@@ -1,20 +1,20 @@
-// What this process has of one key: a lease, hits that Redis doesn't know of yet, and what Redis has said of the key. It
-// says what a report tells Redis and when it wants to be visited next. It sends nothing and calls nobody.
+// What this process has of one key: a lease, hits that Redis doesn't know of yet, and what Redis has said of the key.
+// It says what a report tells Redis and when it wants to be visited next. It sends nothing and calls nobody.
 //
-// | state   | what is known                                                    | a call here                           |
-// |---------|------------------------------------------------------------------|---------------------------------------|
-// | unknown | nothing: the key is new, or Redis was asked to change it          | has to ask Redis                      |
-// | current | Redis' answer, and everything that has changed since              | is decided, if lease or answer allow  |
-// | stale   | a bucket has expired after which the next one isn't known         | spends the lease if others share the  |
-// |         |                                                                  | key, else has to ask                  |
+// | state   | what is known                                            | a call here                             |
+// |---------|----------------------------------------------------------|-----------------------------------------|
+// | unknown | nothing: the key is new, or Redis was asked to change it | has to ask Redis                        |
+// | current | Redis' answer, and everything that has changed since     | is decided, if lease or answer allow    |
+// | stale   | less: a bucket has expired, and the next isn't known     | spends the lease if others share the    |
+// |         |                                                          | key, else has to ask                    |
 //
 //   unknown, current, stale --answered--> current
 //   current --the first bucket expires, the second is unknown--> stale
 //   unknown, current, stale --forget, degrade--> unknown
 //
 // What always holds:
-// - Without a change of the rate, a failure policy or a draw over the limit: `used` plus what is left of the lease is at
-//   most `limit`. `used` is never less than what Redis counts at this time, except for what others report meanwhile.
+// - Without a change of the rate, a failure policy or a draw over the limit: `used` plus what is left of the lease is
+//   at most `limit`. `used` is never less than what Redis counts at this time, except for what others report meanwhile.
 // - In the unknown state there is no lease, except that Redis may have one set aside (see lease.ts).
 
 import type { Rate } from "../core/rate.ts";
@@ -60,7 +60,9 @@ export class Holder extends Visited {
   #used = 0;
   /** The counts of the calls since the last report, admitted or not. */
   #called = 0;
-  /** Whether a hit may change the snapshot. Asked here, because with many keys a look at the snapshot is a cache miss. */
+  /**
+   * Whether a hit may change the snapshot. Asked here, because with many keys a look at the snapshot is a cache miss.
+   */
   #isGrowing = false;
   readonly lease = new Lease();
   readonly outbox: Outbox;
@@ -129,8 +131,8 @@ export class Holder extends Visited {
   /**
    * Admits a call from what Redis counted for the calls that wait, or from the lease, if it fits.
    *
-   * A stale holder spends its lease only where others have leases too: there the usage isn't known exactly anyway. Where
-   * this process is alone, Redis decides exactly as Local would, and so it is asked.
+   * A stale holder spends its lease only where others have leases too: there the usage isn't known exactly anyway.
+   * Where this process is alone, Redis decides exactly as Local would, and so it is asked.
    */
   trySpend(count: number, nowMs: number, serving?: Serving): boolean {
     if (this.#used + count > this.#limit) return false;
@@ -229,8 +231,8 @@ export class Holder extends Visited {
   /**
    * Makes the next report, and with it the hits that it brings are in flight.
    *
-   * Calls wait only for their own rate: the report is about the rate of the first one. A report that holds hits back asks
-   * for no call, since Redis would count it before these hits.
+   * Calls wait only for their own rate: the report is about the rate of the first one. A report that holds hits back
+   * asks for no call, since Redis would count it before these hits.
    */
   makeReport(number: number, waiting: readonly WaitingCall[], nowMs: number): OutgoingReport {
     const hits = this.outbox.takeForReport(number, nowMs);

@@ -4,8 +4,8 @@
 // What always holds:
 // - `left` is a whole number and never negative.
 // - A lease that has expired has nothing left, from the first `expire` after its end on.
-// - While Redis may hold anything for this process, `isSetAside` is true: from the moment a report is sent that may bring
-//   a lease, because the answer may be lost, until the lease of that report has expired and a window has gone by.
+// - While Redis may hold anything for this process, `isSetAside` is true: from the moment a report is sent that may
+//   bring a lease, because the answer may be lost, until the lease of that report has expired and a window has gone by.
 
 export class Lease {
   #left = 0;

@@ -185,7 +185,9 @@ export abstract class HybridLimiter implements Limiter {
     }
   }
 
-  /** The result of `ask` when Redis knows all about a key. What this process knows of the key may not hold afterwards. */
+  /**
+   * The result of `ask` when Redis knows all about a key. What this process knows of the key may not hold afterwards.
+   */
   #afterReport<T>(key: string, ask: () => Promise<T>): Promise<T> {
     const holder = this.#holders.get(key);
     return this.#track(holder === undefined ? ask() : this.#askSettled(holder, ask));

@@ -12,8 +12,8 @@
 // - Hits in flight keep their number. Pending hits have none, and `#pending` is how many ended ones there are.
 // - At most MOST_HITS ended hits are pending: beyond that neighbours are merged, because an outage can be long.
 //
-// The newest cell of the bucket grid is kept in fields: most hits join it. Ended cells are a linked list, because an array
-// would take more memory than the one or two hits that most keys have.
+// The newest cell of the bucket grid is kept in fields: most hits join it. Ended cells are a linked list, because an
+// array would take more memory than the one or two hits that most keys have.
 
 import { cellStartOf } from "../strategy/bucket.ts";
 
@@ -102,8 +102,8 @@ export class Outbox {
   }
 
   /**
-   * Takes back up to `count` of what was accepted, from the newest hits. A hit in flight may be among them: if Redis has
-   * counted it after all, it stays counted there.
+   * Takes back up to `count` of what was accepted, from the newest hits. A hit in flight may be among them: if Redis
+   * has counted it after all, it stays counted there.
    */
   takeBack(count: number): void {
     this.#endCell();
@@ -117,8 +117,8 @@ export class Outbox {
   }
 
   /**
-   * What to report now under that number, oldest first: all that is live. Where reports go unanswered for long, what came
-   * later is held back until Redis answers, so that a report doesn't grow with the length of an outage.
+   * What to report now under that number, oldest first: all that is live. Where reports go unanswered for long, what
+   * came later is held back until Redis answers, so that a report doesn't grow with the length of an outage.
    */
   takeForReport(report: number, nowMs: number): readonly HitCell[] {
     this.#endCell();

@@ -24,8 +24,8 @@ export class Serving {
   }
 
   /**
-   * Whether the first call was denied with no more than that. How long heavier calls have to wait isn't known exactly: at
-   * least as long. To ask for each of them would take a round trip each.
+   * Whether the first call was denied with no more than that. How long heavier calls have to wait isn't known exactly:
+   * at least as long. To ask for each of them would take a round trip each.
    */
   isDenied(count: number): boolean {
     return count >= this.#deniedFrom;

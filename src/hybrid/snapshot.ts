@@ -1,5 +1,6 @@
 // What Redis' last answer says of a key, with times of this process. These objects never change: where time or a hit of
-// this process makes a difference, a new object takes their place. That happens at most once a bucket, so it costs little.
+// this process makes a difference, a new object takes their place. A hit makes one only while the key has a single
+// bucket or none, so a key with many buckets pays nothing for it.
 
 import { cellStartOf } from "../strategy/bucket.ts";
 import type { Answer } from "./protocol.ts";
@@ -64,15 +65,17 @@ export class Snapshot {
   }
 
   /**
-   * The snapshot once its first bucket has expired. Undefined when what comes after the first bucket isn't known, or has
-   * expired too: then only Redis can say how much is used.
+   * The snapshot once its first bucket has expired. Undefined when what comes after the first bucket isn't known, or
+   * has expired too: then only Redis can say how much is used.
    */
   withoutFirst(nowMs: number): Snapshot | undefined {
     if (this.second === undefined || nowMs >= this.second.expiryMs) return undefined;
     return new Snapshot(2, this.second, undefined, this.isShared);
   }
 
-  /** The snapshot with a hit of this process: it makes the first bucket, keeps the only one alive, or changes nothing. */
+  /**
+   * The snapshot with a hit of this process: it makes the first bucket, keeps the only one alive, or changes nothing.
+   */
   withHit(accepted: number, hitMs: number, { windowMs, bucketMs }: Terms): Snapshot {
     if (this.buckets > 1) return this;
     const { first } = this;

@@ -29,9 +29,9 @@ export function recentDemand(before: number, calls: Calls, horizonMs: number): n
 /**
  * How much a lease should hold: twice what was called for lately.
  *
- * "Lately" is at least the five rounds of `scarceMs`. A lease that lasts for the whole horizon saves round trips for keys
- * that are called now and then, but holds capacity that others may need. So it is wanted only as long as it is a small
- * part of what is neither used nor leased.
+ * "Lately" is at least the five rounds of `scarceMs`. A lease that lasts for the whole horizon saves round trips for
+ * keys that are called now and then, but holds capacity that others may need. So it is wanted only as long as it is a
+ * small part of what is neither used nor leased.
  *
  * @param recent the {@link recentDemand} within `horizonMs`
  * @param unleased the capacity that is neither used nor leased

@@ -1,5 +1,6 @@
-// Many processes with hybrid providers on one Redis: what they admit together, by the times of their own decisions, beside
-// what one Local provider would admit of the same calls. However late a busy machine lets them call, both see it.
+// Many processes with hybrid providers on one Redis: what they admit together, by the times of their own decisions,
+// beside what one Local provider would admit of the same calls. However late a busy machine lets them call, both see
+// it.
 
 import { Redis } from "ioredis";
 import { createRedisProvider } from "trypema/redis";
@@ -43,7 +44,10 @@ const LOAD: Load = {
   seconds: 6,
 };
 
-/** The least that is admitted of what Local would admit. What waits for a slow machine is leased to nobody else meanwhile. */
+/**
+ * The least that is admitted of what Local would admit. What waits for a slow machine is leased to nobody else
+ * meanwhile.
+ */
 const LEAST_OF_LOCAL = 0.7;
 
 it.each([1, 8])("%i processes admit all of the capacity, and never more in any window", async (count) => {

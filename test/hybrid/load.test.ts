@@ -9,7 +9,9 @@ import { useSimulation } from "../support/simulation/use-simulation.ts";
 
 const createWorld = useSimulation();
 
-/** `count` processes that offer `overload` times the limit together, each call a count of 1, where nothing goes wrong. */
+/**
+ * `count` processes that offer `overload` times the limit together, each call a count of 1, where nothing goes wrong.
+ */
 async function offer(
   strategy: "absolute" | "suppressed",
   { seed, count, overload, perSecond: limit, windowMs, bucketMs = windowMs / 100, windows, shares }: Load,

@@ -1,5 +1,5 @@
-// The bounds of the hybrid protocol over thousands of random schedules, on virtual time; see test/support/simulation. After
-// each event and each script the simulation checks what always holds, so a failure says where it began.
+// The bounds of the hybrid protocol over thousands of random schedules, on virtual time; see test/support/simulation.
+// After each event and each script the simulation checks what always holds, so a failure says where it began.
 
 import { perSecond, type Rate } from "trypema";
 import type { HybridOptions } from "trypema/hybrid";

@@ -1,5 +1,5 @@
-// A process of a fleet: says when it is ready, is told when to begin, offers calls to a hybrid provider at random times, and
-// prints each with when it was made and when it was admitted, or "-".
+// A process of a fleet: says when it is ready, is told when to begin, offers calls to a hybrid provider at random
+// times, and prints each with when it was made and when it was admitted, or "-".
 
 import { text } from "node:stream/consumers";
 import { Redis } from "ioredis";

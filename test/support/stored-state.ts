@@ -1,5 +1,5 @@
 // What Redis holds of one key, decoded, and what must always hold of it. The only place in the tests that knows the
-// layout, which src/redis/lua/lib/open.lua and sync.lua describe.
+// layout, which src/redis/lua/commands.js describes.
 
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";

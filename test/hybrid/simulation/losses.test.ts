@@ -32,7 +32,8 @@ it("what is counted in an outage is no more to report the longer the outage last
   await world.runUntil(1_210_000);
   await world.settled(process.do(() => process.provider.absolute.get("a")));
   expect(await totalOf(world, "a", options)).toBe(process.admitted.length);
-  // A report has some 20 arguments, and four for each hit; hits that were in a report before come beside the merged ones.
+  // A report has some 20 arguments, and four for each hit; hits that were in a report before come beside the merged
+  // ones.
   expect(world.longestRequest).toBeLessThan(20 + 4 * (3 * MOST_HITS));
 });
 
@@ -88,8 +89,8 @@ it("a call whose answer was lost is counted once, also after a long outage", asy
   world.network.lostRequests = 1;
   for (let i = 0; i < 6; i++) process.call("absolute", `other-${i}`, rate);
   await world.runUntil(world.nowMs + 60);
-  // The process decides without Redis now, but for a call at times. Redis executes that one, and its answer is lost. One
-  // more call is decided meanwhile.
+  // The process decides without Redis now, but for a call at times. Redis executes that one, and its answer is lost.
+  // One more call is decided meanwhile.
   Object.assign(world.network, { lostRequests: 0, lostAnswers: 1 });
   for (const { waits } = process; process.waits === waits; await world.runUntil(world.nowMs + 1)) {
     process.call("absolute", "a", rate, 10);

@@ -75,8 +75,8 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
   #note({ allowed, degraded }: Decision, timeMs: number, key: string, count: number): void {
     if (!allowed) return;
     this.admitted.push({ timeMs, key, count, degraded });
-    // A process that stalls while an answer is under way admits the call when it goes on, and reports it as of then. The
-    // lease that it was granted for the call may be gone by then, and be another process's.
+    // A process that stalls while an answer is under way admits the call when it goes on, and reports it as of then.
+    // The lease that it was granted for the call may be gone by then, and be another process's.
     const isLate = this.world.nowMs - timeMs > LEASE_MS;
     if (degraded || isLate) this.world.overdrawn.add(key);
   }

@@ -1,5 +1,5 @@
-// Virtual time: what is to happen stands in a queue, and time goes from one event to the next at once. An actor is a program in
-// this time: its timers and its `performance.now()` are virtual, and it can crash and stall.
+// Virtual time: what is to happen stands in a queue, and time goes from one event to the next at once. An actor is a
+// program in this time: its timers and its `performance.now()` are virtual, and it can crash and stall.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 
@@ -138,7 +138,9 @@ export class Actor {
     timeline.at(timeline.nowMs + pauseMs(), () => this.repeat(run, pauseMs), this);
   }
 
-  /** Puts off what happens while it is stalled: its timers come first then, as in Node, and what has arrived after them. */
+  /**
+   * Puts off what happens while it is stalled: its timers come first then, as in Node, and what has arrived after them.
+   */
   putOff(event: Event): void {
     event.timeMs = this.stalledUntilMs + (event.isTimer ? 0 : AFTER_TIMERS_MS);
     this.timeline.put(event);

@@ -1,5 +1,5 @@
-// One Redis, and the chance and the time that its processes share. The Redis is real and runs the real scripts, by virtual time.
-// Everything random comes from a seed. After each script the world checks what Redis holds.
+// One Redis, and the chance and the time that its processes share. The Redis is real and runs the real scripts, by
+// virtual time. Everything random comes from a seed. After each script the world checks what Redis holds.
 
 import type { Redis } from "ioredis";
 import { seededRandom } from "trypema/testing";
@@ -68,8 +68,8 @@ export class World extends Timeline {
   }
 
   /**
-   * Runs a script now, by the server's clock instead of the caller's, which comes last. An error that Redis replies is an
-   * outcome; what Redis holds and should not is thrown.
+   * Runs a script now, by the server's clock instead of the caller's, which comes last. An error that Redis replies is
+   * an outcome; what Redis holds and should not is thrown.
    */
   async execute(method: Method, args: Arguments): Promise<PromiseSettledResult<unknown>> {
     this.longestRequest = Math.max(this.longestRequest, args.length);
