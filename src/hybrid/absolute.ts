@@ -18,13 +18,19 @@ export class HybridAbsolute extends HybridLimiter {
 const ABSOLUTE: HolderStrategy = {
   decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
     if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used);
-    // Where there is room and no lease, Redis has to count the call.
-    if (!holder.isCurrent || holder.used + count <= holder.limit) return undefined;
-    const isDenied = count > holder.limit || serving?.isDenied(count) || holder.hasNoRoomFor(count, nowMs);
-    return isDenied ? decideAbsolute(holder.viewAt(nowMs), holder.limit, count) : undefined;
+    return rejection(holder, count, nowMs, serving);
   },
 
   factorArguments() {
     return { suppressionCacheMs: undefined, hardLimit: undefined };
   },
 };
+
+/**
+ * The rejection, if it is known that there is no room. Where there is room and no lease, Redis has to count the call.
+ */
+function rejection(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
+  if (!holder.isCurrent || holder.used + count <= holder.limit) return undefined;
+  const isDenied = count > holder.limit || serving?.isDenied(count) || holder.hasNoRoomFor(count, nowMs);
+  return isDenied ? decideAbsolute(holder.viewAt(nowMs), holder.limit, count) : undefined;
+}

@@ -13,7 +13,7 @@ import type { RedisLimiter } from "../redis/limiter.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { Exchanges, type HolderStrategy, type HybridParts } from "./exchanges.ts";
 import { Fallback } from "./fallback.ts";
-import { Holder } from "./holder.ts";
+import { Holder, type WaitingCall } from "./holder.ts";
 import { type Terms, termsOf } from "./terms.ts";
 
 /** Keys that are known at once. Calls to others ask Redis each. */
@@ -74,11 +74,7 @@ export abstract class HybridLimiter implements Limiter {
         return decision;
       }
     }
-    checkKey(key);
-    if (holder === undefined && this.#holders.size >= MOST_KEYS) {
-      return this.#track(this.#redis.inc(key, rate, count));
-    }
-    return this.#ask(holder ?? this.#newHolder(key), rate, limit, count);
+    return this.#askOrCount(key, holder, { rate, limit, count });
   }
 
   async isAllowed(key: string, count = 1, rate?: Rate): Promise<Decision> {
@@ -154,9 +150,13 @@ export abstract class HybridLimiter implements Limiter {
     return holder;
   }
 
-  #ask(holder: Holder, rate: Rate, limit: number, count: number): Awaitable<Decision> {
+  #askOrCount(key: string, known: Holder | undefined, call: WaitingCall): Awaitable<Decision> {
+    const { rate, count } = call;
+    checkKey(key);
+    // Without a place for one more key, Redis has to count its calls.
+    if (known === undefined && this.#holders.size >= MOST_KEYS) return this.#track(this.#redis.inc(key, rate, count));
+    const holder = known ?? this.#newHolder(key);
     const { backend, policy } = this.#parts;
-    const call = { rate, limit, count };
     if (!backend.refuses) return this.#exchanges.ask(holder, call);
     if (policy === "throw") return this.#redis.inc(holder.key, rate, count);
     const decision = this.#fallback.decide(holder, call);

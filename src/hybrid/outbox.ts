@@ -74,10 +74,7 @@ export class Outbox {
 
   /** Adds a pending hit at the present time, of which `declined` was denied. */
   add(count: number, declined: number, nowMs: number): void {
-    if (this.#count === 0 || nowMs >= this.#cellEndMs) {
-      this.#endCell();
-      this.#cellEndMs = cellStartOf(nowMs, this.#bucketMs) + this.#bucketMs;
-    }
+    if (this.#count === 0 || nowMs >= this.#cellEndMs) this.#beginCell(nowMs);
     this.#count += count;
     this.#declined += declined;
     this.#hitMs = nowMs;
@@ -175,6 +172,11 @@ export class Outbox {
     const nodes: Node[] = [];
     for (let node = this.#first; node !== undefined; node = node.next) nodes.push(node);
     return nodes;
+  }
+
+  #beginCell(nowMs: number): void {
+    this.#endCell();
+    this.#cellEndMs = cellStartOf(nowMs, this.#bucketMs) + this.#bucketMs;
   }
 
   #endCell(): void {

@@ -39,6 +39,10 @@ class Suppressed implements HolderStrategy {
 
   decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
     if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used);
+    return this.#decideOver(holder, count, nowMs, serving);
+  }
+
+  #decideOver(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
     const { used } = holder;
     if (!holder.isCurrent || used + count <= holder.limit) return undefined;
     const rule = this.#ruleOf(holder.rate);
