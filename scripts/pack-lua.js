@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { BUCKET, COMMANDS, STATE } from "../src/redis/lua/commands.js";
+import { BUCKET, COMMANDS, LEASE, STATE } from "../src/redis/lua/commands.js";
 import { argumentsOfCommand, CLOCK_ARGUMENT, packCommand } from "./lua-packer.js";
 
 const target = new URL("../src/redis/lua.generated.ts", import.meta.url);
@@ -76,6 +76,9 @@ export const STATE_FIELDS = ${listOf(state)} as const;
 
 /** The numbers of a bucket. */
 export const BUCKET_FIELDS = ${listOf(BUCKET)} as const;
+
+/** The numbers of a lease. */
+export const LEASE_FIELDS = ${listOf(LEASE)} as const;
 
 ${Object.keys(COMMANDS).map(commandText).join("\n")}`;
 }

@@ -1,21 +1,15 @@
-// What Redis holds of one key, decoded, and what must always hold of it. The only place in the tests that knows the
-// layout, which src/redis/lua/commands.js describes.
+// What Redis holds of one key, decoded, and what must always hold of it. The names and their order are those that
+// src/redis/lua/commands.js gives the scripts.
 
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
+import { BUCKET_FIELDS, LEASE_FIELDS, STATE_FIELDS } from "../../src/redis/lua.generated.ts";
 
-interface Bucket {
-  readonly hitMs: number;
-  readonly count: number;
-  readonly declined: number;
-}
-
-interface Lease {
-  readonly lastReport: number;
-  readonly size: number;
-  /** When it is over and all that was spent of it has left the window. */
-  readonly goneMs: number;
-}
+/** A number for each name. */
+type Named<Names extends readonly string[]> = Readonly<Record<Names[number], number>>;
+type Bucket = Named<typeof BUCKET_FIELDS>;
+type Lease = Named<typeof LEASE_FIELDS>;
+export type StateFields = Named<typeof STATE_FIELDS>;
 
 /** What is stored under the three Redis keys of a limited key. */
 export interface StoredKey {
@@ -28,26 +22,26 @@ export interface StoredKey {
   readonly timesToLiveMs: readonly number[];
 }
 
-interface StoredState {
-  readonly rate: number;
-  readonly between: number;
+interface StoredState extends StateFields {
   /** The oldest one, those between in the list, and the newest one. */
   readonly buckets: readonly Bucket[];
-  readonly total: number;
-  readonly declined: number;
-  readonly seen: number;
-  readonly recent: number;
-  readonly reserved: number;
-  readonly holders: number;
-  readonly firstGoneMs: number;
-  readonly lastGoneMs: number;
 }
+
+/** The fields that a state doesn't have stored while they have these values. */
+const NOT_STORED = {
+  ...{ oldestDeclined: 0, newestDeclined: 0, declined: 0, seen: -1, recent: 0 },
+  ...{ factor: 0, factorMs: Number.NEGATIVE_INFINITY },
+  ...{ reserved: 0, holders: 0, firstGoneMs: 0, lastGoneMs: 0 },
+};
+
+/** How Lua's `struct` writes a bucket. */
+const BUCKET_FORMAT = `<${"d".repeat(BUCKET_FIELDS.length)}`;
 
 /** All at one moment, and in one form: numbers of 8 bytes. Redis unpacks the buckets, because it has packed them. */
 const READ = `
   local buckets, times = {}, {}
   for i, bucket in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
-    buckets[i] = struct.pack('<ddd', cmsgpack.unpack(bucket))
+    buckets[i] = struct.pack('${BUCKET_FORMAT}', cmsgpack.unpack(bucket))
   end
   for i, key in ipairs(KEYS) do times[i] = redis.call('PTTL', key) end
   local leases = table.concat(redis.call('HVALS', KEYS[3]))
@@ -65,13 +59,47 @@ export async function readStored(redis: Redis, name: string): Promise<StoredKey>
     .callBuffer("EVALSHA", READ_SHA1, 3, ...keys)
     .catch(() => redis.callBuffer("EVAL", READ, 3, ...keys));
   const [state, buckets, leases, times] = (read as [Buffer, Buffer, Buffer, Buffer]).map(numbersIn) as Four<number[]>;
-  const listed = inThrees(buckets, (hitMs, count, declined) => ({ hitMs, count, declined }));
+  const listed = recordsIn(buckets, BUCKET_FIELDS);
   return {
     state: state.length === 0 ? undefined : stateOf(state, listed),
     listed,
-    leases: inThrees(leases, (lastReport, size, goneMs) => ({ lastReport, size, goneMs })),
+    leases: recordsIn(leases, LEASE_FIELDS),
     timesToLiveMs: times.filter((timeMs) => timeMs !== ABSENT),
   };
+}
+
+const WRITE = `
+  redis.call('DEL', KEYS[1], KEYS[2])
+  if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1]) end
+  for i = 2, #ARGV do
+    local bucket = { struct.unpack('${BUCKET_FORMAT}', ARGV[i]) }
+    redis.call('RPUSH', KEYS[2], cmsgpack.pack(unpack(bucket, 1, ${BUCKET_FIELDS.length})))
+  end
+`;
+
+/**
+ * Has Redis hold a key with these buckets, oldest first, in place of what it held, and all fields of the state. Nothing
+ * is stored of a key without buckets and leases.
+ */
+export async function writeStored(
+  redis: Redis,
+  name: string,
+  buckets: readonly Bucket[],
+  others: Partial<StateFields>,
+): Promise<void> {
+  const newest = buckets.at(-1);
+  const oldest = buckets.length > 1 ? buckets[0] : undefined;
+  const state: Partial<StateFields> = {
+    ...{ ...NOT_STORED, ...others, between: Math.max(0, buckets.length - 2) },
+    ...{ oldestMs: oldest?.hitMs ?? 0, oldestCount: oldest?.count ?? 0, oldestDeclined: oldest?.declined ?? 0 },
+    ...(newest && { newestMs: newest.hitMs, newestCount: newest.count, newestDeclined: newest.declined }),
+    total: sumOf(buckets, ({ count }) => count),
+    declined: sumOf(buckets, ({ declined }) => declined),
+  };
+  const isStored = buckets.length > 0 || (state.holders ?? 0) > 0;
+  const packed = isStored ? bytesOf(STATE_FIELDS.map((field) => state[field] ?? 0)) : "";
+  const between = buckets.slice(1, -1).map((bucket) => bytesOf(BUCKET_FIELDS.map((field) => bucket[field])));
+  await redis.eval(WRITE, 2, name, `${name}b`, packed, ...between);
 }
 
 type Four<T> = [T, T, T, T];
@@ -80,24 +108,29 @@ function numbersIn(bytes: Buffer): number[] {
   return Array.from({ length: bytes.length / 8 }, (_, i) => bytes.readDoubleLE(i * 8));
 }
 
-function inThrees<T>(numbers: readonly number[], make: (...three: [number, number, number]) => T): T[] {
-  return Array.from({ length: numbers.length / 3 }, (_, i) => {
-    return make(...(numbers.slice(3 * i, 3 * i + 3) as [number, number, number]));
+function bytesOf(numbers: readonly number[]): Buffer {
+  return Buffer.from(Float64Array.from(numbers).buffer);
+}
+
+/** Numbers by their names, as many as there are. */
+function named(numbers: readonly number[], names: readonly string[]): Record<string, number> {
+  return Object.fromEntries(numbers.map((number, i) => [names[i], number]));
+}
+
+function recordsIn<Names extends readonly string[]>(numbers: readonly number[], names: Names): Named<Names>[] {
+  const size = names.length;
+  return Array.from({ length: numbers.length / size }, (_, i) => {
+    return named(numbers.slice(size * i, size * (i + 1)), names) as Named<Names>;
   });
 }
 
-type Seven = readonly [number, number, number, number, number, number, number];
-
-/** Seven numbers, fourteen where something was declined or suppressed, and eighteen while somebody holds a lease. */
 function stateOf(numbers: readonly number[], listed: readonly Bucket[]): StoredState {
-  const [rate, between, oldestMs, oldestCount, newestMs, newestCount, total] = numbers as unknown as Seven;
-  const [oldestDeclined = 0, newestDeclined = 0, declined = 0, seen = -1, recent = 0] = numbers.slice(7);
-  const [reserved = 0, holders = 0, firstGoneMs = 0, lastGoneMs = 0] = numbers.slice(14);
+  const state = { ...NOT_STORED, ...named(numbers, STATE_FIELDS) } as StateFields;
   // With one bucket only, the oldest is the newest.
-  const oldest = oldestCount === 0 ? [] : [{ hitMs: oldestMs, count: oldestCount, declined: oldestDeclined }];
-  const newest = total === 0 ? [] : [{ hitMs: newestMs, count: newestCount, declined: newestDeclined }];
-  const buckets = [...oldest, ...listed, ...newest];
-  return { rate, between, buckets, total, declined, seen, recent, reserved, holders, firstGoneMs, lastGoneMs };
+  const oldest = { hitMs: state.oldestMs, count: state.oldestCount, declined: state.oldestDeclined };
+  const newest = { hitMs: state.newestMs, count: state.newestCount, declined: state.newestDeclined };
+  const buckets = [...(oldest.count === 0 ? [] : [oldest]), ...listed, ...(state.total === 0 ? [] : [newest])];
+  return { ...state, buckets };
 }
 
 /** What is known of a key beside what is stored of it. */
@@ -174,11 +207,11 @@ function checkRecent({ buckets, seen, recent }: StoredState, check: Check): void
 
 /** A lease that is gone may still be reckoned with, until a report notices. */
 function checkLeases({ state, leases }: StoredKey, { nowMs }: Circumstances, check: Check): void {
-  const live = leases.filter(({ size, goneMs }) => size > 0 && goneMs > nowMs);
-  const { reserved, holders, firstGoneMs, lastGoneMs } = state ?? NOTHING_LEASED;
-  const size = sumOf(live, (lease) => lease.size);
+  const live = leases.filter(({ held, goneMs }) => held > 0 && goneMs > nowMs);
+  const { reserved, holders, firstGoneMs, lastGoneMs } = state ?? NOT_STORED;
+  const held = sumOf(live, (lease) => lease.held);
   const isNoneGone = holders === 0 || firstGoneMs > nowMs;
-  check(isNoneGone ? reserved === size : reserved >= size, `${reserved} are reserved, and leases are ${size}`);
+  check(isNoneGone ? reserved === held : reserved >= held, `${reserved} are reserved, and leases are ${held}`);
   const count = live.length;
   check(isNoneGone ? holders === count : holders >= count, `there are ${holders} holders, and ${count} leases`);
   for (const { goneMs } of live) {
@@ -186,5 +219,3 @@ function checkLeases({ state, leases }: StoredKey, { nowMs }: Circumstances, che
     check(isBetween, `a lease is gone at ${goneMs}, not between ${firstGoneMs} and ${lastGoneMs}`);
   }
 }
-
-const NOTHING_LEASED = { reserved: 0, holders: 0, firstGoneMs: 0, lastGoneMs: 0 };
