@@ -1,4 +1,13 @@
-export type { IoredisClient, NodeRedisClient, RedisClient } from "../redis/client.ts";
+export type {
+  BunRedisClient,
+  CommandClient,
+  GlideClient,
+  IoredisClient,
+  NodeRedisClient,
+  NodeRedisLegacyClient,
+  RedisClient,
+  UpstashClient,
+} from "../redis/client.ts";
 export type { FailurePolicy } from "../redis/limiter.ts";
 export type { RedisOptions } from "../redis/open.ts";
 export type { HybridAbsolute } from "./absolute.ts";

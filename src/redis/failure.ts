@@ -1,6 +1,7 @@
 // Turns whatever a client fails with into an error of this package. The code says whether Redis or one key is to blame.
 
 import { messageOf, TrypemaError, type TrypemaErrorCode } from "../core/errors.ts";
+import { RewordedError } from "./clients/connection.ts";
 
 export function timeoutError(timeoutMs: number): TrypemaError {
   return new TrypemaError("BACKEND_TIMEOUT", `Redis did not answer within ${timeoutMs} ms`);
@@ -8,7 +9,7 @@ export function timeoutError(timeoutMs: number): TrypemaError {
 
 export function failureOf(error: unknown): TrypemaError {
   const message = messageOf(error);
-  return new TrypemaError(codeOf(message), `Redis: ${message}`, { cause: error });
+  return new TrypemaError(codeOf(message), `Redis: ${message}`, { cause: RewordedError.clientsErrorOf(error) });
 }
 
 /**

@@ -1,5 +1,14 @@
 export type { RedisAbsolute } from "./absolute.ts";
-export type { IoredisClient, NodeRedisClient, RedisClient } from "./client.ts";
+export type {
+  BunRedisClient,
+  CommandClient,
+  GlideClient,
+  IoredisClient,
+  NodeRedisClient,
+  NodeRedisLegacyClient,
+  RedisClient,
+  UpstashClient,
+} from "./client.ts";
 export type { FailurePolicy } from "./limiter.ts";
 export type { RedisOptions } from "./open.ts";
 export { createRedisProvider, type RedisProvider } from "./provider.ts";

@@ -7,24 +7,20 @@
  * mean nothing in another.
  */
 export class KeyNames {
-  readonly #start: string;
+  /** What the names of all Redis keys of all limited keys begin with, and no others. */
+  readonly start: string;
 
   constructor(prefix: string, strategy: "absolute" | "suppressed", windowMs: number, bucketMs: number) {
-    this.#start = `${prefix}:{${strategy[0]}:${windowMs}:${bucketMs}:`;
+    this.start = `${prefix}:{${strategy[0]}:${windowMs}:${bucketMs}:`;
   }
 
   of(key: string): [state: string, buckets: string] {
-    const state = `${this.#start}${key}}`;
+    const state = `${this.start}${key}}`;
     return [state, `${state}b`];
   }
 
   withLeases(key: string): [state: string, buckets: string, leases: string] {
     const [state, buckets] = this.of(key);
     return [state, buckets, `${state}l`];
-  }
-
-  /** A pattern for SCAN that matches the Redis keys of all limited keys. */
-  get pattern(): string {
-    return `${this.#start.replaceAll(/[\\*?[\]^]/g, "\\$&")}*`;
   }
 }

@@ -29,7 +29,8 @@ type WindowArguments = Pick<DeleteArguments, "windowMs" | "bucketMs" | "clockMs"
 /** Where the scripts run. What fails is a {@link TrypemaError} with a code that begins with BACKEND. */
 export interface Backend {
   run(script: Script, keys: string[], args: string[]): Promise<unknown>;
-  forget(pattern: string): Promise<void>;
+  /** Removes the Redis keys whose names begin so. */
+  forget(start: string): Promise<void>;
   /** Whether Redis has failed so often that calls are refused, but for one at times. */
   readonly isOut: boolean;
   /** Whether a call now would be refused. */
@@ -163,7 +164,7 @@ export abstract class RedisLimiter implements Limiter {
 
   /** Forgets every key of this strategy, prefix and window. Walks the whole database: not for the hot path. */
   async clear(): Promise<void> {
-    await this.orLocal(this.#backend.forget(this.#names.pattern), (local) => local.clear());
+    await this.orLocal(this.#backend.forget(this.#names.start), (local) => local.clear());
   }
 
   /** Decides about a call, with arguments that are valid, and records it. */

@@ -4,6 +4,7 @@ import { show, TrypemaError } from "../core/errors.ts";
 import { type LimiterOptions, resolveLimiterOptions, timerOption } from "../core/options.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
 import { Breaker } from "./breaker.ts";
+import { unlinkAll } from "./clear.ts";
 import { connectionOf, type RedisClient } from "./client.ts";
 import { KeyNames } from "./keys.ts";
 import type { Backend, FailurePolicy, RedisParts } from "./limiter.ts";
@@ -48,7 +49,7 @@ export function openRedis(client: RedisClient, options: RedisOptions, defaultPol
       settings,
       backend,
       names,
-      store: { place: client, part: names.pattern },
+      store: { place: client, part: names.start },
       policy: onFailure,
       local: () => {
         local ??= createLocalProvider(limiterOptions);
@@ -64,7 +65,7 @@ function backendOf(client: RedisClient, timeoutMs: number): Backend {
   const breaker = new Breaker(timeoutMs);
   return {
     run: (script, keys, args) => breaker.run(() => runScript(connection, script, keys, args)),
-    forget: (pattern) => connection.unlinkMatching(pattern, (send) => breaker.run(send)),
+    forget: (start) => unlinkAll(connection, start, (send) => breaker.run(send)),
     get isOut() {
       return breaker.isOpen;
     },

@@ -21,7 +21,7 @@ export function numberFrom(reply: unknown): number {
 }
 
 /** A text of a reply, which clients may be told to give as bytes or as a number; empty for anything else. */
-function textFrom(reply: unknown): string {
+export function textFrom(reply: unknown): string {
   if (typeof reply === "string") return reply;
   if (typeof reply === "number" || typeof reply === "bigint") return String(reply);
   return reply instanceof Uint8Array ? new TextDecoder().decode(reply) : "";
@@ -64,7 +64,8 @@ export function pageFrom(reply: unknown, cursor: string): { cursor: string; keys
   const [next, keys] = Array.isArray(reply) ? reply : [read(reply, "cursor"), read(reply, "keys")];
   const nextCursor = textFrom(next);
   const isPage = /^\d+$/.test(nextCursor) && (nextCursor !== cursor || cursor === "0");
-  if (isPage && Array.isArray(keys) && keys.every((key) => textFrom(key) !== "")) return { cursor: nextCursor, keys };
+  if (isPage && Array.isArray(keys) && keys.every((key) => textFrom(key) !== ""))
+    return { cursor: nextCursor, keys: keys.map(textFrom) };
   throw misfit(reply);
 }
 

@@ -19,7 +19,6 @@ import type {
   Usage,
 } from "../core/types.ts";
 import { createLocalProvider } from "../local/provider.ts";
-import type { NodeRedisClient } from "../redis/client.ts";
 import type { RedisOptions } from "../redis/open.ts";
 import { createRedisProvider, type RedisProvider } from "../redis/provider.ts";
 
@@ -109,8 +108,7 @@ class FakeRedis {
   #makeFailing(): RedisProvider {
     const fail = () =>
       this.state === "slow" ? new Promise<never>(() => {}) : Promise.reject(new Error("the faked Redis is down"));
-    const client = { eval: fail, evalSha: fail, scan: fail } satisfies NodeRedisClient & { scan: unknown };
-    return createRedisProvider(client, this.#options);
+    return createRedisProvider({ sendCommand: fail }, this.#options);
   }
 }
 

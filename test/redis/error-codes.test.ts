@@ -111,6 +111,6 @@ it.each([
 
 async function expectCode(message: string, code: string): Promise<void> {
   const refuse = () => Promise.reject(new Error(message));
-  const { absolute } = createRedisProvider({ evalsha: refuse, eval: refuse });
+  const { absolute } = createRedisProvider({ sendCommand: refuse });
   expect(await failureOf(absolute.inc("k", RATE))).toMatchObject({ code, message: `Redis: ${message}` });
 }

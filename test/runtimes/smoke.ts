@@ -43,7 +43,7 @@ describe("smoke", () => {
 
   it("holds a Redis that hangs to the deadline", async () => {
     const hang = () => new Promise<never>(() => {});
-    const { absolute } = createRedisProvider({ eval: hang, evalSha: hang }, { timeoutMs: 20 });
+    const { absolute } = createRedisProvider({ sendCommand: hang }, { timeoutMs: 20 });
     const failure = await absolute.inc("key", perSecond(5)).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(TrypemaError);
     expect(failure).toMatchObject({ code: "BACKEND_TIMEOUT" });
@@ -51,7 +51,7 @@ describe("smoke", () => {
 
   it("decides with Hybrid though Redis hangs", async () => {
     const hang = () => new Promise<never>(() => {});
-    const provider = createHybridProvider({ eval: hang, evalSha: hang }, { timeoutMs: 20 });
+    const provider = createHybridProvider({ sendCommand: hang }, { timeoutMs: 20 });
     // A real client's connection keeps a program alive; our timers don't.
     const alive = setInterval(() => {}, 1_000);
     const decisions = [];

@@ -28,8 +28,8 @@ const RATE = perSecond(10);
 const limiter = createLocalProvider({ windowMs: WINDOW_MS, cleanup: { intervalMs: 50 } });
 const atGlobalScope = [limiter.absolute.inc("global", RATE, 3), limiter.absolute.inc("global", RATE)];
 const hang = () => new Promise<never>(() => {});
-const redis = createRedisProvider({ eval: hang, evalSha: hang }, { timeoutMs: 20 });
-const hybrid = createHybridProvider({ eval: hang, evalSha: hang }, { timeoutMs: 20 });
+const redis = createRedisProvider({ sendCommand: hang }, { timeoutMs: 20 });
+const hybrid = createHybridProvider({ sendCommand: hang }, { timeoutMs: 20 });
 
 /** The worker itself, as a service that it calls. */
 interface Env {

@@ -1,7 +1,7 @@
 // The network between a process and Redis: it delays, loses requests and answers, and breaks off connections, whose
 // client may send again what was not answered. It may also bring a request twice.
 
-import type { IoredisClient } from "trypema/hybrid";
+import type { CommandClient } from "trypema/hybrid";
 import type { Actor } from "./timeline.ts";
 import { type Arguments, keyIn, type Method, type World } from "./world.ts";
 
@@ -9,7 +9,7 @@ import { type Arguments, keyIn, type Method, type World } from "./world.ts";
 const GIVES_UP_MS = 1_000;
 
 /** The client that a provider gets. Requests arrive in the order in which they were sent, and so do answers. */
-export class Connection implements IoredisClient {
+export class Connection implements CommandClient {
   /** How many scripts were sent to Redis. */
   requests = 0;
   /** When Redis ran the last script that was answered, by the key. */
@@ -25,12 +25,8 @@ export class Connection implements IoredisClient {
     this.#owner = owner;
   }
 
-  evalsha(...args: Arguments): Promise<unknown> {
-    return this.#send("evalsha", args);
-  }
-
-  eval(...args: Arguments): Promise<unknown> {
-    return this.#send("eval", args);
+  sendCommand([command, ...args]: string[]): Promise<unknown> {
+    return this.#send(command!.toLowerCase() as Method, args);
   }
 
   /** Brings the last request to Redis once more, as a network may. */

@@ -1,7 +1,7 @@
 // Processes that call a provider on Redis, in virtual time. Each has the real code and a connection of its own.
 
 import type { Decision, Provider, Rate } from "trypema";
-import { createHybridProvider, type HybridOptions, type HybridProvider, type IoredisClient } from "trypema/hybrid";
+import { type CommandClient, createHybridProvider, type HybridOptions, type HybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisOptions, type RedisProvider } from "trypema/redis";
 import type { HybridLimiter } from "../../../src/hybrid/limiter.ts";
 import type { Admission } from "./admissions.ts";
@@ -38,7 +38,7 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
   longestWaitMs = 0;
   readonly #connection: Connection;
 
-  constructor(world: World, open: (client: IoredisClient, given: Given) => P, { aheadMs, drift }: Clock) {
+  constructor(world: World, open: (client: CommandClient, given: Given) => P, { aheadMs, drift }: Clock) {
     super(world);
     this.world = world;
     this.#connection = new Connection(world, this);
@@ -85,7 +85,7 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
 export class HybridProcess extends SimulatedProcess<HybridProvider> {
   constructor(world: World, options: HybridOptions = {}, clock = EXACT) {
     const { prefix, random } = world;
-    const open = (client: IoredisClient, given: Given) =>
+    const open = (client: CommandClient, given: Given) =>
       createHybridProvider(client, { prefix, random, timeoutMs: TIMEOUT_MS, ...options, ...given });
     super(world, open, clock);
   }
@@ -109,7 +109,7 @@ export class HybridProcess extends SimulatedProcess<HybridProvider> {
 export class RedisProcess extends SimulatedProcess<RedisProvider> {
   constructor(world: World, options: RedisOptions = {}, clock = EXACT) {
     const { prefix, random } = world;
-    const open = (client: IoredisClient, given: Given) =>
+    const open = (client: CommandClient, given: Given) =>
       createRedisProvider(client, { prefix, random, timeoutMs: TIMEOUT_MS, onFailure: "deny", ...options, ...given });
     super(world, open, clock);
   }

@@ -1,0 +1,107 @@
+// A client of each kind that the library takes, for a server and a Cluster of the tests' own.
+
+import { Redis as UpstashRedis } from "@upstash/redis";
+import { Decoder, GlideClient, GlideClusterClient, Logger } from "@valkey/valkey-glide";
+import { Cluster, Redis } from "ioredis";
+import { Redis as Iovalkey, Cluster as IovalkeyCluster } from "iovalkey";
+import { createClient, createClientPool, createCluster } from "redis";
+import type { RedisClient } from "trypema/redis";
+import type { RedisCluster, RedisServer } from "./redis.ts";
+import { startUpstash } from "./upstash.ts";
+
+export interface OpenClient {
+  readonly client: RedisClient;
+  readonly close: () => unknown;
+}
+
+export interface Servers {
+  readonly server: RedisServer;
+  readonly cluster: RedisCluster;
+}
+
+export type OpenClientOf = (servers: Servers) => OpenClient | Promise<OpenClient>;
+
+// GLIDE prints each error that Redis replies, such as NOSCRIPT.
+Logger.init("off");
+
+/** The clients that most of the tests run on. */
+export const MAIN_CLIENTS: Readonly<Record<string, OpenClientOf>> = {
+  ioredis({ server }) {
+    const client = new Redis(server.port);
+    return { client, close: () => client.disconnect() };
+  },
+
+  async "node-redis"({ server }) {
+    const client = await createClient({ socket: { port: server.port } }).connect();
+    return { client, close: () => client.destroy() };
+  },
+
+  "ioredis, Cluster"({ cluster }) {
+    const client = new Cluster(nodesOf(cluster));
+    return { client, close: () => client.disconnect() };
+  },
+
+  async "node-redis, Cluster"({ cluster }) {
+    const rootNodes = cluster.servers.map(({ port }) => ({ socket: { host: "127.0.0.1", port } }));
+    const client = await createCluster({ rootNodes }).connect();
+    return { client, close: () => client.destroy() };
+  },
+};
+
+/** All others. */
+export const OTHER_CLIENTS: Readonly<Record<string, OpenClientOf>> = {
+  async "node-redis, pool"({ server }) {
+    const client = createClientPool({ socket: { port: server.port } });
+    await client.connect();
+    return { client, close: () => client.destroy() };
+  },
+
+  async "node-redis, legacy()"({ server }) {
+    const client = await createClient({ socket: { port: server.port } }).connect();
+    return { client: client.legacy(), close: () => client.destroy() };
+  },
+
+  iovalkey({ server }) {
+    const client = new Iovalkey(server.port);
+    return { client, close: () => client.disconnect() };
+  },
+
+  "iovalkey, Cluster with automatic pipelines"({ cluster }) {
+    const client = new IovalkeyCluster(nodesOf(cluster), { enableAutoPipelining: true });
+    return { client, close: () => client.disconnect() };
+  },
+
+  async GLIDE({ server }) {
+    const client = await GlideClient.createClient({ addresses: [{ host: "127.0.0.1", port: server.port }] });
+    return { client, close: () => client.close() };
+  },
+
+  async "GLIDE, Cluster, replies as bytes"({ cluster }) {
+    const client = await GlideClusterClient.createClient({
+      addresses: nodesOf(cluster),
+      defaultDecoder: Decoder.Bytes,
+    });
+    return { client, close: () => client.close() };
+  },
+
+  async Upstash({ server }) {
+    const { close, ...config } = await startUpstash(server.port);
+    return { client: new UpstashRedis(config), close };
+  },
+
+  async "Upstash, without pipelines and its decoding"({ server }) {
+    const { close, ...config } = await startUpstash(server.port);
+    const plain = { enableAutoPipelining: false, automaticDeserialization: false, responseEncoding: false } as const;
+    return { client: new UpstashRedis({ ...config, ...plain }), close };
+  },
+
+  "any other with sendCommand"({ server }) {
+    const redis = new Redis(server.port);
+    const client = { sendCommand: ([command, ...args]: string[]) => redis.call(command!, ...args) };
+    return { client, close: () => redis.disconnect() };
+  },
+};
+
+function nodesOf(cluster: RedisCluster) {
+  return cluster.servers.map(({ port }) => ({ host: "127.0.0.1", port }));
+}
