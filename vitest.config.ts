@@ -14,6 +14,7 @@ const SLOW = [
   "src/http/client-address.peers.test.ts",
   "src/local/window-store.test.ts",
   "test/attack.test.ts",
+  "test/contract/other-clients.test.ts",
   "test/docs.test.ts",
   "test/http/redis.test.ts",
   "test/hybrid/failure.test.ts",
