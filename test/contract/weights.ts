@@ -1,0 +1,55 @@
+// Calls and totals as large as numbers go.
+
+import { perSecond, unlimited } from "trypema";
+import { describe, expect, it } from "vitest";
+import { admission, STRATEGIES } from "./expected.ts";
+import type { Subject } from "./subject.ts";
+
+export function describeWeights({ open }: Subject): void {
+  describe.each(STRATEGIES)("%s", (strategy) => {
+    it.each([2 ** 53, 2 ** 53 + 2, 1e16, 1e300])("tells what remains of a capacity of %d exactly", async (limit) => {
+      const limiter = (await open())[strategy];
+      const rate = perSecond(limit);
+      let used = 0;
+      for (const count of [1, 1, 5, 1, Number.MAX_SAFE_INTEGER - 20, 10]) {
+        used += count;
+        const expected = admission(limit, limit - used);
+        if (used > count) expect(await limiter.isAllowed("k", count)).toEqual(expected);
+        expect(await limiter.inc("k", rate, count)).toEqual(expected);
+        expect(await limiter.get("k")).toMatchObject({ total: used, limit });
+      }
+    });
+
+    it("tells what remains of a capacity beyond the largest total", async () => {
+      const limiter = (await open())[strategy];
+      const most = Number.MAX_SAFE_INTEGER;
+      const expected = admission(1e300, 1e300 - most);
+      for (let call = 0; call < 3; call++) {
+        if (call > 0) expect(await limiter.isAllowed("k", most)).toEqual(expected);
+        expect(await limiter.inc("k", perSecond(1e300), most)).toEqual(expected);
+      }
+    });
+
+    it("keeps totals exact where a count would leave the whole numbers", async () => {
+      const limiter = (await open())[strategy];
+      const most = Number.MAX_SAFE_INTEGER;
+      await limiter.inc("k", unlimited(), most - 1);
+      await limiter.inc("k", unlimited(), most);
+      expect((await limiter.get("k")).total).toBe(most);
+      expect(await limiter.adjust("k", most)).toBe(most);
+      expect(await limiter.adjust("k", -most)).toBe(0);
+    });
+  });
+
+  describe("suppressed", () => {
+    it("goes on limiting after a denied call of any size", async () => {
+      const { suppressed } = await open(
+        {},
+        Array.from({ length: 100 }, () => 0.999_999),
+      );
+      expect((await suppressed.inc("k", perSecond(10), Number.MAX_SAFE_INTEGER)).allowed).toBe(false);
+      for (let i = 0; i < 100; i++) await suppressed.inc("k", perSecond(10));
+      expect((await suppressed.get("k")).accepted).toBeLessThanOrEqual(15);
+    });
+  });
+}
