@@ -44,6 +44,7 @@ describe("capacity", () => {
 
   it("refuses a window that could never admit anything, and names one that could", () => {
     expect(() => capacityOf(perSecond(0.1), 9_999)).toThrowError(/windowMs to at least 10000/);
+    expect(() => capacityOf(perSecond(0.3), 1_000)).toThrowError(/windowMs to at least 3334/);
     expect(() => capacityOf(perSecond(0.1), 9_999)).toThrowError(
       expect.objectContaining({ code: "CAPACITY_BELOW_ONE" }),
     );

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { perSecond, unlimited } from "../core/rate.ts";
 import { createLocalProvider } from "../local/provider.ts";
-import { markDegraded, rejected, suppressed } from "./decision.ts";
+import { allowed, markDegraded, rejected, suppressed } from "./decision.ts";
 
 const { absolute } = createLocalProvider();
 
@@ -32,6 +32,13 @@ it("a number of a decision in JSON is read back by Number", () => {
     }
     expect(read).toEqual({ ...decision });
   }
+});
+
+it.each([2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53])("a decision has numbers around %d exactly as they are", (many) => {
+  const numbers = { limit: many, remaining: many - 1, remainingAfterWaiting: many - 1 };
+  expect(allowed(many, 1)).toMatchObject(numbers);
+  expect(rejected(many, many - 1, 5, many - 1)).toMatchObject(numbers);
+  expect(suppressed(true, many, many - 1, 0, many - 1, 0.5)).toMatchObject(numbers);
 });
 
 it("a decision has its fields for its own, and nothing else", () => {

@@ -67,6 +67,13 @@ it.each<Example>([
   ["comes first, over the soft limit", EMPTY_WINDOW, 15, () => 0, ["suppressed", true, 0, 0, 0, 0]],
   ["comes first, over the hard limit", EMPTY_WINDOW, 16, noDraw, ["suppressed", false, 10, Infinity, 10, 1]],
   [
+    "comes after the capacity was made smaller",
+    { ...overloaded, used: 14 },
+    1,
+    () => 0,
+    ["suppressed", false, 0, 700, 0, 0.5],
+  ],
+  [
     "meets a kept factor",
     { ...overloaded, keptFactor: () => 0.9 },
     1,
