@@ -3,6 +3,7 @@
 import type { LimiterOptions, Provider } from "trypema";
 import { type ManualClock, manualClock } from "trypema/testing";
 import { afterEach, beforeEach } from "vitest";
+import { soundUsages } from "../support/usage.ts";
 
 /** A provider of the kind under test, with no keys. The contract closes it. */
 export type MakeProvider = (options: LimiterOptions) => Provider | Promise<Provider>;
@@ -36,7 +37,11 @@ export function useSubject(makeProvider: MakeProvider): Subject {
   });
 
   afterEach(async () => {
-    for (const provider of opened.splice(0)) await provider.close();
+    for (const provider of opened.splice(0)) {
+      // Whatever a test has done: most use this key.
+      await soundUsages(provider, "k");
+      await provider.close();
+    }
   });
 
   const random = () => {

@@ -48,8 +48,18 @@ export function describeWeights({ open }: Subject): void {
         Array.from({ length: 100 }, () => 0.999_999),
       );
       expect((await suppressed.inc("k", perSecond(10), Number.MAX_SAFE_INTEGER)).allowed).toBe(false);
-      for (let i = 0; i < 100; i++) await suppressed.inc("k", perSecond(10));
-      expect((await suppressed.get("k")).accepted).toBeLessThanOrEqual(15);
+      let admitted = 0;
+      for (let i = 0; i < 100; i++) if ((await suppressed.inc("k", perSecond(10))).allowed) admitted++;
+      expect(admitted).toBeLessThanOrEqual(15);
+      expect((await suppressed.get("k")).accepted).toBe(admitted);
+    });
+
+    it("counts of a denied call no more than fits into the total", async () => {
+      const { suppressed } = await open();
+      const most = Number.MAX_SAFE_INTEGER;
+      await suppressed.inc("k", unlimited(), most - 1);
+      expect((await suppressed.inc("k", perSecond(10), 5)).allowed).toBe(false);
+      expect(await suppressed.get("k")).toMatchObject({ total: most, declined: 1, accepted: most - 1 });
     });
   });
 }

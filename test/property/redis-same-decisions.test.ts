@@ -5,6 +5,7 @@ import { createRedisProvider } from "trypema/redis";
 import { manualClock, seededRandom } from "trypema/testing";
 import { describe, expect, it } from "vitest";
 import { type Step, sizes, steps, take } from "../support/schedules.ts";
+import { soundUsages } from "../support/usage.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
@@ -34,6 +35,9 @@ describe.each(Object.entries(providers))("%s", (name, createProvider) => {
         for (const step of rates === "one rate" ? steps.map(withRate(steps)) : steps) {
           clock.advance(step.waitMs);
           expect(await take(step, provider)).toEqual(take(step, local));
+        }
+        for (const key of ["a", "b"]) {
+          expect(await soundUsages(provider, key)).toEqual(await soundUsages(local, key));
         }
         await provider.close();
       }),

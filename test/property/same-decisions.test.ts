@@ -1,9 +1,10 @@
 import fc from "fast-check";
-import { createLocalProvider, perSecond } from "trypema";
+import { createLocalProvider, type LocalProvider, perSecond } from "trypema";
 import { manualClock, seededRandom } from "trypema/testing";
 import { expect, it } from "vitest";
 import { createNaiveProvider } from "../support/naive-provider.ts";
 import { sizes, steps, take } from "../support/schedules.ts";
+import { expectSound } from "../support/usage.ts";
 
 const cases = sizes.chain((size) =>
   fc.record({
@@ -12,12 +13,14 @@ const cases = sizes.chain((size) =>
     hardLimitFactor: fc.constantFrom(1, 1.5, 4),
     suppressionCacheMs: fc.constantFrom(0, 1, 100, 100_000),
     seed: fc.nat(),
+    /** Whether the usage of every key is looked at after each step. A look drops what has expired. */
+    looks: fc.boolean(),
   }),
 );
 
 it("Local answers every call as the specification kept in plain arrays does", () => {
   fc.assert(
-    fc.property(cases, ({ size, steps, seed, ...suppression }) => {
+    fc.property(cases, ({ size, steps, seed, looks, ...suppression }) => {
       const clock = manualClock(1_234_567);
       const options = { ...size, ...suppression, clock };
       const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
@@ -25,11 +28,24 @@ it("Local answers every call as the specification kept in plain arrays does", ()
       for (const step of steps) {
         clock.advance(step.waitMs);
         expect(take(step, local)).toEqual(take(step, naive));
+        if (looks) checkUsages(local, naive);
       }
+      checkUsages(local, naive);
     }),
     { numRuns: 3_000 },
   );
 });
+
+function checkUsages(local: LocalProvider, naive: ReturnType<typeof createNaiveProvider>): void {
+  for (const strategy of ["absolute", "suppressed"] as const) {
+    for (const key of ["a", "b"]) {
+      const usage = local[strategy].get(key);
+      expectSound(usage);
+      if (strategy === "absolute") expect(usage.declined).toBe(0);
+      expect(usage).toEqual(naive[strategy].get(key));
+    }
+  }
+}
 
 /** Surges: far over the limit, with pauses about as long as a second, and no ceiling that hides the factor. */
 const surges = fc.record({
@@ -60,6 +76,7 @@ it("Local sees the rate of the last second as a sum over the buckets would", () 
           if (method === "adjust") limiter.adjust("k", 15 - count);
           if (method === "setIf") limiter.setIf("k", perSecond(0.5), { op: "lt", value: 40 }, count, "preserve-newest");
         }
+        expectSound(local.get("k"));
         expect(local.getSuppressionFactor("k")).toBe(naive.getSuppressionFactor("k"));
       }
     }),

@@ -3,9 +3,11 @@
 
 import fc from "fast-check";
 import { createLocalProvider, type Rate } from "trypema";
-import { manualClock } from "trypema/testing";
+import { manualClock, seededRandom } from "trypema/testing";
 import { expect, it } from "vitest";
+import { capacityOf, hardLimitOf } from "../../src/strategy/capacity.ts";
 import { rates, sizes, waits } from "../support/schedules.ts";
+import { expectSound } from "../support/usage.ts";
 
 interface LoggedCall {
   readonly atMs: number;
@@ -41,8 +43,7 @@ const schedules = sizes.chain((size) =>
 
 function open(size: { windowMs: number; bucketMs: number }) {
   const clock = manualClock(98_765.5);
-  const { absolute } = createLocalProvider({ ...size, clock, cleanup: false });
-  return { clock, absolute };
+  return { clock, ...createLocalProvider({ ...size, clock, random: seededRandom(1), cleanup: false }) };
 }
 
 it("no window contains more admitted counts than the capacity (G1), and none is held longer than a bucket more (G2)", () => {
@@ -65,6 +66,40 @@ it("no window contains more admitted counts than the capacity (G1), and none is 
     { numRuns: 3_000 },
   );
 });
+
+it.each(["absolute", "suppressed"] as const)(
+  "%s: what get says agrees with a log of every call, and is within the capacity or the hard limit",
+  (strategy) => {
+    fc.assert(
+      fc.property(schedules, ({ size, rate, calls }) => {
+        const { clock, [strategy]: limiter } = open(size);
+        const [admitted, denied]: [LoggedCall[], LoggedCall[]] = [[], []];
+        const capacity = capacityOf(rate, size.windowMs);
+        const most = strategy === "absolute" ? capacity : hardLimitOf(rate, size.windowMs, 1.5);
+        for (const { waitMs, count } of calls) {
+          clock.advance(waitMs);
+          const { allowed } = limiter.inc("k", rate, count);
+          (allowed ? admitted : denied).push({ atMs: clock(), count });
+          const usage = limiter.get("k");
+          expectSound(usage);
+          expect(usage.accepted).toBeLessThanOrEqual(most);
+          if (usage.total > 0) expect(usage.limit).toBe(capacity);
+          const windowBeganMs = clock() - size.windowMs;
+          const within = (log: readonly LoggedCall[], counted: number) => {
+            expect(counted).toBeGreaterThanOrEqual(countSince(log, windowBeganMs));
+            expect(counted).toBeLessThanOrEqual(countSince(log, windowBeganMs - size.bucketMs));
+          };
+          within(admitted, usage.accepted);
+          if (strategy === "suppressed") within(denied, usage.declined);
+          const next = limiter.isAllowed("k", 1, rate);
+          if (strategy === "absolute") expect(next.allowed).toBe(usage.suppressionFactor === 0);
+          expect(next.remaining).toBe(Math.max(0, capacity - usage.accepted - (next.allowed ? 1 : 0)));
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  },
+);
 
 it("a rejected call is rejected until just before retryAfterMs has passed, and admitted then", () => {
   fc.assert(
