@@ -105,7 +105,7 @@ describe("--redis", () => {
     serving.child.kill("SIGINT");
     expect(await once(serving.child, "exit")).toEqual([0, null]);
     const client = new Redis(server.port, { db: 1 });
-    expect(await client.keys("*")).toEqual(["trypema-demo:{a:10000:100:127.0.0.1}"]);
+    expect(await client.keys("*")).toEqual(["trypema-demo:a:10000:100:{:127.0.0.1}"]);
     client.disconnect();
     await server.stop();
   });

@@ -15,12 +15,24 @@
 // any field that commands.js doesn't have.
 
 import { readdirSync, readFileSync } from "node:fs";
-import { BUCKET, COMMANDS, CONSTANTS, LEASE, STATE, WINDOW } from "../src/redis/lua/commands.js";
+import { BATCHED, BUCKET, COMMANDS, CONSTANTS, LEASE, STATE, WINDOW } from "../src/redis/lua/commands.js";
 
 const FOLDER = new URL("../src/redis/lua/", import.meta.url);
 
 /** What a function need not be given. */
-const GLOBALS = new Set(["redis", "math", "struct", "cmsgpack", "table", "ipairs", "reply"]);
+const GLOBALS = new Set([
+  "redis",
+  "math",
+  "struct",
+  "cmsgpack",
+  "table",
+  "ipairs",
+  "unpack",
+  "pcall",
+  "type",
+  "tostring",
+  "reply",
+]);
 const KEYWORDS = new Set(
   "and break do else elseif end false for function if in local nil not or repeat return then true until while".split(
     " ",
@@ -106,7 +118,7 @@ const CONSTANT = /^[A-Z][A-Z_]*$/;
 function checkNames(parsed) {
   const declared = declaredIn(parsed);
   parsed.unchecked = parsed.lines
-    .flatMap((line) => namesIn(line.replaceAll(/reply\(\{.*\}\)/g, (list) => list.replaceAll(/\w+ = /g, ""))))
+    .flatMap((line) => namesIn(line.replaceAll(/([{,] *)\w+ = /g, "$1")))
     .filter((name) => !declared.has(name) && !GLOBALS.has(name) && !KEYWORDS.has(name) && !CONSTANT.test(name));
 }
 
@@ -130,7 +142,11 @@ end`;
   });
   const [bucket, lease] = [BUCKET, LEASE].map((fields) => Object.keys(fields).join(", "));
   const leaseFormat = `'<${"d".repeat(Object.keys(LEASE).length)}'`;
-  return `${ofState.join("\n")}
+  const ofTerms = BATCHED.map((name) => {
+    const fields = termsOf(name).map((field, index) => `${field} = list[at + ${index}] + 0`);
+    return `local function read_terms_of_${name}(list, at)\n  return { ${fields.join(", ")} }\nend`;
+  });
+  return `${[...ofState, ...ofTerms].join("\n")}
 local function pack_bucket(${bucket})
   return cmsgpack.pack(${bucket})
 end
@@ -177,6 +193,16 @@ export const CLOCK_ARGUMENT = {
 /** The arguments of a command in their order, without lists and the caller's time, which follow. */
 export function argumentsOfCommand(command) {
   return { ...WINDOW_ARGUMENTS, ...command.arguments };
+}
+
+/** The arguments of a command that calls of a batch can have in common. */
+function termsOf(name) {
+  const command = COMMANDS[name];
+  return Object.keys(argumentsOfCommand(command)).slice(0, -command.ownOfCall || undefined);
+}
+
+for (const name of BATCHED) {
+  layoutConstants[`TERMS_OF_${name.toUpperCase()}`] = String(termsOf(name).length);
 }
 
 /** How Lua reads each argument. */
@@ -329,16 +355,28 @@ function addFunctions(source) {
 
 addFunctions(layoutFunctions());
 for (const name of readdirSync(new URL("lib/", FOLDER)).sort()) addFunctions(read(`lib/${name}`));
-for (const name of Object.keys(COMMANDS)) addFunctions(read(`${name}.lua`));
+for (const name of [...Object.keys(COMMANDS), "batch"]) addFunctions(read(`${name}.lua`));
 for (const { name, unchecked } of functions.values()) {
   const unknown = unchecked.filter((used) => !functions.has(used));
   if (unknown.length > 0) throw new Error(`${name}: what is ${[...new Set(unknown)]}?`);
 }
 
+/** A function, written out for a command. */
+function packed(name, command) {
+  const parsed = functions.get(name);
+  const script = [`local function ${name}(${parsed.parameters.join(", ")})`, ...written(parsed), "end"];
+  return bind(script, name, command).join("\n");
+}
+
 /** The script of a command of commands.js. */
 export function packCommand(name) {
-  const script = [`local function ${name}(keys, arguments)`, ...written(functions.get(name)), "end"];
-  return [...bind(script, name, COMMANDS[name]), `return ${name}(KEYS, ARGV)`].join("\n");
+  return `${packed(name, COMMANDS[name])}\nreturn ${name}(KEYS, ARGV)`;
+}
+
+/** The script that decides many calls. */
+export function packBatch() {
+  const deciding = BATCHED.map((name) => packed(`decide_${name}s`, COMMANDS[name]));
+  return [...deciding, packed("batch", { arguments: {} }), "return batch(KEYS, ARGV)"].join("\n");
 }
 
 /** JSON with all digits of a number; that of Redis has 14 of them. */

@@ -4,8 +4,8 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { BUCKET, COMMANDS, LEASE, STATE } from "../src/redis/lua/commands.js";
-import { argumentsOfCommand, CLOCK_ARGUMENT, packCommand } from "./lua-packer.js";
+import { BATCHED, BUCKET, COMMANDS, LEASE, STATE } from "../src/redis/lua/commands.js";
+import { argumentsOfCommand, CLOCK_ARGUMENT, packBatch, packCommand } from "./lua-packer.js";
 
 const target = new URL("../src/redis/lua.generated.ts", import.meta.url);
 
@@ -17,6 +17,10 @@ function camelCase(name) {
 
 function typeName(name) {
   return camelCase(`_${name}`);
+}
+
+function sha1(source) {
+  return createHash("sha1").update(source).digest("hex");
 }
 
 /** The names of `fields` in their order. */
@@ -49,18 +53,20 @@ function commandText(name) {
   const source = packCommand(name);
   const type = typeName(name);
   const lines = [
-    `sha1: "${createHash("sha1").update(source).digest("hex")}"`,
+    `sha1: "${sha1(source)}"`,
     `source: ${JSON.stringify(source)}`,
     `arguments: ${listOf(argumentsOfCommand(command))}`,
     ...(repeated === undefined ? [] : [`repeated: { list: "${repeated.name}s", fields: ${listOf(repeated.fields)} }`]),
     `reply: ${listOf(reply)}`,
+    ...(command.letter === undefined ? [] : [`letter: "${command.letter}"`, `ownOfCall: ${command.ownOfCall}`]),
   ];
+  const kind = command.letter === undefined ? "Command" : "BatchedCommand";
   const definition = lines.map((line) => `  ${line},\n`).join("");
   return `${argumentTypes(name, command)}
 export interface ${type}Reply {\n${propertiesOf(reply, () => "number")}}
 
 /** ${comment} */
-export const ${name.toUpperCase()}: Command<${type}Arguments, ${type}Reply> = {\n${definition}};
+export const ${name.toUpperCase()}: ${kind}<${type}Arguments, ${type}Reply> = {\n${definition}};
 `;
 }
 
@@ -69,7 +75,8 @@ export function packLua() {
   const state = Object.assign({}, ...Object.values(STATE));
   return `// Made by scripts/pack-lua.js from the files in lua/.
 
-import type { Command } from "./commands.ts";
+import type { BatchedCommand, Command } from "./commands.ts";
+import type { Script } from "./script.ts";
 
 /** The numbers of a key's state. */
 export const STATE_FIELDS = ${listOf(state)} as const;
@@ -80,7 +87,13 @@ export const BUCKET_FIELDS = ${listOf(BUCKET)} as const;
 /** The numbers of a lease. */
 export const LEASE_FIELDS = ${listOf(LEASE)} as const;
 
-${Object.keys(COMMANDS).map(commandText).join("\n")}`;
+${Object.keys(COMMANDS).map(commandText).join("\n")}
+/** Decides about many calls, each as ${BATCHED.join(" or ")} would. */
+export const BATCH: Script = {
+  sha1: "${sha1(packBatch())}",
+  source: ${JSON.stringify(packBatch())},
+};
+`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(target, packLua());

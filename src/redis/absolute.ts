@@ -3,6 +3,7 @@ import type { Decision } from "../core/types.ts";
 import { absoluteFactor, decideAbsolute } from "../strategy/absolute.ts";
 import { allowed, rejected } from "../strategy/decision.ts";
 import type { WindowView } from "../strategy/view.ts";
+import type { CallTerms } from "./batch.ts";
 import { fieldsOf } from "./commands.ts";
 import { RedisLimiter } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
@@ -14,7 +15,7 @@ import { isWait, isWhole, isWithin, misfit, numberFrom } from "./reply.ts";
  */
 export class RedisAbsolute extends RedisLimiter {
   protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
-    const reply = await this.run(ABSOLUTE_INC, key, { count, limit, rate });
+    const reply = await this.runInc(key, rate, limit, count, []);
     if (!Array.isArray(reply)) {
       const used = numberFrom(reply);
       if (used >= count && isWithin(used, limit)) return allowed(limit, used);
@@ -28,6 +29,10 @@ export class RedisAbsolute extends RedisLimiter {
     const decision = decideAbsolute({ used, waitMsFor: () => waitMs, freedWith: () => freed }, limit, count);
     if (decision.allowed) throw misfit(reply);
     return decision;
+  }
+
+  protected termsOf(rate: Rate, limit: number, count: number): CallTerms {
+    return this.makeTerms(ABSOLUTE_INC, { count, limit, rate });
   }
 
   protected foresee(window: WindowView, rate: Rate, count: number): Decision {

@@ -16,7 +16,7 @@
 import { systemClock } from "../core/clock.ts";
 import { TrypemaError } from "../core/errors.ts";
 import { TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
-import { Deadlines } from "./deadlines.ts";
+import { type Deadline, Deadlines } from "./deadlines.ts";
 import { failureOf, timeoutError } from "./failure.ts";
 
 /** How many failures in a row open the breaker. */
@@ -25,6 +25,14 @@ const FAILURES_TO_OPEN = 5;
 const PROBE_INTERVAL_MS = 500;
 /** The same while the last probe is unanswered, so that few pile up in a client that never gives up on a call. */
 const UNANSWERED_INTERVAL_MS = 10_000;
+
+/** A call that waits for Redis. */
+export interface PendingCall<Reply> {
+  readonly isProbe: boolean;
+  readonly deadline: Deadline;
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: TrypemaError) => void;
+}
 
 /**
  * These always hold:
@@ -52,30 +60,44 @@ export class Breaker {
    */
   run<Reply>(send: () => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      const probe = this.isOpen;
-      if (probe) this.#startProbe();
-      const deadline = this.#deadlines.start(() => {
-        this.#countFailure();
-        reject(timeoutError(this.#timeoutMs));
-      });
+      const call = this.begin(resolve, reject);
       send().then(
-        (reply) => {
-          // An answer that comes after its deadline also says that Redis is there.
-          this.#failures = 0;
-          this.#unansweredProbeMs = Number.NEGATIVE_INFINITY;
-          this.#deadlines.meet(deadline);
-          resolve(reply);
-        },
-        (error: unknown) => {
-          if (probe) this.#unansweredProbeMs = Number.NEGATIVE_INFINITY;
-          if (!this.#deadlines.meet(deadline)) return;
-          const failure = failureOf(error);
-          // A script that fails is about its key, not about Redis.
-          if (failure.code !== "BACKEND_SCRIPT") this.#countFailure();
-          reject(failure);
-        },
+        (reply) => this.answer(call, reply),
+        (error: unknown) => this.fail(call, error),
       );
     });
+  }
+
+  /**
+   * Begins a call: its deadline runs from now on. The call has to be answered or to fail when it is over.
+   *
+   * @throws {TrypemaError} `BACKEND_UNAVAILABLE` if the call is refused
+   */
+  begin<Reply>(resolve: (reply: Reply) => void, reject: (error: TrypemaError) => void): PendingCall<Reply> {
+    const isProbe = this.isOpen;
+    if (isProbe) this.#startProbe();
+    const deadline = this.#deadlines.start(() => {
+      this.#countFailure();
+      reject(timeoutError(this.#timeoutMs));
+    });
+    return { isProbe, deadline, resolve, reject };
+  }
+
+  answer<Reply>(call: PendingCall<Reply>, reply: Reply): void {
+    // An answer that comes after its deadline also says that Redis is there.
+    this.#failures = 0;
+    this.#unansweredProbeMs = Number.NEGATIVE_INFINITY;
+    if (this.#deadlines.meet(call.deadline)) call.resolve(reply);
+  }
+
+  /** `error` is what the client failed with. */
+  fail<Reply>(call: PendingCall<Reply>, error: unknown): void {
+    if (call.isProbe) this.#unansweredProbeMs = Number.NEGATIVE_INFINITY;
+    if (!this.#deadlines.meet(call.deadline)) return;
+    const failure = failureOf(error);
+    // A script that fails is about its key, not about Redis.
+    if (failure.code !== "BACKEND_SCRIPT") this.#countFailure();
+    call.reject(failure);
   }
 
   /** Whether calls are refused, except for probes. */

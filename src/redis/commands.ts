@@ -13,6 +13,14 @@ export interface Command<Arguments, Reply> extends Script {
   readonly reply: readonly (keyof Reply & string)[];
 }
 
+/** A command whose calls may share a script. */
+export interface BatchedCommand<Arguments, Reply> extends Command<Arguments, Reply> {
+  /** What a batch calls it. */
+  readonly letter: string;
+  /** So many of its arguments, the last ones, no two calls have in common. */
+  readonly ownOfCall: number;
+}
+
 interface Timed {
   readonly clockMs: number | undefined;
 }

@@ -11,12 +11,13 @@ export interface Deadline {
   expire: (() => void) | undefined;
   /** Its own timer, where timers can't be shared. */
   timer: ReturnType<typeof setTimeout> | undefined;
+  /** Those that end before and after it, of those that wait. */
+  before: Deadline | undefined;
+  after: Deadline | undefined;
 }
 
-function miss(deadline: Deadline): void {
-  deadline.expire?.();
-  deadline.expire = undefined;
-}
+/** So many deadlines are missed in a row at most: what their calls do then would hold the event loop up. */
+const MOST_AT_ONCE = 500;
 
 /**
  * Deadlines of one length. All have the same length, so they end in the order in which they start, and one timer is
@@ -27,12 +28,14 @@ function miss(deadline: Deadline): void {
  *
  * These always hold:
  * - A deadline is met or missed once: `expire` is called at most once, and never after {@link meet}.
- * - `#waiting` is in the order of `endMs`.
+ * - The deadlines that wait are a list from `#first` to `#last`, in the order of `endMs`. A deadline that is met or
+ *   missed is in no list, so that a long deadline keeps nothing of the calls that were answered.
  * - While a deadline waits, the timer runs. Where timers end with requests, nothing waits: each deadline has a timer.
  */
 export class Deadlines {
   readonly #timeoutMs: number;
-  #waiting: Deadline[] = [];
+  #first: Deadline | undefined = undefined;
+  #last: Deadline | undefined = undefined;
   readonly #timer = new BackgroundTimer(() => this.#sweep());
 
   constructor(timeoutMs: number) {
@@ -40,11 +43,18 @@ export class Deadlines {
   }
 
   start(expire: () => void): Deadline {
-    const deadline: Deadline = { endMs: systemClock() + this.#timeoutMs, isPutOff: false, expire, timer: undefined };
+    const deadline: Deadline = {
+      endMs: systemClock() + this.#timeoutMs,
+      isPutOff: false,
+      expire,
+      timer: undefined,
+      before: undefined,
+      after: undefined,
+    };
     if (TIMERS_END_WITH_REQUESTS) {
-      deadline.timer = setTimeout(() => miss(deadline), this.#timeoutMs);
+      deadline.timer = setTimeout(() => this.#miss(deadline), this.#timeoutMs);
     } else {
-      this.#waiting.push(deadline);
+      this.#insertAfter(this.#last, deadline);
       this.#timer.start(this.#timeoutMs);
     }
     return deadline;
@@ -52,31 +62,67 @@ export class Deadlines {
 
   /** Ends a deadline because the answer is there. Returns false when the deadline was missed before. */
   meet(deadline: Deadline): boolean {
-    const inTime = deadline.expire !== undefined;
+    if (deadline.expire === undefined) return false;
+    this.#end(deadline);
+    return true;
+  }
+
+  #miss(deadline: Deadline): void {
+    const { expire } = deadline;
+    this.#end(deadline);
+    expire?.();
+  }
+
+  #end(deadline: Deadline): void {
     deadline.expire = undefined;
     if (deadline.timer !== undefined) clearTimeout(deadline.timer);
-    return inTime;
+    else this.#remove(deadline);
   }
 
   #sweep(): void {
     const nowMs = systemClock();
-    const lateMs = nowMs - (this.#waiting[0]?.endMs ?? nowMs);
-    const firstLive = this.#waiting.findIndex(({ endMs, expire }) => expire !== undefined && endMs > nowMs);
-    const over = this.#waiting.splice(0, firstLive === -1 ? this.#waiting.length : firstLive);
-    this.#putOff(over, nowMs + Math.max(1, Math.min(lateMs, this.#timeoutMs)));
-    const next = this.#waiting[0];
-    if (next !== undefined) this.#timer.start(Math.max(1, Math.ceil(next.endMs - nowMs)));
+    const lateMs = nowMs - (this.#first?.endMs ?? nowMs);
+    this.#putOffOver(nowMs, nowMs + Math.max(1, Math.min(lateMs, this.#timeoutMs)));
+    for (let missed = 0; missed < MOST_AT_ONCE; missed++) {
+      const first = this.#first;
+      if (first === undefined || first.endMs > nowMs) break;
+      this.#miss(first);
+    }
+    if (this.#first !== undefined) this.#timer.start(Math.max(1, Math.ceil(this.#first.endMs - nowMs)));
   }
 
-  /** Gives deadlines whose end has passed a second look, and misses those that have had it. */
-  #putOff(over: readonly Deadline[], endMs: number): void {
-    const putOff: Deadline[] = [];
+  /** Gives the deadlines whose end has passed for the first time a second look, at `endMs`. */
+  #putOffOver(nowMs: number, endMs: number): void {
+    const over: Deadline[] = [];
+    for (let at = this.#first; at !== undefined && at.endMs <= nowMs; at = at.after) if (!at.isPutOff) over.push(at);
+    for (const deadline of over) this.#remove(deadline);
+    let before: Deadline | undefined;
+    for (let at = this.#first; at !== undefined && at.endMs <= endMs; at = at.after) before = at;
     for (const deadline of over) {
-      if (deadline.expire === undefined) continue;
-      if (deadline.isPutOff) miss(deadline);
-      else putOff.push(Object.assign(deadline, { endMs, isPutOff: true }));
+      deadline.endMs = endMs;
+      deadline.isPutOff = true;
+      this.#insertAfter(before, deadline);
+      before = deadline;
     }
-    const later = this.#waiting.findIndex((deadline) => deadline.endMs > endMs);
-    this.#waiting.splice(later === -1 ? this.#waiting.length : later, 0, ...putOff);
+  }
+
+  #insertAfter(before: Deadline | undefined, deadline: Deadline): void {
+    const after = before === undefined ? this.#first : before.after;
+    deadline.before = before;
+    deadline.after = after;
+    if (before === undefined) this.#first = deadline;
+    else before.after = deadline;
+    if (after === undefined) this.#last = deadline;
+    else after.before = deadline;
+  }
+
+  #remove(deadline: Deadline): void {
+    const { before, after } = deadline;
+    if (before === undefined) this.#first = after;
+    else before.after = after;
+    if (after === undefined) this.#last = before;
+    else after.before = before;
+    deadline.before = undefined;
+    deadline.after = undefined;
   }
 }

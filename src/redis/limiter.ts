@@ -14,12 +14,16 @@ import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usa
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { EMPTY_WINDOW, type SuppressedView, type WindowView } from "../strategy/view.ts";
-import { argumentsOf, type Command, fieldsOf } from "./commands.ts";
+import type { BatchedCall, CallTerms } from "./batch.ts";
+import { argumentsOf, type BatchedCommand, type Command, fieldsOf, luaNumber } from "./commands.ts";
 import type { KeyNames } from "./keys.ts";
 import { ADJUST, DELETE, type DeleteArguments, PEEK, SET_IF } from "./lua.generated.ts";
 import { type Peek, peekFrom } from "./peek.ts";
 import { isTotal, misfit, totalFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
+
+/** Of so many rates the terms are kept. */
+const MOST_TERMS = 1_000;
 
 const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit: 0, suppressionFactor: 0 });
 
@@ -28,6 +32,8 @@ type WindowArguments = Pick<DeleteArguments, "windowMs" | "bucketMs" | "clockMs"
 
 /** Where the scripts run. What fails is a {@link TrypemaError} with a code that begins with BACKEND. */
 export interface Backend {
+  /** A call that counts; it may share a script with others. */
+  inc(call: BatchedCall): Promise<unknown>;
   run(script: Script, keys: string[], args: string[]): Promise<unknown>;
   /** Removes the Redis keys whose names begin so. */
   forget(start: string): Promise<void>;
@@ -67,6 +73,7 @@ export abstract class RedisLimiter implements Limiter {
   readonly #backend: Backend;
   readonly #policy: FailurePolicy;
   readonly #local: () => Limiter;
+  readonly #termsByRate = new Map<Rate, CallTerms>();
 
   /** @internal */
   constructor({ settings, names, store, backend, policy, local }: RedisParts) {
@@ -216,6 +223,39 @@ export abstract class RedisLimiter implements Limiter {
     const { windowMs, bucketMs, callersClock } = this.settings;
     const values = { ...own, windowMs, bucketMs, clockMs: callersClock?.now() } as unknown as Arguments;
     return this.#backend.run(command, this.#names.of(key), argumentsOf(command, values));
+  }
+
+  /** What Redis replies to a call that counts. `draws` are what it needs besides its terms. */
+  protected runInc(key: string, rate: Rate, limit: number, count: number, draws: readonly number[]): Promise<unknown> {
+    const { callersClock } = this.settings;
+    const own = callersClock === undefined ? draws : [...draws, callersClock.now()];
+    const terms = count === 1 ? this.#termsOfOne(rate, limit) : this.termsOf(rate, limit, count);
+    return this.#backend.inc({ terms, keys: this.#names.of(key), own: own.map(luaNumber) });
+  }
+
+  /** The terms of calls of 1. They are kept, because a batch sends the terms once for all calls that have the same. */
+  #termsOfOne(rate: Rate, limit: number): CallTerms {
+    let terms = this.#termsByRate.get(rate);
+    if (terms === undefined) {
+      if (this.#termsByRate.size >= MOST_TERMS) this.#termsByRate.clear();
+      terms = this.termsOf(rate, limit, 1);
+      this.#termsByRate.set(rate, terms);
+    }
+    return terms;
+  }
+
+  /** What calls at that rate and of that count are judged by. */
+  protected abstract termsOf(rate: Rate, limit: number, count: number): CallTerms;
+
+  /** Terms with the arguments of the command that are its own; those of the window are added. */
+  protected makeTerms<Arguments extends WindowArguments, Reply>(
+    command: BatchedCommand<Arguments, Reply>,
+    own: NoInfer<Omit<Arguments, keyof WindowArguments>>,
+  ): CallTerms {
+    const { windowMs, bucketMs } = this.settings;
+    const values = { ...own, windowMs, bucketMs, clockMs: undefined } as unknown as Arguments;
+    const args = argumentsOf(command, values);
+    return { command, args: args.slice(0, args.length - command.ownOfCall) };
   }
 
   /** A wait as `time_as_replied` in lua/lib/reply.lua makes it, in ms. */

@@ -1,13 +1,20 @@
 // What the providers that count in Redis share: their options, the way to Redis, and the failure policy.
 
 import { show, TrypemaError } from "../core/errors.ts";
-import { type LimiterOptions, resolveLimiterOptions, timerOption } from "../core/options.ts";
+import {
+  checkOptions,
+  integerOption,
+  type LimiterOptions,
+  resolveLimiterOptions,
+  timerOption,
+} from "../core/options.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
 import { Breaker } from "./breaker.ts";
+import { CallQueue } from "./call-queue.ts";
 import { unlinkAll } from "./clear.ts";
 import { connectionOf, type RedisClient } from "./client.ts";
 import { KeyNames } from "./keys.ts";
-import type { Backend, FailurePolicy, RedisParts } from "./limiter.ts";
+import type { Backend, FailurePolicy, RedisParts, RedisSettings } from "./limiter.ts";
 import { runScript } from "./script.ts";
 
 /** The options of `createRedisProvider`; `createHybridProvider` has one more. */
@@ -18,11 +25,18 @@ export interface RedisOptions extends LimiterOptions {
   readonly timeoutMs?: number;
   /** Who decides when Redis can't; see {@link FailurePolicy}. Default `"throw"`, of a hybrid provider `"local"`. */
   readonly onFailure?: FailurePolicy;
+  /**
+   * How many calls share a script at most, where many are made at once: 1 to 1000, default 128. A call never waits for
+   * others to come. `false` gives each call a script of its own.
+   */
+  readonly batch?: { readonly maxCalls?: number } | false;
 }
 
-export const REDIS_OPTION_NAMES: readonly (keyof RedisOptions)[] = ["prefix", "timeoutMs", "onFailure"];
+export const REDIS_OPTION_NAMES: readonly (keyof RedisOptions)[] = ["prefix", "timeoutMs", "onFailure", "batch"];
 
 const POLICIES: readonly FailurePolicy[] = ["throw", "allow", "deny", "local"];
+
+const MAX_CALLS = 128;
 
 export interface OpenRedis {
   readonly absolute: RedisParts;
@@ -32,7 +46,7 @@ export interface OpenRedis {
 
 /** @throws {TrypemaError} `INVALID_OPTION` */
 export function openRedis(client: RedisClient, options: RedisOptions, defaultPolicy: FailurePolicy): OpenRedis {
-  const { prefix = "trypema", onFailure = defaultPolicy, timeoutMs: _, ...limiterOptions } = options;
+  const { prefix = "trypema", onFailure = defaultPolicy, timeoutMs: _, batch, ...limiterOptions } = options;
   const resolved = resolveLimiterOptions(options);
   const settings = {
     ...resolved,
@@ -41,7 +55,7 @@ export function openRedis(client: RedisClient, options: RedisOptions, defaultPol
   };
   checkPrefix(prefix);
   checkPolicy(onFailure);
-  const backend = backendOf(client, settings.timeoutMs);
+  const backend = backendOf(client, settings, maxCallsFrom(batch));
   let local: LocalProvider | undefined;
   const partsOf = (strategy: "absolute" | "suppressed"): RedisParts => {
     const names = new KeyNames(prefix, strategy, settings.windowMs, settings.bucketMs);
@@ -60,12 +74,21 @@ export function openRedis(client: RedisClient, options: RedisOptions, defaultPol
   return { absolute: partsOf("absolute"), suppressed: partsOf("suppressed"), close: () => local?.close() };
 }
 
-function backendOf(client: RedisClient, timeoutMs: number): Backend {
+function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: number): Backend {
   const connection = connectionOf(client);
-  const breaker = new Breaker(timeoutMs);
+  const breaker = new Breaker(settings.timeoutMs);
+  const queue = new CallQueue(connection, breaker, maxCalls, settings.callersClock !== undefined);
   return {
-    run: (script, keys, args) => breaker.run(() => runScript(connection, script, keys, args)),
-    forget: (start) => unlinkAll(connection, start, (send) => breaker.run(send)),
+    inc: (call) => queue.ask(call),
+    run(script, keys, args) {
+      // Redis has to see the calls in the order in which they were made.
+      queue.flush();
+      return breaker.run(() => runScript(connection, script, keys, args));
+    },
+    forget(start) {
+      queue.flush();
+      return unlinkAll(connection, start, (send) => breaker.run(send));
+    },
     get isOut() {
       return breaker.isOpen;
     },
@@ -73,6 +96,13 @@ function backendOf(client: RedisClient, timeoutMs: number): Backend {
       return breaker.refuses;
     },
   };
+}
+
+function maxCallsFrom(batch: RedisOptions["batch"]): number {
+  if (batch === false) return 1;
+  if (batch === undefined) return MAX_CALLS;
+  checkOptions("batch", batch, ["maxCalls"], "false or an object");
+  return integerOption("batch.maxCalls", batch.maxCalls, MAX_CALLS, 1, 1_000);
 }
 
 /** Braces would take the hash tag of Redis Cluster from the key, so its Redis keys could be on different nodes. */

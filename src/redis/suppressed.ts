@@ -3,6 +3,7 @@ import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { allowed, suppressed } from "../strategy/decision.ts";
 import { decideSuppressed, factorOfNext, type SuppressedRule, suppressedRuleOf } from "../strategy/suppressed.ts";
 import { EMPTY_WINDOW, type SuppressedView } from "../strategy/view.ts";
+import type { CallTerms } from "./batch.ts";
 import { fieldsOf } from "./commands.ts";
 import { RedisLimiter } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
@@ -23,9 +24,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
     const draw = this.#draw();
     const rule = this.#ruleOf(rate);
-    const { suppressionCacheMs } = this.settings;
-    const { hardLimit } = rule;
-    const reply = await this.run(SUPPRESSED_INC, key, { count, limit, rate, hardLimit, suppressionCacheMs, draw });
+    const reply = await this.runInc(key, rate, limit, count, [draw]);
     if (!Array.isArray(reply)) {
       const used = numberFrom(reply);
       if (!(used >= count && isWithin(used, limit))) throw misfit(reply);
@@ -59,6 +58,12 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     if (!agrees) throw misfit(reply);
     if (factor === 1) this.#draws.push(draw);
     return decision;
+  }
+
+  protected termsOf(rate: Rate, limit: number, count: number): CallTerms {
+    const { suppressionCacheMs } = this.settings;
+    const { hardLimit } = this.#ruleOf(rate);
+    return this.makeTerms(SUPPRESSED_INC, { count, limit, rate, hardLimit, suppressionCacheMs, draw: 0 });
   }
 
   protected foresee(window: SuppressedView, rate: Rate, count: number): Decision {

@@ -68,9 +68,9 @@ describe.each(Object.entries({ ...MAIN_CLIENTS, ...OTHER_CLIENTS }))("%s", (name
     const { absolute } = createRedisProvider(opened.client, { ...OPTIONS, prefix: "blaming" });
     // A key can imitate no error, whatever the client says around it.
     const keys = ["list", "text", "Command failed: NOSCRIPT", 'x, command was: ["evalsha"', "NoScriptError: x"];
-    for (const key of keys) await admin().rpush(`blaming:{a:60000:100:${key}}`, "1");
-    await admin().del("blaming:{a:60000:100:text}");
-    await admin().set("blaming:{a:60000:100:text}", "no state");
+    for (const key of keys) await admin().rpush(`blaming:a:60000:100:{:${key}}`, "1");
+    await admin().del("blaming:a:60000:100:{:text}");
+    await admin().set("blaming:a:60000:100:{:text}", "no state");
     for (let call = 0; call < 4; call++) {
       for (const key of keys) {
         const failure = await failureOf(absolute.inc(key, RATE));
@@ -90,7 +90,7 @@ describe.each(Object.entries({ ...MAIN_CLIENTS, ...OTHER_CLIENTS }))("%s", (name
     const { absolute, suppressed } = createRedisProvider(opened.client, settings);
     const stranger = createRedisProvider(opened.client, { ...settings, prefix: "c" }).absolute;
     // More than a page of SCAN.
-    const more = Array.from({ length: 1_100 }, (_, index) => `[clear]*:{a:60000:100:key ${index}}`);
+    const more = Array.from({ length: 1_100 }, (_, index) => `[clear]*:a:60000:100:{:key ${index}}`);
     await Promise.all(more.map((key) => admin().set(key, "")));
     await Promise.all(["a", "é€😀", "\r\n", "{}*"].map((key) => hybrid.absolute.inc(key, RATE)));
     await hybrid.close();
@@ -163,10 +163,10 @@ it.each(Object.entries(prefixed))("%s: its key prefix is before all keys, and cl
   try {
     const { absolute } = createRedisProvider(client, OPTIONS);
     for (const key of ["a", "b", "c"]) await absolute.inc(key, RATE);
-    expect(await names()).toEqual(["a", "b", "c"].map((key) => `app:*trypema:{a:60000:100:${key}}`));
+    expect(await names()).toEqual(["a", "b", "c"].map((key) => `app:*trypema:a:60000:100:{:${key}}`));
     await inRedisWithoutPrefix((plain) => plain.inc("a", RATE));
     await absolute.clear();
-    expect(await names()).toEqual(["trypema:{a:60000:100:a}"]);
+    expect(await names()).toEqual(["trypema:a:60000:100:{:a}"]);
   } finally {
     await close();
   }

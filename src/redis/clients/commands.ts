@@ -31,6 +31,7 @@ export function isCommandClient(client: unknown): client is CommandClient {
 /** A connection that has only one master, or that sends a SCAN to one of them. */
 export function connectionBySending(send: (args: string[]) => Promise<unknown>): Connection {
   return {
+    isCluster: false,
     evalSha: (sha1, keys, args) => send(["EVALSHA", sha1, String(keys.length), ...keys, ...args]),
     eval: (source, keys, args) => send(["EVAL", source, String(keys.length), ...keys, ...args]),
     async scans() {

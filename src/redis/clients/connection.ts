@@ -4,6 +4,8 @@ import { messageOf } from "../../core/errors.ts";
 
 /** A client of any kind behind one interface. What fails rejects with the text of Redis at the start of the message. */
 export interface Connection {
+  /** Whether the client knows of a Cluster, in which keys of different slots can't be in one script. */
+  readonly isCluster: boolean;
   evalSha(sha1: string, keys: string[], args: string[]): Promise<unknown>;
   eval(source: string, keys: string[], args: string[]): Promise<unknown>;
   /** Finds all masters, of which each has its own keys, and gives a SCAN for each. */

@@ -24,11 +24,13 @@ export function isGlide(client: unknown): client is GlideClient {
 export function glideConnection(client: GlideClient): Connection {
   const run = (command: string, script: string, keys: string[], args: string[]) =>
     withRedisText(client.customCommand([command, script, String(keys.length), ...keys, ...args]), redisTextOf);
+  const isCluster = hasMethods(client, "invokeScriptWithRoute");
   return {
+    isCluster,
     evalSha: (sha1, keys, args) => run("EVALSHA", sha1, keys, args),
     eval: (source, keys, args) => run("EVAL", source, keys, args),
     async scans() {
-      if (!hasMethods(client, "invokeScriptWithRoute")) {
+      if (!isCluster) {
         return [(cursor, pattern) => client.customCommand(scanCommand(cursor, pattern))];
       }
       return scansOfCluster(client as GlideClusterClient);

@@ -40,6 +40,7 @@ export function ioredisConnection(client: IoredisClient): Connection {
     return client[command](script, keys.length, ...keys, ...args);
   };
   return {
+    isCluster: cluster !== undefined,
     evalSha: (sha1, keys, args) => run("evalsha", sha1, keys, args),
     eval: (source, keys, args) => run("eval", source, keys, args),
     async scans() {

@@ -38,6 +38,7 @@ export function isNodeRedis(client: unknown): client is NodeRedisClient {
 
 export function nodeRedisConnection(client: NodeRedisClient): Connection {
   return {
+    isCluster: hasMethods(client, "nodeClient"),
     evalSha: (sha1, keys, args) => client.evalSha(sha1, { keys, arguments: args }),
     eval: (source, keys, args) => client.eval(source, { keys, arguments: args }),
     async scans() {

@@ -22,6 +22,7 @@ export function isUpstash(client: unknown): client is UpstashClient {
 
 export function upstashConnection(client: UpstashClient): Connection {
   return {
+    isCluster: false,
     evalSha(sha1, keys, args) {
       const command = ["evalsha", sha1, keys.length, ...keys, ...args];
       return withRedisText(client.evalsha(sha1, keys, args), (message) => redisTextOf(message, command));

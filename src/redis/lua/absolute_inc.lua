@@ -2,15 +2,22 @@ local function absolute_inc(keys, arguments)
   local window = {}
   open_window(window, keys, arguments)
   expire(window)
-  local count, limit, rate = arguments.count, arguments.limit, arguments.rate
+  local replied = decide_absolute(window, arguments.count, arguments.limit, arguments.rate)
+  if window.total > 0 then
+    save(window)
+  end
+  return replied
+end
+
+-- Decides about a call at the window's time, and counts it if it is admitted. The window has to be saved then, unless
+-- it is that of an unknown key, which stays unknown.
+local function decide_absolute(window, count, limit, rate)
+  local replied
   local taken = window.total + window.reserved
   if taken + count > limit then
-    -- A denied call gives the key its rate all the same. An unknown key stays unknown.
-    if window.total > 0 then
-      if window.rate ~= rate then
-        set_rate(window, rate)
-      end
-      save(window)
+    -- A denied call gives the key its rate all the same.
+    if window.total > 0 and window.rate ~= rate then
+      set_rate(window, rate)
     end
     local wait_ms, freed, wait = 0, 0, -1
     if count <= limit then
@@ -19,13 +26,13 @@ local function absolute_inc(keys, arguments)
     end
     local replied_taken = whole_as_replied(taken)
     local replied_freed = whole_as_replied(freed)
-    return reply({ taken = replied_taken, wait = wait, freed = replied_freed })
+    replied = reply({ taken = replied_taken, wait = wait, freed = replied_freed })
+  else
+    if window.rate ~= rate then
+      set_rate(window, rate)
+    end
+    add_hit(window, count, 0)
+    replied = whole_as_replied(window.total + window.reserved)
   end
-  if window.rate ~= rate then
-    set_rate(window, rate)
-  end
-  add_hit(window, count, 0)
-  save(window)
-  local replied = whole_as_replied(window.total + window.reserved)
   return replied
 end

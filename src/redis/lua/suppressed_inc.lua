@@ -2,37 +2,50 @@ local function suppressed_inc(keys, arguments)
   local window = {}
   open_window(window, keys, arguments)
   expire(window)
-  local count, rate = arguments.count, arguments.rate
+  local replied = decide_suppressed(
+    window,
+    arguments.count,
+    arguments.limit,
+    arguments.rate,
+    arguments.hard_limit,
+    arguments.suppression_cache_ms,
+    arguments.draw
+  )
+  save(window)
+  return replied
+end
+
+-- Decides about a call at the window's time, and counts it. The window has to be saved then.
+local function decide_suppressed(window, count, limit, rate, hard_limit, suppression_cache_ms, draw)
+  local replied
   -- Leases are taken, because the processes that have them may spend them on accepted calls.
   local accepted = window.total - window.declined + window.reserved
   if window.rate ~= rate then
     set_rate(window, rate)
   end
-  if accepted + count <= arguments.limit then
+  if accepted + count <= limit then
     add_hit(window, count, 0)
-    save(window)
-    local replied = whole_as_replied(accepted + count)
-    return replied
+    replied = whole_as_replied(accepted + count)
+  else
+    local factor = 1
+    if accepted + count <= hard_limit then
+      refresh_factor(window, suppression_cache_ms)
+      factor = window.factor
+    end
+    local is_admitted = factor < 1 and draw >= factor
+    add_hit(window, count, is_admitted and 0 or count)
+    local wait = time_as_replied(window, window.oldest_ms + window.window_ms - window.now_ms)
+    local oldest = oldest_accepted(window)
+    local replied_accepted = whole_as_replied(accepted)
+    local scaled = scaled_as_replied(factor)
+    local replied_oldest = whole_as_replied(oldest)
+    replied = reply({
+      admitted = is_admitted and 1 or 0,
+      accepted = replied_accepted,
+      scaled_factor = scaled,
+      wait = wait,
+      oldest_accepted = replied_oldest,
+    })
   end
-  local factor = 1
-  if accepted + count <= arguments.hard_limit then
-    refresh_factor(window, arguments.suppression_cache_ms)
-    factor = window.factor
-  end
-  local is_admitted = factor < 1 and arguments.draw >= factor
-  add_hit(window, count, is_admitted and 0 or count)
-  save(window)
-
-  local wait = time_as_replied(window, window.oldest_ms + window.window_ms - window.now_ms)
-  local oldest = oldest_accepted(window)
-  local replied_accepted = whole_as_replied(accepted)
-  local scaled = scaled_as_replied(factor)
-  local replied_oldest = whole_as_replied(oldest)
-  return reply({
-    admitted = is_admitted and 1 or 0,
-    accepted = replied_accepted,
-    scaled_factor = scaled,
-    wait = wait,
-    oldest_accepted = replied_oldest,
-  })
+  return replied
 end

@@ -28,7 +28,7 @@ export const PERFECT: Network = { delayMs: 1, lostRequests: 0, lostAnswers: 0, s
 /** Far from what the processes' clocks say. */
 const SERVER_CLOCK_MS = 1_700_000_000_000;
 
-/** The key that a Redis key is about: `prefix:{a:1000:10:key}`. */
+/** The key that a Redis key is about: `prefix:a:1000:10:{:key}`. */
 export function keyIn(name: string | number): string {
   const text = String(name);
   return text.slice(text.lastIndexOf(":") + 1, -1);

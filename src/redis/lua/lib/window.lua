@@ -6,11 +6,16 @@ local function open_window(window, keys, arguments)
   window.state_key, window.buckets_key = keys.state, keys.buckets
   window.window_ms, window.bucket_ms = arguments.window_ms, arguments.bucket_ms
   window.now_ms, window.has_callers_clock = time_of_call(arguments)
+  local state = redis.call('GET', window.state_key)
+  begin_window(window, state)
+end
+
+-- Makes the window of what is stored, false for an unknown key. Its keys, its lengths and the time are there already.
+local function begin_window(window, state)
   window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
   window.factor, window.factor_ms = 0, NEVER_MS
   window.reserved, window.holders, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0
   window.head_changed, window.rest_changed = false, false
-  local state = redis.call('GET', window.state_key)
   if state then
     read_state(window, state)
   else
@@ -45,6 +50,11 @@ local function read_state(window, state)
   end
   -- A hit in the only bucket stores nothing of the head, so the time of the oldest bucket may be that of an older hit.
   if window.oldest_count == 0 then window.oldest_ms = window.newest_ms end
+  settle_time(window)
+end
+
+-- Makes the time of the window one that is not before its newest hit, and drops leases that are over by then.
+local function settle_time(window)
   -- The server's clock may have been set back. Time stands still then until the clock is where it was: nothing that
   -- was counted may live longer or shorter because of it.
   if window.now_ms < window.newest_ms then window.now_ms = window.newest_ms end

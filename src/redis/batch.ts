@@ -1,0 +1,80 @@
+// Many calls in one script: how they are given to it, and how its reply is read. The order of the arguments is
+// described at BATCHED in lua/commands.js.
+
+import type { Script } from "./script.ts";
+
+/** What a call is judged by. Calls that have the same object are alike, and send it once. */
+export interface CallTerms {
+  /** The script that decides about a call which goes alone, and what a batch calls it. */
+  readonly command: Script & { readonly letter: string };
+  /** The arguments that calls can have in common. */
+  readonly args: readonly string[];
+}
+
+export interface BatchedCall {
+  readonly terms: CallTerms;
+  readonly keys: readonly [state: string, buckets: string];
+  /** The arguments that are the call's own: the draw, and the caller's time. */
+  readonly own: readonly string[];
+}
+
+export interface Batch<Call> {
+  readonly keys: string[];
+  readonly args: string[];
+  /** The calls in the order of the replies: those to one key together, in the order in which they were made. */
+  readonly calls: readonly Call[];
+}
+
+/** The keys and arguments of a batch with these calls. */
+export function batchOf<Call extends BatchedCall>(calls: readonly Call[], hasCallersClock: boolean): Batch<Call> {
+  const numbers = new Map<CallTerms, string>();
+  const termArgs: string[] = [];
+  for (const { terms } of calls) {
+    if (numbers.has(terms)) continue;
+    numbers.set(terms, String(numbers.size + 1));
+    termArgs.push(terms.command.letter, ...terms.args);
+  }
+  const keys: string[] = [];
+  const args = [hasCallersClock ? "1" : "0", String(numbers.size), ...termArgs];
+  const ordered: Call[] = [];
+  for (const ofKey of byKey(calls)) {
+    keys.push(...ofKey[0]!.keys);
+    pushRuns(args, ofKey, numbers);
+    for (const call of ofKey) ordered.push(call);
+  }
+  return { keys, args, calls: ordered };
+}
+
+function byKey<Call extends BatchedCall>(calls: readonly Call[]): Iterable<Call[]> {
+  const groups = new Map<string, Call[]>();
+  for (const call of calls) {
+    const group = groups.get(call.keys[0]);
+    if (group === undefined) groups.set(call.keys[0], [call]);
+    else group.push(call);
+  }
+  return groups.values();
+}
+
+/** Adds the calls of one key: neighbours that are alike are a run. */
+function pushRuns(args: string[], calls: readonly BatchedCall[], numbers: ReadonlyMap<CallTerms, string>): void {
+  const place = args.push("") - 1;
+  let runs = 0;
+  let from = 0;
+  while (from < calls.length) {
+    const { terms } = calls[from]!;
+    let to = from + 1;
+    while (calls[to]?.terms === terms) to++;
+    args.push(numbers.get(terms)!, String(to - from));
+    for (; from < to; from++) args.push(...calls[from]!.own);
+    runs++;
+  }
+  args[place] = String(runs);
+}
+
+/** The error that a reply in a batch stands for; undefined for any other reply. */
+export function errorIn(reply: unknown): Error | undefined {
+  if (typeof reply !== "string" || !reply.startsWith("!")) return undefined;
+  const text = reply.slice(1);
+  // Redis says of the script which line failed. Without that, what failed is about a key, or about the server.
+  return new Error(/^[A-Z]+ /.test(text) ? text : `ERR Error running script (call to f_0): ${text}`);
+}

@@ -1,0 +1,22 @@
+// @ts-expect-error: the package has no types.
+import calculateSlot from "cluster-key-slot";
+import { expect, it } from "vitest";
+import { KeyNames } from "./keys.ts";
+
+const limiters = [
+  new KeyNames("trypema", "absolute", 1_000, 100),
+  new KeyNames("trypema", "suppressed", 1_000, 100),
+  new KeyNames("trypema", "absolute", 86_400_000, 0.5),
+  new KeyNames("another", "absolute", 1_000, 100),
+];
+const keys = ["k", "{k}", "}", "{", "{}", "}{", "a}b", "a{b}c", ":", "é}", "x}b", "x"];
+
+it.each(keys)("names all Redis keys of the key %s for one slot of a Cluster", (key) => {
+  const names = limiters.flatMap((limiter) => limiter.withLeases(key));
+  expect(new Set(names.map((name) => calculateSlot(name))).size).toBe(1);
+});
+
+it("gives no two keys, strategies or windows a Redis key in common", () => {
+  const names = limiters.flatMap((limiter) => keys.flatMap((key) => limiter.withLeases(key)));
+  expect(new Set(names).size).toBe(names.length);
+});

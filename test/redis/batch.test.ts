@@ -1,0 +1,211 @@
+// Many calls in one script, on a real server.
+
+import fc from "fast-check";
+import { Redis } from "ioredis";
+import { createClient } from "redis";
+import { createLocalProvider, type Decision, perMinute, perSecond } from "trypema";
+import { createRedisProvider, type RedisClient, type RedisOptions } from "trypema/redis";
+import { manualClock } from "trypema/testing";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { failureOf } from "../support/failing.ts";
+import { useRedis } from "../support/use-redis.ts";
+
+const redis = useRedis();
+const clients: Record<string, RedisClient> = {};
+const closing: (() => unknown)[] = [];
+
+beforeAll(async () => {
+  const port = redis.client.options.port!;
+  const ioredis = new Redis(port);
+  const nodeRedis = await createClient({ socket: { port } }).connect();
+  Object.assign(clients, { ioredis, "node-redis": nodeRedis });
+  closing.push(
+    () => ioredis.disconnect(),
+    () => nodeRedis.destroy(),
+  );
+});
+
+afterAll(() => {
+  for (const close of closing) close();
+});
+
+beforeEach(async () => {
+  await redis.client.flushall();
+});
+
+/** How many scripts Redis ran while `work` went on. */
+async function scriptsDuring(work: () => Promise<unknown>): Promise<number> {
+  await redis.client.config("RESETSTAT");
+  await work();
+  const stats = await redis.client.info("commandstats");
+  return Array.from(stats.matchAll(/cmdstat_eval(?:sha)?:calls=(\d+)/g)).reduce(
+    (sum, [, calls]) => sum + Number(calls),
+    0,
+  );
+}
+
+describe.each(["ioredis", "node-redis"])("%s", (name) => {
+  function open(options: RedisOptions = {}) {
+    // With a deadline that no busy machine misses.
+    return createRedisProvider(clients[name]!, { timeoutMs: 30_000, ...options });
+  }
+
+  it("sends a call that is alone at once, and calls that are made together in few scripts", async () => {
+    const { absolute } = open();
+    await absolute.inc("k", perSecond(100));
+    expect(await scriptsDuring(() => absolute.inc("k", perSecond(100)))).toBe(1);
+    const together = () => Promise.all(Array.from({ length: 100 }, () => absolute.inc("k", perSecond(100))));
+    // The server doesn't have the script yet.
+    await together();
+    expect(await scriptsDuring(together)).toBe(2);
+    expect((await absolute.get("k")).total).toBe(202);
+  });
+
+  it("gives a script `maxCalls` calls at most, and each call its own where there is no batch", async () => {
+    const hundred = (options: RedisOptions) => () => {
+      const { absolute } = open(options);
+      return Promise.all(Array.from({ length: 101 }, () => absolute.inc("k", perSecond(100))));
+    };
+    await hundred({})();
+    expect(await scriptsDuring(hundred({ batch: { maxCalls: 10 } }))).toBe(11);
+    expect(await scriptsDuring(hundred({ batch: false }))).toBe(101);
+  });
+
+  it("decides in the order in which the calls were made, whatever other keys and limits are among them", async () => {
+    const { absolute, suppressed } = open();
+    const other = open({ windowMs: 1_000 });
+    const decisions: Promise<Decision>[] = [];
+    for (let i = 0; i < 100; i++) {
+      decisions.push(absolute.inc("k", perMinute(50)));
+      void other.absolute.inc("k", perSecond(1_000));
+      void suppressed.inc("k", perMinute(1_000));
+      void absolute.inc(`k${i}`, perMinute(1 + i));
+    }
+    const remaining = (await Promise.all(decisions)).map((one) => (one.allowed ? one.remaining : "denied"));
+    expect(remaining).toEqual(Array.from({ length: 100 }, (_, i) => (i < 50 ? 49 - i : "denied")));
+    expect((await suppressed.get("k")).total).toBe(100);
+    expect((await other.absolute.get("k")).total).toBe(100);
+    expect((await absolute.get("k99")).total).toBe(1);
+  });
+
+  it("lets what is asked later see what was called earlier", async () => {
+    const { absolute } = open();
+    for (let i = 0; i < 10; i++) void absolute.inc("k", perMinute(50));
+    expect((await absolute.get("k")).total).toBe(10);
+    for (let i = 0; i < 10; i++) void absolute.inc("k", perMinute(50));
+    expect(await absolute.adjust("k", -3)).toBe(17);
+  });
+
+  it("fails the calls to a key that holds something else, and counts those beside them once", async () => {
+    const { absolute, suppressed } = open();
+    await redis.client.lpush("trypema:a:60000:100:{:foreign}", "not ours");
+    await redis.client.set("trypema:s:60000:100:{:odd}", "x".repeat(56).slice(1));
+    const call = (index: number) => {
+      if (index % 4 === 1) return failureOf(absolute.inc("foreign", perMinute(50)));
+      if (index % 4 === 2) return failureOf(suppressed.inc("odd", perMinute(50)));
+      return (index % 4 === 3 ? suppressed : absolute).inc("k", perMinute(50));
+    };
+    const outcomes = await Promise.all(Array.from({ length: 80 }, (_, index) => call(index)));
+    for (const [index, outcome] of outcomes.entries()) {
+      if (index % 4 === 1 || index % 4 === 2) expect(outcome).toMatchObject({ code: "BACKEND_SCRIPT" });
+      else expect(outcome).toMatchObject({ allowed: true });
+    }
+    expect((await absolute.get("k")).total).toBe(20);
+    expect((await suppressed.get("k")).total).toBe(20);
+    expect(await redis.client.lrange("trypema:a:60000:100:{:foreign}", 0, -1)).toEqual(["not ours"]);
+  });
+
+  it("sends calls again as a whole where the server has forgotten the script, and counts each once", async () => {
+    const { absolute } = open();
+    await redis.client.script("FLUSH");
+    await Promise.all(Array.from({ length: 60 }, () => absolute.inc("k", perMinute(100))));
+    expect((await absolute.get("k")).total).toBe(60);
+  });
+
+  it("decides random batches as Local decides call by call", { timeout: 120_000 }, async () => {
+    const call = fc.record({
+      strategy: fc.constantFrom("absolute" as const, "suppressed" as const),
+      key: fc.constantFrom("a", "b", "c"),
+      capacity: fc.constantFrom(5, 12, 40),
+      count: fc.constantFrom(1, 1, 1, 2, 7, 50),
+      waitMs: fc.constantFrom(0, 0, 0, 1, 30, 400, 1_100),
+    });
+    const batches = fc.array(fc.array(call, { minLength: 1, maxLength: 25 }), { maxLength: 12 });
+    // A script that the server doesn't have yet is sent again, and comes after what was sent meanwhile.
+    const warm = open();
+    for (const strategy of ["absolute", "suppressed"] as const) {
+      await warm[strategy].inc("k", perSecond(1));
+      await Promise.all([1, 2, 3].map(() => warm[strategy].inc("k", perSecond(1))));
+    }
+    let prefixes = 0;
+    const property = fc.asyncProperty(batches, fc.double({ min: 0, max: 0.99, noNaN: true }), async (rounds, draw) => {
+      const clock = manualClock();
+      const options = { windowMs: 1_000, bucketMs: 25, random: () => draw, clock };
+      const local = createLocalProvider(options);
+      const provider = open({ ...options, prefix: `random-${name}-${++prefixes}` });
+      for (const calls of rounds) {
+        const expected: Decision[] = [];
+        const asked: Promise<Decision>[] = [];
+        for (const { strategy, key, capacity, count, waitMs } of calls) {
+          clock.advance(waitMs);
+          expected.push(local[strategy].inc(key, perSecond(capacity), count));
+          asked.push(provider[strategy].inc(key, perSecond(capacity), count));
+        }
+        expect(await Promise.all(asked)).toEqual(expected);
+      }
+    });
+    await fc.assert(property, { numRuns: 60 });
+  });
+});
+
+it("goes on one by one where keys may not share a script, and counts each call once", async () => {
+  const batches: string[][] = [];
+  const strict: RedisClient = {
+    async sendCommand([command, ...args]: string[]) {
+      const keyCount = Number(args[1]);
+      if (keyCount > 2) {
+        batches.push(args);
+        throw new Error("CROSSSLOT Keys in request don't hash to the same slot");
+      }
+      return redis.client.call(command!, ...args);
+    },
+  };
+  const { absolute } = createRedisProvider(strict, { timeoutMs: 30_000 });
+  const hundred = () => Promise.all(Array.from({ length: 100 }, (_, i) => absolute.inc(`k${i % 10}`, perMinute(100))));
+  for (const decision of await hundred()) expect(decision.allowed).toBe(true);
+  for (let i = 0; i < 10; i++) expect((await absolute.get(`k${i}`)).total).toBe(10);
+  expect(batches).toHaveLength(1);
+  await hundred();
+  expect(batches).toHaveLength(1);
+  expect((await absolute.get("k0")).total).toBe(20);
+});
+
+it("gives each call of a batch that gets no answer its own deadline and its own decision", async () => {
+  const hang = () => new Promise<never>(() => {});
+  const hung: RedisClient = { sendCommand: hang };
+  const deadlines = createRedisProvider(hung, { timeoutMs: 20 });
+  const failures = await Promise.all(
+    Array.from({ length: 50 }, () => failureOf(deadlines.absolute.inc("k", perSecond(5)))),
+  );
+  for (const failure of failures) expect(failure).toMatchObject({ code: "BACKEND_TIMEOUT" });
+  const { absolute } = createRedisProvider(hung, { timeoutMs: 20, onFailure: "local" });
+  const decisions = await Promise.all(Array.from({ length: 50 }, () => absolute.inc("k", perMinute(20))));
+  expect(decisions.filter(({ allowed, degraded }) => allowed && degraded)).toHaveLength(20);
+});
+
+it.each([
+  ["is none", 7],
+  ["is short", [1]],
+  ["has nothing in it", [null, {}, "x", Number.NaN]],
+])("refuses a reply to a batch that %s", async (_, reply) => {
+  const client: RedisClient = { sendCommand: async ([, , keyCount]: string[]) => (Number(keyCount) > 2 ? reply : 1) };
+  const { absolute } = createRedisProvider(client, { timeoutMs: 5_000 });
+  const [alone, ...together] = ["a", "b", "c", "d", "e"].map((key) => absolute.inc(key, perSecond(5)));
+  expect((await alone!).allowed).toBe(true);
+  for (const call of together) expect(await failureOf(call)).toMatchObject({ code: "BACKEND_SCRIPT" });
+});
+
+it.each([0, 1.5, 1_001, "9", null])("refuses batches of %j calls", (maxCalls) => {
+  const make = () => createRedisProvider(redis.client, { batch: { maxCalls: maxCalls as number } });
+  expect(make).toThrow(/batch.maxCalls: got/);
+});
