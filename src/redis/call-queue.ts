@@ -112,7 +112,7 @@ export class CallQueue {
           for (const call of calls) this.#breaker.fail(call, error);
           return;
         }
-        // Nothing was executed, and nothing ever will be with keys of several slots: a Cluster or a proxy is in between.
+        // Nothing was executed. Something in between lets no keys of several slots through together, now or later.
         this.#maxCalls = 1;
         for (const call of calls) this.#sendAlone(call);
       },

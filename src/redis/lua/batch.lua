@@ -1,5 +1,5 @@
--- Many calls in one script. `commands.js` says how they are given (BATCH). The calls to one key are decided in the order
--- in which they were made, with its state read and stored once. Different keys have nothing to do with each other.
+-- Many calls in one script. `commands.js` says how they are given (BATCHED). The calls to one key are decided in their
+-- order, with the state of the key read and stored once. Different keys have nothing to do with each other.
 local function batch(keys, arguments)
   local calls = read_batch_head(arguments)
   local state_keys = {}

@@ -223,7 +223,7 @@ export const COMMANDS = {
 };
 
 /**
- * The names of the commands whose calls `batch.lua` decides, many in one script. Most calls of a batch are alike, so what
+ * The commands whose calls `batch.lua` decides, many in one script. Most calls of a batch are alike, so what
  * calls have in common is an argument once. Each argument costs Redis some 60 ns, and the client several times that.
  *
  *   batch: 1 where the callers have clocks of their own, else 0 · how many terms · terms … · calls of a key …
