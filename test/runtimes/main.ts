@@ -6,6 +6,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { ROOT } from "../support/process.ts";
+import { RedisServer } from "../support/redis.ts";
+import { startUpstash } from "../support/upstash.ts";
 import { bundle, unpackPackage } from "./bundle.ts";
 import { runInChromium } from "./chromium.ts";
 import { install, RUNTIMES, WORKERD } from "./install.ts";
@@ -16,21 +18,26 @@ const folder = join(ROOT, ".build", "runtimes");
 mkdirSync(folder, { recursive: true });
 unpackPackage(folder);
 
+const redis = await RedisServer.start();
+const upstash = await startUpstash(redis.port);
 const program = await bundle("program", folder, false);
 const results: { name: string; summary?: Summary; missing?: string }[] = [];
 
 for (const runtime of RUNTIMES) {
   await report(runtime.name, install(runtime, folder), async (path) => {
-    const { stdout } = await promisify(execFile)(path, [...runtime.args, program], { cwd: folder, timeout: 120_000 });
+    const args = [...runtime.args, program, `redis://127.0.0.1:${redis.port}`];
+    const { stdout } = await promisify(execFile)(path, args, { cwd: folder, timeout: 120_000 });
     return JSON.parse(stdout.trim().split("\n").at(-1)!);
   });
 }
 for (const date of COMPATIBILITY_DATES) {
   await report(`${WORKERD.name} as of ${date}`, install(WORKERD, folder), async (path) => {
-    return runInWorkerd(path, await bundle("worker", folder, true), folder, date);
+    return runInWorkerd(path, await bundle("worker", folder, true), folder, date, upstash);
   });
 }
 await runInChromium(await bundle("page", folder, true), report);
+upstash.close();
+await redis.stop();
 
 const missing = results.filter((result) => result.missing !== undefined);
 const ran = results.length - missing.length;

@@ -7,10 +7,12 @@ import { runTests, type Summary } from "./vitest.ts";
 
 export type { Summary };
 
-export function runSuite(): Promise<Summary> {
+/** Runs the suite, and what `declareMore` declares. */
+export function runSuite(declareMore: () => void = () => {}): Promise<Summary> {
   return runTests(async () => {
     await import("./smoke.ts");
     describeProvider("Local", (options) => createLocalProvider(options));
     describeProvider("Redis, faked", (options) => createFakeRedisProvider(options));
+    declareMore();
   });
 }

@@ -1,10 +1,11 @@
 // The suite in an edge isolate, with what is special there: code at global scope may start nothing, neither a
 // timer nor chance; what was made there serves all requests; and the clock stands still between I/O.
 
+import { Redis as Upstash } from "@upstash/redis/cloudflare";
 import { createLocalProvider, perSecond } from "trypema";
 import { rateLimit } from "trypema/fetch";
 import { createHybridProvider } from "trypema/hybrid";
-import { createRedisProvider } from "trypema/redis";
+import { createRedisProvider, type RedisProvider } from "trypema/redis";
 import { runSuite, type Summary } from "./suite.ts";
 
 // As where it is served from: workerd itself, on a machine of one's own, lets the clock go on.
@@ -12,7 +13,24 @@ const realNow = performance.now.bind(performance);
 let lastIoMs = 0;
 performance.now = () => lastIoMs;
 const realSetTimeout = globalThis.setTimeout;
-globalThis.setTimeout = ((run: () => void, ms: number) => realSetTimeout(afterIo(run), ms)) as typeof setTimeout;
+const realClearTimeout = globalThis.clearTimeout;
+/** Timers that have neither fired nor been cleared. One that ends with its request stays here. */
+const pendingTimers = new Set<unknown>();
+globalThis.setTimeout = ((run: () => void, ms: number) => {
+  const timer = realSetTimeout(
+    afterIo(() => {
+      pendingTimers.delete(timer);
+      run();
+    }),
+    ms,
+  );
+  pendingTimers.add(timer);
+  return timer;
+}) as typeof setTimeout;
+globalThis.clearTimeout = ((timer: number) => {
+  pendingTimers.delete(timer);
+  realClearTimeout(timer);
+}) as typeof clearTimeout;
 
 function afterIo(run: () => void): () => void {
   return () => {
@@ -34,12 +52,26 @@ const hybrid = createHybridProvider({ sendCommand: hang }, { timeoutMs: 20 });
 /** The worker itself, as a service that it calls. */
 interface Env {
   readonly self: { fetch(url: string, init: RequestInit): Promise<Response> };
+  readonly upstashUrl: string;
+  readonly upstashToken: string;
 }
 
 // A websocket of another service that a limited handler passes on: its response can't be changed, and not be copied.
 const passOn = rateLimit({ provider: limiter, rate: RATE, key: () => "passed on" }, (_: Request, env: Env) =>
   env.self.fetch("http://self/socket", { headers: { upgrade: "websocket" } }),
 );
+
+let onUpstash: RedisProvider | undefined;
+
+/** A call of a provider that the first request has made, and that serves all of them. */
+async function callOnUpstash(key: string, { upstashUrl, upstashToken }: Env): Promise<object> {
+  onUpstash ??= createRedisProvider(new Upstash({ url: upstashUrl, token: upstashToken, retry: false }), {
+    windowMs: 600_000,
+    timeoutMs: 1_000,
+    onFailure: "deny",
+  });
+  return onUpstash.absolute.inc(key, perSecond(0.005)).catch((error) => ({ error: String(error) }));
+}
 
 function acceptSocket(): Response {
   const { WebSocketPair } = globalThis as unknown as { WebSocketPair: new () => [unknown, { accept(): void }] };
@@ -86,6 +118,8 @@ export default {
     }
     if (pathname === "/hit") return Response.json(limiter.absolute.inc("requests", RATE));
     if (pathname === "/deadline") return Response.json(await redis.absolute.get("key").catch(({ code }) => code));
+    if (pathname.startsWith("/upstash/")) return Response.json(await callOnUpstash(pathname.slice(9), env));
+    if (pathname === "/timers") return Response.json(pendingTimers.size);
     const failed: string[] = [];
     for await (const problem of problems()) failed.push(`an edge isolate: ${problem}`);
     const suite = await runSuite();

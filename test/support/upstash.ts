@@ -8,10 +8,12 @@ import { Redis } from "ioredis";
 
 type Outcome = { result: unknown } | { error: string };
 
+export type UpstashStandIn = Awaited<ReturnType<typeof startUpstash>>;
+
 /** Begins to answer for the Redis server on that port. */
 export async function startUpstash(redisPort: number) {
   const redis = new Redis(redisPort);
-  let requests = 0;
+  let hangs = false;
 
   async function run([name, ...args]: (string | number)[], isBase64: boolean): Promise<Outcome> {
     try {
@@ -23,7 +25,6 @@ export async function startUpstash(redisPort: number) {
   }
 
   async function answer(request: IncomingMessage): Promise<{ status: number; body: unknown }> {
-    requests++;
     if (request.headers.authorization !== "Bearer secret") return { status: 401, body: { error: "Unauthorized" } };
     const isBase64 = request.headers["upstash-encoding"] === "base64";
     const body = JSON.parse(await text(request));
@@ -37,6 +38,7 @@ export async function startUpstash(redisPort: number) {
 
   const server = createServer(async (request, response) => {
     const { status, body } = await answer(request);
+    if (hangs) return;
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
   });
   server.listen(0, "127.0.0.1");
@@ -44,9 +46,9 @@ export async function startUpstash(redisPort: number) {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     token: "secret",
-    /** How many requests have come. */
-    get requests() {
-      return requests;
+    /** Answers no request from now on, or answers again. */
+    hang(isHanging: boolean) {
+      hangs = isHanging;
     },
     close() {
       server.close();
