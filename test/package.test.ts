@@ -206,6 +206,78 @@ describe("the package", () => {
     await expect(compiled.catch((error) => Promise.reject(new Error(error.stdout)))).resolves.toBeDefined();
   });
 
+  it("has types that take each real client of Redis, and refuse what is none", async () => {
+    const folder = join(ROOT, ".build", "consumer-clients");
+    mkdirSync(folder, { recursive: true });
+    // The types of Bun bring those of Node.
+    const compilerOptions = {
+      strict: true,
+      types: ["bun-types"],
+      module: "nodenext",
+      skipLibCheck: true,
+      noEmit: true,
+    };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
+    writeFileSync(
+      join(folder, "main.ts"),
+      `import { Redis as Upstash } from "@upstash/redis";
+       import { Redis as UpstashOfWorkers } from "@upstash/redis/cloudflare";
+       import { Batch, type GlideClient, type GlideClusterClient } from "@valkey/valkey-glide";
+       import type { RedisClient as BunClient } from "bun";
+       import { Cluster, Redis } from "ioredis";
+       import * as iovalkey from "iovalkey";
+       import { createClient, createClientPool, createCluster, createSentinel } from "redis";
+       import { createHybridProvider } from "trypema/hybrid";
+       import { createRedisProvider, type RedisClient } from "trypema/redis";
+       const upstash = new Upstash({ url: "https://x", token: "" });
+       const nodeRedis = createClient();
+       declare const glide: GlideClient;
+       declare const glideCluster: GlideClusterClient;
+       declare const bun: BunClient;
+       createRedisProvider(new Redis());
+       createRedisProvider(new Cluster([]));
+       createRedisProvider(new iovalkey.Redis());
+       createRedisProvider(new iovalkey.Cluster([]));
+       createRedisProvider(nodeRedis);
+       createRedisProvider(createClient({ RESP: 2, modules: {}, scripts: {} }));
+       createRedisProvider(nodeRedis.withTypeMapping({ 36: Buffer }));
+       createRedisProvider(nodeRedis.legacy());
+       createRedisProvider(createClientPool());
+       createRedisProvider(createCluster({ rootNodes: [] }));
+       createRedisProvider(createSentinel({ name: "x", sentinelRootNodes: [] }));
+       createRedisProvider(upstash);
+       createRedisProvider(new UpstashOfWorkers({ url: "https://x", token: "" }));
+       createRedisProvider(glide);
+       createRedisProvider(glideCluster);
+       createRedisProvider(bun);
+       createRedisProvider({ sendCommand: async (args: string[]) => args.length });
+       createHybridProvider(upstash);
+       export const one: RedisClient = upstash;
+       // @ts-expect-error: a pipeline
+       createRedisProvider(new Redis().pipeline());
+       // @ts-expect-error: a MULTI
+       createRedisProvider(nodeRedis.multi());
+       // @ts-expect-error: a MULTI
+       createRedisProvider(nodeRedis.legacy().multi());
+       // @ts-expect-error: a pipeline
+       createRedisProvider(upstash.pipeline());
+       // @ts-expect-error: a batch
+       createRedisProvider(new Batch(false));
+       // @ts-expect-error: a websocket
+       createRedisProvider(new WebSocket("ws://localhost"));
+       // @ts-expect-error: an address
+       createRedisProvider("redis://localhost");
+       // @ts-expect-error: a command as one text
+       createRedisProvider({ sendCommand: async (command: string) => command });
+       // @ts-expect-error: callbacks
+       createRedisProvider({ sendCommand: (args: string[], callback: () => void) => callback() });
+       // @ts-expect-error: the methods of scripts alone, whose arguments may be of any client
+       createRedisProvider({ eval: async () => "", evalsha: async () => "" });`,
+    );
+    const compiled = promisify(execFile)("npx", ["tsc", "-p", folder], { cwd: ROOT });
+    await expect(compiled.catch((error) => Promise.reject(new Error(error.stdout)))).resolves.toBeDefined();
+  });
+
   it("works where nothing of Node is", async () => {
     const { stdout } = await runScript(`
       const log = console.log;
