@@ -13,11 +13,12 @@ export function failureOf(error: unknown): TrypemaError {
 }
 
 /**
- * An error inside a script names the script: before Redis 7 at the start of the message, since then at its end. The
- * text of a key can be at neither place, so no key can imitate such an error.
+ * An error inside a script names the script: before Redis 7 at the start of the message, since then at its end, which
+ * Valkey 9.1 shortened to `script: on @user_script:1.` The text of a key can be at neither place, so no key can imitate
+ * such an error.
  */
 const OF_SCRIPT =
-  /^ERR (Error running script \(call to f_[0-9a-f]+\): |.* script: [0-9a-f]{40}, on @user_script:\d+\.?$)/;
+  /^ERR (Error running script \(call to f_[0-9a-f]+\): |.* script: ([0-9a-f]{40}, )?on @user_script:\d+\.?$)/;
 /**
  * Errors inside a script that are about the server and not about the key. The server refuses to write, and before Redis
  * 7 quotes that error with its hyphen; the user lacks a right; a command was renamed or the server is too old for it; a

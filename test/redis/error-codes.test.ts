@@ -67,6 +67,7 @@ it("a server without EVALSHA is unavailable, whatever the text of the key", asyn
 
 describe.each([
   ["since 7", (reason: string) => `${reason} script: ${SHA}, on @user_script:8.`],
+  ["as Valkey 9.1", (reason: string) => `${reason} script: on @user_script:8.`],
   [
     "before 7",
     (reason: string) => `ERR Error running script (call to f_${SHA}): @user_script:8: ${reason.replace(/^ERR /, "")}`,
