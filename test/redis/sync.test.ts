@@ -48,6 +48,11 @@ async function sync(values: Partial<SyncArguments>) {
   return fieldsOf(SYNC, await redis.client.eval(SYNC.source, keys.length, ...keys, ...args));
 }
 
+function keysOf() {
+  const [state, , leases] = names.withLeases("k") as [string, string, string];
+  return { state, leases };
+}
+
 function openRedis() {
   return createRedisProvider(redis.client, { ...WINDOW, clock, timeoutMs: 30_000 }).absolute;
 }
@@ -100,4 +105,53 @@ it("a rate that is not new leaves the key the one that others have given it sinc
   expect((await absolute.get("k")).limit).toBe(50);
   await sync({ rate: RATE, rateIsNew: true, report: 4 });
   expect((await absolute.get("k")).limit).toBe(LIMIT);
+});
+
+it("what a process keeps of its lease is taken when it asks for more", async () => {
+  await sync({ wanted: 6 });
+  expect(await sync({ report: 4, held: 6, wanted: LIMIT })).toMatchObject({ granted: LIMIT - 6 });
+});
+
+it.each([
+  ["short", "long"],
+  ["long", "short"],
+])("a lease that is gone is taken no longer, and a longer one still is (%s, then %s)", async (...order) => {
+  const leasesMs: Record<string, number> = { short: LEASE_MS, long: 3 * LEASE_MS };
+  for (const process of order) await sync({ process, leaseMs: leasesMs[process]!, wanted: 2 });
+  clock.advance(LEASE_MS + WINDOW.windowMs - 1);
+  expect(await sync({ process: "b" })).toMatchObject({ leasedByOthers: 4 });
+  clock.advance(1);
+  expect(await openRedis().isAllowed("k", LIMIT - 1, RATE)).toMatchObject({ allowed: false });
+  expect(await sync({ process: "b", report: 4 })).toMatchObject({ leasedByOthers: 2 });
+  // And nothing is kept of the process that had the lease.
+  expect(await redis.client.hkeys(keysOf().leases)).toEqual(["long"]);
+});
+
+it("leases stay taken where Redis has evicted the state that had their sum", async () => {
+  await sync({ wanted: 4 });
+  await redis.client.del(keysOf().state);
+  expect(await sync({ process: "b", wanted: LIMIT })).toMatchObject({ leasedByOthers: 4 });
+});
+
+it("Redis keeps a key as long as a lease of it is taken", async () => {
+  await openRedis().inc("k", RATE);
+  const leaseMs = 100_000;
+  await sync({ leaseMs, wanted: 2 });
+  expect(await redis.client.pttl(keysOf().state)).toBeGreaterThan(leaseMs + WINDOW.windowMs);
+});
+
+it("the answer tells of the two oldest buckets, and how much accepted usage each frees", async () => {
+  const hits = [300, 200, 100].map((ageMs, i) => ({ report: 2, ageMs, count: 3 + i, declined: 1 + i }));
+  const [first, second, third] = hits as [(typeof hits)[0], (typeof hits)[0], (typeof hits)[0]];
+  expect(await sync({ report: 2, hits: [first] })).toMatchObject({ buckets: 1, firstAccepted: 2 });
+  const two = { firstExpiresInMs: 9_700, firstAccepted: 2, secondExpiresInMs: 9_800, secondAccepted: 2 };
+  expect(await sync({ report: 4, hits: [{ ...second, report: 4 }] })).toMatchObject({ buckets: 2, ...two });
+  expect(await sync({ report: 6, hits: [{ ...third, report: 6 }] })).toMatchObject({ buckets: 3, ...two });
+});
+
+it("a factor that was computed for the first call to a key is kept, as on Local", async () => {
+  const call = { asked: LIMIT + 2, needed: LIMIT + 2, suppressionCacheMs: 1_000, hardLimit: 2 * LIMIT };
+  expect(await sync(call)).toMatchObject({ factor: 0, factorLeftMs: 1_000 });
+  clock.advance(400);
+  expect(await sync({ ...call, report: 4 })).toMatchObject({ factor: 0, factorLeftMs: 600 });
 });
