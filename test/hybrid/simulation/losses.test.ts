@@ -160,3 +160,24 @@ it("a report that Redis gets twice takes nothing off the lease that it brought",
     await world.runUntil(world.nowMs + 5);
   }
 });
+
+it("a call that Redis didn't count, and the policy admitted because the answer was lost, is counted later", async () => {
+  const world = createWorld();
+  const process = new HybridProcess(world, { onFailure: "allow" });
+  const other = new RedisProcess(world);
+  const rate = perSecond(1);
+  // With a lease, so that Redis remembers each report.
+  for (let i = 0; i < 3; i++) {
+    process.call("absolute", "a", rate);
+    await world.runUntil(world.nowMs + 20);
+  }
+  other.call("absolute", "a", rate, 40);
+  await world.runUntil(world.nowMs + 20);
+  world.network.lostAnswers = 1;
+  process.call("absolute", "a", rate, 50); // doesn't fit
+  await world.runUntil(world.nowMs + 75);
+  world.network.lostAnswers = 0;
+  await world.runUntil(world.nowMs + 1_000);
+  expect(countOf(process.admitted)).toBe(3 + 50);
+  expect(await totalOf(world, "a")).toBe(3 + 50 + countOf(other.admitted));
+});
