@@ -31,6 +31,7 @@ it("gives each call its own draw and time", () => {
 
 it("takes text after an exclamation mark for what failed, and nothing else", () => {
   expect(errorIn("!WRONGTYPE Operation")?.message).toBe("WRONGTYPE Operation");
+  expect(errorIn(Buffer.from("!WRONGTYPE Operation"))?.message).toBe("WRONGTYPE Operation");
   expect(errorIn("!user_script:1: bad argument")?.message).toMatch(/^ERR Error running script .*: user_script:1: bad/);
   for (const reply of ["12", 12, [1, 2], null, undefined]) expect(errorIn(reply)).toBe(undefined);
 });

@@ -1,6 +1,7 @@
 // Many calls in one script: how they are given to it, and how its reply is read. The order of the arguments is
 // described at BATCHED in lua/commands.js.
 
+import { textFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
 /** What a call is judged by. Calls that have the same object are alike, and send it once. */
@@ -73,8 +74,9 @@ function pushRuns(args: string[], calls: readonly BatchedCall[], numbers: Readon
 
 /** The error that a reply in a batch stands for; undefined for any other reply. */
 export function errorIn(reply: unknown): Error | undefined {
-  if (typeof reply !== "string" || !reply.startsWith("!")) return undefined;
-  const text = reply.slice(1);
+  const marked = reply instanceof Uint8Array ? textFrom(reply) : reply;
+  if (typeof marked !== "string" || !marked.startsWith("!")) return undefined;
+  const text = marked.slice(1);
   // Redis says of the script which line failed. Without that, what failed is about a key, or about the server.
   return new Error(/^[A-Z]+ /.test(text) ? text : `ERR Error running script (call to f_0): ${text}`);
 }

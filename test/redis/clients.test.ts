@@ -84,6 +84,18 @@ describe.each(Object.entries({ ...MAIN_CLIENTS, ...OTHER_CLIENTS }))("%s", (name
     expect(await absolute.inc("k", RATE)).toMatchObject({ allowed: true, degraded: false });
   });
 
+  it("blames such a key alone also among calls that are made together", async () => {
+    const { absolute } = createRedisProvider(opened.client, { ...OPTIONS, prefix: "together" });
+    await admin().rpush("together:a:60000:100:{:list}", "1");
+    const keys = Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? "list" : "k"));
+    const outcomes = await Promise.all(keys.map((key) => absolute.inc(key, RATE).catch((error) => error)));
+    for (const [index, outcome] of outcomes.entries()) {
+      if (keys[index] === "k") expect(outcome).toMatchObject({ allowed: true, degraded: false });
+      else
+        expect(outcome).toMatchObject({ code: "BACKEND_SCRIPT", message: expect.stringMatching(/^Redis: WRONGTYPE/) });
+    }
+  });
+
   it("clears many keys, and no others", async () => {
     const settings = { ...OPTIONS, prefix: "[clear]*" };
     const hybrid = createHybridProvider(opened.client, settings);
@@ -96,8 +108,10 @@ describe.each(Object.entries({ ...MAIN_CLIENTS, ...OTHER_CLIENTS }))("%s", (name
     await hybrid.close();
     await suppressed.inc("k", RATE);
     await stranger.inc("k", RATE);
+    const namesOfAbsolute = async () => (await names()).filter((key) => key.startsWith("[clear]*:a:"));
+    expect((await namesOfAbsolute()).length).toBeGreaterThan(more.length);
     await absolute.clear();
-    expect((await names()).filter((key) => key.startsWith("[clear]*:{a"))).toEqual([]);
+    expect(await namesOfAbsolute()).toEqual([]);
     expect(await Promise.all([suppressed.get("k"), stranger.get("k")])).toMatchObject([{ total: 1 }, { total: 1 }]);
     await suppressed.clear();
     expect((await suppressed.get("k")).total).toBe(0);
