@@ -5,7 +5,7 @@
 import { createLocalProvider, perSecond } from "trypema";
 import { median } from "./workloads.ts";
 
-export const BUCKET_COUNTS = [1, 10, 100, 1_000, 6_000];
+export const BUCKET_COUNTS = [1, 10, 100, 1_000, 6_000, 86_400];
 
 const BUCKET_MS = 10;
 const CALLS_A_TURN = 200_000;
@@ -52,6 +52,33 @@ const kinds: Record<string, (buckets: number) => Call> = {
       passBucket();
       suppressed.inc("key", twoABucket, 3);
     });
+  },
+
+  "absolute, given back and taken again"(buckets) {
+    const { absolute, passBucket } = open(buckets);
+    const exact = perSecond(1_000 / BUCKET_MS);
+    const fill = () => {
+      passBucket();
+      absolute.inc("key", exact);
+    };
+    filled(buckets, fill);
+    return () => {
+      absolute.adjust("key", -1);
+      if (!absolute.inc("key", exact).allowed) throw new Error("rejected");
+    };
+  },
+
+  "suppressed, given back to below a history of denials"(buckets) {
+    const { suppressed, passBucket } = open(buckets);
+    const fill = () => {
+      passBucket();
+      suppressed.inc("key", perSecond(1_000 / BUCKET_MS), 1);
+    };
+    suppressed.inc("key", perSecond(1e9), 1e7);
+    filled(buckets - 1, fill);
+    return () => {
+      suppressed.adjust("key", -1);
+    };
   },
 };
 

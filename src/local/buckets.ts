@@ -1,13 +1,18 @@
 // The list nodes of the buckets that are older than the newest one.
 //
-//   byte  0             8          16         24
-//        +-------------+----------+----------+------+
-//        | hit ms of   | accepted | declined | next |
-//        | the next    |          |          |      |
-//        +-------------+----------+----------+------+
+//   byte  0             8                 16         24     28
+//        +-------------+-----------------+----------+------+----------+
+//        | hit ms of   | accepted, or    | declined | next | previous |
+//        | the next    | the accepting   |          |      |          |
+//        |             | node before     |          |      |          |
+//        +-------------+-----------------+----------+------+----------+
 //
 // A node has the hit time of the bucket after it, not its own: the record has the oldest bucket's, so the time at which
 // the next bucket becomes the oldest is known without touching that bucket's node.
+//
+// A refund takes what was accepted last, and suppression can put a day of buckets on top of it in which nothing was
+// accepted. So a bucket in which nothing was accepted leads to the nearest older one in which something was. The word
+// that would count what was accepted is free for that: it is negative then.
 
 import { NONE, type NodePool } from "./node-pool.ts";
 import { HEAD, NEWEST_MS, OLDEST_MS, type Records, TAIL } from "./records.ts";
@@ -15,11 +20,21 @@ import { HEAD, NEWEST_MS, OLDEST_MS, type Records, TAIL } from "./records.ts";
 const NEXT_HIT_MS = 0;
 const ACCEPTED = 1;
 const DECLINED = 2;
-const NEXT = 3;
+// The last word has two 32-bit numbers of nodes, at these places of the same memory.
+const NEXT = 6;
+const PREVIOUS = 7;
+
+/** What ACCEPTED has in a node that leads to `node`, and the other way round. NONE becomes -1, and 0 becomes -2. */
+const leadTo = (node: number) => -2 - node;
 
 /**
  * The list of the selected record. Always holds: without nodes head and tail are both NONE; from head each node leads
- * to the next by NEXT and the tail to NONE; hit times grow along the list and up to the newest bucket.
+ * to the next by NEXT and the tail to NONE, and from the tail to the one before by PREVIOUS up to the head; hit times
+ * grow along the list and up to the newest bucket. A bucket in the middle that has lost all its counts stays in the
+ * list, as if hit at -Infinity, until it is the head and expires, or the tail; the head is never such a bucket.
+ *
+ * Where any node but the head has something accepted, `acceptingFrom(tail)` leads to the last such node. Else it may be
+ * any number, because the node that it led to has been dropped.
  */
 export class BucketList {
   readonly #records: Records;
@@ -35,6 +50,11 @@ export class BucketList {
     return this.#records.half(HEAD);
   }
 
+  /** The bucket before the newest; NONE when there is only the newest bucket. */
+  get tail(): number {
+    return this.#records.half(TAIL);
+  }
+
   /**
    * The hit time of the oldest bucket. While there is only the newest bucket its hits do not keep OLDEST_MS up to date.
    */
@@ -44,11 +64,16 @@ export class BucketList {
   }
 
   next(node: number): number {
-    return this.#nodes.read(node, NEXT);
+    return this.#nodes.readHalf(node, NEXT);
+  }
+
+  /** The head's PREVIOUS is not kept up to date, so that to drop a node touches no other one's memory. */
+  previous(node: number): number {
+    return node === this.head ? NONE : this.#nodes.readHalf(node, PREVIOUS);
   }
 
   accepted(node: number): number {
-    return this.#nodes.read(node, ACCEPTED);
+    return Math.max(0, this.#nodes.read(node, ACCEPTED));
   }
 
   declined(node: number): number {
@@ -56,7 +81,7 @@ export class BucketList {
   }
 
   count(node: number): number {
-    return this.#nodes.read(node, ACCEPTED) + this.#nodes.read(node, DECLINED);
+    return this.accepted(node) + this.declined(node);
   }
 
   /** The hit time of the bucket after `node`: another one of the list, or the newest. */
@@ -66,30 +91,74 @@ export class BucketList {
     return this.#nodes.read(node, NEXT_HIT_MS);
   }
 
+  hitMsOf(node: number): number {
+    const previous = this.previous(node);
+    return previous === NONE ? this.oldestMs : this.#nodes.read(previous, NEXT_HIT_MS);
+  }
+
+  /** The last bucket up to `node` in which something was accepted, `node` included. See the class for its limits. */
+  acceptingFrom(node: number): number {
+    if (node === NONE) return NONE;
+    const accepted = this.#nodes.read(node, ACCEPTED);
+    return accepted >= 0 ? node : leadTo(accepted);
+  }
+
+  /** Has `node`, in which nothing is accepted, lead to `accepting`. */
+  lead(node: number, accepting: number): void {
+    this.#nodes.write(node, ACCEPTED, leadTo(accepting));
+  }
+
   /** Appends a bucket that was hit at `hitMs`. */
   append(hitMs: number, accepted: number, declined: number): void {
     const records = this.#records;
     const nodes = this.#nodes;
     const node = nodes.take();
-    nodes.write(node, ACCEPTED, accepted);
-    nodes.write(node, DECLINED, declined);
-    nodes.write(node, NEXT, NONE);
     const tail = records.half(TAIL);
+    nodes.write(node, ACCEPTED, accepted > 0 ? accepted : leadTo(this.acceptingFrom(tail)));
+    nodes.write(node, DECLINED, declined);
+    nodes.writeHalf(node, NEXT, NONE);
+    nodes.writeHalf(node, PREVIOUS, tail);
     if (tail === NONE) {
       records.setHalf(HEAD, node);
     } else {
-      nodes.write(tail, NEXT, node);
+      nodes.writeHalf(tail, NEXT, node);
       nodes.write(tail, NEXT_HIT_MS, hitMs);
     }
     records.setHalf(TAIL, node);
   }
 
+  setCounts(node: number, accepted: number, declined: number): void {
+    const word = accepted > 0 ? accepted : leadTo(this.acceptingFrom(this.previous(node)));
+    this.#nodes.write(node, ACCEPTED, word);
+    this.#nodes.write(node, DECLINED, declined);
+  }
+
+  /** Has a node that counts nothing, and is not the head, be gone once it is. */
+  expireWhenHead(node: number): void {
+    this.#nodes.write(this.previous(node), NEXT_HIT_MS, Number.NEGATIVE_INFINITY);
+  }
+
   dropHead(): void {
     const records = this.#records;
     const head = records.half(HEAD);
-    const next = this.#nodes.read(head, NEXT);
+    const next = this.next(head);
     this.#nodes.release(head);
     records.setHalf(HEAD, next);
     if (next === NONE) records.setHalf(TAIL, NONE);
+  }
+
+  dropTail(): void {
+    const records = this.#records;
+    const tail = records.half(TAIL);
+    const previous = this.previous(tail);
+    if (previous === NONE) {
+      records.setHalf(HEAD, NONE);
+    } else {
+      this.#nodes.writeHalf(previous, NEXT, NONE);
+      // Nothing was accepted in either, so both lead to the same node. What the tail leads to is the more up to date.
+      if (this.accepted(tail) === 0 && this.accepted(previous) === 0) this.lead(previous, this.acceptingFrom(tail));
+    }
+    this.#nodes.release(tail);
+    records.setHalf(TAIL, previous);
   }
 }

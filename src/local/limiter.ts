@@ -7,9 +7,8 @@ import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
 import type { Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
-import type { Bucket } from "../strategy/bucket.ts";
 import { capacityOf } from "../strategy/capacity.ts";
-import { adjusted, meets, totalOf, withTotal } from "../strategy/corrections.ts";
+import { meets } from "../strategy/corrections.ts";
 import { EMPTY_WINDOW, type SuppressedView, type WindowView } from "../strategy/view.ts";
 import type { Cleanup } from "./cleanup.ts";
 import type { Window } from "./window.ts";
@@ -59,10 +58,10 @@ export abstract class LocalLimiter implements Limiter {
     checkCount("delta", delta, Number.MIN_SAFE_INTEGER);
     const { window } = this;
     if (!this.findLive(key)) return 0;
-    if (delta < 0 && window.takeFromNewest(-delta)) return window.observed;
-    const buckets = adjusted(window.buckets(), delta);
-    this.#replaceBuckets(buckets);
-    return totalOf(buckets);
+    window.adjust(delta);
+    const total = window.observed;
+    if (total === 0) this.store.remove();
+    return total;
   }
 
   setIf(key: string, rate: Rate, condition: Condition, count: number, history: History = "replace"): SetIfResult {
@@ -76,8 +75,12 @@ export abstract class LocalLimiter implements Limiter {
     const previousTotal = stored ? window.observed : 0;
     if (stored) window.setRate(rate);
     if (!meets(checked, previousTotal)) return { matched: false, previousTotal, currentTotal: previousTotal };
-    if (!stored && count > 0) this.insert(key, rate);
-    if (stored || count > 0) this.#replaceBuckets(withTotal(window.buckets(), count, history, window.nowMs));
+    if (count > 0) {
+      if (!stored) this.insert(key, rate);
+      window.setTotal(count, history);
+    } else if (stored) {
+      store.remove();
+    }
     return { matched: true, previousTotal, currentTotal: count };
   }
 
@@ -90,12 +93,6 @@ export abstract class LocalLimiter implements Limiter {
 
   clear(): void {
     this.store.clear();
-  }
-
-  /** Makes `buckets` the selected key's history; without any, forgets the key. */
-  #replaceBuckets(buckets: readonly Bucket[]): void {
-    if (buckets.length === 0) this.store.remove();
-    else this.window.replaceBuckets(buckets);
   }
 
   /** The decision that a call would get. */

@@ -1,4 +1,5 @@
-// Nodes of 32 bytes, four 8-byte words each. What the words mean is up to who takes a node.
+// Nodes of 32 bytes, four 8-byte words each. What the words mean is up to who takes a node. A word may be two 32-bit
+// numbers in place of one double.
 
 import { CHUNK_BITS, CHUNK_MASK, makeRoom } from "./chunks.ts";
 
@@ -15,6 +16,8 @@ const NEXT_FREE = 3;
  */
 export class NodePool {
   readonly #chunks: Float64Array[] = [];
+  /** The same memory as 32-bit integers. */
+  readonly #halfChunks: Int32Array[] = [];
   #made = 0;
   #taken = 0;
   #firstFree = NONE;
@@ -33,7 +36,8 @@ export class NodePool {
       return free;
     }
     const node = this.#made++;
-    makeRoom(this.#chunks, node, WORDS);
+    const words = makeRoom(this.#chunks, node, WORDS);
+    if (words) this.#halfChunks[node >>> CHUNK_BITS] = new Int32Array(words.buffer);
     return node;
   }
 
@@ -50,6 +54,7 @@ export class NodePool {
   /** Releases every node, and keeps one chunk for the next nodes. */
   clear(): void {
     this.#chunks.length = Math.min(1, this.#chunks.length);
+    this.#halfChunks.length = this.#chunks.length;
     this.#made = 0;
     this.#taken = 0;
     this.#firstFree = NONE;
@@ -61,6 +66,14 @@ export class NodePool {
 
   write(node: number, word: number, value: number): void {
     this.#chunks[node >>> CHUNK_BITS]![(node & CHUNK_MASK) * WORDS + word] = value;
+  }
+
+  readHalf(node: number, half: number): number {
+    return this.#halfChunks[node >>> CHUNK_BITS]![(node & CHUNK_MASK) * WORDS * 2 + half]!;
+  }
+
+  writeHalf(node: number, half: number, value: number): void {
+    this.#halfChunks[node >>> CHUNK_BITS]![(node & CHUNK_MASK) * WORDS * 2 + half] = value;
   }
 
   /** The memory that has `node`, for who reads or writes several words of it. They begin at `placeOf(node)`. */

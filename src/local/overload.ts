@@ -47,7 +47,7 @@ export class Overload {
     words[place + NEWEST_DECLINED]! += count;
   }
 
-  /** The bucket with so much declined has expired. */
+  /** So much of what was declined in another bucket than the newest is gone. */
   expire(declined: number): void {
     if (declined === 0) return;
     const node = this.#records.half(OVERLOAD);
@@ -58,6 +58,17 @@ export class Overload {
   startBucket(): void {
     const node = this.#records.half(OVERLOAD);
     if (node !== NONE) this.#nodes.write(node, NEWEST_DECLINED, 0);
+  }
+
+  /** A bucket with so much declined is the newest again. */
+  resumeBucket(declined: number): void {
+    const node = this.#records.half(OVERLOAD);
+    if (node !== NONE) this.#nodes.write(node, NEWEST_DECLINED, declined);
+  }
+
+  /** Takes `count` from what is declined in the newest bucket. */
+  takeFromNewest(count: number): void {
+    if (count > 0) this.decline(-count);
   }
 
   /** The factor that was computed less than `maxAgeMs` ago, or -1. */

@@ -29,6 +29,44 @@ export class RecentSpan {
 
   /** The rate of the live buckets that were hit within the span, of all that is `observed`. */
   perSecond(nowMs: number, observed: number): number {
+    const { words, at } = this.#records;
+    const hitMs = this.#leave(nowMs);
+    if (hitMs + this.#spanMs <= nowMs) return 0;
+    return recentPerSecond(observed - words[at + LEFT_COUNT]!, hitMs, this.#bucketMs, this.#spanMs, nowMs);
+  }
+
+  /** `amount` is about to be taken from the bucket `node`. */
+  take(node: number, amount: number, nowMs: number): void {
+    // Now exactly the buckets that were hit before the span have left.
+    this.#leave(nowMs);
+    const { words, at } = this.#records;
+    if (this.#list.hitMsOf(node) + this.#spanMs <= nowMs) words[at + LEFT_COUNT]! -= amount;
+  }
+
+  /** The oldest bucket, `node`, is about to be dropped. */
+  expire(node: number): void {
+    const records = this.#records;
+    const lastLeft = records.half(LAST_LEFT);
+    if (lastLeft === NONE) return;
+    records.words[records.at + LEFT_COUNT]! -= this.#list.count(node);
+    if (lastLeft === node) records.setHalf(LAST_LEFT, NONE);
+  }
+
+  /** The last bucket of the list, `node`, is about to become the newest one, which never leaves. */
+  returnTail(node: number): void {
+    const records = this.#records;
+    if (records.half(LAST_LEFT) !== node) return;
+    records.words[records.at + LEFT_COUNT]! -= this.#list.count(node);
+    records.setHalf(LAST_LEFT, this.#list.previous(node));
+  }
+
+  reset(): void {
+    this.#records.setHalf(LAST_LEFT, NONE);
+    this.#records.words[this.#records.at + LEFT_COUNT] = 0;
+  }
+
+  /** Lets the buckets leave that were hit before the span. Returns when the first of the others was hit. */
+  #leave(nowMs: number): number {
     const records = this.#records;
     const list = this.#list;
     const { words, at } = records;
@@ -42,21 +80,6 @@ export class RecentSpan {
       node = list.next(left);
     }
     records.setHalf(LAST_LEFT, left);
-    if (hitMs + this.#spanMs <= nowMs) return 0;
-    return recentPerSecond(observed - words[at + LEFT_COUNT]!, hitMs, this.#bucketMs, this.#spanMs, nowMs);
-  }
-
-  /** The oldest bucket, `node`, is about to be dropped. */
-  expire(node: number): void {
-    const records = this.#records;
-    const lastLeft = records.half(LAST_LEFT);
-    if (lastLeft === NONE) return;
-    records.words[records.at + LEFT_COUNT]! -= this.#list.count(node);
-    if (lastLeft === node) records.setHalf(LAST_LEFT, NONE);
-  }
-
-  reset(): void {
-    this.#records.setHalf(LAST_LEFT, NONE);
-    this.#records.words[this.#records.at + LEFT_COUNT] = 0;
+    return hitMs;
   }
 }

@@ -3,6 +3,7 @@
 
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { adjusted, withTotal } from "../../test/support/plain-corrections.ts";
 import { ForwardClock } from "../core/clock.ts";
 import { perSecond } from "../core/rate.ts";
 import { type Bucket, cellStartOf } from "../strategy/bucket.ts";
@@ -19,16 +20,23 @@ interface PlainWindow {
   buckets: Bucket[];
   /** Whether the key needs an overload node: something was declined or a factor kept since nothing was counted. */
   overloaded: boolean;
+  /** The hit times of buckets between the others that a refund has emptied. Their nodes are kept as long as those. */
+  emptiedMs: number[];
 }
+
+const METHODS = [
+  ...["hit", "hit", "hit", "deny", "deny", "keepFactor", "remove", "look"],
+  ...["refund", "refund", "refund", "grow", "replace", "preserve-newest", "preserve-oldest"],
+] as const;
 
 const steps = fc.array(
   fc.record({
     waitMs: fc.constantFrom(0, 1, 40, 100, 250, 990, 1_000, 2_990, 3_000),
     key: fc.constantFrom("a", "b", "c"),
-    method: fc.constantFrom("hit", "hit", "hit", "deny", "keepFactor", "take", "replace", "remove", "look"),
+    method: fc.constantFrom(...METHODS),
     count: fc.integer({ min: 1, max: 9 }),
   }),
-  { maxLength: 60 },
+  { maxLength: 120 },
 );
 
 const sum = (buckets: readonly Bucket[], of: (bucket: Bucket) => number) =>
@@ -48,7 +56,7 @@ class Model {
   readonly store = new WindowStore(WINDOW_MS, BUCKET_MS, 100, new ForwardClock(() => this.nowMs));
   readonly plain = new Map<string, PlainWindow>();
 
-  take(key: string, method: string, count: number): void {
+  take(key: string, method: (typeof METHODS)[number], count: number): void {
     const { store } = this;
     const { window } = store;
     const known = store.find(key);
@@ -56,7 +64,7 @@ class Model {
     if (!known) {
       if (method !== "hit" && method !== "deny") return;
       store.insert(key, perSecond(1));
-      this.plain.set(key, { buckets: [], overloaded: false });
+      this.plain.set(key, { buckets: [], overloaded: false, emptiedMs: [] });
     }
     const plain = this.live(key);
     const { buckets } = plain;
@@ -70,21 +78,27 @@ class Model {
       window.keepFactor(0.5);
       plain.overloaded = true;
       expect(window.keptFactor(1)).toBe(0.5);
-    } else if (method === "take" && newest !== undefined) {
-      const fits = newest.count - newest.declined > count;
-      expect(window.takeFromNewest(count)).toBe(fits);
-      if (fits) buckets[buckets.length - 1] = { ...newest, count: newest.count - count };
-    } else if (method === "replace") {
-      plain.buckets = [
-        { hitMs: this.nowMs - 500, count: count + 1, declined: 1 },
-        { hitMs: this.nowMs, count, declined: 0 },
-      ];
-      plain.overloaded = true;
-      window.replaceBuckets(plain.buckets);
+    } else if ((method === "refund" || method === "grow") && newest !== undefined) {
+      const delta = method === "refund" ? -count : count;
+      window.adjust(delta);
+      this.#correct(plain, adjusted(buckets, delta));
+      if (plain.buckets.length === 0) this.take(key, "remove", 0);
+    } else if (method === "replace" || method === "preserve-newest" || method === "preserve-oldest") {
+      const total = method === "replace" ? count : count * count;
+      window.setTotal(total, method);
+      if (method === "replace" || buckets.length === 0) plain.overloaded = false;
+      this.#correct(plain, withTotal(buckets, total, method, this.nowMs));
+      plain.overloaded ||= plain.buckets.some(({ declined }) => declined > 0);
     } else if (method === "remove") {
       store.remove();
       this.plain.delete(key);
     }
+  }
+
+  #correct(plain: PlainWindow, corrected: Bucket[]): void {
+    const kept = new Set(corrected.map(({ hitMs }) => hitMs));
+    plain.emptiedMs.push(...plain.buckets.map(({ hitMs }) => hitMs).filter((hitMs) => !kept.has(hitMs)));
+    plain.buckets = corrected;
   }
 
   /** The plain window without what has expired. */
@@ -92,20 +106,22 @@ class Model {
     const plain = this.plain.get(key)!;
     plain.buckets = plain.buckets.filter(({ hitMs }) => hitMs + WINDOW_MS > this.nowMs);
     if (plain.buckets.length === 0) plain.overloaded = false;
+    const [oldestMs = 0, newestMs = 0] = [plain.buckets[0]?.hitMs, plain.buckets.at(-1)?.hitMs];
+    plain.emptiedMs = plain.emptiedMs.filter((hitMs) => oldestMs < hitMs && hitMs < newestMs);
     return plain;
   }
 
   check(looksAtRecent: boolean): void {
     let nodes = 0;
     for (const key of this.plain.keys()) {
-      const { buckets, overloaded } = this.live(key);
+      const { buckets, overloaded, emptiedMs } = this.live(key);
       expect(this.store.find(key)).toBe(true);
       const { window } = this.store;
       expect(window.buckets()).toEqual(buckets);
       expect(window.observed).toBe(sum(buckets, ({ count }) => count));
       expect(window.declined).toBe(sum(buckets, ({ declined }) => declined));
       expect(window.used).toBe(window.observed - window.declined);
-      nodes += Math.max(0, buckets.length - 1) + (overloaded ? 1 : 0);
+      nodes += Math.max(0, buckets.length - 1) + emptiedMs.length + (overloaded ? 1 : 0);
       const oldest = buckets[0];
       if (oldest === undefined) continue;
       expect(window.oldestExpiresInMs).toBe(oldest.hitMs + WINDOW_MS - this.nowMs);

@@ -1,9 +1,12 @@
 // A key's sliding window: the buckets of the selected record, at the present time.
 
 import type { Rate } from "../core/rate.ts";
+import type { History } from "../core/types.ts";
 import { type Bucket, cellStartOf } from "../strategy/bucket.ts";
+import { shrunk } from "../strategy/corrections.ts";
 import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { BucketList } from "./buckets.ts";
+import { Corrections } from "./corrections.ts";
 import { NONE, type NodePool } from "./node-pool.ts";
 import { Overload } from "./overload.ts";
 import { RecentSpan } from "./recent.ts";
@@ -28,6 +31,7 @@ export class Window implements WindowView, SuppressedView {
   readonly #list: BucketList;
   readonly #overload: Overload;
   readonly #recent: RecentSpan;
+  readonly #corrections: Corrections;
   readonly #windowMs: number;
   readonly #bucketMs: number;
   #nowMs = 0;
@@ -40,6 +44,7 @@ export class Window implements WindowView, SuppressedView {
     this.#list = new BucketList(records, nodes);
     this.#overload = new Overload(records, nodes);
     this.#recent = new RecentSpan(records, this.#list, windowMs, bucketMs);
+    this.#corrections = new Corrections(records, this.#list, this.#overload, this.#recent);
     this.#windowMs = windowMs;
     this.#bucketMs = bucketMs;
   }
@@ -138,17 +143,31 @@ export class Window implements WindowView, SuppressedView {
     words[at + USED]! += accepted;
   }
 
-  /** Takes `amount` from the newest bucket if that leaves something accepted in it. Returns whether it did. */
-  takeFromNewest(amount: number): boolean {
-    const { words, at } = this.#records;
-    if (words[at + NEWEST_ACCEPTED]! <= amount) return false;
-    words[at + NEWEST_ACCEPTED]! -= amount;
-    words[at + USED]! -= amount;
+  /** Adds `delta` to the newest bucket, or takes it from the newest buckets that have as much. */
+  adjust(delta: number): void {
     this.#overload.forgetFactor();
-    return true;
+    if (delta < 0) this.#corrections.refund(-delta, this.#nowMs);
+    else this.#corrections.growNewest(Math.min(delta, MOST - this.observed));
   }
 
-  /** The live buckets, oldest first. */
+  /** Makes `count`, which is more than 0, the total. `history` says which buckets have it then. */
+  setTotal(count: number, history: History): void {
+    const { observed, declined } = this;
+    this.#overload.forgetFactor();
+    if (observed === 0 || history === "replace") {
+      this.empty();
+      this.addHit(count, shrunk(declined, observed, count));
+    } else if (count >= observed) {
+      if (history === "preserve-newest") this.#corrections.growNewest(count - observed);
+      else this.#corrections.growOldest(count - observed, this.#nowMs);
+    } else if (history === "preserve-newest") {
+      this.#corrections.shrinkOldest(count, this.#nowMs);
+    } else {
+      this.#corrections.shrinkNewest(count);
+    }
+  }
+
+  /** The live buckets, oldest first, for tests. */
   buckets(): Bucket[] {
     const { words, at } = this.#records;
     const list = this.#list;
@@ -156,23 +175,13 @@ export class Window implements WindowView, SuppressedView {
     if (words[at + NEWEST_MS] === Number.NEGATIVE_INFINITY) return buckets;
     let hitMs = list.oldestMs;
     for (let node = list.head; node !== NONE; node = list.next(node)) {
-      buckets.push({ hitMs, count: list.count(node), declined: list.declined(node) });
+      const count = list.count(node);
+      if (count > 0) buckets.push({ hitMs, count, declined: list.declined(node) });
       hitMs = list.hitMsAfter(node);
     }
     const declined = this.#overload.newestDeclined;
     buckets.push({ hitMs, count: words[at + NEWEST_ACCEPTED]! + declined, declined });
     return buckets;
-  }
-
-  /** Makes `buckets`, oldest first, the window. */
-  replaceBuckets(buckets: readonly Bucket[]): void {
-    this.empty();
-    // The buckets are in cells before the one that was hit last.
-    this.#cellEndMs = Number.NEGATIVE_INFINITY;
-    for (const bucket of buckets) {
-      this.#nowMs = bucket.hitMs;
-      this.addHit(bucket.count, bucket.declined);
-    }
   }
 
   /** Drops all that is counted and the kept factor; the key and its rate stay. */

@@ -13,9 +13,10 @@ import {
 } from "trypema";
 import type { Bucket } from "../../src/strategy/bucket.ts";
 import { capacityOf, hardLimitOf } from "../../src/strategy/capacity.ts";
-import { adjusted, meets, totalOf, withTotal } from "../../src/strategy/corrections.ts";
+import { meets } from "../../src/strategy/corrections.ts";
 import { allowed, rejected, suppressed } from "../../src/strategy/decision.ts";
 import { recentPerSecond, suppressionFactor } from "../../src/strategy/suppressed.ts";
+import { adjusted, totalOf, withTotal } from "./plain-corrections.ts";
 
 interface Window {
   rate: Rate;

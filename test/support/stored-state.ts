@@ -7,7 +7,8 @@ import { BUCKET_FIELDS, LEASE_FIELDS, STATE_FIELDS } from "../../src/redis/lua.g
 
 /** A number for each name. */
 type Named<Names extends readonly string[]> = Readonly<Record<Names[number], number>>;
-type Bucket = Named<typeof BUCKET_FIELDS>;
+type ListedBucket = Named<typeof BUCKET_FIELDS>;
+type Bucket = Pick<ListedBucket, "hitMs" | "count" | "declined">;
 type Lease = Named<typeof LEASE_FIELDS>;
 export type StateFields = Named<typeof STATE_FIELDS>;
 
@@ -16,20 +17,22 @@ export interface StoredKey {
   /** Undefined for a key of which nothing is counted or leased. */
   readonly state: StoredState | undefined;
   /** How many buckets the list has; those of a state that is gone included. */
-  readonly listed: readonly Bucket[];
+  readonly listed: readonly ListedBucket[];
   readonly leases: readonly Lease[];
   /** How long Redis keeps what there is, in ms; -1 for ever. Nothing for a Redis key that isn't there. */
   readonly timesToLiveMs: readonly number[];
 }
 
 interface StoredState extends StateFields {
-  /** The oldest one, those between in the list, and the newest one. */
+  /** The oldest one, those of the list, and the newest one. Some of the list may be empty. */
+  readonly stored: readonly Bucket[];
+  /** Those that count anything. */
   readonly buckets: readonly Bucket[];
 }
 
 /** The fields that a state doesn't have stored while they have these values. */
 const NOT_STORED = {
-  ...{ oldestDeclined: 0, newestDeclined: 0, declined: 0, seen: -1, recent: 0 },
+  ...{ oldestDeclined: 0, newestDeclined: 0, declined: 0, barrenBefore: 0, seen: -1, recent: 0 },
   ...{ factor: 0, factorMs: Number.NEGATIVE_INFINITY },
   ...{ reserved: 0, holders: 0, firstGoneMs: 0, lastGoneMs: 0 },
 };
@@ -98,7 +101,8 @@ export async function writeStored(
   };
   const isStored = buckets.length > 0 || (state.holders ?? 0) > 0;
   const packed = isStored ? bytesOf(STATE_FIELDS.map((field) => state[field] ?? 0)) : "";
-  const between = buckets.slice(1, -1).map((bucket) => bytesOf(BUCKET_FIELDS.map((field) => bucket[field])));
+  const listed = buckets.slice(1, -1).map((bucket): ListedBucket => ({ ...bucket, barrenBefore: 0 }));
+  const between = listed.map((bucket) => bytesOf(BUCKET_FIELDS.map((field) => bucket[field])));
   await redis.eval(WRITE, 2, name, `${name}b`, packed, ...between);
 }
 
@@ -124,13 +128,14 @@ function recordsIn<Names extends readonly string[]>(numbers: readonly number[], 
   });
 }
 
-function stateOf(numbers: readonly number[], listed: readonly Bucket[]): StoredState {
+function stateOf(numbers: readonly number[], listed: readonly ListedBucket[]): StoredState {
   const state = { ...NOT_STORED, ...named(numbers, STATE_FIELDS) } as StateFields;
   // With one bucket only, the oldest is the newest.
   const oldest = { hitMs: state.oldestMs, count: state.oldestCount, declined: state.oldestDeclined };
   const newest = { hitMs: state.newestMs, count: state.newestCount, declined: state.newestDeclined };
-  const buckets = [...(oldest.count === 0 ? [] : [oldest]), ...listed, ...(state.total === 0 ? [] : [newest])];
-  return { ...state, buckets };
+  const between = listed.map(({ hitMs, count, declined }) => ({ hitMs, count, declined }));
+  const stored = [...(oldest.count === 0 ? [] : [oldest]), ...between, ...(state.total === 0 ? [] : [newest])];
+  return { ...state, stored, buckets: stored.filter((bucket) => bucket.count > 0) };
 }
 
 /** What is known of a key beside what is stored of it. */
@@ -157,6 +162,7 @@ export function unsoundnessOf(stored: StoredKey, circumstances: Circumstances): 
     checkBuckets(state, circumstances, check);
     check(state.between === listed.length, `between is ${state.between}, and the list has ${listed.length} buckets`);
     checkRecent(state, check);
+    checkBarren(state, listed, check);
   } else {
     check(listed.length === 0, `the list has ${listed.length} buckets, and there is no state`);
   }
@@ -198,11 +204,20 @@ function checkBuckets(
 }
 
 /** What the suppressed strategy keeps of the recent span: the buckets from number `seen` on count `recent`. */
-function checkRecent({ buckets, seen, recent }: StoredState, check: Check): void {
+function checkRecent({ stored, seen, recent }: StoredState, check: Check): void {
   if (seen < 0) return;
-  check(seen <= buckets.length, `${seen} buckets have left the recent span, of ${buckets.length}`);
-  const counted = sumOf(buckets.slice(seen), ({ count }) => count);
+  check(seen < Math.max(1, stored.length), `${seen} buckets have left the recent span, of ${stored.length}`);
+  const counted = sumOf(stored.slice(seen), ({ count }) => count);
   check(recent === counted, `recent is ${recent}, and the buckets from number ${seen} on count ${counted}`);
+}
+
+/** In the buckets that a refund passes in one step nothing is accepted. */
+function checkBarren({ stored, barrenBefore }: StoredState, listed: readonly ListedBucket[], check: Check): void {
+  for (const [i, known] of [...listed.map((bucket) => bucket.barrenBefore), barrenBefore].entries()) {
+    const isBarren = listed.slice(Math.max(0, i - known), i).every(({ count, declined }) => count === declined);
+    check(isBarren, `of the ${known} buckets before the listed bucket ${i} something is accepted`);
+  }
+  check(stored[0]?.count !== 0 && stored.at(-1)?.count !== 0, "a bucket at the end counts nothing");
 }
 
 /** A lease that is gone may still be reckoned with, until a report notices. */

@@ -1,19 +1,16 @@
 // The maths in TypeScript and the maths in Lua give the same, to the last bit.
 
 import fc from "fast-check";
-import type { History, Rate } from "trypema";
+import type { Rate } from "trypema";
 import { describe, expect, it } from "vitest";
 import { packFunction } from "../../scripts/lua-packer.js";
-import { type Bucket, cellStartOf } from "../../src/strategy/bucket.ts";
+import { cellStartOf } from "../../src/strategy/bucket.ts";
 import { capacityIn } from "../../src/strategy/capacity.ts";
-import { adjusted, totalOf, withTotal } from "../../src/strategy/corrections.ts";
 import { recentPerSecond, suppressionFactor } from "../../src/strategy/suppressed.ts";
 import { useRedis } from "../support/use-redis.ts";
-import { ADJUSTMENTS, CAPACITIES, CELLS, FACTORS, RECENT_RATES, TOTALS } from "./strategy.ts";
+import { CAPACITIES, CELLS, FACTORS, RECENT_RATES } from "./strategy.ts";
 
 const redis = useRedis();
-
-type Vector = readonly [hitMs: number, count: number, declined: number];
 
 /** What the Lua function of this name gives, in a script of its own. */
 async function lua(name: string, args: readonly unknown[]): Promise<unknown> {
@@ -21,22 +18,11 @@ async function lua(name: string, args: readonly unknown[]): Promise<unknown> {
   return JSON.parse(reply);
 }
 
-function bucketsOf(vectors: readonly Vector[]): Bucket[] {
-  return vectors.map(([hitMs, count, declined]) => ({ hitMs, count, declined }));
-}
-
-function vectorsOf(buckets: readonly Bucket[]): Vector[] {
-  return buckets.map(({ hitMs, count, declined }) => [hitMs, count, declined]);
-}
-
 const typescript = {
   capacity_in: capacityIn,
   cell_start_of: cellStartOf,
   recent_per_second: recentPerSecond,
   suppression_factor: (rate: number, ...others: [number, number, number]) => suppressionFactor(rate as Rate, ...others),
-  adjusted: (buckets: Vector[], delta: number) => vectorsOf(adjusted(bucketsOf(buckets), delta)),
-  with_total: (buckets: Vector[], count: number, history: History, nowMs: number) =>
-    vectorsOf(withTotal(bucketsOf(buckets), count, history, nowMs)),
 };
 
 const vectors = {
@@ -44,19 +30,12 @@ const vectors = {
   cell_start_of: CELLS,
   recent_per_second: RECENT_RATES,
   suppression_factor: FACTORS,
-  adjusted: ADJUSTMENTS,
-  with_total: TOTALS,
 };
 
 const positive = fc.double({ min: 1e-6, max: 1e16, noNaN: true, noDefaultInfinity: true });
 const timeMs = fc.double({ min: -1e6, max: 2e12, noNaN: true });
 const widthMs = fc.oneof(fc.integer({ min: 1, max: 86_400_000 }), fc.double({ min: 1, max: 1e6, noNaN: true }));
 const count = fc.oneof(fc.nat(20), fc.maxSafeNat());
-const buckets = fc
-  .array(fc.tuple(fc.integer({ min: 1, max: 100 }), fc.nat(100)), { maxLength: 8 })
-  .map((list) => list.map(([size, declined], index): Vector => [index + 1, size, Math.min(declined, size)]))
-  .filter((list) => totalOf(bucketsOf(list)) <= Number.MAX_SAFE_INTEGER);
-
 const random = {
   capacity_in: fc.tuple(positive, widthMs),
   cell_start_of: fc.tuple(timeMs, widthMs),
@@ -64,8 +43,6 @@ const random = {
     .tuple(count, timeMs, widthMs, fc.constantFrom(250, 1_000), fc.double({ min: 0, max: 1_000, noNaN: true }))
     .map(([sum, hitMs, bucketMs, spanMs, ageMs]) => [sum, hitMs, bucketMs, spanMs, hitMs + ageMs]),
   suppression_factor: fc.tuple(positive, count, widthMs, fc.oneof(fc.constant(0), positive)),
-  adjusted: fc.tuple(buckets, fc.oneof(fc.integer({ min: -900, max: 100 }), fc.maxSafeInteger())),
-  with_total: fc.tuple(buckets, count, fc.constantFrom("replace", "preserve-newest", "preserve-oldest"), fc.nat(1_000)),
 };
 
 describe.each(Object.keys(typescript) as (keyof typeof typescript)[])("%s", (name) => {

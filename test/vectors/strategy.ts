@@ -1,8 +1,8 @@
-// Cases of the strategies' maths as data: arguments and result. They are run against the functions in src/strategy and
-// against those in src/redis/lua/lib, so that what Local and Redis compute can't part.
+// Cases of the strategies' maths and of corrections as data: arguments and result. They are run against what Local does
+// and what Redis does, so that the two can't part.
 
 /** Hit time, count, declined. */
-type BucketVector = readonly [hitMs: number, count: number, declined: number];
+export type BucketVector = readonly [hitMs: number, count: number, declined: number];
 
 const MAX = Number.MAX_SAFE_INTEGER;
 

@@ -13,8 +13,8 @@ const flag = (comment) => ({ kind: "flag", comment });
 
 /**
  * The state of a key is a string of little-endian doubles, one for each field, in this order. It ends after `newest`
- * while nothing is declined and nothing is leased (56 bytes), after `suppression` while nothing is leased (112 bytes),
- * and else after `leases` (144 bytes). `head` comes first because a hit in the newest bucket leaves it as it is: such a
+ * while nothing is declined and nothing is leased (56 bytes), after `suppression` while nothing is leased (120 bytes),
+ * and else after `leases` (152 bytes). `head` comes first because a hit in the newest bucket leaves it as it is: such a
  * hit overwrites what follows `head`, which costs half of what it costs to set the whole string.
  */
 export const STATE = {
@@ -32,6 +32,7 @@ export const STATE = {
   suppression: {
     oldest_declined: "the declined part of the oldest bucket; 0 while there is only one bucket",
     newest_declined: "the declined part of the newest bucket",
+    barren_before: "how many buckets of the list right before the newest are known to have nothing accepted",
     declined: "the declined part of the total",
     seen: "how many buckets, from the oldest on, have left the recent span; -1 until the recent rate is needed",
     recent: "what the other buckets count; means nothing while `seen` is -1",
@@ -60,11 +61,15 @@ export const WINDOW = {
   keep_ms: "how long Redis has to keep the key from now on; nil if that is to stay as it is",
 };
 
-/** A bucket: an entry of the list of buckets, packed by cmsgpack, and in Lua an array. */
+/**
+ * A bucket: an entry of the list of buckets, packed by cmsgpack. A bucket in the middle that a refund has emptied stays
+ * in the list, with a count of 0, until it comes to an end of the list.
+ */
 export const BUCKET = {
   hit_ms: "when the bucket was hit last",
   count: "what it counts",
   declined: "the declined part of that",
+  barren_before: "how many buckets of the list right before it are known to have nothing accepted",
 };
 
 /** A lease: a value of the hash of leases, a string of little-endian doubles. The hash's field is the process. */

@@ -11,9 +11,7 @@ local function set_if(keys, arguments)
   end
   local matched = meets(arguments.op, arguments.value, previous)
   if matched then
-    local buckets = read_buckets(window)
-    local corrected = with_total(buckets, arguments.count, arguments.history, window.now_ms)
-    write_buckets(window, corrected)
+    set_total(window, arguments.count, arguments.history)
   end
   save(window)
   return reply({ matched = matched and 1 or 0, previous_total = EXACT:format(previous) })

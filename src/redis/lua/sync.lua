@@ -31,8 +31,8 @@ local function sync(keys, arguments)
   if waits then
     wait_ms, freed, factor_left_ms = denial_of(window, arguments, taken + asked)
   end
-  save_leased(window)
   local buckets, first_ms, second_ms, second_accepted = oldest_two(window)
+  save_leased(window)
   local first_accepted = oldest_accepted(window)
   local replied = all_as_replied(reply({
     counted = counted,
@@ -100,12 +100,28 @@ local function oldest_two(window)
     buckets, first_ms = 1, window.oldest_ms
     if window.oldest_count > 0 then
       buckets, second_ms, second_accepted = 2, window.newest_ms, window.newest_count - window.newest_declined
-      local packed = window.between > 0 and redis.call('LINDEX', window.buckets_key, 0)
-      if packed then
-        local hit_ms, count, declined = unpack_bucket(packed)
-        buckets, second_ms, second_accepted = 3, hit_ms, count - declined
+      local hit_ms, accepted = find_second(window)
+      if hit_ms then
+        buckets, second_ms, second_accepted = 3, hit_ms, accepted
       end
     end
   end
   return buckets, first_ms, second_ms, second_accepted
+end
+
+-- The first bucket of the list that counts anything, and its accepted usage; nil if there is none. Those before it are
+-- dropped.
+local function find_second(window)
+  local hit_ms, count, declined = nil, 0, 0
+  local packed = window.between > 0 and redis.call('LINDEX', window.buckets_key, 0)
+  while packed and count == 0 do
+    hit_ms, count, declined = unpack_bucket(packed)
+    if count == 0 then
+      redis.call('LPOP', window.buckets_key)
+      window.between, window.head_changed = window.between - 1, true
+      if window.seen > 1 then window.seen = window.seen - 1 end
+      packed = redis.call('LINDEX', window.buckets_key, 0)
+    end
+  end
+  return packed and hit_ms, count - declined
 end

@@ -56,7 +56,8 @@ end
 
 local function push_newest(window)
   window.between = window.between + 1
-  local bucket = pack_bucket(window.newest_ms, window.newest_count, window.newest_declined)
+  local bucket = pack_bucket(window.newest_ms, window.newest_count, window.newest_declined, window.barren_before)
+  window.barren_before = window.newest_count == window.newest_declined and window.barren_before + 1 or 0
   if redis.call('RPUSH', window.buckets_key, bucket) ~= window.between then
     -- The server has evicted the state or the list without the other. What the list held is forgotten.
     redis.call('DEL', window.buckets_key)
@@ -69,51 +70,31 @@ local function push_newest(window)
   redis.call('PEXPIRE', window.buckets_key, window.keep_ms)
 end
 
--- All live buckets, oldest first. Costs as much as there are.
-local function read_buckets(window)
-  local buckets = {}
-  if window.oldest_count > 0 then
-    buckets[1] = { window.oldest_ms, window.oldest_count, window.oldest_declined }
-    for _, packed in ipairs(redis.call('LRANGE', window.buckets_key, 0, -1)) do
-      local hit_ms, count, declined = unpack_bucket(packed)
-      buckets[#buckets + 1] = { hit_ms, count, declined }
+-- The newest bucket has lost all its counts. The one before it that counts anything is the newest from now on.
+local function drop_newest(window)
+  window.head_changed = true
+  repeat
+    local known = window.barren_before
+    local before = window.between > 0 and redis.call('RPOP', window.buckets_key)
+    if before then
+      window.between = window.between - 1
+      window.newest_ms, window.newest_count, window.newest_declined, window.barren_before = unpack_bucket(before)
+      -- What the newest bucket knew is more up to date.
+      window.barren_before = math.max(window.barren_before, known - 1)
+      -- The newest bucket never leaves the recent span.
+      if window.seen > window.between + 1 then window.seen, window.recent = window.between + 1, window.newest_count end
+    else
+      window.newest_ms, window.newest_count, window.newest_declined =
+        window.oldest_ms, window.oldest_count, window.oldest_declined
+      keep_newest_only(window)
     end
-  end
-  if window.total > 0 then
-    buckets[#buckets + 1] = { window.newest_ms, window.newest_count, window.newest_declined }
-  end
-  return buckets
+  until window.newest_count > 0 or not before
 end
 
--- Makes `buckets`, oldest first, all that the key has. Without any the key is forgotten. The recent rate and the factor
--- were computed for the buckets before, so they are forgotten too.
-local function write_buckets(window, buckets)
-  if #buckets == 0 then
-    forget(window)
-  else
-    redis.call('DEL', window.buckets_key)
-    window.total, window.declined = 0, 0
-    for _, bucket in ipairs(buckets) do
-      window.total = window.total + bucket[COUNT]
-      window.declined = window.declined + bucket[DECLINED]
-    end
-    local newest, oldest = buckets[#buckets], buckets[1]
-    window.newest_ms, window.newest_count, window.newest_declined = newest[HIT_MS], newest[COUNT], newest[DECLINED]
-    window.oldest_ms, window.oldest_count, window.oldest_declined = newest[HIT_MS], 0, 0
-    if #buckets > 1 then
-      window.oldest_ms, window.oldest_count, window.oldest_declined = oldest[HIT_MS], oldest[COUNT], oldest[DECLINED]
-    end
-    keep(window)
-    write_between(window, buckets)
-    window.factor_ms, window.seen, window.head_changed = NEVER_MS, -1, true
-  end
-end
-
-local function write_between(window, buckets)
-  window.between = math.max(0, #buckets - 2)
-  for i = 2, #buckets - 1 do
-    local bucket = pack_bucket(buckets[i][HIT_MS], buckets[i][COUNT], buckets[i][DECLINED])
-    redis.call('RPUSH', window.buckets_key, bucket)
-  end
-  if window.between > 0 then redis.call('PEXPIRE', window.buckets_key, window.keep_ms) end
+-- The newest bucket from now on is one that was hit at `hit_ms`, which is later than all others.
+local function append_bucket(window, hit_ms, count, declined)
+  begin_bucket(window)
+  window.newest_ms, window.newest_count, window.newest_declined = hit_ms, count, declined
+  if window.oldest_count == 0 then window.oldest_ms = hit_ms end
+  window.total, window.declined = window.total + count, window.declined + declined
 end

@@ -1,67 +1,134 @@
--- What ADJUST and SET_IF do to buckets, as in strategy/corrections.ts: oldest first in, oldest first out. The buckets
--- that are given may be changed.
+-- What ADJUST and SET_IF do to the buckets of a window. They take and give at the ends of the list, so a correction
+-- costs as much as the buckets that it empties, however many there are.
 
--- The buckets after a correction by `delta`. More usage joins the newest bucket. A refund takes from the newest bucket
--- back: first what was accepted, because that is what a caller gives back, and only then what was declined.
-local function adjusted(buckets, delta)
-  local result = buckets
-  if #buckets > 0 and delta >= 0 then
-    result = grown(buckets, #buckets, delta)
-  elseif delta < 0 then
-    result = refunded(buckets, -delta)
-  end
-  return result
+-- Adds `amount` to the counts of the newest bucket, which may be negative; `declined` of it to the declined ones.
+local function change_newest(window, amount, declined)
+  window.newest_count, window.newest_declined = window.newest_count + amount, window.newest_declined + declined
+  window.total, window.declined = window.total + amount, window.declined + declined
+  window.recent, window.rest_changed = window.recent + amount, true
 end
 
-local function refunded(buckets, amount)
+local function change_oldest(window, amount, declined)
+  window.oldest_count, window.oldest_declined = window.oldest_count + amount, window.oldest_declined + declined
+  window.total, window.declined = window.total + amount, window.declined + declined
+  if window.seen == 0 then window.recent = window.recent + amount end
+  window.head_changed = true
+  if window.oldest_count == 0 then
+    drop_oldest(window)
+  end
+end
+
+-- Takes `amount` from the newest buckets back: first what was accepted, because that is what a caller gives back, and
+-- only then what was declined.
+local function refund(window, amount)
   local left = amount
-  for i = #buckets, 1, -1 do
-    local taken = math.min(left, buckets[i][COUNT] - buckets[i][DECLINED])
+  local taken = math.min(left, window.newest_count - window.newest_declined)
+  change_newest(window, -taken, 0)
+  left = left - taken
+  while window.newest_count == 0 and window.oldest_count > 0 do
+    drop_newest(window)
+    taken = math.min(left, window.newest_count - window.newest_declined)
+    change_newest(window, -taken, 0)
     left = left - taken
-    buckets[i][COUNT] = buckets[i][COUNT] - taken
   end
-  for i = #buckets, 1, -1 do
-    local taken = math.min(left, buckets[i][COUNT])
+  if left > 0 and window.total > window.declined then
+    left = refund_below(window, left)
+  end
+  -- Whatever is left now was declined.
+  while left > 0 and window.newest_count > 0 do
+    taken = math.min(left, window.newest_count)
+    change_newest(window, -taken, -taken)
     left = left - taken
-    buckets[i][COUNT] = buckets[i][COUNT] - taken
-    buckets[i][DECLINED] = buckets[i][DECLINED] - taken
+    if window.newest_count == 0 and window.oldest_count > 0 then
+      drop_newest(window)
+    end
   end
-  local kept = without_empty(buckets)
-  return kept
+  if window.newest_count == 0 then
+    forget(window)
+  end
 end
 
--- The buckets whose total is `count`, made from `buckets` in the way that `history` says.
-local function with_total(buckets, count, history, now_ms)
-  local total, declined = totals_of(buckets)
-  local result
+-- Takes up to `left` of what is accepted in the buckets before the newest one, which has nothing accepted. They stay
+-- where they are. Suppression can put a day of buckets without anything accepted on top of the others: those are passed
+-- in one step, because each bucket knows how many of them are right before it. Returns how much is left.
+local function refund_below(window, left)
+  local at = window.barren_before
+  while left > 0 and at < window.between do
+    local packed = redis.call('LINDEX', window.buckets_key, -1 - at)
+    if packed then
+      local hit_ms, count, declined, barren_before = unpack_bucket(packed)
+      local taken = math.min(left, count - declined)
+      if taken > 0 then
+        left, count = left - taken, count - taken
+        window.total = window.total - taken
+        if window.between - at >= window.seen then window.recent = window.recent - taken end
+        local changed = pack_bucket(hit_ms, count, declined, barren_before)
+        redis.call('LSET', window.buckets_key, -1 - at, changed)
+      end
+      if count == declined then at = at + 1 + barren_before end
+    else
+      at = window.between
+    end
+  end
+  window.barren_before, window.head_changed = math.min(at, window.between), true
+  local taken = math.min(left, window.oldest_count - window.oldest_declined)
+  if taken > 0 then
+    change_oldest(window, -taken, 0)
+  end
+  return left - taken
+end
+
+-- Makes `count` the total. `history` says which buckets have it then.
+local function set_total(window, count, history)
+  window.factor_ms, window.rest_changed = NEVER_MS, true
   if count == 0 then
-    result = {}
-  elseif total == 0 or history == 'replace' then
-    local kept_declined = shrunk(declined, total, count)
-    result = { { now_ms, count, kept_declined } }
-  elseif count >= total then
-    local changed = history == 'preserve-oldest' and 1 or #buckets
-    result = grown(buckets, changed, count - total)
+    forget(window)
+  elseif window.total == 0 or history == 'replace' then
+    replace_buckets(window, count)
+  elseif count >= window.total then
+    if history == 'preserve-oldest' and window.oldest_count > 0 then
+      change_oldest(window, count - window.total, 0)
+    else
+      change_newest(window, count - window.total, 0)
+    end
+  elseif history == 'preserve-oldest' then
+    shrink_newest(window, count)
   else
-    result = taken_from(buckets, total - count, history == 'preserve-oldest')
+    shrink_oldest(window, count)
   end
-  return result
 end
 
--- Takes `amount` from the newest buckets or from the oldest. Their declined parts shrink in proportion.
-local function taken_from(buckets, amount, takes_newest)
-  local first, last, step = 1, #buckets, 1
-  if takes_newest then first, last, step = #buckets, 1, -1 end
-  local left = amount
-  for i = first, last, step do
-    local bucket = buckets[i]
-    local count = bucket[COUNT] - math.min(left, bucket[COUNT])
-    left = left - (bucket[COUNT] - count)
-    bucket[DECLINED] = shrunk(bucket[DECLINED], bucket[COUNT], count)
-    bucket[COUNT] = count
+local function replace_buckets(window, count)
+  if window.between > 0 then redis.call('DEL', window.buckets_key) end
+  local declined = shrunk(window.declined, window.total, count)
+  window.newest_ms, window.newest_count, window.newest_declined = window.now_ms, count, declined
+  keep_newest_only(window)
+  window.seen, window.head_changed = -1, true
+  keep(window)
+end
+
+-- Takes from the newest buckets until the total is `count`. The declined part of a bucket shrinks in proportion.
+local function shrink_newest(window, count)
+  while window.oldest_count > 0 and window.total - window.newest_count >= count do
+    change_newest(window, -window.newest_count, -window.newest_declined)
+    drop_newest(window)
   end
-  local kept = without_empty(buckets)
-  return kept
+  local kept = math.max(0, window.newest_count - math.max(0, window.total - count))
+  local declined = shrunk(window.newest_declined, window.newest_count, kept)
+  change_newest(window, kept - window.newest_count, declined - window.newest_declined)
+end
+
+local function shrink_oldest(window, count)
+  while window.oldest_count > 0 and window.total - window.oldest_count >= count do
+    drop_oldest(window)
+  end
+  if window.oldest_count > 0 then
+    local kept = window.oldest_count - (window.total - count)
+    local declined = shrunk(window.oldest_declined, window.oldest_count, kept)
+    change_oldest(window, kept - window.oldest_count, declined - window.oldest_declined)
+  else
+    shrink_newest(window, count)
+  end
 end
 
 -- Whether a total meets the condition of SET_IF.
@@ -71,33 +138,10 @@ local function meets(op, value, total)
   return op == 'always' or is_less or is_more or is_equal or is_other
 end
 
-local function totals_of(buckets)
-  local total, declined = 0, 0
-  for _, bucket in ipairs(buckets) do
-    total = total + bucket[COUNT]
-    declined = declined + bucket[DECLINED]
-  end
-  return total, declined
-end
-
-local function grown(buckets, index, amount)
-  local total = totals_of(buckets)
-  buckets[index][COUNT] = buckets[index][COUNT] + math.min(amount, MOST_TOTAL - total)
-  return buckets
-end
-
--- `declined` of `from`, for a bucket that now counts `to`; rounded down, in the limit's favour. The product comes first
+-- `declined` of `from`, for counts that are now `to`; rounded down, in the limit's favour. The product comes first
 -- because it is exact, and then so is the floor of its quotient.
 local function shrunk(declined, from, to)
   local part = declined
   if to < from then part = math.floor(declined * to / from) end
   return part
-end
-
-local function without_empty(buckets)
-  local kept = {}
-  for _, bucket in ipairs(buckets) do
-    if bucket[COUNT] > 0 then kept[#kept + 1] = bucket end
-  end
-  return kept
 end

@@ -26,8 +26,9 @@ local function count_hits(window, arguments, last_report)
   end
 end
 
--- To put a hit between other buckets reads and writes all of them. So a hit that is older than the newest bucket by no
--- more than a bucket, or a hundredth of the window, counts as of the newest: it expires that much too late at most.
+-- To put a hit between other buckets reads and writes all that are newer. So a hit that is older than the newest
+-- bucket by no more than a bucket, or a hundredth of the window, counts as of the newest: it expires that much too late
+-- at most. What is left are the hits of a process that Redis has not heard of for as long.
 local function is_late_by_much(window, hit_ms)
   local little_ms = math.max(window.bucket_ms, window.window_ms / 100)
   return window.total > 0 and hit_ms + little_ms < window.newest_ms
@@ -39,13 +40,24 @@ local function add_hit_at(window, hit_ms, count, declined)
   add_hit(window, count, declined)
 end
 
--- Puts late hits where they belong among the buckets.
+-- Puts late hits where they belong among the buckets: the newer buckets are taken from the list and appended again,
+-- with the hits in between. The recent rate and the factor were computed without the hits, so they are forgotten.
 local function add_late_hits(window, late)
-  local buckets = read_buckets(window)
-  for _, hit in ipairs(late) do buckets[#buckets + 1] = hit end
-  table.sort(buckets, function(a, b) return a[HIT_MS] < b[HIT_MS] end)
-  local merged = merged_by_cell(buckets, window.bucket_ms)
-  write_buckets(window, merged)
+  local first_ms = math.huge
+  for _, hit in ipairs(late) do first_ms = math.min(first_ms, hit[HIT_MS]) end
+  local from_ms = cell_start_of(first_ms, window.bucket_ms)
+  while window.total > 0 and window.newest_ms >= from_ms do
+    late[#late + 1] = { window.newest_ms, window.newest_count, window.newest_declined }
+    window.total, window.declined = window.total - window.newest_count, window.declined - window.newest_declined
+    window.newest_count, window.newest_declined = 0, 0
+    drop_newest(window)
+  end
+  table.sort(late, function(a, b) return a[HIT_MS] < b[HIT_MS] end)
+  local merged = merged_by_cell(late, window.bucket_ms)
+  for _, bucket in ipairs(merged) do
+    append_bucket(window, bucket[HIT_MS], bucket[COUNT], bucket[DECLINED])
+  end
+  window.factor_ms, window.seen, window.head_changed = NEVER_MS, -1, true
 end
 
 -- The buckets, oldest first, with those of one cell made into one, which has the time of its newest hit.

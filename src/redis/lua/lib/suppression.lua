@@ -15,15 +15,19 @@ local function suppression_factor(rate, observed, window_ms, recent)
 end
 
 -- The recent rate of a window. Buckets only ever leave the recent span from the oldest on, so the window remembers how
--- many have (`seen`) and what the others count (`recent`): each bucket is looked at once, however many there are.
+-- many have (`seen`) and what the others count (`recent`): each bucket is looked at once, however many there are. Where
+-- that isn't known, or many have left since, the buckets of the span are counted from the newest on.
 local function update_recent_rate(window)
   local span_ms = math.min(1000, window.window_ms)
   local rate = 0
   if window.total > 0 then
-    if window.seen < 0 then
-      window.seen, window.recent = 0, window.total
+    local hit_ms
+    if window.seen >= 0 then
+      hit_ms = leave_recent(window, span_ms)
     end
-    local hit_ms = leave_recent(window, span_ms)
+    if not hit_ms then
+      hit_ms = count_recent(window, span_ms)
+    end
     if hit_ms + span_ms > window.now_ms then
       rate = recent_per_second(window.recent, hit_ms, window.bucket_ms, span_ms, window.now_ms)
     end
@@ -32,17 +36,17 @@ local function update_recent_rate(window)
 end
 
 -- Moves `seen` on over the buckets that have left the span. Returns when the next bucket was hit: the oldest within the
--- span, or the newest if none is.
+-- span, or the newest if none is. Nil if a hundred have left and that isn't all, or if the server has evicted the list.
 local function leave_recent(window, span_ms)
-  local next_ms = window.newest_ms
-  while window.oldest_count > 0 and window.seen <= window.between do
+  local next_ms
+  local last = window.seen + 100
+  local is_known = true
+  while is_known and not next_ms and window.seen <= last do
     local hit_ms, count = find_bucket_after_seen(window)
     if not hit_ms then
-      -- The server has evicted the list. Of what is counted, only the newest bucket's time is known.
-      window.seen, window.recent = window.between + 1, window.newest_count
-    elseif hit_ms + span_ms > window.now_ms then
+      is_known = false
+    elseif hit_ms == window.newest_ms or count > 0 and hit_ms + span_ms > window.now_ms then
       next_ms = hit_ms
-      break
     else
       window.seen, window.recent = window.seen + 1, window.recent - count
     end
@@ -52,8 +56,10 @@ end
 
 -- The hit time and the count of the bucket after the `seen` oldest ones; nil if it isn't in the list.
 local function find_bucket_after_seen(window)
-  local hit_ms, count = window.oldest_ms, window.oldest_count
-  if window.seen > 0 then
+  local hit_ms, count = window.newest_ms, window.newest_count
+  if window.seen == 0 and window.oldest_count > 0 then
+    hit_ms, count = window.oldest_ms, window.oldest_count
+  elseif window.seen > 0 and window.seen <= window.between then
     hit_ms = nil
     local packed = redis.call('LINDEX', window.buckets_key, window.seen - 1 - window.between)
     if packed then
@@ -61,6 +67,31 @@ local function find_bucket_after_seen(window)
     end
   end
   return hit_ms, count
+end
+
+-- Sets `seen` and `recent` by the buckets within the span, from the newest on. Returns when the oldest of them was hit;
+-- when the newest was if none is. A span has a thousand buckets at most, because a bucket has a millisecond at least.
+local function count_recent(window, span_ms)
+  local hit_ms = window.newest_ms
+  window.seen, window.recent = 0, window.newest_count
+  if window.oldest_count > 0 then
+    window.seen = window.between + 1
+    local is_within = hit_ms + span_ms > window.now_ms
+    while is_within and window.seen > 1 do
+      local packed = redis.call('LINDEX', window.buckets_key, window.seen - 2 - window.between)
+      is_within = packed
+      if packed then
+        local listed_ms, count = unpack_bucket(packed)
+        is_within = listed_ms + span_ms > window.now_ms
+        if is_within then window.seen, window.recent = window.seen - 1, window.recent + count end
+        if is_within and count > 0 then hit_ms = listed_ms end
+      end
+    end
+    if is_within and window.oldest_ms + span_ms > window.now_ms then
+      hit_ms, window.seen, window.recent = window.oldest_ms, 0, window.recent + window.oldest_count
+    end
+  end
+  return hit_ms
 end
 
 -- Computes the factor anew, unless the last one may still be used.

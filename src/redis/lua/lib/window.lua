@@ -13,7 +13,7 @@ end
 -- Makes the window of what is stored, false for an unknown key. Its keys, its lengths and the time are there already.
 local function begin_window(window, state)
   window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
-  window.factor, window.factor_ms = 0, NEVER_MS
+  window.barren_before, window.factor, window.factor_ms = 0, 0, NEVER_MS
   window.reserved, window.holders, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0
   window.head_changed, window.rest_changed = false, false
   if state then
@@ -73,26 +73,33 @@ local function expire(window)
   end
 end
 
+-- The next bucket that counts anything becomes the oldest.
 local function drop_oldest(window)
   window.head_changed = true
   window.total = window.total - window.oldest_count
   window.declined = window.declined - window.oldest_declined
-  if window.seen > 0 then
-    window.seen = window.seen - 1
-  else
-    window.recent = window.recent - window.oldest_count
-  end
-  local next = window.between > 0 and redis.call('LPOP', window.buckets_key)
-  if next then
-    window.between = window.between - 1
-    window.oldest_ms, window.oldest_count, window.oldest_declined = unpack_bucket(next)
-  else
-    -- Only the newest bucket is left. The same where the server has evicted the list, although there were more:
-    -- nobody knows any longer when they expire, so what they counted is forgotten.
-    window.between, window.oldest_ms, window.oldest_count, window.oldest_declined = 0, window.newest_ms, 0, 0
-    window.total, window.declined = window.newest_count, window.newest_declined
-    if window.seen >= 0 then window.seen, window.recent = 0, window.newest_count end
-  end
+  repeat
+    if window.seen > 0 then
+      window.seen = window.seen - 1
+    else
+      window.recent = window.recent - window.oldest_count
+    end
+    local next = window.between > 0 and redis.call('LPOP', window.buckets_key)
+    if next then
+      window.between = window.between - 1
+      window.oldest_ms, window.oldest_count, window.oldest_declined = unpack_bucket(next)
+    else
+      keep_newest_only(window)
+    end
+  until window.oldest_count > 0 or not next
+end
+
+-- Only the newest bucket is left. The same where the server has evicted the list, although there were more: nobody
+-- knows any longer when they expire, so what they counted is forgotten.
+local function keep_newest_only(window)
+  window.between, window.oldest_ms, window.oldest_count, window.oldest_declined = 0, window.newest_ms, 0, 0
+  window.total, window.declined, window.barren_before = window.newest_count, window.newest_declined, 0
+  if window.seen >= 0 then window.seen, window.recent = 0, window.newest_count end
 end
 
 -- Forgets all buckets. Leases stay taken, because the processes that have them may still spend them.
@@ -106,7 +113,7 @@ local function forget(window)
   end
   window.between, window.oldest_count, window.newest_count, window.total = 0, 0, 0, 0
   window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
-  window.factor_ms = NEVER_MS
+  window.barren_before, window.factor_ms = 0, NEVER_MS
 end
 
 -- Has Redis keep the key as long as a bucket that begins now, with every hit that joins it, and as long as every lease.

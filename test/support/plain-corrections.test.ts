@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import type { Bucket } from "./bucket.ts";
-import { adjusted, totalOf, withTotal } from "./corrections.ts";
+import type { Bucket } from "../../src/strategy/bucket.ts";
+import { adjusted, totalOf, withTotal } from "./plain-corrections.ts";
 
 const bucketLists = fc
   .array(
