@@ -5,6 +5,7 @@ import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { afterAll, beforeAll } from "vitest";
 import type { OpenClient, OpenClientOf } from "../support/clients.ts";
+import { inCrowd } from "../support/in-crowd.ts";
 import { RedisCluster, RedisServer } from "../support/redis.ts";
 import { describeProvider } from "./contract.ts";
 
@@ -32,6 +33,10 @@ export function describeClients(clients: Readonly<Record<string, OpenClientOf>>)
     describeProvider(`Redis, ${name}`, async (options) => {
       opened[name] ??= await open({ server, cluster });
       return createRedisProvider(opened[name].client, nextOptions(options));
+    });
+    describeProvider(`Redis in batches, ${name}`, async (options) => {
+      opened[name] ??= await open({ server, cluster });
+      return inCrowd(createRedisProvider(opened[name].client, nextOptions(options)));
     });
     describeProvider(`Hybrid, ${name}`, async (options) => {
       opened[name] ??= await open({ server, cluster });

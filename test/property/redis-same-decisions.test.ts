@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { createLocalProvider } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
-import { createRedisProvider } from "trypema/redis";
+import { createRedisProvider, type RedisClient, type RedisOptions } from "trypema/redis";
 import { manualClock, seededRandom } from "trypema/testing";
 import { describe, expect, it } from "vitest";
+import { inCrowd } from "../support/in-crowd.ts";
 import { type Step, sizes, steps, take } from "../support/schedules.ts";
 import { soundUsages } from "../support/usage.ts";
 import { useRedis } from "../support/use-redis.ts";
@@ -20,7 +21,11 @@ const cases = sizes.chain((size) =>
   }),
 );
 
-const providers = { Redis: createRedisProvider, Hybrid: createHybridProvider };
+const providers = {
+  Redis: createRedisProvider,
+  "Redis, in batches": (client: RedisClient, options: RedisOptions) => inCrowd(createRedisProvider(client, options)),
+  Hybrid: createHybridProvider,
+};
 
 describe.each(Object.entries(providers))("%s", (name, createProvider) => {
   it.each(["any rate at each call", "one rate"])("answers every call as Local does, at %s", async (rates) => {

@@ -1,0 +1,22 @@
+import { perSecond } from "trypema";
+import type { RedisProvider } from "trypema/redis";
+
+/**
+ * The provider, each of whose calls is made together with two calls to another key. The first of the three is sent
+ * alone, and the others share a script.
+ */
+export function inCrowd(provider: RedisProvider): RedisProvider {
+  const other = () => provider.absolute.inc("one of the crowd", perSecond(1e9)).catch(() => {});
+  const crowded = <Limiter extends object>(limiter: Limiter): Limiter =>
+    new Proxy(limiter, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        return (...args: unknown[]) => {
+          if (name === "inc") void Promise.all([other(), other()]);
+          return value.apply(target, args);
+        };
+      },
+    });
+  return { ...provider, absolute: crowded(provider.absolute), suppressed: crowded(provider.suppressed) };
+}
