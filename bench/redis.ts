@@ -3,10 +3,10 @@
 
 import { Redis } from "ioredis";
 import { createClient } from "redis";
-import { perSecond } from "trypema";
+import { perHour, perSecond } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 import { RedisServer } from "../test/support/redis.ts";
-import { type Client, GCRA_SIDE, sides } from "./redis-sides.ts";
+import { type Client, GCRA_SIDE, sides, WINDOW_MS } from "./redis-sides.ts";
 import { Report } from "./report.ts";
 import { Calls, makeKeys, median } from "./workloads.ts";
 
@@ -14,6 +14,7 @@ import { Calls, makeKeys, median } from "./workloads.ts";
 const CAPACITIES = { ample: 1e7, scarce: 60 };
 const CALLS_A_TURN = 20_000;
 const TURNS = 5;
+const MANY_IN_FLIGHT = 500;
 
 const workloads = {
   "a hot key under its limit": { keys: 1, capacity: CAPACITIES.ample, most: Number.POSITIVE_INFINITY },
@@ -23,7 +24,7 @@ const workloads = {
 
 const report = new Report();
 const server = await RedisServer.start();
-const client = new Redis(server.port, { enableAutoPipelining: true });
+const client = new Redis(server.port);
 
 /** Makes `count` calls with up to `inFlight` of them at once; returns how many were admitted. */
 async function callMany(call: (index: number) => Promise<boolean>, count: number, inFlight: number): Promise<number> {
@@ -36,16 +37,16 @@ async function callMany(call: (index: number) => Promise<boolean>, count: number
   return admitted;
 }
 
-/** What the server spent on a script since its statistics were last reset, in microseconds a call. */
-async function serverTime(): Promise<number> {
+/** What the server spent on scripts since its statistics were last reset: how many there were, and microseconds. */
+async function scriptTime(): Promise<{ scripts: number; usec: number }> {
   const stats = await client.info("commandstats");
-  let calls = 0;
+  let scripts = 0;
   let usec = 0;
-  for (const [, callText, usecText] of stats.matchAll(/cmdstat_(?:evalsha|eval):calls=(\d+),usec=(\d+)/g)) {
-    calls += Number(callText);
+  for (const [, countText, usecText] of stats.matchAll(/cmdstat_(?:evalsha|eval):calls=(\d+),usec=(\d+)/g)) {
+    scripts += Number(countText);
     usec += Number(usecText);
   }
-  return usec / calls;
+  return { scripts, usec };
 }
 
 /** A table with a row for each side, and in each cell how many times that of GCRA it is. */
@@ -63,7 +64,9 @@ function printBesideGcra(head: readonly string[], columns: readonly (readonly nu
 
 async function serverTimes(): Promise<void> {
   report.print("### Server time\n");
-  report.print("Microseconds that a call takes in Redis, and how many times those of GCRA; medians of five turns.\n");
+  report.print(
+    "Microseconds that a call takes in Redis with 500 in flight, and how many times those of GCRA; medians of five turns.\n",
+  );
   const columns: number[][] = [];
   for (const { keys, capacity, most } of Object.values(workloads)) {
     const calls = new Calls(makeKeys(keys));
@@ -72,10 +75,10 @@ async function serverTimes(): Promise<void> {
       for (const [index, side] of Object.values(sides).entries()) {
         await client.flushall();
         const call = side(client, capacity);
-        await callMany((i) => call(calls.key(i)), keys === 1 ? 1_000 : CALLS_A_TURN, 100);
+        await callMany((i) => call(calls.key(i)), keys === 1 ? 1_000 : CALLS_A_TURN, MANY_IN_FLIGHT);
         await client.config("RESETSTAT");
-        const admitted = await callMany((i) => call(calls.key(i)), CALLS_A_TURN, 100);
-        times[index]!.push(await serverTime());
+        const admitted = await callMany((i) => call(calls.key(i)), CALLS_A_TURN, MANY_IN_FLIGHT);
+        times[index]!.push((await scriptTime()).usec / CALLS_A_TURN);
         if (admitted !== CALLS_A_TURN && (most > CALLS_A_TURN || admitted > most))
           throw new Error(`${admitted} admitted`);
       }
@@ -126,7 +129,7 @@ async function flatness(): Promise<void> {
       await callMany(call, buckets, 100);
       await client.config("RESETSTAT");
       await callMany(call, CALLS_A_TURN, 100);
-      row.push((await serverTime()).toFixed(1));
+      row.push(((await scriptTime()).usec / CALLS_A_TURN).toFixed(1));
       await client.config("RESETSTAT");
       const giveBack = async () => {
         const given = limiter.adjust("key", -1);
@@ -136,58 +139,152 @@ async function flatness(): Promise<void> {
       };
       // In turns, so that each give-back takes the whole of the newest bucket.
       await callMany(giveBack, CALLS_A_TURN / 2, 1);
-      givenBack.push((await serverTime()).toFixed(1));
+      const { scripts, usec } = await scriptTime();
+      givenBack.push((usec / scripts).toFixed(1));
     }
     rows.push(row, givenBack);
   }
   report.printTable(["", ...bucketCounts.map(String)], rows);
 }
 
+/** The columns of the table of throughput. */
+const loads = [
+  { name: "1 in flight", ...workloads["a hot key under its limit"], inFlight: 1 },
+  { name: "50", ...workloads["a hot key under its limit"], inFlight: 50 },
+  { name: "500", ...workloads["a hot key under its limit"], inFlight: MANY_IN_FLIGHT },
+  { name: "500, over the limit", ...workloads["a hot key over it"], inFlight: MANY_IN_FLIGHT },
+  { name: "500, 50 k keys", ...workloads["50 k keys"], inFlight: MANY_IN_FLIGHT },
+];
+
+async function openClients(): Promise<Readonly<Record<string, Client>>> {
+  const nodeRedis = createClient({ socket: { port: server.port }, commandOptions: { timeout: 0 } });
+  await nodeRedis.connect();
+  return { ioredis: new Redis(server.port), "node-redis": nodeRedis as unknown as Client };
+}
+
+function closeClients(clients: Readonly<Record<string, Client>>): void {
+  for (const each of Object.values(clients)) each.disconnect();
+}
+
 async function throughput(): Promise<void> {
   report.print("### Throughput with Redis\n");
   report.print(
-    "Thousand calls a second from one process to one hot key under its limit, by how many are in flight, and how many\n" +
-      "times those of GCRA with the same client; medians of five turns.\n",
+    "Thousand calls a second from one process, by how many are in flight: to a hot key under its limit, over it, and to\n" +
+      "50 k keys; and how many times those of GCRA with the same client. Medians of five turns.\n",
   );
-  const plain = new Redis(server.port);
-  const nodeRedis = createClient({ socket: { port: server.port }, commandOptions: { timeout: 0 } });
-  await nodeRedis.connect();
-  const clients: Record<string, Client> = {
-    ioredis: plain,
-    "ioredis, auto-pipelining": client,
-    "node-redis": nodeRedis as unknown as Client,
-  };
-  const inFlights = [1, 50, 500];
+  const clients = await openClients();
   for (const [name, each] of Object.entries(clients)) {
-    await client.flushall();
-    const calls = Object.values(sides).map((side) => side(each, CAPACITIES.ample));
     const columns: number[][] = [];
-    for (const inFlight of inFlights) columns.push(await throughputsOf(calls, inFlight));
-    const head = inFlights.map((count) => `${count} in flight`);
+    for (const load of loads) columns.push(await throughputsOf(each, load));
     report.print(`With ${name}:\n`);
-    printBesideGcra(head, columns, 0);
+    printBesideGcra(
+      loads.map((load) => load.name),
+      columns,
+      0,
+    );
   }
-  plain.disconnect();
-  nodeRedis.destroy();
+  closeClients(clients);
 }
 
 /** Thousand calls a second, the sides taking turns. */
-async function throughputsOf(
-  calls: readonly ((key: string) => Promise<boolean>)[],
-  inFlight: number,
-): Promise<number[]> {
+async function throughputsOf(each: Client, { keys, capacity, inFlight }: (typeof loads)[number]): Promise<number[]> {
+  await client.flushall();
+  const calls = new Calls(makeKeys(keys));
+  const players = Object.values(sides).map((side) => side(each, capacity));
   const count = inFlight === 1 ? 3_000 : CALLS_A_TURN;
-  const figures = calls.map((): number[] => []);
+  const figures = players.map((): number[] => []);
   for (let turn = 0; turn <= TURNS; turn++) {
-    for (const [index, call] of calls.entries()) {
+    for (const [index, call] of players.entries()) {
       const startMs = performance.now();
-      const admitted = await callMany(() => call("key"), count, inFlight);
-      if (admitted !== count) throw new Error(`${admitted} of ${count} admitted`);
-      // The first turn is for the compiler.
-      if (turn > 0) figures[index]!.push(count / (performance.now() - startMs));
+      const admitted = await callMany((i) => call(calls.key(i)), count, inFlight);
+      const ms = performance.now() - startMs;
+      if (capacity === CAPACITIES.ample && admitted !== count) throw new Error(`${admitted} of ${count} admitted`);
+      // The first turn is for the compiler, and in it the keys are made.
+      if (turn > 0) figures[index]!.push(count / ms);
     }
   }
   return figures.map(median);
+}
+
+/** How long the scripts of full batches hold Redis, and how many calls they have. */
+async function longestScripts(): Promise<void> {
+  report.print("### How long a batch holds Redis\n");
+  report.print(
+    "Microseconds of a script, on the average, by how many calls it may have at most; all to different keys.\n",
+  );
+  const sizes = [16, 32, 64, 128, 256];
+  const keys = makeKeys(50_000);
+  const rows = [];
+  for (const strategy of ["absolute", "suppressed"] as const) {
+    for (const [load, capacity] of [
+      ["under the limit", CAPACITIES.ample],
+      ["over it", 1],
+    ] as const) {
+      const row = [`${strategy}, ${load}`];
+      for (const maxCalls of sizes) {
+        const options = { windowMs: WINDOW_MS, timeoutMs: 60_000, batch: { maxCalls } };
+        const limiter = createRedisProvider(client, options)[strategy];
+        const call = (key: string) => limiter.inc(key, perHour(capacity));
+        await client.flushall();
+        for (const key of keys) await Promise.all([call(key)]);
+        await client.config("RESETSTAT");
+        for (let from = 0; from < keys.length; from += 1_024)
+          await Promise.all(keys.slice(from, from + 1_024).map(call));
+        const { scripts, usec } = await scriptTime();
+        row.push((usec / scripts).toFixed(0));
+      }
+      rows.push(row);
+    }
+  }
+  report.printTable(["", ...sizes.map((size) => `${size} calls`)], rows);
+}
+
+/** How long calls wait that come at a steady rate, whatever became of those before. */
+async function latency(): Promise<void> {
+  const perMs = 2;
+  report.print("### Latency with Redis\n");
+  report.print(
+    `Microseconds that a call waits, at a steady ${perMs * 1_000} calls a second to 1000 keys; medians of five turns.\n`,
+  );
+  const clients = await openClients();
+  const calls = new Calls(makeKeys(1_000));
+  const rate = perHour(CAPACITIES.ample);
+  const rows = [];
+  for (const [name, each] of Object.entries(clients)) {
+    await client.flushall();
+    const ways = { "batches as they come": {}, "each call alone": { batch: false as const } };
+    const providers = Object.entries(ways).map(([way, batch]) => ({
+      way,
+      provider: createRedisProvider(each, { windowMs: WINDOW_MS, timeoutMs: 60_000, prefix: way, ...batch }),
+      figures: [[], [], []] as number[][],
+    }));
+    for (let turn = 0; turn <= TURNS; turn++) {
+      for (const { provider, figures } of providers) {
+        const waits = await steadyWaits((i) => provider.absolute.inc(calls.key(i), rate), 2_000, perMs);
+        const quantiles = [0.5, 0.99, 0.999].map((share) => waits[Math.floor(share * waits.length)]!);
+        if (turn > 0) for (const [index, value] of quantiles.entries()) figures[index]!.push(value);
+      }
+    }
+    for (const { way, figures } of providers) {
+      rows.push([`${name}, ${way}`, ...figures.map((values) => (median(values) * 1_000).toFixed(0))]);
+    }
+  }
+  report.printTable(["", "median", "99 %", "99.9 %"], rows);
+  closeClients(clients);
+}
+
+/** The waits of calls that are made at their times, in order of length, in ms. */
+async function steadyWaits(call: (index: number) => Promise<unknown>, count: number, perMs: number): Promise<number[]> {
+  const waits: Promise<number>[] = [];
+  const startMs = performance.now();
+  while (waits.length < count) {
+    while (waits.length < count && waits.length < (performance.now() - startMs) * perMs) {
+      const beganMs = performance.now();
+      waits.push(call(waits.length).then(() => performance.now() - beganMs));
+    }
+    await new Promise(setImmediate);
+  }
+  return (await Promise.all(waits)).toSorted((a, b) => a - b);
 }
 
 try {
@@ -197,6 +294,8 @@ try {
   await memory();
   await flatness();
   await throughput();
+  await longestScripts();
+  await latency();
   report.end("npm run bench:redis");
 } finally {
   client.disconnect();
