@@ -355,7 +355,7 @@ function addFunctions(source) {
 
 addFunctions(layoutFunctions());
 for (const name of readdirSync(new URL("lib/", FOLDER)).sort()) addFunctions(read(`lib/${name}`));
-for (const name of [...Object.keys(COMMANDS), "batch"]) addFunctions(read(`${name}.lua`));
+for (const name of [...Object.keys(COMMANDS), "batch", "sync_batch"]) addFunctions(read(`${name}.lua`));
 for (const { name, unchecked } of functions.values()) {
   const unknown = unchecked.filter((used) => !functions.has(used));
   if (unknown.length > 0) throw new Error(`${name}: what is ${[...new Set(unknown)]}?`);
@@ -371,6 +371,13 @@ function packed(name, command) {
 /** The script of a command of commands.js. */
 export function packCommand(name) {
   return `${packed(name, COMMANDS[name])}\nreturn ${name}(KEYS, ARGV)`;
+}
+
+/** The script that takes many reports. */
+export function packSyncBatch() {
+  return [packed("sync", COMMANDS.sync), packed("sync_batch", { arguments: {} }), "return sync_batch(KEYS, ARGV)"].join(
+    "\n",
+  );
 }
 
 /** The script that decides many calls. */

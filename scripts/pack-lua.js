@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { BATCHED, BUCKET, COMMANDS, LEASE, STATE } from "../src/redis/lua/commands.js";
-import { argumentsOfCommand, CLOCK_ARGUMENT, packBatch, packCommand } from "./lua-packer.js";
+import { argumentsOfCommand, CLOCK_ARGUMENT, packBatch, packCommand, packSyncBatch } from "./lua-packer.js";
 
 const target = new URL("../src/redis/lua.generated.ts", import.meta.url);
 
@@ -21,6 +21,10 @@ function typeName(name) {
 
 function sha1(source) {
   return createHash("sha1").update(source).digest("hex");
+}
+
+function scriptText(source) {
+  return `{\n  sha1: "${sha1(source)}",\n  source: ${JSON.stringify(source)},\n}`;
 }
 
 /** The names of `fields` in their order. */
@@ -89,10 +93,10 @@ export const LEASE_FIELDS = ${listOf(LEASE)} as const;
 
 ${Object.keys(COMMANDS).map(commandText).join("\n")}
 /** Decides about many calls, each as ${BATCHED.join(" or ")} would. */
-export const BATCH: Script = {
-  sha1: "${sha1(packBatch())}",
-  source: ${JSON.stringify(packBatch())},
-};
+export const BATCH: Script = ${scriptText(packBatch())};
+
+/** Takes many reports, each as sync would. */
+export const SYNC_BATCH: Script = ${scriptText(packSyncBatch())};
 `;
 }
 

@@ -197,7 +197,7 @@ export class Exchanges {
       this.#reports += 2;
       request = holder.makeReport(this.#reports, talk.callers, this.#clock.nowOrLast());
       const args = argumentsOfReport(request, this.#senderOnce(), this.#strategy.factorArguments(request.rate));
-      const reply = await backend.run(SYNC, names.withLeases(holder.key), args);
+      const reply = await backend.report({ command: SYNC, keys: names.withLeases(holder.key), ...args });
       const answer = answerFrom(reply, request, settings.windowMs);
       holder.answered(answer, request, this.#clock.nowOrLast());
       this.#answerCallers(holder, talk, new Serving(answer, request));

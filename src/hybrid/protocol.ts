@@ -1,7 +1,7 @@
 // What a process tells Redis of a key, and what Redis says to it.
 
 import type { Rate } from "../core/rate.ts";
-import { argumentsOf, fieldsOf } from "../redis/commands.ts";
+import { argumentsOf, fieldsOf, luaNumber } from "../redis/commands.ts";
 import { SYNC, type SyncArguments, type SyncReply } from "../redis/lua.generated.ts";
 import { isShare, isTotal, isWait, isWhole, isWithin, misfit } from "../redis/reply.ts";
 import type { HitCell } from "./outbox.ts";
@@ -44,16 +44,20 @@ export interface Sender {
 /** What a strategy adds: how Redis computes the factor. Absolute has none. */
 export type FactorArguments = Pick<SyncArguments, "suppressionCacheMs" | "hardLimit">;
 
-/** A report as the script takes it. */
-export function argumentsOfReport(report: Report, sender: Sender, factor: FactorArguments): string[] {
+/** A report as the script takes it, and the time of it apart. */
+export function argumentsOfReport(
+  report: Report,
+  sender: Sender,
+  factor: FactorArguments,
+): { readonly args: string[]; readonly clock: string[] } {
   const { number, rate, rateIsNew, limit, held, asked, needed, wanted, hits, sentMs } = report;
   const { process, windowMs, bucketMs, leaseMs, isClockSent } = sender;
-  return argumentsOf(SYNC, {
+  const args = argumentsOf(SYNC, {
     process,
     windowMs,
     bucketMs,
     leaseMs,
-    clockMs: isClockSent ? sentMs : undefined,
+    clockMs: undefined,
     report: number,
     rate,
     rateIsNew,
@@ -65,6 +69,7 @@ export function argumentsOfReport(report: Report, sender: Sender, factor: Factor
     ...factor,
     hits: hits.map(({ report, hitMs, count, declined }) => ({ report, ageMs: sentMs - hitMs, count, declined })),
   });
+  return { args, clock: isClockSent ? [luaNumber(sentMs)] : [] };
 }
 
 /** @throws {TrypemaError} `BACKEND_SCRIPT` for a reply that is none to `report` */

@@ -10,10 +10,9 @@
 
 import { messageOf } from "../core/errors.ts";
 import { TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
-import { type BatchedCall, batchOf, errorIn } from "./batch.ts";
+import { errorIn, type KeyedCall, type Sending } from "./batch.ts";
 import type { Breaker, PendingCall } from "./breaker.ts";
 import type { Connection } from "./client.ts";
-import { BATCH } from "./lua.generated.ts";
 import { runScript } from "./script.ts";
 import { slotOf } from "./slot.ts";
 
@@ -21,7 +20,7 @@ import { slotOf } from "./slot.ts";
 const atTurnsEnd =
   (globalThis as { setImmediate?: (run: () => void) => unknown }).setImmediate?.bind(globalThis) ?? queueMicrotask;
 
-interface QueuedCall extends BatchedCall, PendingCall<unknown> {}
+type Queued<Call> = Call & { readonly pending: PendingCall<unknown> };
 
 /**
  * These always hold:
@@ -29,45 +28,44 @@ interface QueuedCall extends BatchedCall, PendingCall<unknown> {}
  * - The calls that wait are in the order in which they were made. They are less than `maxCalls`.
  * - While a call waits, the end of the turn will send it.
  */
-export class CallQueue {
+export class CallQueue<Call extends KeyedCall> {
   readonly #connection: Connection;
   readonly #breaker: Breaker;
-  readonly #hasCallersClock: boolean;
+  readonly #sending: Sending<Call>;
   /** 1 where no calls share a script. */
   #maxCalls: number;
-  #waiting: QueuedCall[] = [];
+  #waiting: Queued<Call>[] = [];
   #willFlush = false;
   /** How many scripts are unanswered. */
   #onTheWay = 0;
 
-  constructor(connection: Connection, breaker: Breaker, maxCalls: number, hasCallersClock: boolean) {
+  constructor(connection: Connection, breaker: Breaker, sending: Sending<Call>, maxCalls: number) {
     this.#connection = connection;
     this.#breaker = breaker;
-    this.#hasCallersClock = hasCallersClock;
+    this.#sending = sending;
     // A promise of one request must not be settled by another one there.
     this.#maxCalls = TIMERS_END_WITH_REQUESTS ? 1 : maxCalls;
   }
 
   /** What Redis replies to a call. Fails as `Breaker.run` does. */
-  ask({ terms, keys, own }: BatchedCall): Promise<unknown> {
+  ask(call: Call): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const { isProbe, deadline } = this.#breaker.begin(resolve, reject);
-      this.#add({ terms, keys, own, isProbe, deadline, resolve, reject });
+      this.#add({ ...call, pending: this.#breaker.begin(resolve, reject) });
     });
   }
 
   /** Sends what waits, so that it comes before what is sent next. */
   flush(): void {
-    const calls = this.#waiting.filter(({ deadline }) => deadline.expire !== undefined);
+    const calls = this.#waiting.filter(({ pending }) => pending.deadline.expire !== undefined);
     this.#waiting = [];
     if (calls.length === 0) return;
     if (this.#connection.isCluster) for (const ofSlot of bySlot(calls)) this.#send(ofSlot);
     else this.#send(calls);
   }
 
-  #add(call: QueuedCall): void {
+  #add(call: Queued<Call>): void {
     this.#waiting.push(call);
-    if (this.#onTheWay === 0 || this.#waiting.length >= this.#maxCalls || call.isProbe) {
+    if (this.#onTheWay === 0 || this.#waiting.length >= this.#maxCalls || call.pending.isProbe) {
       this.flush();
     } else if (!this.#willFlush) {
       this.#willFlush = true;
@@ -78,30 +76,30 @@ export class CallQueue {
     }
   }
 
-  #send(calls: readonly QueuedCall[]): void {
+  #send(calls: readonly Queued<Call>[]): void {
     if (calls.length === 1) this.#sendAlone(calls[0]!);
     else this.#sendTogether(calls);
   }
 
-  #sendAlone(call: QueuedCall): void {
-    const { terms, keys, own } = call;
+  #sendAlone(call: Queued<Call>): void {
+    const { script, args } = this.#sending.alone(call);
     this.#onTheWay++;
-    runScript(this.#connection, terms.command, [...keys], [...terms.args, ...own]).then(
+    runScript(this.#connection, script, [...call.keys], args).then(
       (reply) => {
         this.#onTheWay--;
-        this.#breaker.answer(call, reply);
+        this.#breaker.answer(call.pending, reply);
       },
       (error: unknown) => {
         this.#onTheWay--;
-        this.#breaker.fail(call, error);
+        this.#breaker.fail(call.pending, error);
       },
     );
   }
 
-  #sendTogether(calls: readonly QueuedCall[]): void {
-    const batch = batchOf(calls, this.#hasCallersClock);
+  #sendTogether(calls: readonly Queued<Call>[]): void {
+    const batch = this.#sending.together(calls);
     this.#onTheWay++;
-    runScript(this.#connection, BATCH, batch.keys, batch.args).then(
+    runScript(this.#connection, batch.script, batch.keys, batch.args).then(
       (reply) => {
         this.#onTheWay--;
         this.#answer(batch.calls, reply);
@@ -109,7 +107,7 @@ export class CallQueue {
       (error: unknown) => {
         this.#onTheWay--;
         if (!/^CROSSSLOT\b/.test(messageOf(error))) {
-          for (const call of calls) this.#breaker.fail(call, error);
+          for (const call of calls) this.#breaker.fail(call.pending, error);
           return;
         }
         // Nothing was executed. Something in between lets no keys of several slots through together, now or later.
@@ -120,20 +118,20 @@ export class CallQueue {
   }
 
   /** Tells each call its reply. Where the reply is none of a batch, a call gets nothing, which nobody understands. */
-  #answer(calls: readonly QueuedCall[], reply: unknown): void {
+  #answer(calls: readonly Queued<Call>[], reply: unknown): void {
     const replies: readonly unknown[] = Array.isArray(reply) && reply.length === calls.length ? reply : [];
     for (const [index, call] of calls.entries()) {
       const error = errorIn(replies[index]);
-      if (error === undefined) this.#breaker.answer(call, replies[index]);
-      else this.#breaker.fail(call, error);
+      if (error === undefined) this.#breaker.answer(call.pending, replies[index]);
+      else this.#breaker.fail(call.pending, error);
     }
   }
 }
 
-function bySlot(calls: readonly QueuedCall[]): Iterable<QueuedCall[]> {
-  const groups = new Map<number, QueuedCall[]>();
+function bySlot<Call extends KeyedCall>(calls: readonly Call[]): Iterable<Call[]> {
+  const groups = new Map<number, Call[]>();
   for (const call of calls) {
-    const slot = slotOf(call.keys[0]);
+    const slot = slotOf(call.keys[0]!);
     const group = groups.get(slot);
     if (group === undefined) groups.set(slot, [call]);
     else group.push(call);

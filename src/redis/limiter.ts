@@ -14,7 +14,7 @@ import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usa
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { EMPTY_WINDOW, type SuppressedView, type WindowView } from "../strategy/view.ts";
-import type { BatchedCall, CallTerms } from "./batch.ts";
+import type { CallTerms, IncCall, ReportCall } from "./batch.ts";
 import { argumentsOf, type BatchedCommand, type Command, fieldsOf, luaNumber } from "./commands.ts";
 import type { KeyNames } from "./keys.ts";
 import { ADJUST, DELETE, type DeleteArguments, PEEK, SET_IF } from "./lua.generated.ts";
@@ -33,7 +33,9 @@ type WindowArguments = Pick<DeleteArguments, "windowMs" | "bucketMs" | "clockMs"
 /** Where the scripts run. What fails is a {@link TrypemaError} with a code that begins with BACKEND. */
 export interface Backend {
   /** A call that counts; it may share a script with others. */
-  inc(call: BatchedCall): Promise<unknown>;
+  inc(call: IncCall): Promise<unknown>;
+  /** A report of a hybrid process; it may share a script with others. */
+  report(call: ReportCall): Promise<unknown>;
   run(script: Script, keys: string[], args: string[]): Promise<unknown>;
   /** Removes the Redis keys whose names begin so. */
   forget(start: string): Promise<void>;

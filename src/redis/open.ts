@@ -9,6 +9,7 @@ import {
   timerOption,
 } from "../core/options.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
+import { sendingIncs, sendingReports } from "./batch.ts";
 import { Breaker } from "./breaker.ts";
 import { CallQueue } from "./call-queue.ts";
 import { unlinkAll } from "./clear.ts";
@@ -26,7 +27,7 @@ export interface RedisOptions extends LimiterOptions {
   /** Who decides when Redis can't; see {@link FailurePolicy}. Default `"throw"`, of a hybrid provider `"local"`. */
   readonly onFailure?: FailurePolicy;
   /**
-   * How many calls share a script at most, where many are made at once: 1 to 1000, default 128. A call never waits for
+   * How many calls share a script at most, where many are made at once: 1 to 1000, default 64. A call never waits for
    * others to come. `false` gives each call a script of its own.
    */
   readonly batch?: { readonly maxCalls?: number } | false;
@@ -36,7 +37,10 @@ export const REDIS_OPTION_NAMES: readonly (keyof RedisOptions)[] = ["prefix", "t
 
 const POLICIES: readonly FailurePolicy[] = ["throw", "allow", "deny", "local"];
 
-const MAX_CALLS = 128;
+/** A batch of so many calls holds Redis for half a millisecond at most. */
+const MAX_CALLS = 64;
+/** A report costs Redis as much as so many calls in a batch. */
+const CALLS_IN_REPORT = 3;
 
 export interface OpenRedis {
   readonly absolute: RedisParts;
@@ -77,16 +81,22 @@ export function openRedis(client: RedisClient, options: RedisOptions, defaultPol
 function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: number): Backend {
   const connection = connectionOf(client);
   const breaker = new Breaker(settings.timeoutMs);
-  const queue = new CallQueue(connection, breaker, maxCalls, settings.callersClock !== undefined);
+  const incs = new CallQueue(connection, breaker, sendingIncs(settings.callersClock !== undefined), maxCalls);
+  const reports = new CallQueue(connection, breaker, sendingReports, Math.ceil(maxCalls / CALLS_IN_REPORT));
+  // Redis has to see calls in the order in which they were made.
+  const flush = () => {
+    incs.flush();
+    reports.flush();
+  };
   return {
-    inc: (call) => queue.ask(call),
+    inc: (call) => incs.ask(call),
+    report: (call) => reports.ask(call),
     run(script, keys, args) {
-      // Redis has to see the calls in the order in which they were made.
-      queue.flush();
+      flush();
       return breaker.run(() => runScript(connection, script, keys, args));
     },
     forget(start) {
-      queue.flush();
+      flush();
       return unlinkAll(connection, start, (send) => breaker.run(send));
     },
     get isOut() {

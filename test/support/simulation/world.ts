@@ -81,11 +81,17 @@ export class World extends Timeline {
     return outcome!;
   }
 
-  /** Checks what Redis holds of the key that a script was about. */
-  async #assertSound([, keys, name, ...others]: Arguments, nowMs: number): Promise<void> {
-    const [, bucketMs] = others.slice(Number(keys) - 1).map(Number) as [number, number];
-    const stored = await readStored(this.#redis, String(name));
-    const capacity = this.overdrawn.has(keyIn(name!)) ? undefined : this.capacity;
+  /** Checks what Redis holds of each key that a script was about. */
+  async #assertSound([, keyCount, ...others]: Arguments, nowMs: number): Promise<void> {
+    const names = others.slice(0, Number(keyCount)).map(String);
+    const states = names.filter((name) => name.endsWith("}"));
+    await Promise.all(states.map((state) => this.#assertSoundState(state, nowMs)));
+  }
+
+  async #assertSoundState(name: string, nowMs: number): Promise<void> {
+    const bucketMs = Number(/:(\d+):\{:/.exec(name)![1]);
+    const stored = await readStored(this.#redis, name);
+    const capacity = this.overdrawn.has(keyIn(name)) ? undefined : this.capacity;
     const problems = unsoundnessOf(stored, { nowMs, bucketMs, capacity });
     if (problems.length > 0) throw new Error(`Redis holds of ${name} after a script: ${problems.join("; ")}`);
   }
