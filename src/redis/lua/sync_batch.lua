@@ -1,5 +1,5 @@
--- The reports about many keys in one script, one after the other. ARGV has for each report how many arguments it has, and
--- these; at last the time, where the caller gives it. The reply is a list of the replies, as that of `batch` is.
+-- The reports about many keys in one script, one after the other. ARGV has for each report how many arguments it has,
+-- and these; at last the time, where the caller gives it. The reply is a list of the replies, as that of `batch` is.
 local function sync_batch(keys, arguments)
   local replies = {}
   local froms = {}
