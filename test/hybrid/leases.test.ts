@@ -57,6 +57,13 @@ it("a key over its limit costs Redis nothing, and neither does an idle one", asy
   expect(await scriptsRun()).toBe(before);
 });
 
+it("a call heavier than the capacity is denied at once, without asking Redis", async () => {
+  const { absolute } = open();
+  await absolute.inc("k", perSecond(1));
+  const decision = absolute.inc("k", perSecond(1), 61);
+  expect(decision).toMatchObject({ outcome: "rejected", remaining: 59, retryAfterMs: Number.POSITIVE_INFINITY });
+});
+
 it.each(["absolute", "suppressed"] as const)("%s: limits a key together with the Redis provider", async (strategy) => {
   const settings = { windowMs: 10_000, hardLimitFactor: 1 };
   const hybrid = open(settings)[strategy];
