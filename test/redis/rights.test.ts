@@ -18,10 +18,15 @@ it("a user with the rights that docs/redis.md names can do all that it says", as
   const { port } = redis.client.options;
   const client = new Redis({ port: port!, username: "limits", password: "password", enableReadyCheck: false });
   try {
-    const { absolute, suppressed } = createRedisProvider(client, { windowMs: 1_000, bucketMs: 1, timeoutMs: 5_000 });
+    let nowMs = 0;
+    // Each call begins a bucket.
+    const options = { windowMs: 1_000, bucketMs: 1, timeoutMs: 5_000, clock: () => nowMs++ };
+    const { absolute, suppressed } = createRedisProvider(client, options);
     for (const limiter of [absolute, suppressed]) {
       for (let call = 0; call < 30; call++) await limiter.inc("key", RATE);
+      await Promise.all(["key", "other", "third"].map((key) => limiter.inc(key, RATE)));
       await limiter.isAllowed("key");
+      await limiter.adjust("key", -1);
       expect((await limiter.get("key")).total).toBeGreaterThan(0);
       await limiter.setIf("key", RATE, { op: "always" }, 2, "preserve-newest");
       await limiter.adjust("key", -1);

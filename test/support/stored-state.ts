@@ -34,7 +34,7 @@ interface StoredState extends StateFields {
 const NOT_STORED = {
   ...{ oldestDeclined: 0, newestDeclined: 0, declined: 0, barrenBefore: 0, seen: -1, recent: 0 },
   ...{ factor: 0, factorMs: Number.NEGATIVE_INFINITY },
-  ...{ reserved: 0, holders: 0, firstGoneMs: 0, lastGoneMs: 0 },
+  ...{ reserved: 0, holders: 0, firstGoneMs: 0, lastGoneMs: 0, offsetMs: 0 },
 };
 
 /** How Lua's `struct` writes a bucket. */

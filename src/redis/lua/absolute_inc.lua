@@ -3,7 +3,7 @@ local function absolute_inc(keys, arguments)
   open_window(window, keys, arguments)
   expire(window)
   local replied = decide_absolute(window, arguments.count, arguments.limit, arguments.rate)
-  if window.total > 0 then
+  if window.total > 0 or window.offset_ms > 0 then
     save(window)
   end
   return replied

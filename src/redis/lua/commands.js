@@ -14,7 +14,7 @@ const flag = (comment) => ({ kind: "flag", comment });
 /**
  * The state of a key is a string of little-endian doubles, one for each field, in this order. It ends after `newest`
  * while nothing is declined and nothing is leased (56 bytes), after `suppression` while nothing is leased (120 bytes),
- * and else after `leases` (152 bytes). `head` comes first because a hit in the newest bucket leaves it as it is: such a
+ * after `leases` while the server's clock was not set back (152 bytes), and else after `clock` (160 bytes). `head` comes first because a hit in the newest bucket leaves it as it is: such a
  * hit overwrites what follows `head`, which costs half of what it costs to set the whole string.
  */
 export const STATE = {
@@ -45,6 +45,9 @@ export const STATE = {
     first_gone_ms: "when the first of the leases stops being taken",
     last_gone_ms: "when the last of the leases stops being taken",
   },
+  clock: {
+    offset_ms: "how far the key's time is ahead of the server's clock, because that was set back; else 0",
+  },
 };
 
 /** What a window has in Lua besides its state. It is never stored. */
@@ -53,7 +56,7 @@ export const WINDOW = {
   buckets_key: "the Redis key of the list of buckets",
   window_ms: "how long a hit counts",
   bucket_ms: "how wide a cell of the time grid is",
-  now_ms: "the time of the call",
+  now_ms: "the time of the call, by the key's time, as all times that are stored: the clock's time and `offset_ms`",
   has_callers_clock: "whether the caller gave the time",
   stored_bytes: "how long the stored state is; 0 for none",
   head_changed: "whether anything differs from the stored state",

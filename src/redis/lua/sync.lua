@@ -2,7 +2,9 @@ local function sync(keys, arguments)
   local window = {}
   open_window(window, keys, arguments)
   local process, report, held = arguments.process, arguments.report, arguments.held
-  sum_leases(window, keys.leases)
+  -- Redis is told how long to keep the key where its clock was set back.
+  if window.keep_ms then redis.call('PEXPIRE', keys.leases, window.keep_ms) end
+  sum_leases(window, keys.leases, arguments.lease_ms)
   local last_report, held_before = take_back_lease(window, keys.leases, process)
   -- A client may send a report twice, or so late that a later one came before it. The lease of such a report would be
   -- one that the process has given back since, and the calls that it asks for have been counted or given up.

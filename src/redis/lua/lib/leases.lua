@@ -7,14 +7,20 @@
 -- read the hash.
 
 -- Adds up the leases anew when one of them may be gone, and where the state that knew the sum may be gone. It costs as
--- much as there are processes, at most once for each lease that is not given back.
-local function sum_leases(window, leases_key)
+-- much as there are processes, at most once for each lease that is not given back. A lease that is gone later than one
+-- that is given now is of a time before the server's clock was set back, and the state that knew of that is gone.
+local function sum_leases(window, leases_key, lease_ms)
   if window.holders == 0 or window.first_gone_ms <= window.now_ms then
     window.head_changed = window.head_changed or window.holders > 0
     window.reserved, window.holders, window.first_gone_ms, window.last_gone_ms = 0, 0, math.huge, 0
     local leases = redis.call('HGETALL', leases_key)
     for i = 1, #leases, 2 do
-      local _, held, gone_ms = unpack_lease(leases[i + 1])
+      local last_report, held, gone_ms = unpack_lease(leases[i + 1])
+      if gone_ms > window.now_ms + lease_ms + window.window_ms then
+        gone_ms = window.now_ms + lease_ms + window.window_ms
+        local lease = pack_lease(last_report, held, gone_ms)
+        redis.call('HSET', leases_key, leases[i], lease)
+      end
       if gone_ms <= window.now_ms then
         redis.call('HDEL', leases_key, leases[i])
       elseif held > 0 then

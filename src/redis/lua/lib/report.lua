@@ -30,7 +30,7 @@ end
 -- bucket by no more than a bucket, or a hundredth of the window, counts as of the newest: it expires that much too late
 -- at most. What is left are the hits of a process that Redis has not heard of for as long.
 local function is_late_by_much(window, hit_ms)
-  local little_ms = math.max(window.bucket_ms, window.window_ms / 100)
+  local little_ms = little_time_of(window)
   return window.total > 0 and hit_ms + little_ms < window.newest_ms
 end
 

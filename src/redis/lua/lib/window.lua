@@ -15,7 +15,7 @@ local function begin_window(window, state)
   window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
   window.barren_before, window.factor, window.factor_ms = 0, 0, NEVER_MS
   window.reserved, window.holders, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0
-  window.head_changed, window.rest_changed = false, false
+  window.offset_ms, window.head_changed, window.rest_changed = 0, false, false
   if state then
     read_state(window, state)
   else
@@ -47,20 +47,53 @@ local function read_state(window, state)
     if window.stored_bytes > BYTES_TO_SUPPRESSION then
       unpack_leases(window, state)
     end
+    if window.stored_bytes > BYTES_TO_LEASES then
+      unpack_clock(window, state)
+    end
   end
   -- A hit in the only bucket stores nothing of the head, so the time of the oldest bucket may be that of an older hit.
   if window.oldest_count == 0 then window.oldest_ms = window.newest_ms end
   settle_time(window)
 end
 
--- Makes the time of the window one that is not before its newest hit, and drops leases that are over by then.
+-- Makes the time of the call that of the key, which never goes back, and drops leases that are over by then.
 local function settle_time(window)
-  -- The server's clock may have been set back. Time stands still then until the clock is where it was: nothing that
-  -- was counted may live longer or shorter because of it.
-  if window.now_ms < window.newest_ms then window.now_ms = window.newest_ms end
+  if window.now_ms < window.newest_ms or window.offset_ms > 0 then
+    pause_clock(window)
+  end
   if window.holders > 0 and window.last_gone_ms <= window.now_ms then
     window.reserved, window.holders, window.head_changed = 0, 0, true
   end
+end
+
+-- A server's clock that was set back, by a step or because another server is the master now, is a pause, as on Local:
+-- the key's time stands still for the call and goes on from there. So what was counted lives for a window from now on
+-- at most. That a clock is behind shows by the newest bucket only. So a step back by less than the time since then
+-- passes unseen, and counts live that much longer. To be set forward again is to be set forward: counts expire.
+--
+-- Where the clock is behind by little, the key's time stands still until it isn't, and so it does for callers' clocks,
+-- which take turns: they would all add to the offset with each turn, and the key's time would run away.
+local function pause_clock(window)
+  local clock_ms = window.now_ms
+  window.now_ms = clock_ms + window.offset_ms
+  if window.now_ms < window.newest_ms then
+    local little_ms = little_time_of(window)
+    if not window.has_callers_clock and window.now_ms + little_ms < window.newest_ms then
+      window.offset_ms, window.head_changed = window.newest_ms - clock_ms, true
+    end
+    window.now_ms = window.newest_ms
+    if window.head_changed then
+      -- Redis would keep the key until its clock has caught up.
+      keep(window)
+      redis.call('PEXPIRE', window.buckets_key, window.keep_ms)
+    end
+  end
+  window.factor_ms = math.min(window.factor_ms, window.now_ms)
+end
+
+-- How much too late a hit may expire where to be more exact would cost much.
+local function little_time_of(window)
+  return math.max(window.bucket_ms, window.window_ms / 100)
 end
 
 -- Drops the buckets that have expired.
@@ -102,9 +135,10 @@ local function keep_newest_only(window)
   if window.seen >= 0 then window.seen, window.recent = 0, window.newest_count end
 end
 
--- Forgets all buckets. Leases stay taken, because the processes that have them may still spend them.
+-- Forgets all buckets. Leases stay taken, because the processes that have them may still spend them. And an offset
+-- stays, because the leases that Redis has are by the key's time, those that are gone included.
 local function forget(window)
-  if window.holders > 0 then
+  if window.holders > 0 or window.offset_ms > 0 then
     redis.call('DEL', window.buckets_key)
     window.head_changed = true
   else
@@ -119,7 +153,7 @@ end
 -- Has Redis keep the key as long as a bucket that begins now, with every hit that joins it, and as long as every lease.
 -- A caller's clock may stand still while the server's goes on, as it does in tests. So there is a minute to spare then.
 local function keep(window)
-  local live_ms = math.max(window.window_ms + window.bucket_ms, window.last_gone_ms - window.now_ms)
+  local live_ms = math.max(window.window_ms, window.last_gone_ms - window.now_ms) + window.bucket_ms
   window.keep_ms = math.ceil(live_ms) + (window.has_callers_clock and 60000 or 0)
 end
 
@@ -134,9 +168,13 @@ end
 local function save(window)
   if window.head_changed or window.rest_changed then
     local rest
-    if window.declined > 0 or window.seen >= 0 or window.factor_ms > NEVER_MS or window.holders > 0 then
+    if window.declined > 0 or window.seen >= 0 or window.factor_ms > NEVER_MS or window.holders > 0
+      or window.offset_ms > 0 then
       rest = pack_newest_to_suppression(window)
-      if window.holders > 0 then
+      if window.offset_ms > 0 then
+        local others = pack_leases_to_clock(window)
+        rest = rest .. others
+      elseif window.holders > 0 then
         local leases = pack_leases(window)
         rest = rest .. leases
       end

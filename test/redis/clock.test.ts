@@ -1,0 +1,196 @@
+// The server's clock is set back: a pause for each key, as on Local. The servers are real, and their clocks are those
+// of test/support/clock-server.ts: time passes there as the tests say, and as the machine's time does.
+
+import { Redis } from "ioredis";
+import { type Decision, perSecond } from "trypema";
+import { createHybridProvider } from "trypema/hybrid";
+import { createRedisProvider } from "trypema/redis";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { argumentsOf, fieldsOf } from "../../src/redis/commands.ts";
+import { ABSOLUTE_INC, ADJUST, SYNC } from "../../src/redis/lua.generated.ts";
+import { ClockServer, canShiftClocks } from "../support/clock-server.ts";
+
+const WINDOW_MS = 1_000_000;
+const BUCKET_MS = 10_000;
+const CAPACITY = 10;
+const RATE = perSecond((CAPACITY * 1_000) / WINDOW_MS);
+const BACK_MS = [30_000, 3_600_000];
+const NO_DEADLINE = { timeoutMs: 60_000 };
+
+const providers = { Redis: createRedisProvider, Hybrid: createHybridProvider };
+
+describe.skipIf(!canShiftClocks).each(Object.entries(providers))("%s, on a clock that is set back", (_name, create) => {
+  let clock: ClockServer;
+  let client: Redis;
+  let provider: ReturnType<typeof create>;
+  let shiftMs = 0;
+
+  beforeAll(async () => {
+    clock = await ClockServer.start();
+    client = new Redis(clock.server.port);
+  });
+  afterAll(async () => {
+    client.disconnect();
+    await clock.stop();
+  });
+  beforeEach(async () => {
+    shiftMs = 0;
+    clock.shiftMs = 0;
+    await client.flushall();
+    provider = create(client, { windowMs: WINDOW_MS, bucketMs: BUCKET_MS, ...NO_DEADLINE });
+    return () => provider.close();
+  });
+
+  /** The server's clock goes on, or back. */
+  function pass(ms: number): void {
+    shiftMs += ms;
+    clock.shiftMs = shiftMs;
+  }
+
+  async function inc(count = 1): Promise<Decision> {
+    return provider.absolute.inc("k", RATE, count);
+  }
+
+  async function expectKeptForAWindow(): Promise<void> {
+    for (const key of await client.keys("*")) {
+      expect(await client.pttl(key)).toBeGreaterThan(0);
+      // A lease of Hybrid may be spent for a while, and is taken for a window after that.
+      expect(await client.pttl(key)).toBeLessThanOrEqual(2 * WINDOW_MS + BUCKET_MS);
+    }
+  }
+
+  it.each(BACK_MS)("by %d ms, a full key is free again after a window", async (backMs) => {
+    expect((await inc(CAPACITY)).allowed).toBe(true);
+    pass(-backMs);
+    const denial = await inc();
+    expect(denial.allowed).toBe(false);
+    expect(denial.retryAfterMs).toBeLessThanOrEqual(WINDOW_MS);
+    await expectKeptForAWindow();
+    pass(WINDOW_MS / 2);
+    expect((await inc()).allowed).toBe(false);
+    pass(WINDOW_MS / 2);
+    expect((await inc(CAPACITY)).allowed).toBe(true);
+    expect((await inc()).allowed).toBe(false);
+  });
+
+  it.each(BACK_MS)(
+    "by %d ms, a key that is half full admits the rest, and all of it after a window",
+    async (backMs) => {
+      expect((await inc(5)).allowed).toBe(true);
+      pass(-backMs);
+      expect((await inc(6)).allowed).toBe(false);
+      expect((await inc(5)).allowed).toBe(true);
+      pass(WINDOW_MS / 2);
+      expect((await inc()).allowed).toBe(false);
+      pass(WINDOW_MS / 2 + BUCKET_MS);
+      expect((await inc(CAPACITY)).allowed).toBe(true);
+      expect((await inc()).allowed).toBe(false);
+    },
+  );
+
+  it("again and again admits no more than the capacity in a window, and never holds a key for longer", async () => {
+    for (let round = 0; round < 5; round++) {
+      let admitted = 0;
+      // Nine tenths of a window, in which the clock goes back at each step.
+      for (let step = 0; step < 9; step++) {
+        for (const count of [3, 1]) if ((await inc(count)).allowed) admitted += count;
+        pass(WINDOW_MS / 10);
+        pass(-BACK_MS[step % 2]!);
+      }
+      expect(admitted).toBeLessThanOrEqual(CAPACITY);
+      expect(admitted).toBeGreaterThan(0);
+      await expectKeptForAWindow();
+      // A step back is seen at the next call. So what was admitted last is gone a window after that.
+      await inc(CAPACITY);
+      pass(WINDOW_MS + BUCKET_MS);
+    }
+  });
+
+  it("and forward again, a key counts from then on as any other", async () => {
+    await inc(5);
+    pass(-3_600_000);
+    await inc(5);
+    pass(3_600_000);
+    expect((await inc(CAPACITY)).allowed).toBe(true);
+    expect((await inc()).allowed).toBe(false);
+    await expectKeptForAWindow();
+    pass(-30_000);
+    expect((await inc()).allowed).toBe(false);
+    pass(30_000);
+    expect((await inc()).allowed).toBe(false);
+    pass(WINDOW_MS);
+    expect((await inc(CAPACITY)).allowed).toBe(true);
+  });
+});
+
+describe.skipIf(!canShiftClocks)("leases, on a clock that is set back", () => {
+  const LEASE_MS = 50_000;
+  const KEYS = ["{k}", "{k}b", "{k}l"];
+  let clock: ClockServer;
+  let client: Redis;
+  let reports = 0;
+
+  beforeAll(async () => {
+    clock = await ClockServer.start();
+    client = new Redis(clock.server.port);
+  });
+  afterAll(async () => {
+    client.disconnect();
+    await clock.stop();
+  });
+  beforeEach(async () => {
+    clock.shiftMs = 0;
+    await client.flushall();
+  });
+
+  const call = { windowMs: WINDOW_MS, bucketMs: BUCKET_MS, limit: CAPACITY, rate: RATE, clockMs: undefined };
+
+  /** How much a process gets that has nothing and wants all. */
+  async function leaseOf(process: string): Promise<number> {
+    const wish = { held: 0, asked: 0, needed: 0, wanted: CAPACITY, leaseMs: LEASE_MS };
+    const terms = { suppressionCacheMs: undefined, hardLimit: undefined, rateIsNew: false };
+    const args = argumentsOf(SYNC, { ...call, ...wish, ...terms, process, report: ++reports, hits: [] });
+    return fieldsOf(SYNC, await client.eval(SYNC.source, 3, ...KEYS, ...args)).granted;
+  }
+
+  async function isAdmitted(): Promise<boolean> {
+    const reply = await client.eval(
+      ABSOLUTE_INC.source,
+      2,
+      ...KEYS.slice(0, 2),
+      ...argumentsOf(ABSOLUTE_INC, { ...call, count: 1 }),
+    );
+    return !Array.isArray(reply);
+  }
+
+  it("one that is not given back is taken for as long as it may be spent and a window", async () => {
+    expect(await leaseOf("one")).toBe(CAPACITY);
+    clock.shiftMs = -3_600_000;
+    expect(await isAdmitted()).toBe(false);
+    clock.shiftMs = -3_600_000 + WINDOW_MS;
+    expect(await isAdmitted()).toBe(false);
+    clock.shiftMs = -3_600_000 + WINDOW_MS + LEASE_MS;
+    expect(await isAdmitted()).toBe(true);
+  });
+
+  it("one that is gone stays so when all counts have expired", async () => {
+    expect(await leaseOf("one")).toBe(CAPACITY);
+    clock.shiftMs = -3_600_000;
+    expect(await isAdmitted()).toBe(false);
+    clock.shiftMs = -3_600_000 + WINDOW_MS + LEASE_MS;
+    expect(await isAdmitted()).toBe(true);
+    clock.shiftMs = -3_600_000 + 2 * WINDOW_MS + LEASE_MS;
+    const args = argumentsOf(ADJUST, { ...call, delta: 1 });
+    expect(await client.eval(ADJUST.source, 2, ...KEYS.slice(0, 2), ...args)).toBe("0");
+    expect(await leaseOf("two")).toBe(CAPACITY);
+  });
+
+  it("one that is gone stays so when Redis has forgotten how far the clock went back", async () => {
+    expect(await leaseOf("one")).toBe(CAPACITY);
+    clock.shiftMs = -3_600_000;
+    await client.del("{k}");
+    expect(await leaseOf("two")).toBe(0);
+    clock.shiftMs = -3_600_000 + WINDOW_MS + LEASE_MS;
+    expect(await leaseOf("two")).toBe(CAPACITY);
+  });
+});

@@ -1,0 +1,61 @@
+// A Redis server whose wall clock a test sets, while the machine's goes on.
+
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { installedServers, RedisServer } from "./redis.ts";
+
+const SHIM = fileURLToPath(new URL("clock-shim.c", import.meta.url));
+
+/** Whether there is a C compiler, and a loader that knows LD_PRELOAD. */
+export const canShiftClocks =
+  process.platform === "linux" && spawnSync("gcc", ["--version"], { stdio: "ignore" }).error === undefined;
+
+export class ClockServer {
+  readonly server: RedisServer;
+  readonly #folder: string;
+  readonly #shift: number;
+
+  private constructor(server: RedisServer, folder: string, shift: number) {
+    this.server = server;
+    this.#folder = folder;
+    this.#shift = shift;
+  }
+
+  static async start(): Promise<ClockServer> {
+    const folder = mkdtempSync(join(tmpdir(), "trypema-clock-"));
+    const [library, shift, program] = ["shim.so", "shift", "server.sh"].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    const { status, stderr } = spawnSync("gcc", ["-shared", "-fPIC", "-O1", "-o", library, SHIM, "-ldl"]);
+    if (status !== 0) throw new Error(`gcc: ${stderr}`);
+    writeFileSync(shift, Buffer.alloc(8));
+    const { REDIS_SERVER: named } = process.env;
+    const environment = `LD_PRELOAD='${library}' CLOCK_SHIFT='${shift}'`;
+    writeFileSync(program, `#!/bin/sh\n${environment} exec ${named ?? installedServers()[0]} "$@"\n`, { mode: 0o755 });
+    Object.assign(process.env, { REDIS_SERVER: program });
+    try {
+      return new ClockServer(await RedisServer.start(), folder, openSync(shift, "r+"));
+    } finally {
+      if (named === undefined) Reflect.deleteProperty(process.env, "REDIS_SERVER");
+      else Object.assign(process.env, { REDIS_SERVER: named });
+    }
+  }
+
+  /** Sets the server's clock to so much after the machine's. */
+  set shiftMs(ms: number) {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(BigInt(ms) * 1_000n);
+    writeSync(this.#shift, bytes, 0, 8, 0);
+  }
+
+  async stop(): Promise<void> {
+    await this.server.stop();
+    closeSync(this.#shift);
+    rmSync(this.#folder, { recursive: true });
+  }
+}
