@@ -14,8 +14,9 @@ const flag = (comment) => ({ kind: "flag", comment });
 /**
  * The state of a key is a string of little-endian doubles, one for each field, in this order. It ends after `newest`
  * while nothing is declined and nothing is leased (56 bytes), after `suppression` while nothing is leased (120 bytes),
- * after `leases` while the server's clock was not set back (152 bytes), and else after `clock` (160 bytes). `head` comes first because a hit in the newest bucket leaves it as it is: such a
- * hit overwrites what follows `head`, which costs half of what it costs to set the whole string.
+ * after `leases` while the server's clock was not set back (152 bytes), and else after `clock` (160 bytes).
+ * `head` comes first because a hit in the newest bucket leaves it as it is: such a hit overwrites what follows `head`,
+ * which costs half of what it costs to set the whole string.
  */
 export const STATE = {
   head: {
