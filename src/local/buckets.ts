@@ -73,7 +73,8 @@ export class BucketList {
   }
 
   accepted(node: number): number {
-    return Math.max(0, this.#nodes.read(node, ACCEPTED));
+    const accepted = this.#nodes.read(node, ACCEPTED);
+    return accepted > 0 ? accepted : 0;
   }
 
   declined(node: number): number {
@@ -114,10 +115,13 @@ export class BucketList {
     const nodes = this.#nodes;
     const node = nodes.take();
     const tail = records.half(TAIL);
-    nodes.write(node, ACCEPTED, accepted > 0 ? accepted : leadTo(this.acceptingFrom(tail)));
-    nodes.write(node, DECLINED, declined);
-    nodes.writeHalf(node, NEXT, NONE);
-    nodes.writeHalf(node, PREVIOUS, tail);
+    const words = nodes.chunkOf(node);
+    const halves = nodes.halfChunkOf(node);
+    const place = nodes.placeOf(node);
+    words[place + ACCEPTED] = accepted > 0 ? accepted : leadTo(this.acceptingFrom(tail));
+    words[place + DECLINED] = declined;
+    halves[place * 2 + NEXT] = NONE;
+    halves[place * 2 + PREVIOUS] = tail;
     if (tail === NONE) {
       records.setHalf(HEAD, node);
     } else {
@@ -127,6 +131,7 @@ export class BucketList {
     records.setHalf(TAIL, node);
   }
 
+  /** What a node counts from now on. */
   setCounts(node: number, accepted: number, declined: number): void {
     const word = accepted > 0 ? accepted : leadTo(this.acceptingFrom(this.previous(node)));
     this.#nodes.write(node, ACCEPTED, word);

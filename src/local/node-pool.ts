@@ -81,6 +81,11 @@ export class NodePool {
     return this.#chunks[node >>> CHUNK_BITS]!;
   }
 
+  /** The same memory as 32-bit integers, two to a word. */
+  halfChunkOf(node: number): Int32Array {
+    return this.#halfChunks[node >>> CHUNK_BITS]!;
+  }
+
   placeOf(node: number): number {
     return (node & CHUNK_MASK) * WORDS;
   }
