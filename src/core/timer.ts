@@ -26,6 +26,8 @@ export class BackgroundTimer {
   #release: (delayMs: number) => void = () => {};
   #handle: ReturnType<typeof setTimeout> | undefined;
   #started = false;
+  /** What has made the runtime's timer, which tests replace for a while. */
+  #setTimeout: typeof setTimeout | undefined;
   #stopped = false;
 
   constructor(run: () => void) {
@@ -33,10 +35,14 @@ export class BackgroundTimer {
     if (!TIMERS_END_WITH_REQUESTS) this.#arm();
   }
 
-  /** Runs once, `delayMs` from now; does nothing when it is started already. */
+  /**
+   * Runs once, `delayMs` from now; does nothing when it is started already. A timer that false timers have made, or that
+   * was made before they came, may never fire. So a timer of other timers than those of now is started anew.
+   */
   start(delayMs: number): void {
-    if (this.#started) return;
+    if (this.#started && (this.#setTimeout === undefined || this.#setTimeout === globalThis.setTimeout)) return;
     this.#started = true;
+    this.#setTimeout = undefined;
     this.#release(delayMs);
   }
 
@@ -54,7 +60,10 @@ export class BackgroundTimer {
     released.then((delayMs) => {
       if (this.#stopped) return;
       this.#arm();
+      this.#setTimeout = globalThis.setTimeout;
       const handle: unknown = setTimeout(() => {
+        // The timer has been started anew.
+        if (this.#handle !== handle) return;
         this.#started = false;
         this.#run();
       }, delayMs);

@@ -107,6 +107,7 @@ export class Exchanges {
       const talk = this.#talkOf(holder);
       talk.callers.push({ ...call, sinceMs: systemClock(), resolve, reject });
       holder.noteCall(call.count, call.limit);
+      this.#parts.backend.keepTimer();
       if (talk.callers.length === 1 && talk.current === undefined) {
         talk.current = Promise.resolve().then(() => this.#serve(holder, talk));
       }

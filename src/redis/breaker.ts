@@ -100,6 +100,11 @@ export class Breaker {
     call.reject(failure);
   }
 
+  /** Sees to it that deadlines pass which began earlier; see `Deadlines.keepTimer`. */
+  keepTimer(): void {
+    this.#deadlines.keepTimer();
+  }
+
   /** Whether calls are refused, except for probes. */
   get isOpen(): boolean {
     return this.#failures >= FAILURES_TO_OPEN;

@@ -37,6 +37,8 @@ export class Deadlines {
   #first: Deadline | undefined = undefined;
   #last: Deadline | undefined = undefined;
   readonly #timer = new BackgroundTimer(() => this.#sweep());
+  /** When the timer is to fire. */
+  #timerMs = Number.POSITIVE_INFINITY;
 
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
@@ -55,7 +57,7 @@ export class Deadlines {
       deadline.timer = setTimeout(() => this.#miss(deadline), this.#timeoutMs);
     } else {
       this.#insertAfter(this.#last, deadline);
-      this.#timer.start(this.#timeoutMs);
+      this.#startTimer(deadline.endMs, this.#timeoutMs);
     }
     return deadline;
   }
@@ -65,6 +67,11 @@ export class Deadlines {
     if (deadline.expire === undefined) return false;
     this.#end(deadline);
     return true;
+  }
+
+  /** Starts the timer anew if it was lost, because tests have put false timers in place of real ones, or back. */
+  keepTimer(): void {
+    if (this.#first !== undefined) this.#startTimer(this.#first.endMs, Math.max(1, this.#first.endMs - systemClock()));
   }
 
   #miss(deadline: Deadline): void {
@@ -79,8 +86,15 @@ export class Deadlines {
     else this.#remove(deadline);
   }
 
+  #startTimer(timerMs: number, delayMs: number): void {
+    this.#timerMs = Math.min(this.#timerMs, timerMs);
+    this.#timer.start(delayMs);
+  }
+
   #sweep(): void {
-    const nowMs = systemClock();
+    // In tests with false timers the clock stands still, or goes on by itself, and the timer is right.
+    const nowMs = Math.max(systemClock(), this.#timerMs);
+    this.#timerMs = Number.POSITIVE_INFINITY;
     const lateMs = nowMs - (this.#first?.endMs ?? nowMs);
     this.#putOffOver(nowMs, nowMs + Math.max(1, Math.min(lateMs, this.#timeoutMs)));
     for (let missed = 0; missed < MOST_AT_ONCE; missed++) {
@@ -88,7 +102,9 @@ export class Deadlines {
       if (first === undefined || first.endMs > nowMs) break;
       this.#miss(first);
     }
-    if (this.#first !== undefined) this.#timer.start(Math.max(1, Math.ceil(this.#first.endMs - nowMs)));
+    if (this.#first === undefined) return;
+    const delayMs = Math.max(1, Math.ceil(this.#first.endMs - nowMs));
+    this.#startTimer(nowMs + delayMs, delayMs);
   }
 
   /** Gives the deadlines whose end has passed for the first time a second look, at `endMs`. */

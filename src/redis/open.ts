@@ -99,6 +99,7 @@ function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: numbe
       flush();
       return unlinkAll(connection, start, (send) => breaker.run(send));
     },
+    keepTimer: () => breaker.keepTimer(),
     get isOut() {
       return breaker.isOpen;
     },
