@@ -1,6 +1,7 @@
 // npm run bench:redis: starts a Redis server of its own and compares what limiting costs it. With `-- --write`
 // the figures go into docs/benchmarks.md too.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { perHour, perSecond } from "trypema";
@@ -282,7 +283,7 @@ async function steadyWaits(call: (index: number) => Promise<unknown>, count: num
       const beganMs = performance.now();
       waits.push(call(waits.length).then(() => performance.now() - beganMs));
     }
-    await new Promise(setImmediate);
+    await sleep(1);
   }
   return (await Promise.all(waits)).toSorted((a, b) => a - b);
 }

@@ -36,8 +36,8 @@ export class BackgroundTimer {
   }
 
   /**
-   * Runs once, `delayMs` from now; does nothing when it is started already. A timer that false timers have made, or that
-   * was made before they came, may never fire. So a timer of other timers than those of now is started anew.
+   * Runs once, `delayMs` from now; does nothing when it is started already. A runtime's timer may never fire that was
+   * made by false timers, or before they came. So it is made anew where `setTimeout` is another one than then.
    */
   start(delayMs: number): void {
     if (this.#started && (this.#setTimeout === undefined || this.#setTimeout === globalThis.setTimeout)) return;

@@ -5,6 +5,7 @@ import { allowed } from "../strategy/decision.ts";
 import type { HolderStrategy, HybridParts } from "./exchanges.ts";
 import type { Holder } from "./holder.ts";
 import { HybridLimiter } from "./limiter.ts";
+import { NO_FACTOR } from "./protocol.ts";
 import type { Serving } from "./serving.ts";
 
 /** The deterministic sliding window: no span of `windowMs` ever contains more than the capacity, over all processes. */
@@ -22,7 +23,7 @@ const ABSOLUTE: HolderStrategy = {
   },
 
   factorArguments() {
-    return { suppressionCacheMs: undefined, hardLimit: undefined };
+    return NO_FACTOR;
   },
 };
 

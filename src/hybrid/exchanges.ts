@@ -9,7 +9,7 @@ import type { RedisParts } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
 import type { Fallback } from "./fallback.ts";
 import type { Holder, OutgoingReport, WaitingCall } from "./holder.ts";
-import { answerFrom, argumentsOfReport, type FactorArguments, type Sender } from "./protocol.ts";
+import { answerFrom, argumentsOfReport, type FactorArguments, NO_FACTOR, type Sender } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Serving } from "./serving.ts";
 import type { Terms } from "./terms.ts";
@@ -177,8 +177,8 @@ export class Exchanges {
   }
 
   async #reportAll(holder: Holder, talk: Talk): Promise<boolean> {
-    const isAnswered = await this.#exchange(holder, talk);
-    return isAnswered && holder.outbox.isHoldingBack ? this.#exchange(holder, talk) : isAnswered;
+    const isAnswered = await this.#exchange(holder, talk, "to settle");
+    return isAnswered && holder.outbox.isHoldingBack ? this.#exchange(holder, talk, "to settle") : isAnswered;
   }
 
   /** Asks Redis until no call waits, or somebody wants the key settled. */
@@ -190,14 +190,17 @@ export class Exchanges {
   }
 
   /** One report, and what Redis says to it. False if there was no answer: then no call waits any longer. */
-  async #exchange(holder: Holder, talk: Talk): Promise<boolean> {
+  async #exchange(holder: Holder, talk: Talk, purpose: "to settle" | "to go on" = "to go on"): Promise<boolean> {
     const { backend, names, settings } = this.#parts;
     let request: OutgoingReport | undefined;
     try {
       const beganMs = systemClock();
       this.#reports += 2;
       request = holder.makeReport(this.#reports, talk.callers, this.#clock.nowOrLast());
-      const args = argumentsOfReport(request, this.#senderOnce(), this.#strategy.factorArguments(request.rate));
+      // To settle a key is no call to it. A factor that Redis computed now would be kept for calls that come later.
+      const needsFactor = purpose === "to go on" || request.asked > 0;
+      const factor = needsFactor ? this.#strategy.factorArguments(request.rate) : NO_FACTOR;
+      const args = argumentsOfReport(request, this.#senderOnce(), factor);
       const reply = await backend.report({ command: SYNC, keys: names.withLeases(holder.key), ...args });
       const answer = answerFrom(reply, request, settings.windowMs);
       holder.answered(answer, request, this.#clock.nowOrLast());

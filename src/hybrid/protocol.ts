@@ -44,6 +44,9 @@ export interface Sender {
 /** What a strategy adds: how Redis computes the factor. Absolute has none. */
 export type FactorArguments = Pick<SyncArguments, "suppressionCacheMs" | "hardLimit">;
 
+/** For a report that wants no factor. */
+export const NO_FACTOR: FactorArguments = { suppressionCacheMs: undefined, hardLimit: undefined };
+
 /** A report as the script takes it, and the time of it apart. */
 export function argumentsOfReport(
   report: Report,

@@ -20,7 +20,7 @@ it("names each key and all terms once, and gives neighbours that are alike as on
     ["1", "1", "1"],
   ];
   expect(batch.args).toEqual(["0", "2", "a", ...cheap.args, "a", ...dear.args, ...ofX, ...ofY]);
-  expect(batch.calls.map((one) => calls.indexOf(one))).toEqual([0, 2, 3, 4, 1]);
+  expect(batch.order).toEqual([0, 2, 3, 4, 1]);
 });
 
 it("gives each call its own draw and time", () => {

@@ -2,7 +2,7 @@
 // described at BATCHED in lua/commands.js.
 
 import { BATCH, SYNC_BATCH } from "./lua.generated.ts";
-import { textFrom } from "./reply.ts";
+import { numberFrom, textFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
 /** A call that names Redis keys which are all in one slot. */
@@ -14,15 +14,15 @@ export interface KeyedCall {
 export interface Sending<Call extends KeyedCall> {
   /** The script for a call that goes alone, and its arguments. */
   alone(call: Call): { readonly script: Script; readonly args: string[] };
-  together<C extends Call>(calls: readonly C[]): Batch<C>;
+  together(calls: readonly Call[]): Batch;
 }
 
-export interface Batch<Call> {
+export interface Batch {
   readonly script: Script;
   readonly keys: string[];
   readonly args: string[];
-  /** The calls in the order of the replies. */
-  readonly calls: readonly Call[];
+  /** For each reply, which of the calls it is for. */
+  readonly order: readonly number[];
 }
 
 /** What a call is judged by. Calls that have the same object are alike, and send it once. */
@@ -48,49 +48,53 @@ export function sendingIncs(hasCallersClock: boolean): Sending<IncCall> {
 }
 
 /** The calls to one key are together, in the order in which they were made. */
-function incsTogether<Call extends IncCall>(calls: readonly Call[], hasCallersClock: boolean): Batch<Call> {
+function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batch {
   const numbers = new Map<CallTerms, string>();
-  const termArgs: string[] = [];
+  const args = [hasCallersClock ? "1" : "0", ""];
   for (const { terms } of calls) {
     if (numbers.has(terms)) continue;
     numbers.set(terms, String(numbers.size + 1));
-    termArgs.push(terms.command.letter, ...terms.args);
+    args.push(terms.command.letter, ...terms.args);
   }
+  args[1] = String(numbers.size);
   const keys: string[] = [];
-  const args = [hasCallersClock ? "1" : "0", String(numbers.size), ...termArgs];
-  const ordered: Call[] = [];
+  const order: number[] = [];
   for (const ofKey of byKey(calls)) {
-    keys.push(...ofKey[0]!.keys);
-    pushRuns(args, ofKey, numbers);
-    for (const call of ofKey) ordered.push(call);
+    keys.push(...calls[ofKey[0]!]!.keys);
+    const place = args.push("") - 1;
+    args[place] = String(pushRuns(args, calls, ofKey, numbers));
+    for (const index of ofKey) order.push(index);
   }
-  return { script: BATCH, keys, args, calls: ordered };
+  return { script: BATCH, keys, args, order };
 }
 
-function byKey<Call extends IncCall>(calls: readonly Call[]): Iterable<Call[]> {
-  const groups = new Map<string, Call[]>();
-  for (const call of calls) {
-    const group = groups.get(call.keys[0]);
-    if (group === undefined) groups.set(call.keys[0], [call]);
-    else group.push(call);
+/** Which of the calls are to the same key. */
+function byKey(calls: readonly IncCall[]): Iterable<number[]> {
+  const groups = new Map<string, number[]>();
+  for (const [index, { keys }] of calls.entries()) {
+    const group = groups.get(keys[0]);
+    if (group === undefined) groups.set(keys[0], [index]);
+    else group.push(index);
   }
   return groups.values();
 }
 
-/** Adds the calls of one key: neighbours that are alike are a run. */
-function pushRuns(args: string[], calls: readonly IncCall[], numbers: ReadonlyMap<CallTerms, string>): void {
-  const place = args.push("") - 1;
+/** Adds the calls of one key: neighbours that are alike are a run. Returns how many runs there are. */
+function pushRuns(
+  args: string[],
+  calls: readonly IncCall[],
+  ofKey: readonly number[],
+  numbers: ReadonlyMap<CallTerms, string>,
+): number {
   let runs = 0;
-  let from = 0;
-  while (from < calls.length) {
-    const { terms } = calls[from]!;
+  for (let from = 0; from < ofKey.length; runs++) {
+    const { terms } = calls[ofKey[from]!]!;
     let to = from + 1;
-    while (calls[to]?.terms === terms) to++;
+    while (to < ofKey.length && calls[ofKey[to]!]!.terms === terms) to++;
     args.push(numbers.get(terms)!, String(to - from));
-    for (; from < to; from++) args.push(...calls[from]!.own);
-    runs++;
+    for (; from < to; from++) args.push(...calls[ofKey[from]!]!.own);
   }
-  args[place] = String(runs);
+  return runs;
 }
 
 /** A report of a hybrid process about one key. */
@@ -109,7 +113,7 @@ export const sendingReports: Sending<ReportCall> = {
     script: SYNC_BATCH,
     keys: calls.flatMap(({ keys }) => keys),
     args: [...calls.flatMap(({ args }) => [String(args.length), ...args]), ...calls.at(-1)!.clock],
-    calls,
+    order: calls.map((_, index) => index),
   }),
 };
 
@@ -120,4 +124,9 @@ export function errorIn(reply: unknown): Error | undefined {
   const text = marked.slice(1);
   // Redis says of the script which line failed. Without that, what failed is about a key, or about the server.
   return new Error(/^[A-Z]+ /.test(text) ? text : `ERR Error running script (call to f_0): ${text}`);
+}
+
+/** Whether a reply in a batch says that it is the same as the one before. */
+export function isSameAsBefore(reply: unknown): boolean {
+  return !Array.isArray(reply) && numberFrom(reply) === 0;
 }

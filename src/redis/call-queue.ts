@@ -10,7 +10,7 @@
 
 import { messageOf } from "../core/errors.ts";
 import { TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
-import { errorIn, type KeyedCall, type Sending } from "./batch.ts";
+import { errorIn, isSameAsBefore, type KeyedCall, type Sending } from "./batch.ts";
 import type { Breaker, PendingCall } from "./breaker.ts";
 import type { Connection } from "./client.ts";
 import { runScript } from "./script.ts";
@@ -20,7 +20,10 @@ import { slotOf } from "./slot.ts";
 const atTurnsEnd =
   (globalThis as { setImmediate?: (run: () => void) => unknown }).setImmediate?.bind(globalThis) ?? queueMicrotask;
 
-type Queued<Call> = Call & { readonly pending: PendingCall<unknown> };
+interface Queued<Call> {
+  readonly call: Call;
+  readonly pending: PendingCall<unknown>;
+}
 
 /**
  * These always hold:
@@ -50,7 +53,9 @@ export class CallQueue<Call extends KeyedCall> {
   /** What Redis replies to a call. Fails as `Breaker.run` does. */
   ask(call: Call): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      this.#add({ ...call, pending: this.#breaker.begin(resolve, reject) });
+      const queued = { call, pending: this.#breaker.begin(resolve, reject) };
+      if (this.#onTheWay === 0 && this.#waiting.length === 0) this.#sendAlone(queued);
+      else this.#add(queued);
     });
   }
 
@@ -63,9 +68,9 @@ export class CallQueue<Call extends KeyedCall> {
     else this.#send(calls);
   }
 
-  #add(call: Queued<Call>): void {
-    this.#waiting.push(call);
-    if (this.#onTheWay === 0 || this.#waiting.length >= this.#maxCalls || call.pending.isProbe) {
+  #add(queued: Queued<Call>): void {
+    this.#waiting.push(queued);
+    if (this.#waiting.length >= this.#maxCalls || queued.pending.isProbe) {
       this.flush();
     } else if (!this.#willFlush) {
       this.#willFlush = true;
@@ -81,60 +86,66 @@ export class CallQueue<Call extends KeyedCall> {
     else this.#sendTogether(calls);
   }
 
-  #sendAlone(call: Queued<Call>): void {
+  #sendAlone({ call, pending }: Queued<Call>): void {
     const { script, args } = this.#sending.alone(call);
     this.#onTheWay++;
     runScript(this.#connection, script, [...call.keys], args).then(
       (reply) => {
         this.#onTheWay--;
-        this.#breaker.answer(call.pending, reply);
+        this.#breaker.answer(pending, reply);
       },
       (error: unknown) => {
         this.#onTheWay--;
-        this.#breaker.fail(call.pending, error);
+        this.#breaker.fail(pending, error);
       },
     );
   }
 
   #sendTogether(calls: readonly Queued<Call>[]): void {
-    const batch = this.#sending.together(calls);
+    const batch = this.#sending.together(calls.map(({ call }) => call));
     this.#onTheWay++;
     runScript(this.#connection, batch.script, batch.keys, batch.args).then(
       (reply) => {
         this.#onTheWay--;
-        this.#answer(batch.calls, reply);
+        this.#answer(
+          batch.order.map((index) => calls[index]!.pending),
+          reply,
+        );
       },
       (error: unknown) => {
         this.#onTheWay--;
         if (!/^CROSSSLOT\b/.test(messageOf(error))) {
-          for (const call of calls) this.#breaker.fail(call.pending, error);
+          for (const { pending } of calls) this.#breaker.fail(pending, error);
           return;
         }
         // Nothing was executed. Something in between lets no keys of several slots through together, now or later.
         this.#maxCalls = 1;
-        for (const call of calls) this.#sendAlone(call);
+        for (const queued of calls) this.#sendAlone(queued);
       },
     );
   }
 
   /** Tells each call its reply. Where the reply is none of a batch, a call gets nothing, which nobody understands. */
-  #answer(calls: readonly Queued<Call>[], reply: unknown): void {
-    const replies: readonly unknown[] = Array.isArray(reply) && reply.length === calls.length ? reply : [];
-    for (const [index, call] of calls.entries()) {
-      const error = errorIn(replies[index]);
-      if (error === undefined) this.#breaker.answer(call.pending, replies[index]);
-      else this.#breaker.fail(call.pending, error);
+  #answer(pendings: readonly PendingCall<unknown>[], reply: unknown): void {
+    const replies: readonly unknown[] = Array.isArray(reply) && reply.length === pendings.length ? reply : [];
+    let last: unknown;
+    for (const [index, pending] of pendings.entries()) {
+      const ofCall = isSameAsBefore(replies[index]) ? last : replies[index];
+      last = ofCall;
+      const error = errorIn(ofCall);
+      if (error === undefined) this.#breaker.answer(pending, ofCall);
+      else this.#breaker.fail(pending, error);
     }
   }
 }
 
-function bySlot<Call extends KeyedCall>(calls: readonly Call[]): Iterable<Call[]> {
-  const groups = new Map<number, Call[]>();
-  for (const call of calls) {
-    const slot = slotOf(call.keys[0]!);
+function bySlot<Call extends KeyedCall>(calls: readonly Queued<Call>[]): Iterable<Queued<Call>[]> {
+  const groups = new Map<number, Queued<Call>[]>();
+  for (const queued of calls) {
+    const slot = slotOf(queued.call.keys[0]!);
     const group = groups.get(slot);
-    if (group === undefined) groups.set(slot, [call]);
-    else group.push(call);
+    if (group === undefined) groups.set(slot, [queued]);
+    else group.push(queued);
   }
   return groups.values();
 }

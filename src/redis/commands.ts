@@ -1,7 +1,7 @@
 // How a script is given its arguments and how its reply is read, by name. `lua/commands.js` describes what each script
 // takes and replies, and the types and the orders in `lua.generated.ts` are made of that.
 
-import { fieldsFrom } from "./reply.ts";
+import { numbersFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
 /** A script with what it takes and what it replies. */
@@ -11,6 +11,8 @@ export interface Command<Arguments, Reply> extends Script {
   /** The argument that is a list: its length, and the fields of each of its items. */
   readonly repeated?: { readonly list: keyof Arguments & string; readonly fields: readonly string[] };
   readonly reply: readonly (keyof Reply & string)[];
+  /** The values of a reply by their names. */
+  named(values: readonly number[]): Reply;
 }
 
 /** A command whose calls may share a script. */
@@ -50,8 +52,8 @@ export function argumentsOf<Arguments extends Timed, Reply>(
  *
  * @throws {TrypemaError} `BACKEND_SCRIPT` for any other reply
  */
-export function fieldsOf<Reply>(command: Command<never, Reply>, reply: unknown): Record<keyof Reply & string, number> {
-  return fieldsFrom(reply, command.reply);
+export function fieldsOf<Reply>(command: Command<never, Reply>, reply: unknown): Reply {
+  return command.named(numbersFrom(reply, command.reply.length));
 }
 
 function argumentFrom(value: Argument): string {

@@ -34,16 +34,6 @@ export function numbersFrom(reply: unknown, length: number): number[] {
 }
 
 /**
- * The numbers of a reply by their names.
- *
- * @throws {TrypemaError} `BACKEND_SCRIPT` unless `reply` is an array with one for each name
- */
-export function fieldsFrom<Name extends string>(reply: unknown, names: readonly Name[]): Record<Name, number> {
-  const numbers = numbersFrom(reply, names.length);
-  return Object.fromEntries(names.map((name, index) => [name, numbers[index]])) as Record<Name, number>;
-}
-
-/**
  * What a key has used, as ADJUST and DELETE tell it.
  *
  * @throws {TrypemaError} `BACKEND_SCRIPT` for what is no total

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { createLocalProvider } from "trypema";
+import { createLocalProvider, perSecond } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisClient, type RedisOptions } from "trypema/redis";
 import { manualClock, seededRandom } from "trypema/testing";
@@ -49,6 +49,21 @@ describe.each(Object.entries(providers))("%s", (name, createProvider) => {
       { numRuns: 300 },
     );
   });
+});
+
+it("to ask Hybrid for the factor changes no factor that is asked for or met later", async () => {
+  const clock = manualClock(1_234_567);
+  const options = { windowMs: 10_000, bucketMs: 10_000, hardLimitFactor: 4, random: () => 0.9, clock };
+  const limiters = [createLocalProvider(options), createHybridProvider(redis.client, { ...options, prefix: "factor" })];
+  const [onLocal, onHybrid] = await Promise.all(
+    limiters.map(async ({ suppressed }) => [await suppressed.inc("k", perSecond(0.1), 2)] as unknown[]),
+  );
+  for (const passedMs of [100, 1, 1, 98, 1, 50]) {
+    clock.advance(passedMs);
+    onLocal!.push(await limiters[0]!.suppressed.get("k"));
+    onHybrid!.push(await limiters[1]!.suppressed.get("k"));
+  }
+  expect(onHybrid).toEqual(onLocal);
 });
 
 /** Gives every step the rate of the first that has one: Hybrid decides more without Redis then. */

@@ -94,8 +94,12 @@ local function decide_absolute_incs(calls)
         denial = decide_absolute(window, count, limit, rate)
       end
       replies[#replies + 1] = denial
-      -- At the same time, what denies one call denies all calls like it.
-      if window.has_callers_clock or type(denial) ~= 'table' then denial = false end
+      -- At the same time, what denies one call denies all calls like it. 0 says so, and costs the client less to read.
+      if window.has_callers_clock or denial ~= 0 and type(denial) ~= 'table' then
+        denial = false
+      else
+        denial = 0
+      end
       left = left - 1
     end
   end

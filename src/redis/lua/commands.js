@@ -242,6 +242,7 @@ export const COMMANDS = {
  *   own arguments of a call: the command's last `ownOfCall` ones · the caller's time, where callers have clocks
  *
  * KEYS has two names for each key, in the order of the keys. The reply is a list of the calls' replies, in the order of
- * the arguments. Each is what the command replies to a single call, or `!` and after it what failed.
+ * the arguments. Each is what the command replies to a single call; or 0, for the same as the call before; or `!` and
+ * after it what failed.
  */
 export const BATCHED = Object.keys(COMMANDS).filter((name) => COMMANDS[name].letter !== undefined);

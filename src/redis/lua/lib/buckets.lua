@@ -43,7 +43,15 @@ end
 
 -- The newest bucket from now on is an empty one; the one that was the newest joins the others.
 local function begin_bucket(window)
-  keep(window)
+  local span_ms = keep_span_of(window)
+  local begins_span = window.total == 0
+  if not begins_span then
+    local span_start_ms = cell_start_of(window.now_ms, span_ms)
+    begins_span = window.newest_ms < span_start_ms
+  end
+  if begins_span then
+    keep(window)
+  end
   window.head_changed = true
   if window.oldest_count > 0 then
     push_newest(window)
@@ -67,7 +75,10 @@ local function push_newest(window)
     window.declined = window.oldest_declined + window.newest_declined
     window.seen = -1
   end
-  redis.call('PEXPIRE', window.buckets_key, window.keep_ms)
+  if window.keep_ms or window.between == 1 then
+    local keep_ms = keep_time_of(window)
+    redis.call('PEXPIRE', window.buckets_key, keep_ms)
+  end
 end
 
 -- The newest bucket has lost all its counts. The one before it that counts anything is the newest from now on.

@@ -150,11 +150,23 @@ local function forget(window)
   window.barren_before, window.factor_ms = 0, NEVER_MS
 end
 
--- Has Redis keep the key as long as a bucket that begins now, with every hit that joins it, and as long as every lease.
--- A caller's clock may stand still while the server's goes on, as it does in tests. So there is a minute to spare then.
+-- To set the time at which Redis forgets a key costs as much as to store it. So that is done for the first bucket only
+-- that begins in a span of so many ms, and then for all that may begin in the span.
+local function keep_span_of(window)
+  return math.max(window.bucket_ms, window.window_ms / 16)
+end
+
+-- How long each hit lives that may come in this span of time, and every lease. A caller's clock may stand still while
+-- the server's goes on, as it does in tests. So there is a minute to spare then.
+local function keep_time_of(window)
+  local span_ms = keep_span_of(window)
+  local live_ms = math.max(window.window_ms, window.last_gone_ms - window.now_ms) + span_ms
+  return math.ceil(live_ms) + (window.has_callers_clock and 60000 or 0)
+end
+
+-- Has Redis keep the key that long from now on.
 local function keep(window)
-  local live_ms = math.max(window.window_ms, window.last_gone_ms - window.now_ms) + window.bucket_ms
-  window.keep_ms = math.ceil(live_ms) + (window.has_callers_clock and 60000 or 0)
+  window.keep_ms = keep_time_of(window)
 end
 
 -- Gives the key a rate. A factor that was computed for another rate is of no use for this one.
@@ -162,9 +174,8 @@ local function set_rate(window, rate)
   window.rate, window.factor_ms, window.head_changed = rate, NEVER_MS, true
 end
 
--- Stores what has changed. To set the whole state costs twice as much as to overwrite a part, and to set the time at
--- which Redis forgets the key as much again. So the first is done when a bucket comes or goes, and the second once for
--- each bucket that begins.
+-- Stores what has changed. To set a state costs twice as much as to overwrite one of the same length, and to set the
+-- time at which Redis forgets the key as much again.
 local function save(window)
   if window.head_changed or window.rest_changed then
     local rest
@@ -187,6 +198,8 @@ local function save(window)
       local head = pack_head(window)
       if window.keep_ms then
         redis.call('SET', window.state_key, head .. rest, 'PX', window.keep_ms)
+      elseif #rest + BYTES_TO_HEAD == window.stored_bytes then
+        redis.call('SETRANGE', window.state_key, '0', head .. rest)
       else
         redis.call('SET', window.state_key, head .. rest, 'KEEPTTL')
       end
