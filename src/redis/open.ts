@@ -27,7 +27,7 @@ export interface RedisOptions extends LimiterOptions {
   /** Who decides when Redis can't; see {@link FailurePolicy}. Default `"throw"`, of a hybrid provider `"local"`. */
   readonly onFailure?: FailurePolicy;
   /**
-   * How many calls share a script at most, where many are made at once: 1 to 1000, default 64. A call never waits for
+   * How many calls share a script at most, where many are made at once: 1 to 1000, default 40. A call never waits for
    * others to come. `false` gives each call a script of its own.
    */
   readonly batch?: { readonly maxCalls?: number } | false;
@@ -38,7 +38,7 @@ export const REDIS_OPTION_NAMES: readonly (keyof RedisOptions)[] = ["prefix", "t
 const POLICIES: readonly FailurePolicy[] = ["throw", "allow", "deny", "local"];
 
 /** A batch of so many calls holds Redis for half a millisecond at most. */
-const MAX_CALLS = 64;
+const MAX_CALLS = 40;
 /** A report costs Redis as much as so many calls in a batch. */
 const CALLS_IN_REPORT = 3;
 
