@@ -200,6 +200,29 @@ it("goes on one by one where keys may not share a script, and counts each call o
   expect((await absolute.get("k0")).total).toBe(6);
 });
 
+it("fails as a whole on a replica, so that the client notices that its server is no master any longer", async () => {
+  const seen: string[] = [];
+  const noting: RedisClient = {
+    async sendCommand([command, ...args]: string[]) {
+      return redis.client.call(command!, ...args).catch((error: Error) => {
+        if (Number(args[1]) > 2) seen.push(error.message);
+        throw error;
+      });
+    },
+  };
+  const { absolute } = createRedisProvider(noting, { timeoutMs: 30_000 });
+  const ten = () => Promise.all(Array.from({ length: 10 }, (_, i) => failureOf(absolute.inc(`k${i}`, perMinute(100)))));
+  await Promise.allSettled(Array.from({ length: 10 }, (_, i) => absolute.inc(`warm${i}`, perMinute(100))));
+  await redis.client.call("REPLICAOF", "127.0.0.1", "1");
+  try {
+    for (const failure of await ten()) expect(failure).toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+  } finally {
+    await redis.client.call("REPLICAOF", "NO", "ONE");
+  }
+  expect(seen).toHaveLength(1);
+  expect(seen[0]).toContain("READONLY");
+});
+
 it("gives each call of a batch that gets no answer its own deadline and its own decision", async () => {
   const hang = () => new Promise<never>(() => {});
   const hung: RedisClient = { sendCommand: hang };

@@ -11,9 +11,12 @@ local function batch(keys, arguments)
     calls.state_key, calls.buckets_key, calls.state = state_key, keys[2 * i], states[i]
     local terms = calls.terms[arguments[at + 1] + 0]
     local is_decided, failure = pcall(terms.hard_limit and decide_suppressed_incs or decide_absolute_incs, calls)
-    -- A key that holds something else fails its own calls only.
+    -- A key that holds something else fails its own calls only. A replica can write none, and clients listen to that.
     if not is_decided then
-      skip_calls(calls, decided, at, failure)
+      local text = type(failure) == 'table' and failure.err or tostring(failure)
+      local readonly = text:match('READONLY.*')
+      if readonly then return redis.error_reply(readonly) end
+      skip_calls(calls, decided, at, text)
     end
   end
   return replies
@@ -144,7 +147,7 @@ end
 -- Replies with what failed to all calls of a key, and goes on to the next key.
 local function skip_calls(calls, decided, at, failure)
   local list, replies = calls.list, calls.replies
-  local text = '!' .. (type(failure) == 'table' and failure.err or tostring(failure))
+  local text = '!' .. failure
   local runs = list[at] + 0
   at = at + 1
   local count = 0
