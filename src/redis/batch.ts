@@ -40,6 +40,7 @@ export interface IncCall extends KeyedCall {
   readonly own: readonly string[];
 }
 
+/** How calls that count are sent. */
 export function sendingIncs(hasCallersClock: boolean): Sending<IncCall> {
   return {
     alone: ({ terms, own }) => ({ script: terms.command, args: [...terms.args, ...own] }),
@@ -107,6 +108,7 @@ export interface ReportCall extends KeyedCall {
   readonly clock: readonly string[];
 }
 
+/** How reports are sent. */
 export const sendingReports: Sending<ReportCall> = {
   alone: ({ command, args, clock }) => ({ script: command, args: [...args, ...clock] }),
   together: (calls) => ({
