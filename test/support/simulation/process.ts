@@ -109,8 +109,10 @@ export class HybridProcess extends SimulatedProcess<HybridProvider> {
 export class RedisProcess extends SimulatedProcess<RedisProvider> {
   constructor(world: World, options: RedisOptions = {}, clock = EXACT) {
     const { prefix, random } = world;
+    // The server of a world puts its own time in the place of the caller's, and a batch has the time of each call.
+    const alone = { batch: false, timeoutMs: TIMEOUT_MS, onFailure: "deny" } as const;
     const open = (client: CommandClient, given: Given) =>
-      createRedisProvider(client, { prefix, random, timeoutMs: TIMEOUT_MS, onFailure: "deny", ...options, ...given });
+      createRedisProvider(client, { prefix, random, ...alone, ...options, ...given });
     super(world, open, clock);
   }
 }

@@ -89,7 +89,7 @@ export class World extends Timeline {
   }
 
   async #assertSoundState(name: string, nowMs: number): Promise<void> {
-    const bucketMs = Number(/:(\d+):\{:/.exec(name)![1]);
+    const bucketMs = Number(/:([\d.]+):\{:/.exec(name)![1]);
     const stored = await readStored(this.#redis, name);
     const capacity = this.overdrawn.has(keyIn(name)) ? undefined : this.capacity;
     const problems = unsoundnessOf(stored, { nowMs, bucketMs, capacity });
