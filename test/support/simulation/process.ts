@@ -86,7 +86,7 @@ export class HybridProcess extends SimulatedProcess<HybridProvider> {
   constructor(world: World, options: HybridOptions = {}, clock = EXACT) {
     const { prefix, random } = world;
     const open = (client: CommandClient, given: Given) =>
-      createHybridProvider(client, { prefix, random, timeoutMs: TIMEOUT_MS, ...options, ...given });
+      createHybridProvider(client, { batch: false, prefix, random, timeoutMs: TIMEOUT_MS, ...options, ...given });
     super(world, open, clock);
   }
 
