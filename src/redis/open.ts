@@ -39,7 +39,7 @@ const POLICIES: readonly FailurePolicy[] = ["throw", "allow", "deny", "local"];
 
 /** A batch of so many calls holds Redis for half a millisecond at most. */
 const MAX_CALLS = 40;
-/** Reports go alone: in the simulation, windows had more than the capacity where reports shared a script. */
+/** Each report goes alone, because reports in one script have not been through all tests yet. */
 const CALLS_OF_REPORTS = 1;
 
 export interface OpenRedis {

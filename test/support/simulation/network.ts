@@ -48,7 +48,7 @@ export class Connection implements CommandClient {
         this.#lastAnswerMs = Math.max(this.#lastAnswerMs, world.nowMs + this.#delay());
         const answer = () => {
           if (outcome.status === "rejected") return reject(outcome.reason);
-          this.executedMs.set(keyIn(args[2]!), executedMs);
+          for (const name of args.slice(2, 2 + Number(args[1]))) this.executedMs.set(keyIn(name), executedMs);
           resolve(outcome.value);
         };
         world.at(this.#lastAnswerMs, answer, this.#owner);

@@ -23,6 +23,9 @@ export interface Clock {
 /** Many round trips of the perfect network, and short, so that a lost answer is noticed soon. */
 const TIMEOUT_MS = 50;
 
+/** The server of a world puts its own time in the place of the caller's, and a batch has the time of each call. */
+const EACH_ALONE = { batch: false } as const;
+
 const EXACT: Clock = { aheadMs: 0, drift: 0 };
 
 interface Given {
@@ -86,7 +89,7 @@ export class HybridProcess extends SimulatedProcess<HybridProvider> {
   constructor(world: World, options: HybridOptions = {}, clock = EXACT) {
     const { prefix, random } = world;
     const open = (client: CommandClient, given: Given) =>
-      createHybridProvider(client, { batch: false, prefix, random, timeoutMs: TIMEOUT_MS, ...options, ...given });
+      createHybridProvider(client, { ...EACH_ALONE, prefix, random, timeoutMs: TIMEOUT_MS, ...options, ...given });
     super(world, open, clock);
   }
 
@@ -109,8 +112,7 @@ export class HybridProcess extends SimulatedProcess<HybridProvider> {
 export class RedisProcess extends SimulatedProcess<RedisProvider> {
   constructor(world: World, options: RedisOptions = {}, clock = EXACT) {
     const { prefix, random } = world;
-    // The server of a world puts its own time in the place of the caller's, and a batch has the time of each call.
-    const alone = { batch: false, timeoutMs: TIMEOUT_MS, onFailure: "deny" } as const;
+    const alone = { ...EACH_ALONE, timeoutMs: TIMEOUT_MS, onFailure: "deny" } as const;
     const open = (client: CommandClient, given: Given) =>
       createRedisProvider(client, { prefix, random, ...alone, ...options, ...given });
     super(world, open, clock);

@@ -31,7 +31,7 @@ const SERVER_CLOCK_MS = 1_700_000_000_000;
 /** The key that a Redis key is about: `prefix:a:1000:10:{:key}`. */
 export function keyIn(name: string | number): string {
   const text = String(name);
-  return text.slice(text.lastIndexOf(":") + 1, -1);
+  return text.slice(text.lastIndexOf(":") + 1, text.lastIndexOf("}"));
 }
 
 export class World extends Timeline {
