@@ -13,8 +13,11 @@ const folder = process.argv.slice(2).find((argument) => !argument.startsWith("--
 const root = folder ?? fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const entries = Object.entries(manifest.exports)
-  .filter(([, target]) => target.types !== undefined)
-  .map(([path, target]) => ({ name: `trypema${path.slice(1)}`, file: join(root, target.types) }));
+  .filter(([, target]) => target.default !== undefined)
+  .map(([path, target]) => ({
+    name: `trypema${path.slice(1)}`,
+    file: join(root, target.default.replace(/\.js$/, ".d.ts")),
+  }));
 
 const program = ts.createProgram(
   entries.map(({ file }) => file),

@@ -59,7 +59,7 @@ it("docs/api.md has types and signatures as they are declared, with nothing left
   try {
     mkdirSync(join(folder, "docs"));
     writeFileSync(join(folder, "index.d.ts"), DECLARATIONS);
-    writeFileSync(join(folder, "package.json"), JSON.stringify({ exports: { ".": { types: "./index.d.ts" } } }));
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ exports: { ".": { default: "./index.js" } } }));
     execFileSync(process.execPath, [join(ROOT, "scripts", "write-api.js"), folder]);
     const text = readFileSync(join(folder, "docs", "api.md"), "utf8");
     const heads = text.split("\n").filter((line) => /^(\*\*`|- `|class|interface)/.test(line));

@@ -20,10 +20,10 @@ import { describe, expect, it } from "vitest";
 import { runScript } from "./support/built.ts";
 import { ROOT } from "./support/process.ts";
 
-const IMPORT = /\b(?:from|import)\s*\(?\s*"([^"]+)"/g;
+const IMPORT = /\b(?:from|import|require)\s*\(?\s*"([^"]+)"/g;
 
-const dist = join(ROOT, "dist");
 const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+const entries = Object.keys(manifest.exports).filter((entry) => entry !== "./package.json");
 
 function importsOf(file: string): string[] {
   return [...readFileSync(file, "utf8").matchAll(IMPORT)].map((match) => match[1]!);
@@ -60,10 +60,10 @@ describe("the package", () => {
   });
 
   it("has what its manifest promises", () => {
-    for (const target of Object.values<string | Record<string, string>>(manifest.exports)) {
-      for (const path of typeof target === "string" ? [target] : Object.values(target)) {
-        expect(existsSync(join(ROOT, path)), path).toBe(true);
-      }
+    const targets = [...JSON.stringify(manifest.exports).matchAll(/"(\.\/[^"]+)"(?!:)/g)].map((match) => match[1]!);
+    expect(targets.length).toBeGreaterThan(5 * entries.length);
+    for (const path of [...targets, manifest.main, manifest.types]) {
+      expect(existsSync(join(ROOT, path)), path).toBe(true);
     }
     expect(manifest.dependencies).toBeUndefined();
     expect(manifest.sideEffects).toBe(false);
@@ -75,37 +75,61 @@ describe("the package", () => {
       cwd: ROOT,
     });
     const paths: string[] = JSON.parse(stdout)[0].files.map((file: { path: string }) => file.path);
-    const others = paths.filter((path) => !/^dist\/.+\.(js|d\.ts)$/.test(path));
-    expect(others.sort()).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "package.json"]);
+    const others = paths.filter((path) => !/^dist\/.+\.(m?js|d\.m?ts)$/.test(path));
+    const folders = entries.filter((entry) => entry !== ".").map((entry) => `${entry.slice(2)}/package.json`);
+    const expected = ["CHANGELOG.md", "LICENSE", "README.md", "dist/cjs/package.json", "package.json", ...folders];
+    expect(others.sort()).toEqual(expected.sort());
     expect(paths.filter((path) => path.includes(".test."))).toEqual([]);
   });
 
+  it("gives a program one copy of its code, which it may import and require", async () => {
+    const { stdout } = await runScript(`
+      import { createRequire } from "node:module";
+      const require = createRequire(import.meta.url);
+      let compared = 0;
+      for (const entry of ${JSON.stringify(entries)}) {
+        const name = entry.replace(".", "trypema");
+        const [required, imported] = [require(name), await import(name)];
+        const names = Object.keys(required);
+        if (names.sort().join() !== Object.keys(imported).sort().join()) console.log(name, names, imported);
+        for (const one of names) if (required[one] !== imported[one]) console.log(name, one); else compared++;
+      }
+      console.log(compared);
+    `);
+    expect(stdout).toMatch(/^\d\d+\n$/);
+  });
+
   /** Everything that loading a file loads. */
-  function loadedBy(file: string): Set<string> {
+  function loadedBy(form: string, file: string): Set<string> {
     const loaded = new Set<string>();
     const load = (path: string) => {
       if (loaded.has(path)) return;
       loaded.add(path);
-      for (const specifier of importsOf(join(dist, path))) load(join(dirname(path), specifier));
+      for (const specifier of importsOf(join(form, path))) load(join(dirname(path), specifier));
     };
     load(file);
     return loaded;
   }
 
-  it("loads only what Local needs", () => {
-    const loaded = loadedBy("index.js");
-    expect(loaded.size).toBeGreaterThan(10);
-    for (const file of loaded) expect(file).toMatch(/^(index|(core|strategy|local)\/[a-z-]+)\.js$/);
-  });
+  describe.each(["dist", "dist/cjs"])("in %s", (form) => {
+    it("loads only what Local needs", () => {
+      const loaded = loadedBy(join(ROOT, form), "index.js");
+      expect(loaded.size).toBeGreaterThan(10);
+      for (const file of loaded) expect(file).toMatch(/^(index|(core|strategy|local)\/[a-z-]+)\.js$/);
+    });
 
-  it.each(["express", "fastify", "fetch", "hono", "koa", "node"])("loads no framework and no Redis for %s", (name) => {
-    const loaded = loadedBy(`adapters/${name}.js`);
-    expect(loaded.size).toBeGreaterThan(10);
-    for (const file of loaded) {
-      expect(file).toMatch(/^((core|strategy|local|http)\/[a-z-]+|adapters\/(node-message|web-response|[a-z]+))\.js$/);
-      const shared = ["adapters/node-message.js", "adapters/web-response.js"];
-      if (file.startsWith("adapters/")) expect([`adapters/${name}.js`, ...shared]).toContain(file);
-    }
+    it.each(["express", "fastify", "fetch", "hono", "koa", "node"])(
+      "loads no framework and no Redis for %s",
+      (name) => {
+        const loaded = loadedBy(join(ROOT, form), `adapters/${name}.js`);
+        expect(loaded.size).toBeGreaterThan(10);
+        for (const file of loaded) {
+          expect(file).toMatch(/^((core|strategy|local|http)\/[a-z-]+|adapters\/[a-z-]+)\.js$/);
+          const shared = ["adapters/node-message.js", "adapters/web-response.js"];
+          if (file.startsWith("adapters/")) expect([`adapters/${name}.js`, ...shared]).toContain(file);
+        }
+      },
+    );
   });
 
   it("has types that compile in a strict program without any of ours", async () => {

@@ -10,6 +10,12 @@ export type TrypemaErrorCode =
   | "BACKEND_SCRIPT";
 
 /**
+ * Marks the errors of every copy of this package. There may be two copies in a program, such as one in a bundle and one
+ * beside it, and a user's `instanceof` has to be true for the errors of both.
+ */
+const MARK = Symbol.for("trypema.error");
+
+/**
  * A programming error, or an unreachable backend whose failure policy says to throw. Nothing was
  * recorded. A denial is never an exception: it is a decision with `allowed: false`.
  */
@@ -22,6 +28,18 @@ export class TrypemaError extends Error {
     super(message, options);
     this.name = "TrypemaError";
     this.code = code;
+  }
+
+  /** @internal On the prototype, where neither `console.log` nor a comparison of errors shows it. */
+  get [MARK](): true {
+    return true;
+  }
+
+  /** @internal A class that extends this one inherits the method, and there the usual rule holds. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore lint/complexity/noThisInStatic: only `this` is the class on the right of the `instanceof`.
+    if (this !== TrypemaError) return super[Symbol.hasInstance](value);
+    return typeof value === "object" && value !== null && MARK in value;
   }
 }
 

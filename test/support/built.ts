@@ -23,7 +23,7 @@ let isPackageChecked = false;
 /** Throws where the package isn't built, or older than its sources. Looks once. */
 export function assertPackageBuilt(): void {
   if (isPackageChecked) return;
-  assertCompiled("src", "dist");
+  for (const form of ["dist", "dist/cjs"]) assertCompiled("src", form);
   if (modifiedMs(LUA) === undefined) fail(`${LUA} is absent`);
   const text = readFileSync(join(ROOT, LUA), "utf8");
   for (const [, sha1] of packLua().matchAll(/sha1: "(\w+)"/g)) {
