@@ -39,8 +39,8 @@ const POLICIES: readonly FailurePolicy[] = ["throw", "allow", "deny", "local"];
 
 /** A batch of so many calls holds Redis for half a millisecond at most. */
 const MAX_CALLS = 40;
-/** Each report goes alone, because reports in one script have not been through all tests yet. */
-const CALLS_OF_REPORTS = 1;
+/** A report costs Redis as much as so many calls in a batch. */
+const CALLS_IN_REPORT = 3;
 
 export interface OpenRedis {
   readonly absolute: RedisParts;
@@ -82,7 +82,7 @@ function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: numbe
   const connection = connectionOf(client);
   const breaker = new Breaker(settings.timeoutMs);
   const incs = new CallQueue(connection, breaker, sendingIncs(settings.callersClock !== undefined), maxCalls);
-  const reports = new CallQueue(connection, breaker, sendingReports, CALLS_OF_REPORTS);
+  const reports = new CallQueue(connection, breaker, sendingReports, Math.ceil(maxCalls / CALLS_IN_REPORT));
   // Redis has to see calls in the order in which they were made.
   const flush = () => {
     incs.flush();

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { createLocalProvider, type Decision, perMinute, perSecond } from "trypema";
+import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisClient, type RedisOptions } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -120,6 +121,25 @@ describe.each(["ioredis", "node-redis"])("%s", (name) => {
     await redis.client.script("FLUSH");
     await Promise.all(Array.from({ length: 60 }, () => absolute.inc("k", perMinute(100))));
     expect((await absolute.get("k")).total).toBe(60);
+  });
+
+  it("sends reports of hybrid processes together, of which each succeeds or fails by itself", async () => {
+    const provider = createHybridProvider(clients[name]!, { timeoutMs: 30_000, onFailure: "throw" });
+    const keys = Array.from({ length: 100 }, (_, index) => `k${index}`);
+    const asked = () => Promise.allSettled(keys.map(async (key) => provider.absolute.inc(key, perMinute(1_000))));
+    await asked();
+    await provider.absolute.clear();
+    await redis.client.lpush("trypema:a:60000:100:{:k7}", "not ours");
+    let outcomes: PromiseSettledResult<Decision>[] = [];
+    const scripts = await scriptsDuring(async () => {
+      outcomes = await asked();
+    });
+    expect(scripts).toBeLessThan(20);
+    for (const [index, outcome] of outcomes.entries()) {
+      expect(outcome.status).toBe(index === 7 ? "rejected" : "fulfilled");
+    }
+    expect(await provider.absolute.delete("k8")).toBe(1);
+    await provider.close();
   });
 
   it("decides random batches as Local decides call by call", { timeout: 120_000 }, async () => {

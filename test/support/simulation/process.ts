@@ -23,9 +23,6 @@ export interface Clock {
 /** Many round trips of the perfect network, and short, so that a lost answer is noticed soon. */
 const TIMEOUT_MS = 50;
 
-/** The server of a world puts its own time in the place of the caller's, and a batch has the time of each call. */
-const EACH_ALONE = { batch: false } as const;
-
 const EXACT: Clock = { aheadMs: 0, drift: 0 };
 
 interface Given {
@@ -89,7 +86,7 @@ export class HybridProcess extends SimulatedProcess<HybridProvider> {
   constructor(world: World, options: HybridOptions = {}, clock = EXACT) {
     const { prefix, random } = world;
     const open = (client: CommandClient, given: Given) =>
-      createHybridProvider(client, { ...EACH_ALONE, prefix, random, timeoutMs: TIMEOUT_MS, ...options, ...given });
+      createHybridProvider(client, { prefix, random, timeoutMs: TIMEOUT_MS, ...options, ...given });
     super(world, open, clock);
   }
 
@@ -112,7 +109,8 @@ export class HybridProcess extends SimulatedProcess<HybridProvider> {
 export class RedisProcess extends SimulatedProcess<RedisProvider> {
   constructor(world: World, options: RedisOptions = {}, clock = EXACT) {
     const { prefix, random } = world;
-    const alone = { ...EACH_ALONE, timeoutMs: TIMEOUT_MS, onFailure: "deny" } as const;
+    // The calls of a batch have a time each, and the server of a world replaces one.
+    const alone = { batch: false, timeoutMs: TIMEOUT_MS, onFailure: "deny" } as const;
     const open = (client: CommandClient, given: Given) =>
       createRedisProvider(client, { prefix, random, ...alone, ...options, ...given });
     super(world, open, clock);

@@ -2,6 +2,7 @@
 // program in this time: its timers and its `performance.now()` are virtual, and it can crash and stall.
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import { setImmediate } from "node:timers/promises";
 
 /** The actor whose code runs, however deep in promises and timers; none in the code of the test. */
 const present = new AsyncLocalStorage<Actor>();
@@ -30,8 +31,14 @@ export function virtualizeTime(): () => void {
   };
 }
 
-/** Until what follows at the same time from what has been done has been done too. */
-const consequences = () => new Promise((resolve) => setImmediate(resolve));
+/**
+ * Until what follows at the same time from what has been done has been done too. That may be the end of a turn, where
+ * calls that wait for each other are sent, so the end of this turn isn't late enough.
+ */
+const consequences = async () => {
+  await setImmediate();
+  await setImmediate();
+};
 
 export class Event {
   timeMs: number;

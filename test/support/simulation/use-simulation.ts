@@ -19,7 +19,8 @@ export function useSimulation(): Create {
     const world = create();
     const options = { timeoutMs: 60_000 };
     for (const process of [new HybridProcess(world, options), new RedisProcess(world, options)]) {
-      process.call("absolute", "a", perSecond(1));
+      // The first goes alone, and reports about the others together.
+      for (const key of ["a", "b", "c"]) process.call("absolute", key, perSecond(1));
       await world.settled(process.do(async () => process.provider.absolute.get("a")));
     }
   });
