@@ -58,7 +58,9 @@ function faultsOf(world: World): void {
   world.network.sentAgain = world.pick(0, 0.5);
 }
 
-const KEYS = ["a", "b"];
+const KEYS = ["a", "b", "c", "d"];
+/** Which keys the processes of a world call. The reports about four of them share scripts. */
+const CALLED = [["a", "a", "b"], KEYS];
 
 const LAST_CALLS = 10;
 
@@ -78,6 +80,7 @@ class Fleet {
   readonly #world: World;
   readonly #rate: Rate;
   readonly #options: HybridOptions;
+  readonly #keys: readonly string[];
   /** Before that there may be something to see. */
   endMs = 0;
   #isCalling = true;
@@ -86,6 +89,7 @@ class Fleet {
     this.#world = world;
     this.#rate = rate;
     this.#options = options;
+    this.#keys = world.pick(...CALLED);
   }
 
   get admitted(): Admission[] {
@@ -109,7 +113,7 @@ class Fleet {
     if (world.random() > habits.crashes) return;
     world.at(world.nowMs + world.random() * habits.crashesWithinMs, () => {
       // What it spends last it can't report.
-      for (let i = 0; i < LAST_CALLS; i++) process.call("absolute", world.pick("a", "b"), this.#rate);
+      for (let i = 0; i < LAST_CALLS; i++) process.call("absolute", world.pick(...this.#keys), this.#rate);
       process.crashed = true;
       this.startHybrid(habits);
     });
@@ -132,7 +136,7 @@ class Fleet {
     const callAndCall = () => {
       if (!this.#isCalling) return;
       for (let burst = world.pick(1, 1, 1, 4); burst > 0; burst--) {
-        process.call("absolute", world.pick("a", "a", "b"), this.#rate, world.pick(1, 1, 1, 1, 2, 5));
+        process.call("absolute", world.pick(...this.#keys), this.#rate, world.pick(1, 1, 1, 1, 2, 5));
       }
       world.at(world.nowMs + world.pause(callsPerSecond), callAndCall, process);
     };
