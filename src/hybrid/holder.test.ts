@@ -100,6 +100,14 @@ it("a lease admits calls until it is spent, and each is reported", () => {
   expect(ask(holder, 10, []).hits).toMatchObject([{ count: 2, declined: 0 }]);
 });
 
+it("a lease can't be spent where its answer is read when its time is over, because the process was held up", () => {
+  const holder = new Holder("k", TERMS);
+  const request = ask(holder, 0);
+  holder.answered({ ...NOTHING, granted: 5 }, request, TERMS.leaseMs);
+  holder.carryOn(TERMS.leaseMs);
+  expect(holder.trySpend(1, TERMS.leaseMs)).toBe(false);
+});
+
 it("a lease can't be spent beyond the capacity, which draws may have used up meanwhile", () => {
   const holder = new Holder("k", TERMS);
   answer(holder, 0, { total: 90, buckets: 1, firstExpiresInMs: WINDOW_MS, firstAccepted: 90, granted: 5 });

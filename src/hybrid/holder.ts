@@ -289,6 +289,8 @@ export class Holder extends Visited {
     this.#rate = rate;
     this.#limit = limit;
     this.lease.refresh(answer.granted, report.leaseExpiryMs);
+    // The answer of a process that was held up may be read when its lease is over.
+    this.lease.expire(nowMs);
     if (report.held + answer.granted === 0) this.lease.end();
     const used = answer.total - answer.declined + answer.leasedByOthers;
     // What was counted for the calls that wait is used as they are served.
