@@ -36,7 +36,7 @@ const LUA = join("dist", "redis", "lua.generated.js");
 
 /** Throws where a program isn't built, or older than its source: a benchmark, the demo, a process of a fleet. */
 export function assertProgramsBuilt(): void {
-  for (const folder of ["bench", "demo", "test/support", "test/runtimes", "playground/model"]) {
+  for (const folder of ["bench", "demo", "test/support", "test/runtimes", "test/tools", "playground/model"]) {
     assertCompiled(folder, join(".build", folder));
   }
 }

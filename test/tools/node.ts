@@ -1,0 +1,29 @@
+// `require` and `import` in each version of Node.
+
+import { install, RUNTIMES } from "../runtimes/install.ts";
+import { type Check, expectText, type Tool } from "./check.ts";
+import { BOTH_PROGRAM, FORMS, LOCAL_OUTPUT, localProgram } from "./programs.ts";
+import type { Project } from "./project.ts";
+
+function checks(project: Project): readonly Check[] {
+  project.write("import.mjs", localProgram("import"));
+  project.write("require.cjs", localProgram("require"));
+  project.write("both.mjs", BOTH_PROGRAM);
+  // Each of these also has to print no warning.
+  return RUNTIMES.filter((runtime) => runtime.program === "node").flatMap((runtime) => {
+    const run = async (program: string) =>
+      project.run(program, [], { node: await install(runtime, project.path("..")) });
+    return [
+      ...FORMS.map((form) => ({
+        name: `${runtime.name}: ${form}`,
+        run: async () => expectText(await run(form === "import" ? "import.mjs" : "require.cjs"), LOCAL_OUTPUT),
+      })),
+      {
+        name: `${runtime.name}: import and require in one program get one copy`,
+        run: async () => expectText(await run("both.mjs"), "one copy"),
+      },
+    ];
+  });
+}
+
+export const NODE: Tool = { name: "node", dependencies: {}, checks };
