@@ -16,6 +16,13 @@ function isCloudflareWorker(): boolean {
 }
 
 /**
+ * Runs something when the event loop has gone through what it is busy with. Taken when the module is loaded, because
+ * tests replace `setImmediate` later, and what waits would wait for ever then.
+ */
+export const atTurnsEnd: (run: () => void) => unknown =
+  (globalThis as { setImmediate?: (run: () => void) => unknown }).setImmediate?.bind(globalThis) ?? queueMicrotask;
+
+/**
  * A timer that keeps nothing alive: not the process, and not the async context of the call that starts it. A
  * runtime's timer holds the context that it is made in, a request's perhaps, and every timer that is made in
  * its turn does. So {@link start} resolves a promise, and the reaction to that makes the runtime's timer: a reaction

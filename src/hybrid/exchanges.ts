@@ -12,6 +12,7 @@ import type { Holder, OutgoingReport, WaitingCall } from "./holder.ts";
 import { answerFrom, argumentsOfReport, type FactorArguments, NO_FACTOR, type Sender } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Serving } from "./serving.ts";
+import { Slices } from "./slices.ts";
 import type { Terms } from "./terms.ts";
 
 export interface HybridParts extends RedisParts {
@@ -61,6 +62,7 @@ export class Exchanges {
   readonly #clock: ForwardClock;
   readonly #scheduler: Scheduler<Holder>;
   readonly #talks = new Map<Holder, Talk>();
+  readonly #slices = new Slices();
   /**
    * The number of the last report, even: the odd one after it belongs to what Redis counts for the calls that wait. The
    * numbers go on when a key is forgotten and known again, because Redis may remember its last report.
@@ -205,10 +207,10 @@ export class Exchanges {
       const answer = answerFrom(reply, request, settings.windowMs);
       holder.answered(answer, request, this.#clock.nowOrLast());
       this.#answerCallers(holder, talk, new Serving(answer, request));
-      this.#giveUp(holder, talk, beganMs);
+      await this.#giveUp(holder, talk, beganMs);
       return true;
     } catch (error) {
-      this.#fail(holder, talk, request, error);
+      await this.#fail(holder, talk, request, error);
       return false;
     }
   }
@@ -259,33 +261,44 @@ export class Exchanges {
    * another one may be needed, so that is twice `timeoutMs`. An exchange that took longer than its deadline was
    * answered in time and read late, because this process was held up. That time doesn't count.
    */
-  #giveUp(holder: Holder, talk: Talk, beganMs: number): void {
+  async #giveUp(holder: Holder, talk: Talk, beganMs: number): Promise<void> {
     const { timeoutMs } = this.#parts.settings;
     const nowMs = systemClock();
     const earliestMs = (nowMs - beganMs > timeoutMs ? beganMs : nowMs) - timeoutMs;
     const first = talk.callers.findIndex(({ sinceMs }) => sinceMs > earliestMs);
-    for (const caller of talk.callers.splice(0, first === -1 ? talk.callers.length : first)) {
-      this.#decideInstead(holder, caller, timeoutError(timeoutMs), 0);
-    }
+    const givenUp = talk.callers.splice(0, first === -1 ? talk.callers.length : first);
+    if (givenUp.length > 0) await this.#decideInstead(holder, givenUp, timeoutError(timeoutMs), 0);
   }
 
   /**
    * The answer is lost, or there never was a request. Redis may have counted the calls that it was asked for, under the
    * number after the report's, and no other calls.
    */
-  #fail(holder: Holder, talk: Talk, request: OutgoingReport | undefined, error: unknown): void {
+  async #fail(holder: Holder, talk: Talk, request: OutgoingReport | undefined, error: unknown): Promise<void> {
     if (request !== undefined) holder.unanswered(request);
     const callers = talk.callers.splice(0);
     const isAsked = (caller: Caller) => request?.asking.has(caller) === true;
-    for (const caller of callers.filter(isAsked)) this.#decideInstead(holder, caller, error, request!.number + 1);
-    for (const caller of callers.filter((other) => !isAsked(other))) this.#decideInstead(holder, caller, error, 0);
+    await this.#decideInstead(holder, callers.filter(isAsked), error, (request?.number ?? 0) + 1);
+    await this.#decideInstead(
+      holder,
+      callers.filter((other) => !isAsked(other)),
+      error,
+      0,
+    );
   }
 
-  #decideInstead(holder: Holder, caller: Caller, error: unknown, countedAs: number): void {
-    try {
-      caller.resolve(this.#fallback.decideAfter(error, holder, caller, countedAs));
-    } catch (reason) {
-      caller.reject(reason);
+  /**
+   * In slices, because a hundred thousand calls may fail at once. The next report about the key is made when all of
+   * them are decided, since the exchange isn't over before.
+   */
+  async #decideInstead(holder: Holder, callers: readonly Caller[], error: unknown, countedAs: number): Promise<void> {
+    for (const caller of callers) {
+      for (let pause = this.#slices.next(); pause !== undefined; pause = this.#slices.next()) await pause;
+      try {
+        caller.resolve(this.#fallback.decideAfter(error, holder, caller, countedAs));
+      } catch (reason) {
+        caller.reject(reason);
+      }
     }
   }
 }

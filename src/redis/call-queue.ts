@@ -9,16 +9,12 @@
 // with little to do loses no time.
 
 import { messageOf } from "../core/errors.ts";
-import { TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
+import { atTurnsEnd, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import { errorIn, isSameAsBefore, type KeyedCall, type Sending } from "./batch.ts";
 import type { Breaker, PendingCall } from "./breaker.ts";
 import type { Connection } from "./client.ts";
 import { runScript } from "./script.ts";
 import { slotOf } from "./slot.ts";
-
-/** Taken when the module is loaded, because tests replace `setImmediate` later, and calls would wait for ever then. */
-const atTurnsEnd =
-  (globalThis as { setImmediate?: (run: () => void) => unknown }).setImmediate?.bind(globalThis) ?? queueMicrotask;
 
 /** Two objects, because to spread a call and add a field to it took 12 µs. */
 interface Queued<Call> {

@@ -160,6 +160,27 @@ it("calls whose answer is lost are counted once, though deciding about them take
   expect((await absolute.get("k")).total).toBe(1_000);
 });
 
+it.each([1, 100])("calls to %i keys that fail at once leave the event loop free between slices", async (keys) => {
+  const { absolute } = open({ sendCommand: () => new Promise<never>(() => {}) });
+  let settled = 0;
+  const calls = Array.from({ length: 5_000 }, async (_, i) => {
+    expect(await absolute.inc(`k${i % keys}`, RATE)).toMatchObject({ degraded: true });
+    settled++;
+  });
+  let isOver = false;
+  const all = Promise.all(calls).finally(() => {
+    isOver = true;
+  });
+  let most = 0;
+  for (let before = 0; !isOver; before = settled) {
+    await new Promise((resolve) => setImmediate(resolve));
+    most = Math.max(most, settled - before);
+  }
+  await all;
+  expect(most).toBeGreaterThan(0);
+  expect(most).toBeLessThanOrEqual(2 * 500);
+});
+
 describe("without Redis", () => {
   async function withoutRedis(options: HybridOptions) {
     const server = await startServer();
