@@ -21,7 +21,7 @@ import type { Rate } from "../core/rate.ts";
 import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { Lease } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
-import type { Answer, Report } from "./protocol.ts";
+import { type Answer, isDenial, type Report } from "./protocol.ts";
 import { Visited } from "./scheduler.ts";
 import type { Serving } from "./serving.ts";
 import { type KeptFactor, NO_SNAPSHOT, type NoRoom, Snapshot } from "./snapshot.ts";
@@ -261,6 +261,7 @@ export class Holder extends Visited {
       held: this.lease.left + this.outbox.heldBackAccepted,
       asked: asking[0]?.count ?? 0,
       needed: asking.reduce((sum, { count }) => sum + count, 0),
+      isAlike: asking.length > 0 && asking.every(({ count }) => count === asking[0]!.count),
       wanted: wanted - this.lease.left,
       hits,
       asking: new Set(asking),
@@ -282,7 +283,7 @@ export class Holder extends Visited {
 
   /** Redis has answered. */
   answered(answer: Answer, report: Report, nowMs: number): void {
-    const { rate, limit, asked } = report;
+    const { rate, limit } = report;
     this.outbox.confirm(report.number);
     if (!this.knows(rate)) this.#factor = undefined;
     this.#state = "current";
@@ -299,19 +300,19 @@ export class Holder extends Visited {
     this.#horizonMs = SCARCE_PART * unleased < limit ? this.#terms.scarceMs : this.#terms.plentyMs;
     this.#snapshot = Snapshot.of(answer, nowMs);
     this.#isGrowing = answer.buckets < 2;
-    if (asked > 0) this.#noRoom = this.#noRoomFrom(answer, asked, nowMs);
+    if (report.asked > 0) this.#noRoom = this.#noRoomFrom(answer, report, nowMs);
     if (answer.factorLeftMs >= 0) this.#factor = { factor: answer.factor, untilMs: nowMs + answer.factorLeftMs };
     this.#noteNextEnd(nowMs);
     // What was counted while the report was on its way comes on top.
     for (const { count, declined, hitMs } of this.outbox.hits) this.#addUsed(count - declined, hitMs);
   }
 
-  #noRoomFrom(answer: Answer, asked: number, nowMs: number): NoRoom | undefined {
-    if (answer.counted + answer.granted >= asked) return undefined;
+  #noRoomFrom(answer: Answer, report: Report, nowMs: number): NoRoom | undefined {
+    if (!isDenial(answer, report)) return undefined;
     // Sooner than that others may delete the key, or correct its usage.
     const believedMs = answer.leasedByOthers > 0 ? LEASES_MOVE_MS : this.#terms.leaseMs;
     const askAgainMs = nowMs + Math.min(believedMs, answer.waitMs);
-    return { count: asked, untilMs: nowMs + answer.waitMs, freed: answer.freed, askAgainMs };
+    return { count: report.asked, untilMs: nowMs + answer.waitMs, freed: answer.freed, askAgainMs };
   }
 
   /** The answer to a report is lost: Redis may have been told of its rate. */

@@ -20,6 +20,8 @@ export interface Report {
   readonly asked: number;
   /** The counts of all calls that wait and are asked for, together. */
   readonly needed: number;
+  /** Whether calls are asked for, and all of them have the count of the first. */
+  readonly isAlike: boolean;
   /** How much more lease the process would like. */
   readonly wanted: number;
   readonly hits: readonly HitCell[];
@@ -30,6 +32,11 @@ export interface Report {
 
 /** What Redis says in answer to a report. Times are from then on. */
 export type Answer = SyncReply;
+
+/** Whether Redis had no room for the first of the calls that it didn't count, so that it has to wait. */
+export function isDenial(answer: Answer, { asked, needed }: Pick<Report, "asked" | "needed">): boolean {
+  return answer.counted < needed && answer.granted < asked;
+}
 
 /** What all reports of a limiter have in common. */
 export interface Sender {
@@ -53,7 +60,7 @@ export function argumentsOfReport(
   sender: Sender,
   factor: FactorArguments,
 ): { readonly args: string[]; readonly clock: string[] } {
-  const { number, rate, rateIsNew, limit, held, asked, needed, wanted, hits, sentMs } = report;
+  const { number, rate, rateIsNew, limit, held, asked, needed, isAlike, wanted, hits, sentMs } = report;
   const { process, windowMs, bucketMs, leaseMs, isClockSent } = sender;
   const args = argumentsOf(SYNC, {
     process,
@@ -68,6 +75,7 @@ export function argumentsOfReport(
     held,
     asked,
     needed,
+    isAlike,
     wanted,
     ...factor,
     hits: hits.map(({ report, hitMs, count, declined }) => ({ report, ageMs: sentMs - hitMs, count, declined })),
@@ -88,7 +96,8 @@ function isAnswerTo(report: Report, answer: Answer, windowMs: number): boolean {
   const given = counted + granted;
   const taken = accepted + leasedByOthers + report.held;
   return (
-    (counted === 0 || counted === report.needed) &&
+    (counted === 0 || counted === report.needed || (report.isAlike && counted % report.asked === 0)) &&
+    isWithin(counted, report.needed) &&
     isWithin(granted, report.needed + Math.max(0, report.wanted)) &&
     isTotal(total) &&
     isWithin(declined, total) &&

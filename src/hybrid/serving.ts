@@ -1,7 +1,7 @@
 // What one answer of Redis gives to the calls that waited for it. It lasts while these calls are decided, and is handed
 // from function to function, so no call that comes later can take anything of it.
 
-import type { Answer, Report } from "./protocol.ts";
+import { type Answer, isDenial, type Report } from "./protocol.ts";
 
 export class Serving {
   /** What Redis has counted for them and none of them has taken yet. */
@@ -10,9 +10,9 @@ export class Serving {
   readonly #deniedFrom: number;
   readonly #factor: number;
 
-  constructor(answer: Answer, { asked }: Report) {
+  constructor(answer: Answer, report: Report) {
     this.#counted = answer.counted;
-    this.#deniedFrom = asked > 0 && answer.counted + answer.granted < asked ? asked : Number.POSITIVE_INFINITY;
+    this.#deniedFrom = isDenial(answer, report) ? report.asked : Number.POSITIVE_INFINITY;
     this.#factor = answer.factorLeftMs >= 0 ? answer.factor : -1;
   }
 
@@ -24,7 +24,7 @@ export class Serving {
   }
 
   /**
-   * Whether the first call was denied with no more than that. How long heavier calls have to wait isn't known exactly:
+   * Whether a call was denied with no more than that. How long heavier calls have to wait isn't known exactly:
    * at least as long. To ask for each of them would take a round trip each.
    */
   isDenied(count: number): boolean {

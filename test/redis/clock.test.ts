@@ -147,7 +147,7 @@ describe.skipIf(!canShiftClocks)("leases, on a clock that is set back", () => {
 
   /** How much a process gets that has nothing and wants all. */
   async function leaseOf(process: string): Promise<number> {
-    const wish = { held: 0, asked: 0, needed: 0, wanted: CAPACITY, leaseMs: LEASE_MS };
+    const wish = { held: 0, asked: 0, needed: 0, isAlike: false, wanted: CAPACITY, leaseMs: LEASE_MS };
     const terms = { suppressionCacheMs: undefined, hardLimit: undefined, rateIsNew: false };
     const args = argumentsOf(SYNC, { ...call, ...wish, ...terms, process, report: ++reports, hits: [] });
     return fieldsOf(SYNC, await client.eval(SYNC.source, 3, ...KEYS, ...args)).granted;

@@ -37,6 +37,7 @@ async function sync(values: Partial<SyncArguments>) {
     held: 0,
     asked: 0,
     needed: 0,
+    isAlike: false,
     wanted: 0,
     suppressionCacheMs: undefined,
     hardLimit: undefined,
@@ -81,6 +82,31 @@ it("what was counted for calls that waited is counted once, though the process r
   expect(await sync({ report: 2, asked: 1, needed: 2 })).toMatchObject({ counted: 2, total: 2 });
   const inCase = { report: 3, ageMs: 5, count: 2, declined: 0 };
   expect(await sync({ report: 4, hits: [inCase] })).toMatchObject({ total: 2 });
+});
+
+it.each([
+  // Room for 10.
+  { asked: 2, needed: 8, isAlike: true, counted: 8, granted: 0, waits: false },
+  { asked: 2, needed: 10, isAlike: true, counted: 10, granted: 0, waits: false },
+  { asked: 3, needed: 12, isAlike: true, counted: 9, granted: 0, waits: true },
+  { asked: 6, needed: 12, isAlike: true, counted: 6, granted: 0, waits: true },
+  { asked: 3, needed: 12, isAlike: false, counted: 0, granted: 10, waits: false },
+  { asked: 3, needed: 8, isAlike: false, counted: 8, granted: 0, waits: false },
+])("of calls that wait, $asked of $needed in all, alike: $isAlike, are $counted counted", async (example) => {
+  const { counted, granted, waits, ...asks } = example;
+  const answer = await sync(asks);
+  expect(answer).toMatchObject({ counted, granted, total: counted });
+  expect(answer.waitMs > 0).toBe(waits);
+});
+
+it("what was counted for some of the calls that waited is counted once, though the process reports more", async () => {
+  expect(await sync({ report: 2, asked: 3, needed: 15, isAlike: true })).toMatchObject({ counted: 9 });
+  const hits = [
+    { report: 3, ageMs: 0, count: 6, declined: 0 },
+    { report: 3, ageMs: 0, count: 7, declined: 0 },
+  ];
+  expect(await sync({ report: 4, hits })).toMatchObject({ total: 13 });
+  expect(await sync({ report: 6, hits })).toMatchObject({ total: 13 });
 });
 
 it("what a crashed process had leased stays taken until a window after the lease's time", async () => {

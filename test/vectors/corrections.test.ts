@@ -120,7 +120,16 @@ class RedisSide implements Side {
   }
 
   report(hits: readonly Hit[], nowMs: number) {
-    const asks = { held: 0, asked: 0, needed: 0, wanted: 0, leaseMs: 1_000, limit: 1e15, rateIsNew: false };
+    const asks = {
+      held: 0,
+      asked: 0,
+      needed: 0,
+      isAlike: false,
+      wanted: 0,
+      leaseMs: 1_000,
+      limit: 1e15,
+      rateIsNew: false,
+    };
     const report = ++this.#reports;
     const lines = hits.map((hit) => ({ ...hit, report }));
     return this.#run(SYNC, { ...asks, process: "p", report, hits: lines }, nowMs);

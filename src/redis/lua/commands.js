@@ -79,6 +79,7 @@ export const BUCKET = {
 /** A lease: a value of the hash of leases, a string of little-endian doubles. The hash's field is the process. */
 export const LEASE = {
   last_report: "the number of the last report of the process that was counted",
+  counted: "what was counted for the calls that waited, under that number; 0 if it is the number of the report itself",
   held: "what the process may still spend",
   gone_ms: "when that stops being taken",
 };
@@ -196,6 +197,7 @@ export const COMMANDS = {
       held: number("how much of its lease the process keeps"),
       asked: number("the count of the first call that waits; 0 for none"),
       needed: number("the counts of all calls that wait, together"),
+      is_alike: flag("whether calls wait, and all of them have the count of the first"),
       wanted: number("how much more the process would like"),
       suppression_cache_ms: optional("how long a factor is used; absent under the absolute strategy"),
       hard_limit: optional("the most accepted usage; absent under the absolute strategy"),
@@ -213,7 +215,7 @@ export const COMMANDS = {
       },
     },
     reply: {
-      counted: "what was counted for the calls that wait: all that they need, or nothing",
+      counted: "what was counted for the calls that wait: all that they need, nothing, or if alike for as many as fit",
       granted: "the lease's growth: for the calls that wait where not all of them fit, and for later ones",
       total: "what is counted then",
       declined: "the declined part of that",
@@ -223,9 +225,9 @@ export const COMMANDS = {
       first_accepted: "its accepted usage",
       second_expires_in_ms: "how long until the next bucket expires",
       second_accepted: "its accepted usage",
-      wait_ms: "absolute: how long until enough has expired for the first call that waits; 0 if it need not wait",
+      wait_ms: "absolute: how long until enough has expired for the first call not counted; 0 if it need not wait",
       freed: "how much has expired then",
-      factor: "suppressed: the factor that the first call that waits meets",
+      factor: "suppressed: the factor that the first call meets for which nothing was counted",
       factor_left_ms: "how long it may be used; -1 for no factor",
     },
   },

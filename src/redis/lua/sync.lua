@@ -5,19 +5,19 @@ local function sync(keys, arguments)
   -- Redis is told how long to keep the key where its clock was set back.
   if window.keep_ms then redis.call('PEXPIRE', keys.leases, window.keep_ms) end
   sum_leases(window, keys.leases, arguments.lease_ms)
-  local last_report, held_before = take_back_lease(window, keys.leases, process)
+  local last_report, counted_before, held_before = take_back_lease(window, keys.leases, process)
   -- A client may send a report twice, or so late that a later one came before it. The lease of such a report would be
   -- one that the process has given back since, and the calls that it asks for have been counted or given up.
   if report <= last_report then return redis.error_reply('STALE report: this one or a later one has been counted') end
 
   take_rate(window, arguments)
-  count_hits(window, arguments, last_report)
+  count_hits(window, arguments, last_report, counted_before)
   expire(window)
 
   local asked = arguments.asked
   local taken = window.total - window.declined + window.reserved
   local room = arguments.limit - taken - held
-  local counted, granted, waits = share_of(room, asked, arguments.needed, arguments.wanted, window.holders)
+  local counted, granted, waits = share_of(window, arguments, room)
   if counted > 0 then
     -- Counted under the next number: if the answer is lost, the process reports these hits with it, in case.
     add_hit(window, counted, 0)
@@ -26,12 +26,12 @@ local function sync(keys, arguments)
   local leased_by_others = window.reserved
   held = held + granted
   if held > 0 or held_before > 0 or counted > 0 or arguments.hits > 0 then
-    give_lease(window, keys.leases, process, report, held, arguments.lease_ms)
+    give_lease(window, keys.leases, process, report, counted, held, arguments.lease_ms)
   end
 
   local wait_ms, freed, factor_left_ms = 0, 0, -1
   if waits then
-    wait_ms, freed, factor_left_ms = denial_of(window, arguments, taken + asked)
+    wait_ms, freed, factor_left_ms = denial_of(window, arguments, taken + counted + asked)
   end
   local buckets, first_ms, second_ms, second_accepted = oldest_two(window)
   save_leased(window)
@@ -64,7 +64,8 @@ local function take_rate(window, arguments)
   end
 end
 
--- What the first call that waits has to wait for, or the factor that it meets. `wanted` is what would be taken with it.
+-- What the first call that was not counted has to wait for, or the factor that it meets. `wanted` is what would be
+-- taken with it.
 local function denial_of(window, arguments, wanted)
   local wait_ms, freed, factor_left_ms = 0, 0, -1
   local suppression_cache_ms = arguments.suppression_cache_ms

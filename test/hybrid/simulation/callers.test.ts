@@ -39,6 +39,20 @@ it("calls of different weights that there is no room for share a round trip", as
   expect(process.requests - before).toBeLessThanOrEqual(3);
 });
 
+it("of calls of one count that wait at once as many are admitted as there is room for, in one round trip", async () => {
+  const world = createWorld();
+  const process = new HybridProcess(world);
+  const calls = () =>
+    Array.from({ length: 40 }, () => process.do(() => process.provider.absolute.inc("a", perSecond(1), 2)));
+  const decisions = await world.settled(Promise.all(calls()));
+  for (const [index, decision] of decisions.entries()) {
+    if (index < 30) expect(decision).toMatchObject({ allowed: true, remaining: 60 - 2 * (index + 1) });
+    else expect(decision).toMatchObject({ allowed: false, retryAfterMs: 60_000, degraded: false });
+  }
+  expect(process.requests).toBe(1);
+  expect(await totalOf(world, "a")).toBe(60);
+});
+
 it("calls at different rates that wait at once share a round trip for each rate", async () => {
   const world = createWorld();
   const process = new HybridProcess(world);

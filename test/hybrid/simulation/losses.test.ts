@@ -110,6 +110,25 @@ it("a call whose answer was lost is counted once, also after a long outage", asy
   expect(await totalOf(world, "a", options)).toBe(countOf(admitted));
 });
 
+it.each([
+  ["allow", 100],
+  ["local", 60],
+] as const)(
+  "calls that there was room for in part are counted once, where their answer was lost and %j admits %i",
+  async (onFailure, admits) => {
+    const world = createWorld(1, { lostAnswers: 1 });
+    const process = new HybridProcess(world, { onFailure });
+    // Redis counts 60 of them.
+    for (let i = 0; i < 100; i++) process.call("absolute", "a", perSecond(1));
+    await world.runUntil(world.nowMs + 60);
+    expect(countOf(process.admitted)).toBe(admits);
+    world.network.lostAnswers = 0;
+    await world.runUntil(world.nowMs + 5_000);
+    await world.settled(process.do(() => process.provider.close()));
+    expect(await totalOf(world, "a")).toBe(admits);
+  },
+);
+
 it("hits that expire in an outage aren't reported after it", async () => {
   const world = createWorld();
   const process = new HybridProcess(world, { windowMs: 1_000, onFailure: "allow" });

@@ -15,10 +15,10 @@ local function sum_leases(window, leases_key, lease_ms)
     window.reserved, window.holders, window.first_gone_ms, window.last_gone_ms = 0, 0, math.huge, 0
     local leases = redis.call('HGETALL', leases_key)
     for i = 1, #leases, 2 do
-      local last_report, held, gone_ms = unpack_lease(leases[i + 1])
+      local last_report, counted, held, gone_ms = unpack_lease(leases[i + 1])
       if gone_ms > window.now_ms + lease_ms + window.window_ms then
         gone_ms = window.now_ms + lease_ms + window.window_ms
-        local lease = pack_lease(last_report, held, gone_ms)
+        local lease = pack_lease(last_report, counted, held, gone_ms)
         redis.call('HSET', leases_key, leases[i], lease)
       end
       if gone_ms <= window.now_ms then
@@ -41,55 +41,61 @@ local function add_lease(window, held, gone_ms)
 end
 
 -- Takes the lease that a process has out of the sum, because its report tells what the process keeps of it. Returns the
--- number of the last report of the process that was counted, and how large the lease was. 0 and 0 for a new process.
+-- number of the last report of the process that was counted, what was counted under it for calls that waited, and how
+-- large the lease was. Zeros for a new process.
 local function take_back_lease(window, leases_key, process)
-  local last_report, held, gone_ms = 0, 0, 0
+  local last_report, counted, held, gone_ms = 0, 0, 0, 0
   local lease = redis.call('HGET', leases_key, process)
   if lease then
-    last_report, held, gone_ms = unpack_lease(lease)
+    last_report, counted, held, gone_ms = unpack_lease(lease)
   end
   if held > 0 and gone_ms > window.now_ms then
     window.reserved = math.max(0, window.reserved - held)
     window.holders = window.holders - 1
     window.rest_changed = true
   end
-  return last_report, held
+  return last_report, counted, held
 end
 
 -- Remembers a lease and the report that it answers. A process without a lease is remembered too, because a report that
 -- was sent before may still arrive.
-local function give_lease(window, leases_key, process, last_report, held, lease_ms)
+local function give_lease(window, leases_key, process, last_report, counted, held, lease_ms)
   local taken_ms = lease_ms + window.window_ms
   local gone_ms = window.now_ms + taken_ms
   if held > 0 then
     add_lease(window, held, gone_ms)
   end
-  local lease = pack_lease(last_report, held, gone_ms)
+  local lease = pack_lease(last_report, counted, held, gone_ms)
   redis.call('HSET', leases_key, process, lease)
   -- A caller's clock may stand still while the server's goes on. So there is a minute to spare then, as in `keep`.
   local kept_ms = math.ceil(taken_ms + window.bucket_ms) + (window.has_callers_clock and 60000 or 0)
   redis.call('PEXPIRE', leases_key, kept_ms)
 end
 
--- What a process gets: `counted` for the calls that wait, which is all that they need or nothing, and what is `granted`
--- to spend. If not all of those calls fit, as much as there is room for is granted instead, so that the process can
--- decide about each of them. If the first of them does not fit, the others get what they need, and nothing more is
--- granted: what isn't enough for the first is left to other processes.
+-- What a process gets: `counted` for the calls that wait, and what is `granted` to spend.
+--
+-- Calls that fit all together are counted. If not all fit and they are alike, as many of them are counted as fit: the
+-- first ones. The next one waits, and nothing is granted. If they are not alike, Redis can't tell which fit. Then what
+-- there is room for is granted, so that the process can decide about each of them. If the first of them does not fit,
+-- the others get what they need, and nothing more is granted: what isn't enough for the first is left to other
+-- processes.
 --
 -- For later calls a process gets what it wants while nobody else has a lease. Else all processes together may get half
 -- of what is free, in equal shares: the other half is for those that come, and for the Redis provider.
-local function share_of(room, asked, needed, wanted, holders)
-  local counted, granted = 0, 0
-  local waits = asked > room
-  if waits then
-    granted = math.max(0, math.min(needed - asked, room))
-  elseif needed > room then
-    granted = math.max(0, room)
-  else
+local function share_of(window, arguments, room)
+  local asked, needed = arguments.asked, arguments.needed
+  local counted, granted, waits = 0, 0, false
+  if needed <= room then
     counted = needed
+  elseif arguments.is_alike then
+    counted = math.max(0, math.floor(room / asked) * asked)
+    waits = true
+  else
+    waits = asked > room
+    granted = math.max(0, math.min(waits and needed - asked or needed, room))
   end
   local share = waits and 0 or room - counted - granted
-  if holders > 0 then share = share / (2 * holders + 2) end
-  granted = granted + math.floor(math.max(0, math.min(wanted, share)))
+  if window.holders > 0 then share = share / (2 * window.holders + 2) end
+  granted = granted + math.floor(math.max(0, math.min(arguments.wanted, share)))
   return counted, granted, waits
 end

@@ -1,17 +1,27 @@
 -- The hits of a report. Each was counted by the process when it was made, and comes to Redis later.
 
 -- Counts the hits that no report before has brought. A report whose answer was lost brings its hits again, and each hit
--- has the number of the report that brought it first: up to `last_report` they are counted already.
+-- has the number of the report that brought it first: up to `last_report` they are counted already. Where that is the
+-- number of calls that waited for the answer, only `counted_before` of them were counted.
 --
 -- A hit counts as of the time when it was made, so that it expires when it should. Buckets that were live then are
 -- dropped only as of that time, because the hit may be what keeps the newest of them alive.
-local function count_hits(window, arguments, last_report)
+local function count_hits(window, arguments, last_report, counted_before)
   local present_ms = window.now_ms
+  local known = counted_before
   local late = {}
   for at = FIRST_HIT, FIRST_HIT + (arguments.hits - 1) * HIT_SIZE, HIT_SIZE do
     local hit_ms = present_ms - arguments[at + HIT_AGE_MS]
-    if arguments[at + HIT_REPORT] + 0 > last_report and hit_ms + window.window_ms > present_ms then
-      local count, declined = arguments[at + HIT_COUNT] + 0, arguments[at + HIT_DECLINED] + 0
+    local number, count = arguments[at + HIT_REPORT] + 0, arguments[at + HIT_COUNT] + 0
+    local declined = arguments[at + HIT_DECLINED] + 0
+    if counted_before > 0 and number == last_report then
+      local rest = math.max(0, count - known)
+      known = known - (count - rest)
+      count, declined = rest, math.min(declined, rest)
+    elseif number <= last_report then
+      count = 0
+    end
+    if count > 0 and hit_ms + window.window_ms > present_ms then
       local is_late = is_late_by_much(window, hit_ms)
       if is_late then
         late[#late + 1] = { hit_ms, count, declined }
