@@ -22,10 +22,16 @@ export interface FleetOutcome extends Outcome {
   readonly bytesOut: number;
 }
 
-export async function runFleet(server: RedisServer, count: number, load: Load): Promise<FleetOutcome> {
+/** @param port where the processes find Redis: something may stand in between */
+export async function runFleet(
+  server: RedisServer,
+  count: number,
+  load: Load,
+  port = server.port,
+): Promise<FleetOutcome> {
   const client = new Redis(server.port);
   await client.config("RESETSTAT");
-  const { members, startMs } = await startFleet(server.port, count, load);
+  const { members, startMs } = await startFleet(port, count, load);
   await Promise.all(members.map(({ ended }) => ended));
   const info = await client.info("everything");
   client.disconnect();
@@ -45,12 +51,12 @@ export async function runFleet(server: RedisServer, count: number, load: Load): 
 /** In no time. */
 export function runLocal(load: Load): Outcome {
   const clock = manualClock();
-  const { strategy, windowMs, seconds } = load;
-  const limiter = createLocalProvider({ windowMs, clock, cleanup: false })[strategy];
+  const { strategy, windowMs, bucketMs = Math.min(100, windowMs), seconds } = load;
+  const limiter = createLocalProvider({ windowMs, bucketMs, clock, cleanup: false })[strategy];
   const rate = perSecond(load.ratePerSecond);
   const admitted: Admission[] = [];
   const startMs = clock();
-  for (let timeMs = startMs; timeMs < startMs + seconds * 1_000; timeMs = nextCallMs(load, timeMs)) {
+  for (let timeMs = startMs; timeMs < startMs + seconds * 1_000; timeMs = nextCallMs(load, timeMs, startMs)) {
     clock.advance(timeMs - clock());
     const key = nextKey(load);
     if (limiter.inc(key, rate).allowed) admitted.push({ madeMs: timeMs, answeredMs: timeMs, key });

@@ -4,6 +4,7 @@
 import { Redis } from "ioredis";
 import { createLocalProvider, perMinute } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
+import { startFarServer } from "../test/support/far-server.ts";
 import { groupByKey, type Load, mostWithin, smoothness, timesByKey } from "../test/support/fleet.ts";
 import { RedisServer } from "../test/support/redis.ts";
 import { type Outcome, runFleet, runLocal } from "./hybrid-fleet.ts";
@@ -139,6 +140,45 @@ async function suppressed(): Promise<void> {
   report.printTable(["", "mean", "Local's mean", "cv (chance)", "asked"], rows);
 }
 
+/** Buckets that are a small part of the window, because what Local admits depends on them too. */
+const NEAR_AND_FAR = [10_000, 2_000, 100].flatMap((windowMs) =>
+  [0, 20, 150].map((eachWayMs) => ({ windowMs, bucketMs: Math.min(100, windowMs / 10), eachWayMs })),
+);
+const FAR_CAPACITY = 200;
+
+async function far(): Promise<void> {
+  report.print("### A fleet with Hybrid, and Redis far away\n");
+  report.print(
+    "Four processes that offer five times the limit to one key with a capacity of 200, through a proxy that delays by",
+  );
+  report.print("chance. Of suppressed, whose hard limit is 1.5, only the most in any window.\n");
+  const rows = [];
+  for (const { windowMs, bucketMs, eachWayMs } of NEAR_AND_FAR) {
+    const ratePerSecond = (FAR_CAPACITY * 1_000) / windowMs;
+    const seconds = Math.max(4, (12 * windowMs) / 1_000 / (windowMs > 2_000 ? 3 : 1));
+    const offered = { ratePerSecond, offeredPerSecond: 5 * ratePerSecond, keys: 1, skew: 1, seconds };
+    const load: Load = { strategy: "absolute", windowMs, bucketMs, calmMs: windowMs, ...offered };
+    const run = async (given: Load) => {
+      const proxy = await startFarServer(server.port, eachWayMs);
+      const outcome = await runFleet(server, 4, given, proxy.port);
+      proxy.close();
+      return outcome;
+    };
+    const outcome = await run(load);
+    const shedding = await run({ ...load, strategy: "suppressed" });
+    const from = (2 * windowMs) / 1_000;
+    const most = ({ admitted }: Outcome) => (mostWithin(admitted, windowMs) / FAR_CAPACITY).toFixed(3);
+    rows.push([
+      `${windowMs / 1_000} s, 0 to ${eachWayMs} ms each way`,
+      most(outcome),
+      (admittedIn(outcome, from) / admittedIn(runLocal(load), from)).toFixed(3),
+      (outcome.commands / seconds).toFixed(0),
+      most(shedding),
+    ]);
+  }
+  report.printTable(["", "most", "admitted, of Local's", "commands a second", "most of suppressed"], rows);
+}
+
 async function quiet(): Promise<void> {
   report.print("### What Redis hears of Hybrid\n");
   report.print("Four processes, absolute; all figures are of a second.\n");
@@ -168,6 +208,7 @@ try {
   await speed();
   await absolute();
   await suppressed();
+  await far();
   await quiet();
   report.end("npm run bench:hybrid");
 } finally {

@@ -15,7 +15,8 @@ const client =
   options.client === "ioredis"
     ? new Redis(options.port)
     : await createClient({ socket: { port: options.port }, commandOptions: { timeout: 0 } }).connect();
-const provider = createHybridProvider(client, { prefix: options.prefix, windowMs: options.windowMs, timeoutMs: 5_000 });
+const { prefix, windowMs, bucketMs = Math.min(100, windowMs) } = options;
+const provider = createHybridProvider(client, { prefix, windowMs, bucketMs, timeoutMs: 5_000 });
 const limiter = provider[options.strategy];
 const rate = perSecond(options.ratePerSecond);
 const counts = { calls: 0, promises: 0 };
@@ -46,7 +47,7 @@ await new Promise<void>((resolve) => {
   function offer(): void {
     while (nextMs <= now()) {
       call();
-      nextMs = nextCallMs(options, nextMs);
+      nextMs = nextCallMs(options, nextMs, startMs);
     }
     if (lines.length > 0) process.stdout.write(`${lines.splice(0).join("\n")}\n`);
     if (now() < endMs) setTimeout(offer, 1);

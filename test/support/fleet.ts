@@ -18,7 +18,12 @@ export interface Load {
   /** 1 if all keys are called for alike; the more it is, the more of the calls the first ones get. */
   readonly skew: number;
   readonly seconds: number;
+  readonly bucketMs?: number;
+  /** For so long at first a fifth of the calls is offered, so that a window's hits are spread over it. */
+  readonly calmMs?: number;
 }
+
+const CALM_PART = 5;
 
 export interface MemberOptions extends Load {
   readonly port: number;
@@ -26,9 +31,10 @@ export interface MemberOptions extends Load {
   readonly client: "ioredis" | "node-redis";
 }
 
-/** The time of the next call after one at `timeMs`. */
-export function nextCallMs({ offeredPerSecond }: Load, timeMs: number): number {
-  return timeMs - (Math.log(1 - Math.random()) * 1_000) / offeredPerSecond;
+/** The time of the next call after one at `timeMs`, of a load that began at `startMs`. */
+export function nextCallMs({ offeredPerSecond, calmMs = 0 }: Load, timeMs: number, startMs: number): number {
+  const perSecond = timeMs < startMs + calmMs ? offeredPerSecond / CALM_PART : offeredPerSecond;
+  return timeMs - (Math.log(1 - Math.random()) * 1_000) / perSecond;
 }
 
 export function nextKey({ keys, skew }: Load): string {
@@ -125,9 +131,10 @@ export async function startFleet(port: number, count: number, load: Load, own: r
 }
 
 /** What one Local provider would admit of the calls that they made. */
-export function admittedLocally(members: readonly Member[], { strategy, windowMs, ratePerSecond }: Load): Admission[] {
+export function admittedLocally(members: readonly Member[], load: Load): Admission[] {
+  const { strategy, windowMs, bucketMs = Math.min(100, windowMs), ratePerSecond } = load;
   const clock = manualClock();
-  const limiter = createLocalProvider({ windowMs, clock, cleanup: false })[strategy];
+  const limiter = createLocalProvider({ windowMs, bucketMs, clock, cleanup: false })[strategy];
   const rate = perSecond(ratePerSecond);
   const calls = members.flatMap((member) => member.calls).toSorted((a, b) => a.madeMs - b.madeMs);
   let lastMs = calls[0]?.madeMs ?? 0;
