@@ -1,9 +1,14 @@
 // `require` and `import` in each version of Node.
 
+import { join } from "node:path";
 import { install, RUNTIMES } from "../runtimes/install.ts";
+import { ROOT } from "../support/process.ts";
 import { type Check, expectText, type Tool } from "./check.ts";
 import { BOTH_PROGRAM, FORMS, LOCAL_OUTPUT, localProgram } from "./programs.ts";
 import type { Project } from "./project.ts";
+
+/** Where `npm run test:runtimes` has them too. */
+const RUNTIMES_FOLDER = join(ROOT, ".build", "runtimes");
 
 function checks(project: Project): readonly Check[] {
   project.write("import.mjs", localProgram("import"));
@@ -11,8 +16,7 @@ function checks(project: Project): readonly Check[] {
   project.write("both.mjs", BOTH_PROGRAM);
   // Each of these also has to print no warning.
   return RUNTIMES.filter((runtime) => runtime.program === "node").flatMap((runtime) => {
-    const run = async (program: string) =>
-      project.run(program, [], { node: await install(runtime, project.path("..")) });
+    const run = async (program: string) => project.run(program, [], { node: await install(runtime, RUNTIMES_FOLDER) });
     return [
       ...FORMS.map((form) => ({
         name: `${runtime.name}: ${form}`,

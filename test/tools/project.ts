@@ -1,13 +1,13 @@
 // A program of somebody else: a folder that has the packed package and some tools installed, each at one version.
 
 import { execFile } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 const INSTALL_MS = 300_000;
 const RUN_MS = 120_000;
-const FLAGS = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--legacy-peer-deps"];
+const FLAGS = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
 
 export class Project {
   readonly #folder: string;
@@ -23,13 +23,20 @@ export class Project {
    * @throws when a dependency can't be installed here
    */
   static async install(folder: string, tarball: string, dependencies: Record<string, string>): Promise<Project> {
-    mkdirSync(folder, { recursive: true });
-    // The tools stay from an earlier run. The package is another one each time, though it has the same version.
-    rmSync(join(folder, "node_modules", "trypema"), { recursive: true, force: true });
-    const manifest = { private: true, dependencies: { ...dependencies, trypema: `file:${tarball}` } };
-    writeFileSync(join(folder, "package.json"), JSON.stringify(manifest));
-    const flags = [...FLAGS, "--prefer-offline", "--loglevel=error"];
-    await promisify(execFile)("npm", ["install", ...flags], { cwd: folder, timeout: INSTALL_MS });
+    const manifest = JSON.stringify({ private: true, dependencies });
+    const done = join(folder, "installed.json");
+    // Of a run before this one the tools are there already. The package is another one each time.
+    if (!existsSync(done) || readFileSync(done, "utf8") !== manifest) {
+      rmSync(folder, { recursive: true, force: true });
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, "package.json"), manifest);
+      await promisify(execFile)("npm", ["install", ...FLAGS], { cwd: folder, timeout: INSTALL_MS });
+      writeFileSync(done, manifest);
+    }
+    const home = join(folder, "node_modules", "trypema");
+    rmSync(home, { recursive: true, force: true });
+    mkdirSync(home, { recursive: true });
+    await promisify(execFile)("tar", ["-xzf", tarball, "-C", home, "--strip-components=1"]);
     return new Project(folder);
   }
 
