@@ -20,6 +20,11 @@ interface DecisionFields {
   readonly retryAfterMs: number;
   /** The free capacity after that wait, before that call. */
   readonly remainingAfterWaiting: number;
+  /**
+   * Whole milliseconds, rounded up, until the oldest bucket expires: then `remaining` grows by itself. 0 when nothing is
+   * used. Paced callers wait for it when `remaining` is 0.
+   */
+  readonly moreAfterMs: number;
   /** The share of calls that are being denied, 0 to 1; see {@link SuppressedLimiter}. */
   readonly suppressionFactor: number;
   /** True when a failure policy decided, because the backend could not. */
@@ -36,7 +41,7 @@ export type JsonNumber = number | "Infinity";
 
 /** A decision in JSON: the same fields. */
 export type DecisionJson = Pick<Decision, "outcome" | "allowed" | "suppressionFactor" | "degraded"> &
-  Readonly<Record<"limit" | "remaining" | "retryAfterMs" | "remainingAfterWaiting", JsonNumber>>;
+  Readonly<Record<"limit" | "remaining" | "retryAfterMs" | "remainingAfterWaiting" | "moreAfterMs", JsonNumber>>;
 
 /** The call fits under the capacity, by either strategy. */
 export interface AllowedDecision extends DecisionFields {

@@ -37,7 +37,7 @@ interface ChargeFields {
 }
 
 /** The decision of a limiter whose rate is "none": a limit of 0, of which waiting frees nothing. */
-const RATE_NONE_DECISION: Decision = Object.freeze(rejected(0, 0, Number.POSITIVE_INFINITY, 0));
+const RATE_NONE_DECISION: Decision = Object.freeze(rejected(0, 0, Number.POSITIVE_INFINITY, 0, 0));
 
 /**
  * What one limiter charged one request. These always hold:

@@ -36,7 +36,7 @@ export class Fallback {
     holder.degrade(rate, limit);
     const { policy, local, settings } = this.#parts;
     if (policy === "deny") return markDegraded(this.#redis.deny(limit));
-    const decision = policy === "allow" ? allowed(limit, 0) : (local().inc(holder.key, rate, count) as Decision);
+    const decision = policy === "allow" ? allowed(limit, 0, 0) : (local().inc(holder.key, rate, count) as Decision);
     if (decision.allowed || decision.outcome === "suppressed") {
       const declined = decision.allowed ? 0 : count;
       const nowMs = settings.clock.now();

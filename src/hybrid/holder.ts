@@ -186,6 +186,16 @@ export class Holder extends Visited {
     return this.#factor !== undefined && nowMs < this.#factor.untilMs ? this.#factor.factor : -1;
   }
 
+  /**
+   * How long until the oldest bucket that is known expires. Where none is known, what is used is leased by others, or
+   * the holder is stale: then usage changes soon.
+   */
+  moreAfterMs(nowMs: number): number {
+    const { first } = this.#snapshot;
+    if (first !== undefined) return Math.min(this.#terms.windowMs, Math.max(1, first.expiryMs - nowMs));
+    return this.#noRoom === undefined ? 0 : this.#noRoom.untilMs - nowMs;
+  }
+
   /** The window as a strategy sees it when it denies a call. */
   viewAt(nowMs: number): WindowView & SuppressedView {
     const { first } = this.#snapshot;
@@ -198,7 +208,8 @@ export class Holder extends Visited {
       freedWith: () => noRoom?.freed ?? 0,
       keptFactor: () => this.factorAt(nowMs),
       recentPerSecond: () => 0,
-      oldestExpiresInMs: first === undefined ? 0 : first.expiryMs - nowMs,
+      oldestExpiresInMs: this.moreAfterMs(nowMs),
+      oldestExpiresWithHitInMs: this.moreAfterMs(nowMs),
       oldestAccepted: first?.accepted ?? 0,
     };
   }

@@ -38,7 +38,7 @@ class Suppressed implements HolderStrategy {
   }
 
   decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
-    if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used);
+    if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used, holder.moreAfterMs(nowMs));
     return this.#decideOver(holder, count, nowMs, serving);
   }
 
@@ -50,10 +50,10 @@ class Suppressed implements HolderStrategy {
     if (factor < 0) return undefined;
     if (drawAdmits(factor, this.#settings.random)) {
       holder.addHit(count, 0, nowMs);
-      return admittedByDraw(rule, used + count, factor);
+      return admittedByDraw(rule, used + count, holder.moreAfterMs(nowMs), factor);
     }
     holder.addHit(count, count, nowMs);
-    return deniedByFactor(holder.viewAt(nowMs), rule, count, factor);
+    return deniedByFactor(holder.viewAt(nowMs), rule, count, factor, holder.moreAfterMs(nowMs));
   }
 
   factorArguments(rate: Rate): FactorArguments {

@@ -2,8 +2,9 @@ import { checkCount } from "../core/count.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
-import { absoluteFactor, decideAbsolute } from "../strategy/absolute.ts";
-import { EMPTY_WINDOW, type WindowView } from "../strategy/view.ts";
+import { absoluteFactor, decideAbsolute, rejection } from "../strategy/absolute.ts";
+import { allowed } from "../strategy/decision.ts";
+import type { WindowView } from "../strategy/view.ts";
 import { LocalLimiter } from "./limiter.ts";
 
 /**
@@ -19,12 +20,13 @@ export class LocalAbsolute extends LocalLimiter {
       window.setRate(rate);
     } else {
       checkKey(key);
-      if (count > limit) return decideAbsolute(EMPTY_WINDOW, limit, count);
+      if (count > limit) return rejection(this.unknown, limit, count);
       this.insert(key, rate);
     }
-    const decision = decideAbsolute(window, limit, count);
-    if (decision.allowed) window.addHit(count, 0);
-    return decision;
+    const used = window.used + count;
+    if (used > limit) return rejection(window, limit, count);
+    window.addHit(count, 0);
+    return allowed(limit, used, window.oldestExpiresInMs);
   }
 
   protected foresee(window: WindowView, rate: Rate, count: number): Decision {

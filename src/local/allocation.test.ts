@@ -1,6 +1,6 @@
 // Notices when a hot path loses the shape it was measured in: V8 then boxes numbers, 16 bytes each, which costs time
-// that a test cannot see on a busy machine. Today's figures are 104 to 136 bytes, and 152 to 200 over the limit; the
-// object itself takes 88.
+// that a test cannot see on a busy machine. Today's figures are 112 to 144 bytes, and 160 to 208 over the limit; the
+// object itself takes 96.
 
 import { createLocalProvider, perHour, perSecond } from "trypema";
 import { expect, it } from "vitest";
@@ -36,7 +36,7 @@ it("a call under the limit allocates its decision and little else, by either str
 it("a rejected call allocates its decision and little else", () => {
   const { absolute } = createLocalProvider(WINDOW);
   absolute.inc("key", SCARCE, 2);
-  expect(bytesOf(() => absolute.inc("key", SCARCE), 160)).toBeLessThanOrEqual(160);
+  expect(bytesOf(() => absolute.inc("key", SCARCE), 168)).toBeLessThanOrEqual(168);
 });
 
 it("a suppressed call allocates its decision and little else", () => {

@@ -9,7 +9,7 @@ import { type Rate, unlimited } from "../core/rate.ts";
 import type { Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { meets } from "../strategy/corrections.ts";
-import { EMPTY_WINDOW, type SuppressedView, type WindowView } from "../strategy/view.ts";
+import { emptyWindow, type SuppressedView, type WindowView } from "../strategy/view.ts";
 import type { Cleanup } from "./cleanup.ts";
 import type { Window } from "./window.ts";
 import type { WindowStore } from "./window-store.ts";
@@ -21,6 +21,8 @@ export abstract class LocalLimiter implements Limiter {
   protected readonly store: WindowStore;
   /** The window of the key that `store.find` has selected. */
   protected readonly window: Window;
+  /** The window of a key that isn't stored. */
+  protected readonly unknown: WindowView & SuppressedView;
   readonly #windowMs: number;
   readonly #cleanup: Cleanup | undefined;
   #lastRate: number = Number.NaN;
@@ -30,6 +32,7 @@ export abstract class LocalLimiter implements Limiter {
   constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup | undefined) {
     this.store = store;
     this.window = store.window;
+    this.unknown = emptyWindow(settings.windowMs);
     this.#windowMs = settings.windowMs;
     this.#cleanup = cleanup;
   }
@@ -39,7 +42,7 @@ export abstract class LocalLimiter implements Limiter {
   isAllowed(key: string, count = 1, rate?: Rate): Decision {
     checkCount("count", count, 1);
     if (this.findLive(key)) return this.foresee(this.window, rate === undefined ? this.window.rate : rate, count);
-    return this.foresee(EMPTY_WINDOW, rate === undefined ? unlimited() : rate, count);
+    return this.foresee(this.unknown, rate === undefined ? unlimited() : rate, count);
   }
 
   get(key: string): Usage {

@@ -47,7 +47,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     const used = window.used;
     if (used + count <= rule.limit) {
       window.addHit(count, 0);
-      return allowed(rule.limit, used + count);
+      return allowed(rule.limit, used + count, window.oldestExpiresInMs);
     }
     return this.#decideOver(rule, count);
   }
@@ -77,11 +77,11 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     }
     if (!drawAdmits(factor, this.#settings.random)) {
       window.addHit(count, count);
-      return deniedByFactor(window, rule, count, factor);
+      return deniedByFactor(window, rule, count, factor, window.oldestExpiresInMs);
     }
     const used = window.used + count;
     window.addHit(count, 0);
-    return admittedByDraw(rule, used, factor);
+    return admittedByDraw(rule, used, window.oldestExpiresInMs, factor);
   }
 
   /** What calls at `rate` are judged by; successive calls mostly bring the same rate. */

@@ -2,7 +2,7 @@
 
 import type { Rate } from "../core/rate.ts";
 import type { History } from "../core/types.ts";
-import { type Bucket, cellStartOf } from "../strategy/bucket.ts";
+import { type Bucket, cellStartOf, expiresInMs } from "../strategy/bucket.ts";
 import { shrunk } from "../strategy/corrections.ts";
 import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { BucketList } from "./buckets.ts";
@@ -86,7 +86,13 @@ export class Window implements WindowView, SuppressedView {
   }
 
   get oldestExpiresInMs(): number {
-    return this.#list.oldestMs + this.#windowMs - this.#nowMs;
+    return expiresInMs(this.#list.oldestMs, this.#windowMs, this.#nowMs);
+  }
+
+  get oldestExpiresWithHitInMs(): number {
+    const newestMs = this.#records.words[this.#records.at + NEWEST_MS]!;
+    const isOnly = this.#list.head === NONE && newestMs >= cellStartOf(this.#nowMs, this.#bucketMs);
+    return isOnly || this.observed === 0 ? this.#windowMs : this.oldestExpiresInMs;
   }
 
   get oldestAccepted(): number {

@@ -7,7 +7,7 @@ import type { CallTerms } from "./batch.ts";
 import { fieldsOf } from "./commands.ts";
 import { RedisLimiter } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
-import { isWait, isWhole, isWithin, misfit, numberFrom } from "./reply.ts";
+import { admissionFrom, isWait, isWhole, isWithin, misfit } from "./reply.ts";
 
 /**
  * The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. The methods are
@@ -17,16 +17,16 @@ export class RedisAbsolute extends RedisLimiter {
   protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
     const reply = await this.runInc(key, rate, limit, count, []);
     if (!Array.isArray(reply)) {
-      const used = numberFrom(reply);
-      if (used >= count && isWithin(used, limit)) return allowed(limit, used);
-      throw misfit(reply);
+      const { used, moreAfterMs } = admissionFrom(reply, count, limit, this.settings.windowMs);
+      return allowed(limit, used, moreAfterMs);
     }
-    const { taken: used, wait, freed } = fieldsOf(ABSOLUTE_INC, reply);
+    const { taken: used, wait, freed, moreMs } = fieldsOf(ABSOLUTE_INC, reply);
     const isSoundWait = count > limit ? wait === -1 : isWait(wait);
-    if (!isWhole(used) || !isSoundWait || !isWithin(freed, used)) throw misfit(reply);
+    if (!isWhole(used) || !isSoundWait || !isWithin(freed, used) || !isWhole(moreMs)) throw misfit(reply);
     // The script tells of the window that it saw, and of such a window the decision is made here as everywhere.
     const waitMs = this.waitMsFrom(wait);
-    const decision = decideAbsolute({ used, waitMsFor: () => waitMs, freedWith: () => freed }, limit, count);
+    const window = { ...this.unknown, used, waitMsFor: () => waitMs, freedWith: () => freed, oldestExpiresInMs: moreMs };
+    const decision = decideAbsolute(window, limit, count);
     if (decision.allowed) throw misfit(reply);
     return decision;
   }
@@ -45,6 +45,6 @@ export class RedisAbsolute extends RedisLimiter {
 
   /** @internal */
   deny(limit: number): Decision {
-    return rejected(limit, 0, this.settings.timeoutMs, 0);
+    return rejected(limit, 0, this.settings.timeoutMs, 0, this.settings.timeoutMs);
   }
 }

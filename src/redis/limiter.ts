@@ -13,7 +13,7 @@ import { type Store, setStore } from "../core/store.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
-import { EMPTY_WINDOW, type SuppressedView, type WindowView } from "../strategy/view.ts";
+import { emptyWindow, type SuppressedView, type WindowView } from "../strategy/view.ts";
 import type { CallTerms, IncCall, ReportCall } from "./batch.ts";
 import { argumentsOf, type BatchedCommand, type Command, fieldsOf, luaNumber } from "./commands.ts";
 import type { KeyNames } from "./keys.ts";
@@ -73,6 +73,8 @@ export interface RedisParts {
 /** The methods of one strategy on Redis; all return promises. */
 export abstract class RedisLimiter implements Limiter {
   protected readonly settings: RedisSettings;
+  /** The window of a key that Redis doesn't know. */
+  protected readonly unknown: WindowView & SuppressedView;
   readonly #names: KeyNames;
   readonly #backend: Backend;
   readonly #policy: FailurePolicy;
@@ -84,6 +86,7 @@ export abstract class RedisLimiter implements Limiter {
     setStore(this, store);
     setAdjuster(this, { adjust: (key, delta) => this.adjustCounted(key, delta) });
     this.settings = settings;
+    this.unknown = emptyWindow(settings.windowMs);
     this.#names = names;
     this.#backend = backend;
     this.#policy = policy;
@@ -117,7 +120,7 @@ export abstract class RedisLimiter implements Limiter {
     checkKey(key);
     try {
       const peek = await this.peek(key, count, rate);
-      return this.foresee(peek ?? EMPTY_WINDOW, peek?.rate ?? firstRate, count);
+      return this.foresee(peek ?? this.unknown, peek?.rate ?? firstRate, count);
     } catch (error) {
       return this.#decideInstead(error, limit, (local) => local.isAllowed(key, count, rate));
     }
@@ -207,7 +210,7 @@ export abstract class RedisLimiter implements Limiter {
     askLocal: (local: Limiter) => Awaitable<Decision>,
   ): Promise<Decision> {
     if (this.#policy === "throw" || !isBackendFailure(error)) throw error;
-    if (this.#policy === "allow") return markDegraded(allowed(limit, 0));
+    if (this.#policy === "allow") return markDegraded(allowed(limit, 0, 0));
     if (this.#policy === "deny") return markDegraded(this.deny(limit));
     const local = this.#local();
     return setAdjuster(markDegraded(await askLocal(local)), local);

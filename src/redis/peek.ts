@@ -34,6 +34,10 @@ export class Peek implements WindowView, SuppressedView {
     return this.#fields.oldestExpiresInMs;
   }
 
+  get oldestExpiresWithHitInMs(): number {
+    return this.#fields.oldestExpiresWithHitInMs;
+  }
+
   get oldestAccepted(): number {
     return this.#fields.oldestAccepted;
   }
@@ -71,6 +75,7 @@ export function peekFrom(reply: unknown, windowMs: number): Peek | undefined {
     isWait(peek.waitMs) &&
     isWithin(peek.freed, total + leased) &&
     isWait(peek.oldestExpiresInMs) &&
+    isWait(peek.oldestExpiresWithHitInMs) &&
     isWithin(peek.oldestAccepted, total - declined) &&
     isWait(peek.recentPerSecond) &&
     isShare(peek.keptFactor) &&

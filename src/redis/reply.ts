@@ -20,6 +20,30 @@ export function numberFrom(reply: unknown): number {
   return text === "inf" ? Number.POSITIVE_INFINITY : Number(text);
 }
 
+/** What an admitted call is replied: see `admission_as_replied` in lua/lib/reply.lua. */
+export interface Admission {
+  /** What is taken of the capacity with the call. */
+  readonly used: number;
+  readonly moreAfterMs: number;
+}
+
+/** @throws {TrypemaError} `BACKEND_SCRIPT` unless it admits a call of `count` */
+export function admissionFrom(reply: unknown, count: number, limit: number, windowMs: number): Admission {
+  const { used, moreAfterMs } = splitAdmission(reply, Math.ceil(windowMs) + 1);
+  if (used >= count && isWithin(used, limit) && isWithin(moreAfterMs, Math.ceil(windowMs))) return { used, moreAfterMs };
+  throw misfit(reply);
+}
+
+function splitAdmission(reply: unknown, factor: number): Admission {
+  const packed = numberFrom(reply);
+  if (Number.isNaN(packed)) {
+    const [used, moreAfterMs] = textFrom(reply).split(" ").map(numberFrom);
+    return { used: used ?? Number.NaN, moreAfterMs: moreAfterMs ?? Number.NaN };
+  }
+  const used = Math.floor(packed / factor);
+  return { used, moreAfterMs: packed - used * factor };
+}
+
 /** A text of a reply, which clients may be told to give as bytes or as a number; empty for anything else. */
 export function textFrom(reply: unknown): string {
   if (typeof reply === "string") return reply;

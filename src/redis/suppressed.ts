@@ -2,12 +2,12 @@ import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { allowed, suppressed } from "../strategy/decision.ts";
 import { decideSuppressed, factorOfNext, type SuppressedRule, suppressedRuleOf } from "../strategy/suppressed.ts";
-import { EMPTY_WINDOW, type SuppressedView } from "../strategy/view.ts";
+import type { SuppressedView } from "../strategy/view.ts";
 import type { CallTerms } from "./batch.ts";
 import { fieldsOf } from "./commands.ts";
 import { RedisLimiter } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
-import { isShare, isWait, isWhole, isWithin, misfit, numberFrom } from "./reply.ts";
+import { admissionFrom, isShare, isWait, isWhole, isWithin, misfit } from "./reply.ts";
 
 /**
  * Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. The methods are
@@ -26,10 +26,9 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     const rule = this.#ruleOf(rate);
     const reply = await this.runInc(key, rate, limit, count, [draw]);
     if (!Array.isArray(reply)) {
-      const used = numberFrom(reply);
-      if (!(used >= count && isWithin(used, limit))) throw misfit(reply);
+      const { used, moreAfterMs } = admissionFrom(reply, count, limit, this.settings.windowMs);
       this.#draws.push(draw);
-      return allowed(limit, used);
+      return allowed(limit, used, moreAfterMs);
     }
     return this.#decideFrom(reply, rule, count, draw);
   }
@@ -43,11 +42,12 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     }
     const oldestExpiresInMs = this.waitMsFrom(wait);
     const window = {
-      ...EMPTY_WINDOW,
+      ...this.unknown,
       used,
       rate: rule.rate,
       keptFactor: () => factor,
       oldestExpiresInMs,
+      oldestExpiresWithHitInMs: oldestExpiresInMs,
       oldestAccepted,
     };
     const decision = decideSuppressed(window, rule, count, () => draw);
@@ -76,7 +76,8 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
 
   /** @internal */
   deny(limit: number): Decision {
-    return suppressed(false, limit, 0, this.settings.timeoutMs, 0, 1);
+    const { timeoutMs } = this.settings;
+    return suppressed(false, limit, 0, timeoutMs, 0, timeoutMs, 1);
   }
 
   #draw(): number {

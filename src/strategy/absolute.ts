@@ -12,18 +12,20 @@ import type { WindowView } from "./view.ts";
  */
 export function decideAbsolute(window: WindowView, limit: number, count: number): Decision {
   const used = window.used;
-  return used + count <= limit ? allowed(limit, used + count) : rejection(window, limit, count);
+  if (used + count <= limit) return allowed(limit, used + count, window.oldestExpiresWithHitInMs);
+  return rejection(window, limit, count);
 }
 
-/** Apart from `decideAbsolute`, so that V8 inlines what it needs for a call that fits. */
-function rejection(window: WindowView, limit: number, count: number): Decision {
+/** The decision about a call that doesn't fit. Apart, so that V8 inlines what it needs for a call that fits. */
+export function rejection(window: WindowView, limit: number, count: number): Decision {
   const used = window.used;
   const remaining = Math.max(0, limit - used);
-  if (count > limit) return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit);
+  const moreAfterMs = window.oldestExpiresInMs;
+  if (count > limit) return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit, moreAfterMs);
   const missing = used + count - limit;
   // Leases can hold more than the capacity after it was made smaller. Then nothing may be free after the wait either.
   const remainingAfterWaiting = Math.max(0, limit - used + window.freedWith(missing));
-  return rejected(limit, remaining, window.waitMsFor(missing), remainingAfterWaiting);
+  return rejected(limit, remaining, window.waitMsFor(missing), remainingAfterWaiting, moreAfterMs);
 }
 
 /** The suppression factor of a strategy that sheds nothing or all: 1 when a call of 1 would be rejected, else 0. */

@@ -40,16 +40,18 @@ const AllowedOfFew = class Decision {
   declare remaining: number;
   declare retryAfterMs: number;
   declare remainingAfterWaiting: number;
+  declare moreAfterMs: number;
   declare suppressionFactor: number;
   declare degraded: boolean;
 
-  constructor(limit: number, remaining: number) {
+  constructor(limit: number, remaining: number, moreAfterMs: number) {
     this.outcome = "allowed";
     this.allowed = true;
     this.limit = limit;
     this.remaining = remaining;
     this.retryAfterMs = 0;
     this.remainingAfterWaiting = remaining;
+    this.moreAfterMs = moreAfterMs;
     this.suppressionFactor = 0;
     this.degraded = false;
   }
@@ -67,16 +69,18 @@ const AllowedOfMany = class Decision {
   declare remaining: number;
   declare retryAfterMs: number;
   declare remainingAfterWaiting: number;
+  declare moreAfterMs: number;
   declare suppressionFactor: number;
   declare degraded: boolean;
 
-  constructor(limit: number, remaining: number) {
+  constructor(limit: number, remaining: number, moreAfterMs: number) {
     this.outcome = "allowed";
     this.limit = limit;
     this.remaining = remaining;
     this.allowed = true;
     this.retryAfterMs = 0;
     this.remainingAfterWaiting = remaining;
+    this.moreAfterMs = moreAfterMs;
     this.suppressionFactor = 0;
     this.degraded = false;
   }
@@ -93,16 +97,24 @@ const Rejected = class Decision {
   declare remaining: number;
   declare retryAfterMs: number;
   declare remainingAfterWaiting: number;
+  declare moreAfterMs: number;
   declare suppressionFactor: number;
   declare degraded: boolean;
 
-  constructor(limit: number, remaining: number, retryAfterMs: number, remainingAfterWaiting: number) {
+  constructor(
+    limit: number,
+    remaining: number,
+    retryAfterMs: number,
+    remainingAfterWaiting: number,
+    moreAfterMs: number,
+  ) {
     this.allowed = false;
     this.outcome = "rejected";
     this.limit = limit;
     this.remaining = remaining;
     this.retryAfterMs = retryAfterMs;
     this.remainingAfterWaiting = remainingAfterWaiting;
+    this.moreAfterMs = moreAfterMs;
     this.suppressionFactor = 1;
     this.degraded = false;
   }
@@ -119,6 +131,7 @@ const Suppressed = class Decision {
   declare remaining: number;
   declare retryAfterMs: number;
   declare remainingAfterWaiting: number;
+  declare moreAfterMs: number;
   declare suppressionFactor: number;
   declare degraded: boolean;
 
@@ -128,6 +141,7 @@ const Suppressed = class Decision {
     remaining: number,
     retryAfterMs: number,
     remainingAfterWaiting: number,
+    moreAfterMs: number,
     suppressionFactor: number,
   ) {
     this.outcome = "suppressed";
@@ -137,6 +151,7 @@ const Suppressed = class Decision {
     this.remaining = remaining;
     this.retryAfterMs = retryAfterMs;
     this.remainingAfterWaiting = remainingAfterWaiting;
+    this.moreAfterMs = moreAfterMs;
     this.degraded = false;
   }
 
@@ -149,10 +164,13 @@ const Suppressed = class Decision {
  * The admission of a call that fits under the capacity.
  *
  * @param used what is taken of the capacity with it; totals stop at the largest exact integer, and so does this
+ * @param moreAfterMs how long until the oldest bucket expires, when the call is counted
  */
-export function allowed(limit: number, used: number): AllowedDecision {
-  if (limit > MAX_INT32) return new AllowedOfMany(limit, limit - Math.min(used, Number.MAX_SAFE_INTEGER));
-  return new AllowedOfFew(limit | 0, (limit - used) | 0);
+export function allowed(limit: number, used: number, moreAfterMs: number): AllowedDecision {
+  const moreMs = wholeMs(moreAfterMs);
+  if (limit > MAX_INT32) return new AllowedOfMany(limit, limit - Math.min(used, Number.MAX_SAFE_INTEGER), moreMs);
+  if (moreMs > MAX_INT32) return new AllowedOfMany(limit, limit - used, moreMs);
+  return new AllowedOfFew(limit | 0, (limit - used) | 0, moreMs | 0);
 }
 
 export function rejected(
@@ -160,8 +178,10 @@ export function rejected(
   remaining: number,
   retryAfterMs: number,
   remainingAfterWaiting: number,
+  moreAfterMs: number,
 ): RejectedDecision {
-  return new Rejected(int32(limit), int32(remaining), retryAfterMs, int32(remainingAfterWaiting));
+  const moreMs = int32(wholeMs(moreAfterMs));
+  return new Rejected(int32(limit), int32(remaining), retryAfterMs, int32(remainingAfterWaiting), moreMs);
 }
 
 export function suppressed(
@@ -170,16 +190,23 @@ export function suppressed(
   remaining: number,
   retryAfterMs: number,
   remainingAfterWaiting: number,
+  moreAfterMs: number,
   suppressionFactor: number,
 ): SuppressedDecision {
   const after = int32(remainingAfterWaiting);
-  return new Suppressed(admitted, int32(limit), int32(remaining), retryAfterMs, after, suppressionFactor);
+  const moreMs = int32(wholeMs(moreAfterMs));
+  return new Suppressed(admitted, int32(limit), int32(remaining), retryAfterMs, after, moreMs, suppressionFactor);
 }
 
 /** Marks a decision, which nobody else has yet, as one that a failure policy made. */
 export function markDegraded(decision: Decision): Decision {
   (decision as { degraded: boolean }).degraded = true;
   return decision;
+}
+
+/** Rounded up, so that after so long a wait the bucket has expired; never below 0. */
+function wholeMs(ms: number): number {
+  return ms > 0 ? Math.ceil(ms) : 0;
 }
 
 /** `count`, which is a whole number and not negative, as a 32-bit integer if it is one. */

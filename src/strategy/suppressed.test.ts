@@ -12,7 +12,7 @@ import {
   suppressedRuleOf,
   suppressionFactor,
 } from "./suppressed.ts";
-import { EMPTY_WINDOW, type SuppressedView } from "./view.ts";
+import { emptyWindow, type SuppressedView } from "./view.ts";
 
 it("sheds the share of an overload that is over the rate", () => {
   expect(suppressionFactor(perSecond(100), 2_000, 10_000, 0)).toBe(0.5);
@@ -42,6 +42,7 @@ it("takes buckets that reach back further than the span as the longer time that 
 
 /** A soft limit of 10, a hard limit of 15. */
 const rule = suppressedRuleOf(perSecond(1), resolveLimiterOptions({ windowMs: 10_000 }));
+const EMPTY = emptyWindow(10_000);
 /** Observes twice the rate, of which half was declined. */
 const overloaded: SuppressedView = {
   used: 10,
@@ -50,6 +51,7 @@ const overloaded: SuppressedView = {
   keptFactor: () => -1,
   recentPerSecond: () => 2,
   oldestExpiresInMs: 700,
+  oldestExpiresWithHitInMs: 710.5,
   oldestAccepted: 3,
 };
 function noDraw(): number {
@@ -58,14 +60,14 @@ function noDraw(): number {
 type Example = [title: string, window: SuppressedView, count: number, random: () => number, decision: unknown[]];
 
 it.each<Example>([
-  ["fits under the soft limit", EMPTY_WINDOW, 10, noDraw, ["allowed", true, 0, 0, 0, 0]],
+  ["fits under the soft limit", EMPTY, 10, noDraw, ["allowed", true, 0, 0, 0, 0]],
   ["is over the soft limit, with luck", overloaded, 1, () => 0.5, ["suppressed", true, 0, 0, 0, 0.5]],
   ["is over the soft limit, without luck", overloaded, 1, () => 0.49, ["suppressed", false, 0, 700, 3, 0.5]],
   ["is just at the hard limit", overloaded, 5, () => 0.5, ["suppressed", true, 0, 0, 0, 0.5]],
   ["is over the hard limit", overloaded, 6, noDraw, ["suppressed", false, 0, 700, 3, 1]],
   ["is larger than the hard limit", overloaded, 16, noDraw, ["suppressed", false, 0, Infinity, 10, 1]],
-  ["comes first, over the soft limit", EMPTY_WINDOW, 15, () => 0, ["suppressed", true, 0, 0, 0, 0]],
-  ["comes first, over the hard limit", EMPTY_WINDOW, 16, noDraw, ["suppressed", false, 10, Infinity, 10, 1]],
+  ["comes first, over the soft limit", EMPTY, 15, () => 0, ["suppressed", true, 0, 0, 0, 0]],
+  ["comes first, over the hard limit", EMPTY, 16, noDraw, ["suppressed", false, 10, Infinity, 10, 1]],
   [
     "comes after the capacity was made smaller",
     { ...overloaded, used: 14 },
@@ -85,6 +87,7 @@ it.each<Example>([
   const { outcome, allowed, remaining, retryAfterMs, remainingAfterWaiting, suppressionFactor } = decision;
   expect([outcome, allowed, remaining, retryAfterMs, remainingAfterWaiting, suppressionFactor]).toEqual(expected);
   expect(decision.limit).toBe(10);
+  expect(decision.moreAfterMs).toBe(Math.ceil(window.oldestExpiresWithHitInMs));
 });
 
 it("knows the factor over the hard limit, and where it was kept for the same rate", () => {
@@ -98,11 +101,11 @@ it("knows the factor over the hard limit, and where it was kept for the same rat
 it("computes a factor from the larger of both observed rates", () => {
   expect(freshFactor(overloaded, rule)).toBe(0.5);
   expect(freshFactor({ ...overloaded, recentPerSecond: () => 4 }, rule)).toBe(0.75);
-  expect(freshFactor(EMPTY_WINDOW, rule)).toBe(0);
+  expect(freshFactor(EMPTY, rule)).toBe(0);
 });
 
 it("tells the factor of the next call of 1: none under the soft limit", () => {
-  expect(factorOfNext(EMPTY_WINDOW, rule)).toBe(0);
+  expect(factorOfNext(EMPTY, rule)).toBe(0);
   expect(factorOfNext({ ...overloaded, used: 9 }, rule)).toBe(0);
   expect(factorOfNext(overloaded, rule)).toBe(0.5);
   expect(factorOfNext({ ...overloaded, used: 15 }, rule)).toBe(1);

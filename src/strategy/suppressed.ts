@@ -49,10 +49,10 @@ export function decideSuppressed(
   random: () => number,
 ): Decision {
   const used = window.used;
-  if (used + count <= rule.limit) return allowed(rule.limit, used + count);
+  if (used + count <= rule.limit) return allowed(rule.limit, used + count, window.oldestExpiresWithHitInMs);
   const factor = factorOver(window, rule, count);
-  if (drawAdmits(factor, random)) return admittedByDraw(rule, used + count, factor);
-  return deniedByFactor(window, rule, count, factor);
+  if (drawAdmits(factor, random)) return admittedByDraw(rule, used + count, window.oldestExpiresWithHitInMs, factor);
+  return deniedByFactor(window, rule, count, factor, window.oldestExpiresWithHitInMs);
 }
 
 /** The factor that a call of 1 would meet. */
@@ -89,29 +89,39 @@ export function drawAdmits(factor: number, random: () => number): boolean {
  * The decision about a call over the soft limit that the draw admitted.
  *
  * @param used what is taken of the capacity with the call
+ * @param moreAfterMs how long until the oldest bucket expires, when the call is counted
  */
-export function admittedByDraw(rule: SuppressedRule, used: number, factor: number): SuppressedDecision {
+export function admittedByDraw(
+  rule: SuppressedRule,
+  used: number,
+  moreAfterMs: number,
+  factor: number,
+): SuppressedDecision {
   const remaining = Math.max(0, rule.limit - used);
-  return suppressed(true, rule.limit, remaining, 0, remaining, factor);
+  return suppressed(true, rule.limit, remaining, 0, remaining, moreAfterMs, factor);
 }
 
 /**
  * The decision about a call over the soft limit that was denied. Its wait is a hint: until the oldest bucket expires.
  *
  * @param window the window with the call, as declined, where the call is counted
+ * @param moreAfterMs how long until the oldest bucket expires, when the call is counted
  */
 export function deniedByFactor(
   window: SuppressedView,
   rule: SuppressedRule,
   count: number,
   factor: number,
+  moreAfterMs: number,
 ): SuppressedDecision {
   const { limit } = rule;
   const used = window.used;
   const remaining = Math.max(0, limit - used);
-  if (count > rule.hardLimit) return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, factor);
+  if (count > rule.hardLimit) {
+    return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, moreAfterMs, factor);
+  }
   const remainingAfterWaiting = Math.max(0, limit - used + window.oldestAccepted);
-  return suppressed(false, limit, remaining, window.oldestExpiresInMs, remainingAfterWaiting, factor);
+  return suppressed(false, limit, remaining, window.oldestExpiresInMs, remainingAfterWaiting, moreAfterMs, factor);
 }
 
 /** How far back the recent rate looks: a surge shows here long before it shows in a long window. */

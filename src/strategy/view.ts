@@ -11,6 +11,10 @@ export interface WindowView {
   waitMsFor(count: number): number;
   /** How much has expired after that wait: `count`, or more when the last of these buckets holds more. */
   freedWith(count: number): number;
+  /** How long until the oldest bucket expires; 0 when there is none. */
+  readonly oldestExpiresInMs: number;
+  /** The same with a hit at the present time, which may make the first bucket, or keep the only bucket alive. */
+  readonly oldestExpiresWithHitInMs: number;
 }
 
 /** A key's window as the suppressed strategy needs to see it. */
@@ -25,21 +29,26 @@ export interface SuppressedView {
   keptFactor(maxAgeMs: number): number;
   /** The observed rate over the recent span, in requests per second. */
   recentPerSecond(): number;
-  /** How long until the oldest bucket expires. */
+  /** As in {@link WindowView}. */
   readonly oldestExpiresInMs: number;
+  /** As in {@link WindowView}. */
+  readonly oldestExpiresWithHitInMs: number;
   /** How much accepted usage the oldest bucket has. */
   readonly oldestAccepted: number;
 }
 
 /** The window of a key that nobody knows. */
-export const EMPTY_WINDOW: WindowView & SuppressedView = Object.freeze({
-  used: 0,
-  observed: 0,
-  rate: Number.NaN as Rate,
-  waitMsFor: () => 0,
-  freedWith: () => 0,
-  keptFactor: () => -1,
-  recentPerSecond: () => 0,
-  oldestExpiresInMs: 0,
-  oldestAccepted: 0,
-});
+export function emptyWindow(windowMs: number): WindowView & SuppressedView {
+  return {
+    used: 0,
+    observed: 0,
+    rate: Number.NaN as Rate,
+    waitMsFor: () => 0,
+    freedWith: () => 0,
+    keptFactor: () => -1,
+    recentPerSecond: () => 0,
+    oldestExpiresInMs: 0,
+    oldestExpiresWithHitInMs: windowMs,
+    oldestAccepted: 0,
+  };
+}

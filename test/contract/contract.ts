@@ -6,6 +6,7 @@ import { describeAbsolute } from "./absolute.ts";
 import { describeCorrections } from "./corrections.ts";
 import { describeHostileInput } from "./hostile-input.ts";
 import { describeKeys } from "./keys.ts";
+import { describePacing } from "./pacing.ts";
 import { describeRates } from "./rates.ts";
 import { type MakeProvider, useSubject } from "./subject.ts";
 import { describeSuppressed } from "./suppressed.ts";
@@ -20,6 +21,7 @@ const THEMES = [
   describeWindow,
   describeKeys,
   describeRates,
+  describePacing,
   describeCorrections,
   describeWeights,
   describeHostileInput,

@@ -21,6 +21,9 @@ export async function refused(call: () => unknown, code: string, message: RegExp
   expect((failure as Error).message).toMatch(message);
 }
 
+/** `moreAfterMs` has tests of its own. */
+const SOME_TIME: number = expect.any(Number);
+
 export function admission(limit: number, remaining: number): Decision {
   return {
     outcome: "allowed",
@@ -30,6 +33,7 @@ export function admission(limit: number, remaining: number): Decision {
     retryAfterMs: 0,
     remainingAfterWaiting: remaining,
     suppressionFactor: 0,
+    moreAfterMs: SOME_TIME,
     degraded: false,
   };
 }
@@ -48,6 +52,7 @@ export function rejection(
     retryAfterMs,
     remainingAfterWaiting,
     suppressionFactor: 1,
+    moreAfterMs: SOME_TIME,
     degraded: false,
   };
 }
@@ -68,6 +73,7 @@ export function suppression(
     remaining,
     retryAfterMs,
     remainingAfterWaiting,
+    moreAfterMs: SOME_TIME,
     degraded: false,
   };
 }

@@ -60,7 +60,7 @@ it.each([
 
 it("a client that answers with values, not promises, is one all the same", async () => {
   const { absolute } = createRedisProvider(
-    clientThat(() => 1),
+    clientThat(() => 2_001),
     OPTIONS,
   );
   expect(await absolute.inc("k", RATE)).toMatchObject({ allowed: true, remaining: 4, degraded: false });

@@ -17,7 +17,7 @@ const OPTIONS = { windowMs: 1_000, timeoutMs: 5_000, clock: () => 0, hardLimitFa
 const NUMBERS = [Number.NaN, -1, 0.5, 2 ** 63, 1e300, Number.POSITIVE_INFINITY];
 const TEXTS = ["", " ", "OK", "nan", "-nan", "inf", "-1", "1e300", "one"];
 const SINGLE = [undefined, null, true, false, {}, Object.create(null), new Error("an error as a value"), Symbol("s")];
-const LENGTHS = [0, 1, 2, 3, 5, 11, 13, 14, 15];
+const LENGTHS = [0, 1, 2, 3, 4, 5, 11, 12, 13, 14, 15];
 
 /** Answers that no script gives, whatever it is asked. */
 const nonsense: unknown[] = [
@@ -28,11 +28,16 @@ const nonsense: unknown[] = [
   ...LENGTHS.flatMap((length) => [...NUMBERS, ...TEXTS, ...SINGLE].map((value) => Array(length).fill(value))),
   [1, 0, 0, 0, 0],
   [0, 0, 0, 0, 0],
-  [0, 0, 0],
-  Array(11).fill(0),
+  [0, 0, 0, 0],
+  Array(12).fill(0),
   Array(14).fill(0),
   Array(14).fill(1),
 ];
+
+/** What an admitted call is replied when `used` is taken and the oldest bucket is new. */
+function admitted(used: number): number {
+  return used * (OPTIONS.windowMs + 1) + OPTIONS.windowMs;
+}
 
 /** A client that answers so to everything. */
 function clientOf(reply: () => unknown): RedisClient {
@@ -118,18 +123,15 @@ it("an answer that means nothing opens no breaker: a key that holds something el
     OPTIONS,
   );
   for (let call = 0; call < 20; call++) expect((await failureOf(absolute.inc("k", RATE))).code).toBe("BACKEND_SCRIPT");
-  reply = 1;
+  reply = admitted(1);
   expect(await absolute.inc("k", RATE)).toMatchObject({ allowed: true, remaining: LIMIT - 1, degraded: false });
 });
 
 it("numbers may come as text or bytes, as clients can be told", async () => {
-  for (const reply of [2, "2", 2n, Buffer.from("2")]) {
-    const { absolute } = createRedisProvider(
-      clientOf(() => reply),
-      OPTIONS,
-    );
-    expect(await absolute.inc("k", RATE)).toMatchObject({ allowed: true, remaining: LIMIT - 2 });
-    expect(await absolute.delete("k")).toBe(2);
+  for (const encode of [Number, String, BigInt, (number: number) => Buffer.from(String(number))]) {
+    const { absolute } = createRedisProvider({ sendCommand: async () => encode(admitted(2)) }, OPTIONS);
+    expect(await absolute.inc("k", RATE)).toMatchObject({ allowed: true, remaining: LIMIT - 2, moreAfterMs: 1_000 });
+    expect(await absolute.delete("k")).toBe(admitted(2));
   }
 });
 

@@ -51,17 +51,27 @@ abstract class NaiveLimiter {
     return undefined;
   }
 
+  /** How long until the oldest bucket expires. */
+  protected moreAfterMs({ buckets }: Window): number {
+    return buckets[0] === undefined ? 0 : buckets[0].hitMs + this.options.windowMs - this.nowMs;
+  }
+
+  /** The same if a call were counted now. */
+  protected moreAfterHitMs(window: Window): number {
+    return this.moreAfterMs({ ...window, buckets: this.withHit(window.buckets, 1, 0) });
+  }
+
   protected record(key: string, window: Window, count: number, declined: number): void {
-    const hitMs = this.nowMs;
-    const newest = window.buckets.at(-1);
-    const cell = (ms: number) => Math.floor(ms / this.options.bucketMs);
-    if (newest !== undefined && cell(newest.hitMs) === cell(hitMs)) {
-      const merged = { hitMs, count: newest.count + count, declined: newest.declined + declined };
-      window.buckets.splice(-1, 1, merged);
-    } else {
-      window.buckets.push({ hitMs, count, declined });
-    }
+    window.buckets = this.withHit(window.buckets, count, declined);
     this.windows.set(key, window);
+  }
+
+  protected withHit(buckets: readonly Bucket[], count: number, declined: number): Bucket[] {
+    const hitMs = this.nowMs;
+    const newest = buckets.at(-1);
+    const cell = (ms: number) => Math.floor(ms / this.options.bucketMs);
+    if (newest === undefined || cell(newest.hitMs) !== cell(hitMs)) return [...buckets, { hitMs, count, declined }];
+    return buckets.with(-1, { hitMs, count: newest.count + count, declined: newest.declined + declined });
   }
 
   /** The key's window as a call that records nothing sees it: at the rate it was given, or the key's own, or none. */
@@ -132,17 +142,19 @@ class NaiveAbsolute extends NaiveLimiter {
     return this.#decide(window, 1).suppressionFactor;
   }
 
-  #decide({ rate, buckets }: Window, count: number): Decision {
+  #decide(window: Window, count: number): Decision {
+    const { rate, buckets } = window;
+    const moreAfterMs = this.moreAfterMs(window);
     const limit = capacityOf(rate, this.options.windowMs);
     const total = totalOf(buckets);
-    if (total + count <= limit) return allowed(limit, total + count);
+    if (total + count <= limit) return allowed(limit, total + count, this.moreAfterHitMs(window));
     const remaining = Math.max(0, limit - total);
     for (const [i, { hitMs }] of buckets.entries()) {
       const left = totalOf(buckets.slice(i + 1));
       if (left + count > limit) continue;
-      return rejected(limit, remaining, hitMs + this.options.windowMs - this.nowMs, limit - left);
+      return rejected(limit, remaining, hitMs + this.options.windowMs - this.nowMs, limit - left, moreAfterMs);
     }
-    return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit);
+    return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit, moreAfterMs);
   }
 }
 
@@ -154,21 +166,22 @@ class NaiveSuppressed extends NaiveLimiter {
     const accepted = totalOf(window.buckets) - declinedOf(window.buckets);
     if (accepted + count <= limit) {
       this.record(key, window, count, 0);
-      return allowed(limit, accepted + count);
+      return allowed(limit, accepted + count, this.moreAfterMs(window));
     }
     const factor = this.#factorFor(window, accepted + count, true);
     const admitted = factor < 1 && this.options.random() >= factor;
     this.record(key, window, count, admitted ? 0 : count);
-    return this.#suppressed(window, accepted, count, factor, admitted);
+    return this.#suppressed(window, accepted, count, factor, admitted, this.moreAfterMs(window));
   }
 
   isAllowed(key: string, count = 1, rate?: Rate): Decision {
     const window = this.asked(key, rate);
     const limit = capacityOf(window.rate, this.options.windowMs);
     const accepted = totalOf(window.buckets) - declinedOf(window.buckets);
-    if (accepted + count <= limit) return allowed(limit, accepted + count);
+    if (accepted + count <= limit) return allowed(limit, accepted + count, this.moreAfterHitMs(window));
     const factor = this.#factorFor(window, accepted + count, false);
-    return this.#suppressed(window, accepted, count, factor, factor < 1 && this.options.random() >= factor);
+    const admitted = factor < 1 && this.options.random() >= factor;
+    return this.#suppressed(window, accepted, count, factor, admitted, this.moreAfterHitMs(window));
   }
 
   getSuppressionFactor(key: string): number {
@@ -196,17 +209,24 @@ class NaiveSuppressed extends NaiveLimiter {
     return value;
   }
 
-  #suppressed(window: Window, accepted: number, count: number, factor: number, admitted: boolean): Decision {
+  #suppressed(
+    window: Window,
+    accepted: number,
+    count: number,
+    factor: number,
+    admitted: boolean,
+    moreAfterMs: number,
+  ): Decision {
     const { windowMs } = this.options;
     const limit = capacityOf(window.rate, windowMs);
     const remaining = Math.max(0, limit - accepted - (admitted ? count : 0));
-    if (admitted) return suppressed(true, limit, remaining, 0, remaining, factor);
+    if (admitted) return suppressed(true, limit, remaining, 0, remaining, moreAfterMs, factor);
     if (count > this.#hardLimit(window)) {
-      return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, factor);
+      return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, moreAfterMs, factor);
     }
     const { hitMs, count: observed, declined } = window.buckets[0]!;
     const later = Math.max(0, limit - accepted + observed - declined);
-    return suppressed(false, limit, remaining, hitMs + windowMs - this.nowMs, later, factor);
+    return suppressed(false, limit, remaining, hitMs + windowMs - this.nowMs, later, moreAfterMs, factor);
   }
 
   #hardLimit({ rate }: Window): number {

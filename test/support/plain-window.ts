@@ -53,6 +53,9 @@ export function viewOf(window: PlainWindow): WindowView & SuppressedView {
     return last === -1 ? buckets : buckets.slice(0, last + 1);
   };
   const leasesEndInMs = window.leasedUntilMs - nowMs;
+  const leftMs = oldest === undefined ? leasesEndInMs : expiresInMs(oldest);
+  const moreInMs = Math.max(0, Math.min(windowMs, leftMs));
+  const keepsOnly = oldest === undefined || (buckets.length === 1 && oldest.hitMs >= cellStartOf(nowMs, bucketMs));
   return {
     used: sum(accepted) + leased,
     observed: sum(buckets.map(({ count }) => count)),
@@ -65,7 +68,8 @@ export function viewOf(window: PlainWindow): WindowView & SuppressedView {
       const count = sum(recent.map((bucket) => bucket.count));
       return count === 0 ? 0 : recentPerSecond(count, recent[0]!.hitMs, bucketMs, recentSpanMs(windowMs), nowMs);
     },
-    oldestExpiresInMs: oldest === undefined ? leasesEndInMs : expiresInMs(oldest),
+    oldestExpiresInMs: moreInMs,
+    oldestExpiresWithHitInMs: keepsOnly ? windowMs : moreInMs,
     oldestAccepted: accepted[0] ?? 0,
   };
 }

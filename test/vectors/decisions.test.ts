@@ -7,6 +7,7 @@ import { expect, it } from "vitest";
 import { resolveLimiterOptions } from "../../src/core/options.ts";
 import { argumentsOf, type Command, fieldsOf } from "../../src/redis/commands.ts";
 import { ABSOLUTE_INC, SUPPRESSED_INC } from "../../src/redis/lua.generated.ts";
+import { admissionFrom } from "../../src/redis/reply.ts";
 import { decideAbsolute } from "../../src/strategy/absolute.ts";
 import { type Bucket, cellStartOf } from "../../src/strategy/bucket.ts";
 import { capacityOf } from "../../src/strategy/capacity.ts";
@@ -85,25 +86,31 @@ async function storedBuckets({ nowMs, windowMs }: PlainWindow): Promise<Bucket[]
   return (state?.buckets ?? []).filter(({ hitMs }) => hitMs + windowMs > nowMs);
 }
 
+function admissionIn(reply: unknown, { windowMs }: PlainWindow, limit: number, count: number): Decision {
+  const { used, moreAfterMs } = admissionFrom(reply, count, limit, windowMs);
+  return allowed(limit, used, moreAfterMs);
+}
+
 async function absoluteInRedis(window: PlainWindow, limit: number, values: { count: number; rate: number }) {
   const reply = await run(ABSOLUTE_INC, window, { ...values, limit });
-  if (!Array.isArray(reply)) return allowed(limit, Number(reply));
-  const { taken, wait, freed } = fieldsOf(ABSOLUTE_INC, reply);
+  if (!Array.isArray(reply)) return admissionIn(reply, window, limit, values.count);
+  const { taken, wait, freed, moreMs } = fieldsOf(ABSOLUTE_INC, reply);
   const remaining = Math.max(0, limit - taken);
-  if (values.count > limit) return rejected(limit, remaining, wait === -1 ? Number.POSITIVE_INFINITY : wait, limit);
-  return rejected(limit, remaining, wait, Math.max(0, limit - taken + freed));
+  if (values.count > limit)
+    return rejected(limit, remaining, wait === -1 ? Number.POSITIVE_INFINITY : wait, limit, moreMs);
+  return rejected(limit, remaining, wait, Math.max(0, limit - taken + freed), moreMs);
 }
 
 async function suppressedInRedis(window: PlainWindow, rule: SuppressedRule, count: number, draw: number) {
   const { limit, rate, hardLimit, suppressionCacheMs } = rule;
   const reply = await run(SUPPRESSED_INC, window, { count, limit, rate, hardLimit, suppressionCacheMs, draw });
-  if (!Array.isArray(reply)) return allowed(limit, Number(reply));
+  if (!Array.isArray(reply)) return admissionIn(reply, window, limit, count);
   const { admitted, accepted, scaledFactor, wait, oldestAccepted } = fieldsOf(SUPPRESSED_INC, reply);
   const factor = scaledFactor / 2 ** 53;
   const remaining = Math.max(0, limit - accepted - admitted * count);
-  if (admitted === 1) return suppressed(true, limit, remaining, 0, remaining, factor);
-  if (count > hardLimit) return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, factor);
-  return suppressed(false, limit, remaining, wait, Math.max(0, limit - accepted + oldestAccepted), factor);
+  if (admitted === 1) return suppressed(true, limit, remaining, 0, remaining, wait, factor);
+  if (count > hardLimit) return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, wait, factor);
+  return suppressed(false, limit, remaining, wait, Math.max(0, limit - accepted + oldestAccepted), wait, factor);
 }
 
 /** What kind of decision it is: a test with random cases notes which it had. */

@@ -26,13 +26,14 @@ local function decide_absolute(window, count, limit, rate)
     end
     local replied_taken = whole_as_replied(taken)
     local replied_freed = whole_as_replied(freed)
-    replied = reply({ taken = replied_taken, wait = wait, freed = replied_freed })
+    local more_ms = time_until_more_free(window)
+    replied = reply({ taken = replied_taken, wait = wait, freed = replied_freed, more_ms = more_ms })
   else
     if window.rate ~= rate then
       set_rate(window, rate)
     end
     add_hit(window, count, 0)
-    replied = whole_as_replied(window.total + window.reserved)
+    replied = admission_as_replied(window, window.total + window.reserved)
   end
   return replied
 end

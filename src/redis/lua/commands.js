@@ -108,11 +108,12 @@ export const COMMANDS = {
     },
     letter: "a",
     ownOfCall: 0,
-    /** For a denied call. An admitted one is replied with what is taken then, a number alone. */
+    /** For a denied call. An admitted one is replied with a number alone: see `admission_as_replied`. */
     reply: {
       taken: "what is taken of the capacity: counts and leases",
       wait: "how long until enough has expired, as `time_as_replied` makes it; -1 for a count above the capacity",
       freed: "how much has expired then",
+      more_ms: "how long until the oldest bucket expires, in whole ms",
     },
   },
   suppressed_inc: {
@@ -128,7 +129,7 @@ export const COMMANDS = {
     },
     letter: "s",
     ownOfCall: 1,
-    /** For a call above the capacity. Another one is replied with the accepted usage with it, a number alone. */
+    /** For a call above the capacity. Another one is replied with a number alone: see `admission_as_replied`. */
     reply: {
       admitted: "1 or 0",
       accepted: "the accepted usage before the call, with leases",
@@ -153,6 +154,7 @@ export const COMMANDS = {
       freed: "how much has expired then",
       oldest_expires_in_ms:
         "how long until the oldest bucket expires; until the last lease does, if there is no bucket",
+      oldest_expires_with_hit_in_ms: "how long the oldest bucket would live with a hit now",
       oldest_accepted: "the accepted usage of the oldest bucket",
       recent_per_second: "the observed rate of the recent span",
       kept_factor: "the factor that was computed last",

@@ -15,14 +15,20 @@ local function peek(keys, arguments)
   local capacity = capacity_in(window.rate, window.window_ms)
   local wait_ms, freed = time_until_free(window, window.total + window.reserved + arguments.count - capacity)
   local accepted = oldest_accepted(window)
-  local oldest_gone_ms = window.total > 0 and window.oldest_ms + window.window_ms or window.last_gone_ms
+  local oldest_ms = oldest_expires_in(window)
+  local oldest_with_hit_ms = oldest_ms
+  local cell_ms = cell_start_of(window.now_ms, window.bucket_ms)
+  if window.total == 0 or window.oldest_count == 0 and window.newest_ms >= cell_ms then
+    oldest_with_hit_ms = window.window_ms
+  end
   local replied = all_as_replied(reply({
     rate = window.rate,
     total = window.total,
     declined = window.declined,
     wait_ms = wait_ms,
     freed = freed,
-    oldest_expires_in_ms = oldest_gone_ms - window.now_ms,
+    oldest_expires_in_ms = oldest_ms,
+    oldest_expires_with_hit_in_ms = oldest_with_hit_ms,
     oldest_accepted = accepted,
     recent_per_second = recent,
     kept_factor = window.factor,

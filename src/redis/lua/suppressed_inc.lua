@@ -25,7 +25,7 @@ local function decide_suppressed(window, count, limit, rate, hard_limit, suppres
   end
   if accepted + count <= limit then
     add_hit(window, count, 0)
-    replied = whole_as_replied(accepted + count)
+    replied = admission_as_replied(window, accepted + count)
   else
     local factor = 1
     if accepted + count <= hard_limit then
@@ -34,7 +34,8 @@ local function decide_suppressed(window, count, limit, rate, hard_limit, suppres
     end
     local is_admitted = factor < 1 and draw >= factor
     add_hit(window, count, is_admitted and 0 or count)
-    local wait = time_as_replied(window, window.oldest_ms + window.window_ms - window.now_ms)
+    local wait_ms = oldest_expires_in(window)
+    local wait = time_as_replied(window, wait_ms)
     local oldest = oldest_accepted(window)
     local replied_accepted = whole_as_replied(accepted)
     local scaled = scaled_as_replied(factor)

@@ -19,6 +19,19 @@ local function whole_as_replied(value)
   return replied
 end
 
+-- What an admitted call is replied: what is taken then, and how long until the oldest bucket expires, in whole ms. Both
+-- fit into one number, which costs Redis and the client less than a list. A client knows the window too, so it can take
+-- the two apart. Where that number would be too large, it is a text of both.
+local function admission_as_replied(window, taken)
+  local more_ms = time_until_more_free(window)
+  local replied = taken * (math.ceil(window.window_ms) + 1) + more_ms
+  if replied >= MOST_INTEGER then
+    local text = EXACT:format(taken)
+    replied = text .. ' ' .. more_ms
+  end
+  return replied
+end
+
 -- A suppression factor, times 2^53. Its difference to 1 is a multiple of 2^-53, so the product is a whole number unless
 -- the factor is below 1/2, and then less than a whole number is lost of it. Clients round integers near 2^53: there a
 -- factor just below 1 would become 1, which nobody may be admitted at.

@@ -1,3 +1,17 @@
+-- How long until the oldest bucket expires; until the last lease does, if there is no bucket. 0 where nothing is taken.
+-- Without the bound a rounding could make it longer than the window.
+local function oldest_expires_in(window)
+  local gone_ms = window.last_gone_ms
+  if window.total > 0 then gone_ms = window.oldest_ms + window.window_ms end
+  return math.max(0, math.min(window.window_ms, gone_ms - window.now_ms))
+end
+
+-- The same in whole ms, rounded up.
+local function time_until_more_free(window)
+  local ms = oldest_expires_in(window)
+  return math.ceil(ms)
+end
+
 -- How long until the oldest buckets that count `missing` together have expired, and how much has expired then. Where
 -- all buckets are not enough, leases take the rest of the capacity: then the wait is that for all buckets, because
 -- leases may be given back at any time. Where there is no bucket, it is that for the last lease.
