@@ -2,8 +2,8 @@ import { show, TrypemaError } from "./errors.ts";
 
 /**
  * A rate in requests per second; it may be fractional. Made by {@link perSecond},
- * {@link perMinute}, {@link perHour}, {@link perDay} or {@link unlimited}, so that a bare number,
- * whose unit nobody can see, does not compile.
+ * {@link perMinute}, {@link perHour}, {@link perDay}, {@link perWeek} or {@link unlimited}, so that a bare
+ * number, whose unit nobody can see, does not compile.
  */
 export type Rate = number & { readonly unit: "requests per second" };
 
@@ -47,6 +47,16 @@ export function perDay(count: number): Rate {
   return rateOver("perDay", count, 86_400);
 }
 
+/**
+ * `count` requests per week.
+ *
+ * @param count a positive finite number; fractions are fine
+ * @throws {TrypemaError} `INVALID_RATE`
+ */
+export function perWeek(count: number): Rate {
+  return rateOver("perWeek", count, 604_800);
+}
+
 /** No limit: calls are counted and always allowed. */
 export function unlimited(): Rate {
   return Number.POSITIVE_INFINITY as Rate;
@@ -66,6 +76,6 @@ export function checkRate(rate: Rate): void {
   if (typeof rate === "number" && rate > 0) return;
   throw new TrypemaError(
     "INVALID_RATE",
-    `rate ${show(rate)}: make a rate with perSecond(n), perMinute(n), perHour(n), perDay(n) or unlimited()`,
+    `rate ${show(rate)}: make a rate with perSecond(n), perMinute(n), perHour(n), perDay(n), perWeek(n) or unlimited()`,
   );
 }

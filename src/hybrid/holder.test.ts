@@ -202,7 +202,16 @@ it("Redis is told a rate only when a call brings it, or when it may not know one
   holder.trySpend(1, 1);
   expect(ask(holder, 2, []).rateIsNew).toBe(false);
   holder.forget();
-  expect(ask(holder, 3, []).rateIsNew).toBe(true);
+  // Redis was asked to change the key, perhaps its rate.
+  expect(ask(holder, 3, []).rateIsNew).toBe(false);
+  holder.degrade(RATE, LIMIT);
+  expect(ask(holder, 4, []).rateIsNew).toBe(false);
+  holder.degrade(perSecond(7), 7);
+  expect(ask(holder, 5, []).rateIsNew).toBe(true);
+  answer(holder, 6);
+  holder.forget();
+  holder.unanswered(ask(holder, 7));
+  expect(ask(holder, 8, []).rateIsNew).toBe(true);
 });
 
 it("no room for a call is known until Redis is to be asked again, or until something is counted here", () => {

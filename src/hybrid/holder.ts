@@ -57,6 +57,8 @@ export class Holder extends Visited {
   #holdsUntilMs = 0;
   #rate = 0 as Rate;
   #limit = 0;
+  /** Whether Redis was told of that rate for sure. If others have given the key another rate since, that one stays. */
+  #isRateTold = false;
   #used = 0;
   /** The counts of the calls since the last report, admitted or not. */
   #called = 0;
@@ -235,6 +237,7 @@ export class Holder extends Visited {
   /** A failure policy decides about calls at that rate. */
   degrade(rate: Rate, limit: number): void {
     this.forget();
+    this.#isRateTold &&= rate === this.#rate;
     this.#rate = rate;
     this.#limit = limit;
   }
@@ -257,7 +260,7 @@ export class Holder extends Visited {
     const [first] = waiting;
     const { rate, limit } = first ?? this;
     const asking = this.outbox.isHoldingBack ? [] : waiting.filter((call) => call.rate === rate);
-    const rateIsNew = first !== undefined || !this.knows(rate);
+    const rateIsNew = first !== undefined || !this.#isRateTold;
     const wanted = this.#takeWanted(limit, nowMs);
     this.lease.expire(nowMs);
     // When a call waits, Redis has to know everything to decide: what is leased here counts as free for it.
@@ -300,6 +303,7 @@ export class Holder extends Visited {
     this.#state = "current";
     this.#rate = rate;
     this.#limit = limit;
+    this.#isRateTold = true;
     this.lease.refresh(answer.granted, report.leaseExpiryMs);
     // The answer of a process that was held up may be read when its lease is over.
     this.lease.expire(nowMs);
@@ -329,6 +333,7 @@ export class Holder extends Visited {
   /** The answer to a report is lost: Redis may have been told of its rate. */
   unanswered({ rate, limit }: Report): void {
     if (this.#state !== "unknown") return;
+    this.#isRateTold = false;
     this.#rate = rate;
     this.#limit = limit;
   }

@@ -5,6 +5,7 @@ const SHARDS = 64;
 
 export class KeyIndex {
   readonly #shards = Array.from({ length: SHARDS }, () => new Map<string, number>());
+  #shard = 0;
 
   get(key: string): number | undefined {
     return typeof key === "string" ? this.#shards[shardOf(key)]!.get(key) : undefined;
@@ -16,6 +17,12 @@ export class KeyIndex {
 
   delete(key: string): void {
     this.#shards[shardOf(key)]!.delete(key);
+  }
+
+  /** A part of the entries, in the order in which they were set first. Another part each time. */
+  nextShard(): ReadonlyMap<string, number> {
+    this.#shard = (this.#shard + 1) % SHARDS;
+    return this.#shards[this.#shard]!;
   }
 
   clear(): void {

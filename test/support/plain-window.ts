@@ -53,7 +53,7 @@ export function viewOf(window: PlainWindow): WindowView & SuppressedView {
     return last === -1 ? buckets : buckets.slice(0, last + 1);
   };
   const leasesEndInMs = window.leasedUntilMs - nowMs;
-  const leftMs = oldest === undefined ? leasesEndInMs : expiresInMs(oldest);
+  const leftMs = oldest !== undefined ? expiresInMs(oldest) : leased > 0 ? leasesEndInMs : 0;
   const moreInMs = Math.max(0, Math.min(windowMs, leftMs));
   const keepsOnly = oldest === undefined || (buckets.length === 1 && oldest.hitMs >= cellStartOf(nowMs, bucketMs));
   return {
