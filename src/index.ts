@@ -1,7 +1,8 @@
 export type { Clock } from "./core/clock.ts";
+export { days, hours, minutes, seconds } from "./core/duration.ts";
 export { TrypemaError, type TrypemaErrorCode } from "./core/errors.ts";
 export type { LimiterOptions } from "./core/options.ts";
-export { perDay, perHour, perMinute, perSecond, type Rate, unlimited } from "./core/rate.ts";
+export { perDay, perHour, perMinute, perSecond, perWeek, type Rate, unlimited } from "./core/rate.ts";
 export type {
   AllowedDecision,
   Awaitable,
@@ -17,7 +18,18 @@ export type {
   SuppressedDecision,
   SuppressedLimiter,
   Usage,
+  WindowOptions,
 } from "./core/types.ts";
 export type { LocalAbsolute } from "./local/absolute.ts";
 export { type CleanupOptions, createLocalProvider, type LocalOptions, type LocalProvider } from "./local/provider.ts";
 export type { LocalSuppressed } from "./local/suppressed.ts";
+export type { LimitDefinition, LimitOverride } from "./limits/definition.ts";
+export {
+  type AnswerOf,
+  type CountsOf,
+  createLimits,
+  type KeysOf,
+  type Limits,
+  type OverridesOf,
+  type TakenOf,
+} from "./limits/limits.ts";

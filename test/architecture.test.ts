@@ -15,7 +15,8 @@ const LAYERS: Record<string, readonly string[]> = {
   testing: ["core", "local", "redis", "testing"],
   http: ["core", "strategy", "local", "http"],
   adapters: ["core", "http", "adapters"],
-  "": ["core", "local"],
+  limits: ["core", "strategy", "limits"],
+  "": ["core", "local", "limits"],
 };
 
 /** What an adapter adapts, which it knows by its types; only the API of OpenTelemetry is there to be called. */

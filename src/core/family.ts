@@ -4,10 +4,12 @@
 // is counted, so limits of different names have different counts for the same key.
 
 import type { Rate } from "./rate.ts";
-import type { Awaitable, Decision, Limiter } from "./types.ts";
+import { resolveWindow } from "./options.ts";
+import type { Awaitable, Decision, Limiter, Provider, WindowOptions } from "./types.ts";
 
 /** Which counts a limiter of a family has. */
 export interface NamedLimit {
+  /** Empty for the limiters that a provider has itself. */
   readonly name: string;
   readonly strategy: "absolute" | "suppressed";
   readonly windowMs: number;
@@ -34,6 +36,10 @@ export interface TakeDecisions {
   readonly takenMs: number;
 }
 
+/** A window, with all that its options leave open. */
+export type Window = Required<WindowOptions>;
+
+/** A family, as others see it. */
 export interface Family {
   /** The limiter of these counts: the same object for the same limit. */
   limiter(limit: NamedLimit): Limiter;
@@ -46,6 +52,48 @@ export interface Family {
   nowMs(): number;
   /** The options that a limit has where its definition doesn't say. */
   readonly hardLimitFactor: number;
+}
+
+/**
+ * Makes the providers and the limiters of a family, each once. Always holds: two limits with the same name, strategy,
+ * window and factor have the same limiter.
+ */
+export abstract class Members<P extends Provider, L extends Limiter> {
+  readonly #providers = new Map<string, P>();
+  readonly #limiters = new Map<string, L>();
+
+  /** The provider with that window. */
+  provider(window: Window): P {
+    const id = `${window.windowMs}:${window.bucketMs}`;
+    let provider = this.#providers.get(id);
+    if (provider === undefined) {
+      provider = this.makeProvider(window);
+      this.#providers.set(id, provider);
+    }
+    return provider;
+  }
+
+  /** What `withWindow` does. */
+  readonly withWindow = (window: WindowOptions): P => this.provider(resolveWindow(window));
+
+  limiter(limit: NamedLimit): L {
+    const { name, strategy, windowMs, bucketMs, hardLimitFactor } = limit;
+    const id = `${strategy}:${windowMs}:${bucketMs}:${hardLimitFactor}:${name}`;
+    let limiter = this.#limiters.get(id);
+    if (limiter === undefined) {
+      limiter = this.makeLimiter(limit);
+      this.#limiters.set(id, limiter);
+    }
+    return limiter;
+  }
+
+  /** All limiters that there are. */
+  protected get limiters(): Iterable<L> {
+    return this.#limiters.values();
+  }
+
+  protected abstract makeProvider(window: Window): P;
+  protected abstract makeLimiter(limit: NamedLimit): L;
 }
 
 const families = new WeakMap<object, Family>();

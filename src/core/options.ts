@@ -1,5 +1,6 @@
 import { type Clock, ForwardClock, systemClock } from "./clock.ts";
 import { show, TrypemaError } from "./errors.ts";
+import type { WindowOptions } from "./types.ts";
 
 /** The options that every provider takes. */
 export interface LimiterOptions {
@@ -31,6 +32,31 @@ export interface LimiterSettings extends Required<Omit<LimiterOptions, "clock">>
   readonly clock: ForwardClock;
 }
 
+/**
+ * The window that `withWindow` was asked for.
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`
+ */
+export function resolveWindow(options: WindowOptions): Required<WindowOptions> {
+  checkOptions("window", options, ["windowMs", "bucketMs"]);
+  const windowMs = numberOption("windowMs", options.windowMs, Number.NaN, 1, Number.MAX_SAFE_INTEGER);
+  if (Number.isNaN(windowMs)) throw new TrypemaError("INVALID_OPTION", "windowMs: expected a number of milliseconds");
+  return { windowMs, bucketMs: bucketOption(options.bucketMs, windowMs) };
+}
+
+function bucketOption(bucketMs: number | undefined, windowMs: number): number {
+  return numberOption("bucketMs", bucketMs, Math.min(100, windowMs), 1, windowMs);
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` unless `ms` is a time to block a key for */
+export function checkBlockMs(name: string, ms: number): void {
+  if (typeof ms === "number" && ms >= 1 && ms <= Number.MAX_SAFE_INTEGER) return;
+  throw new TrypemaError(
+    "INVALID_OPTION",
+    `${name}: got ${show(ms)}, expected a number of milliseconds from 1 to ${Number.MAX_SAFE_INTEGER}`,
+  );
+}
+
 /** The largest delay that timers take: beyond it they fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -38,7 +64,7 @@ export function resolveLimiterOptions(options: LimiterOptions): LimiterSettings 
   const windowMs = numberOption("windowMs", options.windowMs, 60_000, 1, Number.MAX_SAFE_INTEGER);
   return {
     windowMs,
-    bucketMs: numberOption("bucketMs", options.bucketMs, Math.min(100, windowMs), 1, windowMs),
+    bucketMs: bucketOption(options.bucketMs, windowMs),
     hardLimitFactor: numberOption("hardLimitFactor", options.hardLimitFactor, 1.5, 1, Number.MAX_VALUE),
     suppressionCacheMs: numberOption("suppressionCacheMs", options.suppressionCacheMs, 100, 0, Number.MAX_SAFE_INTEGER),
     random: drawing(functionOption("random", options.random, Math.random)),

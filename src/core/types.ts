@@ -29,6 +29,8 @@ interface DecisionFields {
   readonly suppressionFactor: number;
   /** True when a failure policy decided, because the backend could not. */
   readonly degraded: boolean;
+  /** True when the call was rejected because the key is blocked; absent otherwise. See {@link Limiter.block}. */
+  readonly blocked?: true;
   /**
    * What `JSON.stringify` writes, in which Infinity is the text `"Infinity"`, and not null. Every decision that a
    * provider makes has it; a copy made by spreading has not.
@@ -40,7 +42,7 @@ interface DecisionFields {
 export type JsonNumber = number | "Infinity";
 
 /** A decision in JSON: the same fields. */
-export type DecisionJson = Pick<Decision, "outcome" | "allowed" | "suppressionFactor" | "degraded"> &
+export type DecisionJson = Pick<Decision, "outcome" | "allowed" | "suppressionFactor" | "degraded" | "blocked"> &
   Readonly<Record<"limit" | "remaining" | "retryAfterMs" | "remainingAfterWaiting" | "moreAfterMs", JsonNumber>>;
 
 /** The call fits under the capacity, by either strategy. */
@@ -51,7 +53,7 @@ export interface AllowedDecision extends DecisionFields {
   readonly allowed: true;
 }
 
-/** The call doesn't fit, by the absolute strategy. Nothing was recorded. */
+/** The call doesn't fit, by the absolute strategy, or its key is blocked. Nothing was recorded. */
 export interface RejectedDecision extends DecisionFields {
   /** Tells the decisions apart. */
   readonly outcome: "rejected";
@@ -168,7 +170,32 @@ export interface Limiter {
   setIf(key: string, rate: Rate, condition: Condition, count: number, history?: History): Awaitable<SetIfResult>;
 
   /**
-   * Forgets the key; returns the total that it had.
+   * Gives the key another rate from now on, for every process, and keeps its history.
+   *
+   * @returns the rate before; undefined for an unknown key, which stays unknown
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`
+   */
+  setRate(key: string, rate: Rate): Awaitable<Rate | undefined>;
+
+  /**
+   * Rejects every call to the key from now on for `ms`, whether the key is known or not. What it has used stays and
+   * expires as ever. Rejected calls tell the time left as their `retryAfterMs` and don't prolong it. A key that is
+   * blocked already is blocked for `ms` from now on instead. `unblock` and `delete` end it, and so does `setIf` with 0.
+   *
+   * @param ms at least 1
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_OPTION`
+   */
+  block(key: string, ms: number): Awaitable<void>;
+
+  /**
+   * Ends a block, and keeps what the key has used. Does nothing to a key that isn't blocked.
+   *
+   * @throws {TrypemaError} `INVALID_KEY`
+   */
+  unblock(key: string): Awaitable<void>;
+
+  /**
+   * Forgets the key, a block of it included; returns the total that it had.
    *
    * @throws {TrypemaError} `INVALID_KEY`
    */
@@ -195,6 +222,14 @@ export interface SuppressedLimiter extends Limiter {
   getSuppressionFactor(key: string): Awaitable<number>;
 }
 
+/** What `withWindow` takes. */
+export interface WindowOptions {
+  /** How far back history counts, in ms; at least 1. */
+  readonly windowMs: number;
+  /** Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default 100, or a shorter `windowMs`. */
+  readonly bucketMs?: number;
+}
+
 /** What Local, Redis and Hybrid have in common; code against this to be able to swap them. */
 export interface Provider {
   /** The deterministic strategy: up to the capacity pass, the rest are rejected. */
@@ -203,6 +238,13 @@ export interface Provider {
   readonly suppressed: SuppressedLimiter;
   /** How far back history counts, in ms. */
   readonly windowMs: number;
+  /**
+   * A provider of the same kind with another window. It shares all else: where it counts, clock, failure policy and
+   * cleanup, and it is closed with the provider that it was made from. The same object for the same window.
+   *
+   * @throws {TrypemaError} `INVALID_OPTION`
+   */
+  withWindow(window: WindowOptions): Provider;
   /** Ends what the provider has started. */
   close(): Awaitable<void>;
 }

@@ -18,6 +18,7 @@ export class HybridAbsolute extends HybridLimiter {
 
 const ABSOLUTE: HolderStrategy = {
   decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
+    if (holder.isBlocked) return holder.rejectBlocked(count, holder.limit, nowMs);
     if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used, holder.moreAfterMs(nowMs));
     return rejection(holder, count, nowMs, serving);
   },

@@ -36,6 +36,8 @@ export class Fallback {
     holder.degrade(rate, limit);
     const { policy, local, settings } = this.#parts;
     if (policy === "deny") return markDegraded(this.#redis.deny(limit));
+    const blocked = holder.isBlocked ? holder.rejectBlocked(count, limit, settings.clock.now()) : undefined;
+    if (blocked !== undefined) return markDegraded(blocked);
     const decision = policy === "allow" ? allowed(limit, 0, 0) : (local().inc(holder.key, rate, count) as Decision);
     if (decision.allowed || decision.outcome === "suppressed") {
       const declined = decision.allowed ? 0 : count;

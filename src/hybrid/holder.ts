@@ -18,6 +18,8 @@
 // - In the unknown state there is no lease, except that Redis may have one set aside (see lease.ts).
 
 import type { Rate } from "../core/rate.ts";
+import type { Decision } from "../core/types.ts";
+import { decideBlocked } from "../strategy/block.ts";
 import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { Lease } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
@@ -66,6 +68,8 @@ export class Holder extends Visited {
    * Whether a hit may change the snapshot. Asked here, because with many keys a look at the snapshot is a cache miss.
    */
   #isGrowing = false;
+  /** Until when Redis rejects every call; 0 for a key that isn't blocked. */
+  #blockedUntilMs = 0;
   readonly lease = new Lease();
   readonly outbox: Outbox;
   readonly key: string;
@@ -73,6 +77,8 @@ export class Holder extends Visited {
   #snapshot = NO_SNAPSHOT;
   #noRoom: NoRoom | undefined = undefined;
   #factor: KeptFactor | undefined = undefined;
+  /** Until then calls are rejected without asking Redis: sooner than the block ends, for others may end it. */
+  #blockBelievedMs = 0;
   /** About how much was called for in the last `#horizonMs`, as of `#reportedMs`. */
   #recentDemand = 0;
   #reportedMs = Number.NEGATIVE_INFINITY;
@@ -183,6 +189,22 @@ export class Holder extends Visited {
     return this.#noRoom !== undefined && count === this.#noRoom.count && nowMs < this.#noRoom.askAgainMs;
   }
 
+  get isBlocked(): boolean {
+    return this.#blockedUntilMs > 0;
+  }
+
+  /**
+   * The rejection of a call to a blocked key; undefined if Redis has to be asked whether the key still is blocked.
+   *
+   * @param most the largest count that is ever admitted
+   */
+  rejectBlocked(count: number, most: number, nowMs: number): Decision | undefined {
+    if (nowMs >= this.#blockBelievedMs) return undefined;
+    const view = { used: this.#used, oldestExpiresInMs: this.moreAfterMs(nowMs) };
+    const rule = { limit: this.#limit, most, windowMs: this.#terms.windowMs };
+    return decideBlocked(view, rule, count, this.#blockedUntilMs - nowMs);
+  }
+
   /** Suppressed: the factor over the soft limit, if it may be used for a call now; else -1. */
   factorAt(nowMs: number): number {
     return this.#factor !== undefined && nowMs < this.#factor.untilMs ? this.#factor.factor : -1;
@@ -223,9 +245,21 @@ export class Holder extends Visited {
 
   /** What is known may not hold any longer; the lease goes with it. */
   forget(): void {
+    this.#noteBlock(0, 0);
+    this.#forgetWindow();
+  }
+
+  #forgetWindow(): void {
     this.#state = "unknown";
     this.#factor = undefined;
     this.lease.shrinkTo(0);
+  }
+
+  #noteBlock(leftMs: number, nowMs: number): void {
+    this.#blockedUntilMs = leftMs > 0 ? nowMs + leftMs : 0;
+    this.#blockBelievedMs = leftMs > 0 ? nowMs + Math.min(leftMs, this.#terms.leaseMs) : 0;
+    // A lease of a blocked key is of no use here.
+    if (leftMs > 0) this.lease.shrinkTo(0);
   }
 
   /** Forgets also what is to be reported. */
@@ -234,9 +268,9 @@ export class Holder extends Visited {
     this.outbox.clear();
   }
 
-  /** A failure policy decides about calls at that rate. */
+  /** A failure policy decides about calls at that rate. A block that is known stays. */
   degrade(rate: Rate, limit: number): void {
-    this.forget();
+    this.#forgetWindow();
     this.#isRateTold &&= rate === this.#rate;
     this.#rate = rate;
     this.#limit = limit;
@@ -317,6 +351,7 @@ export class Holder extends Visited {
     this.#isGrowing = answer.buckets < 2;
     if (report.asked > 0) this.#noRoom = this.#noRoomFrom(answer, report, nowMs);
     if (answer.factorLeftMs >= 0) this.#factor = { factor: answer.factor, untilMs: nowMs + answer.factorLeftMs };
+    this.#noteBlock(answer.blockedMs, nowMs);
     this.#noteNextEnd(nowMs);
     // What was counted while the report was on its way comes on top.
     for (const { count, declined, hitMs } of this.outbox.hits) this.#addUsed(count - declined, hitMs);
@@ -351,6 +386,7 @@ export class Holder extends Visited {
   /** Whether anything would be lost if this process forgot the key. */
   isUseful(nowMs: number): boolean {
     if (this.isDue(nowMs) || !this.isIdle(nowMs)) return true;
+    if (nowMs < this.#blockBelievedMs) return true;
     return (this.#noRoom !== undefined && nowMs < this.#noRoom.askAgainMs) || this.factorAt(nowMs) >= 0;
   }
 

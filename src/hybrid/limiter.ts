@@ -93,6 +93,18 @@ export abstract class HybridLimiter implements Limiter {
     return this.#afterReport(key, () => this.#redis.setIf(key, rate, condition, count, history));
   }
 
+  async setRate(key: string, rate: Rate): Promise<Rate | undefined> {
+    return this.#afterReport(key, () => this.#redis.setRate(key, rate));
+  }
+
+  async block(key: string, ms: number): Promise<void> {
+    return this.#afterReport(key, () => this.#redis.block(key, ms));
+  }
+
+  async unblock(key: string): Promise<void> {
+    return this.#afterReport(key, () => this.#redis.unblock(key));
+  }
+
   async delete(key: string): Promise<number> {
     return this.#afterReport(key, () => this.#redis.delete(key));
   }

@@ -102,8 +102,11 @@ function isAnswerTo(report: Report, answer: Answer, windowMs: number): boolean {
     isTotal(total) &&
     isWithin(declined, total) &&
     isWhole(leasedByOthers) &&
-    // Redis gives what is free to the calls that wait, and it gives nothing else.
-    (given > 0 ? isWithin(taken + granted, report.limit) : taken + report.asked > report.limit || report.asked === 0) &&
+    // Redis gives what is free to the calls that wait, and it gives nothing else, and nothing of a blocked key.
+    (given > 0
+      ? isWithin(taken + granted, report.limit) && answer.blockedMs === 0
+      : taken + report.asked > report.limit || report.asked === 0 || answer.blockedMs > 0) &&
+    isWait(answer.blockedMs) &&
     isWithin(answer.buckets, 3) &&
     isExpiry(answer.firstExpiresInMs, windowMs) &&
     isWithin(firstAccepted, accepted) &&

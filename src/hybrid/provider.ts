@@ -1,13 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { checkOptions, LIMITER_OPTION_NAMES, timerOption } from "../core/options.ts";
-import type { Provider } from "../core/types.ts";
-import { RedisAbsolute } from "../redis/absolute.ts";
+import type { Provider, WindowOptions } from "../core/types.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { openRedis, REDIS_OPTION_NAMES, type RedisOptions } from "../redis/open.ts";
-import { RedisSuppressed } from "../redis/suppressed.ts";
-import { HybridAbsolute } from "./absolute.ts";
-import { HybridSuppressed } from "./suppressed.ts";
+import type { HybridAbsolute } from "./absolute.ts";
+import { HybridFamily } from "./family.ts";
+import type { HybridSuppressed } from "./suppressed.ts";
 
 /** The options of {@link createHybridProvider}. */
 export interface HybridOptions extends RedisOptions {
@@ -21,6 +20,13 @@ export interface HybridProvider extends Provider, AsyncDisposable {
   readonly absolute: HybridAbsolute;
   /** The probabilistic strategy. */
   readonly suppressed: HybridSuppressed;
+  /**
+   * A provider with another window: the same client, breaker, failure policy and clock, closed with this one. The same
+   * object for the same window.
+   *
+   * @throws {TrypemaError} `INVALID_OPTION`
+   */
+  withWindow(window: WindowOptions): HybridProvider;
   /** Reports what is left to report and gives back what was leased. The client stays open: it is yours. */
   close(): Promise<void>;
 }
@@ -44,12 +50,5 @@ export function createHybridProvider(client: RedisClient, options: HybridOptions
   checkOptions("options", options, [...LIMITER_OPTION_NAMES, ...REDIS_OPTION_NAMES, "syncIntervalMs"]);
   const { syncIntervalMs, ...redisOptions } = options;
   const redis = openRedis(client, redisOptions, "local");
-  const own = { syncIntervalMs: timerOption("syncIntervalMs", syncIntervalMs, 10) };
-  const absolute = new HybridAbsolute({ ...redis.absolute, ...own }, new RedisAbsolute(redis.absolute));
-  const suppressed = new HybridSuppressed({ ...redis.suppressed, ...own }, new RedisSuppressed(redis.suppressed));
-  const close = async () => {
-    await Promise.all([absolute.close(), suppressed.close()]);
-    redis.close();
-  };
-  return { absolute, suppressed, windowMs: redis.absolute.settings.windowMs, close, [Symbol.asyncDispose]: close };
+  return new HybridFamily(redis, timerOption("syncIntervalMs", syncIntervalMs, 10)).provider(redis.settings);
 }

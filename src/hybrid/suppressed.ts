@@ -38,6 +38,7 @@ class Suppressed implements HolderStrategy {
   }
 
   decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
+    if (holder.isBlocked) return holder.rejectBlocked(count, this.#ruleOf(holder.rate).hardLimit, nowMs);
     if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used, holder.moreAfterMs(nowMs));
     return this.#decideOver(holder, count, nowMs, serving);
   }

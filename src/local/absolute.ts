@@ -1,8 +1,10 @@
 import { checkCount } from "../core/count.ts";
 import { checkKey } from "../core/key.ts";
+import type { Ask } from "../core/family.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { absoluteFactor, decideAbsolute, rejection } from "../strategy/absolute.ts";
+import { decideBlocked } from "../strategy/block.ts";
 import { allowed } from "../strategy/decision.ts";
 import type { WindowView } from "../strategy/view.ts";
 import { LocalLimiter } from "./limiter.ts";
@@ -16,10 +18,12 @@ export class LocalAbsolute extends LocalLimiter {
     const limit = this.limitOf(rate);
     if (count !== 1) checkCount("count", count, 1);
     const { store, window } = this;
-    if (store.find(key)) {
-      window.setRate(rate);
-    } else {
-      checkKey(key);
+    const isStored = store.find(key);
+    if (isStored) window.setRate(rate);
+    else checkKey(key);
+    const blockedMs = store.blockedMs(key);
+    if (blockedMs > 0) return this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs);
+    if (!isStored) {
       if (count > limit) return rejection(this.unknown, limit, count);
       this.insert(key, rate);
     }
@@ -27,6 +31,39 @@ export class LocalAbsolute extends LocalLimiter {
     if (used > limit) return rejection(window, limit, count);
     window.addHit(count, 0);
     return allowed(limit, used, window.oldestExpiresInMs);
+  }
+
+  /** @internal */
+  weigh({ key, rate, count }: Ask, nowMs: number): boolean {
+    const used = this.findForTake(key, rate, nowMs) ? this.window.used : 0;
+    return this.store.blockedMs(key) === 0 && used + (count === 0 ? 1 : count) <= this.limitOf(rate);
+  }
+
+  /** @internal */
+  conclude({ key, rate, count, blockMs }: Ask, admits: boolean, isTaken: boolean): Decision {
+    const { store, window, isStored } = this;
+    const limit = this.limitOf(rate);
+    if (!admits) {
+      const view = isStored ? window : this.unknown;
+      const weight = count === 0 ? 1 : count;
+      const isBlocked = store.blockedMs(key) > 0;
+      if (!isBlocked && blockMs > 0 && count > 0) store.block(key, blockMs);
+      const blockedMs = store.blockedMs(key);
+      return blockedMs > 0
+        ? this.rejectBlocked(view, rate, weight, blockedMs)
+        : rejection(view, limit, weight);
+    }
+    if (isTaken && count > 0) {
+      if (!isStored) store.insert(key, rate);
+      window.addHit(count, 0);
+      return allowed(limit, window.used, window.oldestExpiresInMs);
+    }
+    return isStored ? allowed(limit, window.used, window.oldestExpiresInMs) : allowed(limit, 0, 0);
+  }
+
+  protected rejectBlocked(window: WindowView, rate: Rate, count: number, leftMs: number): Decision {
+    const limit = this.limitOf(rate);
+    return decideBlocked(window, { limit, most: limit, windowMs: this.windowMs }, count, leftMs);
   }
 
   protected foresee(window: WindowView, rate: Rate, count: number): Decision {

@@ -1,6 +1,9 @@
 // Which keys are blocked, and until when. Few keys ever are, so blocks lie beside the records and not in them.
 
-import { KeyIndex } from "./key-index.ts";
+import { KeyIndex, SHARDS } from "./key-index.ts";
+
+/** A sweep looks at so many blocks, and at the rest of a part of the index. */
+const SWEEP_BLOCKS = 8_192;
 
 /**
  * Always holds: there are at most `maxBlocks` blocks, those that are over included until a sweep or a look drops them.
@@ -45,14 +48,22 @@ export class Blocks {
     this.#size = 0;
   }
 
-  /** Drops what is over in a part of the blocks, another part each time. */
+  /** Drops what is over, in all blocks or in some thousands of them, others each time. */
   sweep(nowMs: number): void {
-    if (this.#size === 0) return;
-    for (const [key, untilMs] of this.#untilMs.nextShard()) if (untilMs <= nowMs) this.delete(key);
+    let looks = SWEEP_BLOCKS;
+    for (let shard = 0; shard < SHARDS && looks > 0 && this.#size > 0; shard++) looks -= this.#sweepShard(nowMs);
+  }
+
+  /** Returns at how many blocks it has looked. */
+  #sweepShard(nowMs: number): number {
+    const shard = this.#untilMs.nextShard();
+    const looks = shard.size;
+    for (const [key, untilMs] of shard) if (untilMs <= nowMs) this.delete(key);
+    return looks;
   }
 
   #makeRoom(nowMs: number): void {
-    this.sweep(nowMs);
+    this.#sweepShard(nowMs);
     while (this.#size >= this.#maxBlocks) {
       const [oldest] = this.#untilMs.nextShard().keys();
       if (oldest !== undefined) this.delete(oldest);

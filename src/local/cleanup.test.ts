@@ -23,7 +23,8 @@ function open(count: number, staleAfterMs = WINDOW_MS) {
   nowMs = 500;
   for (let i = 0; i < count; i++) hit(`new-${i}`);
   const other = new WindowStore(WINDOW_MS, 10, 1_000_000, clock);
-  const cleanup = new Cleanup([store, other], clock, 30_000, staleAfterMs);
+  const cleanup = new Cleanup(clock, 30_000, staleAfterMs);
+  for (const swept of [store, other]) cleanup.add(swept, WINDOW_MS);
   const at = (ms: number) => {
     nowMs = ms;
   };
@@ -111,7 +112,8 @@ it("harms no program by a clock that throws, and goes on when it shows a time ag
   store.find("k");
   store.insert("k", perSecond(5));
   store.window.addHit(1, 0);
-  const cleanup = new Cleanup([store], clock, 30_000, WINDOW_MS);
+  const cleanup = new Cleanup(clock, 30_000, WINDOW_MS);
+  cleanup.add(store, WINDOW_MS);
   read = () => {
     throw new Error("no time");
   };
@@ -145,7 +147,8 @@ it("sweeps without timers where these end with requests, a slice with each new k
   const { store, other, at } = open(5_000);
   const nowMs = 1_500;
   vi.spyOn(performance, "now").mockImplementation(() => nowMs);
-  const cleanup = new IsolateCleanup([store, other], new ForwardClock(() => nowMs), 30_000, WINDOW_MS);
+  const cleanup = new IsolateCleanup(new ForwardClock(() => nowMs), 30_000, WINDOW_MS);
+  for (const swept of [store, other]) cleanup.add(swept, WINDOW_MS);
   at(nowMs);
   for (let calls = 0; store.size > 0; calls++) {
     expect(calls).toBeLessThan(10_000);

@@ -12,8 +12,14 @@ const SLICE_KEYS = TIMERS_END_WITH_REQUESTS ? 2_048 : 16_384;
 /** Keys between two looks at the clock: few, for where one shard of the index shrinks, the next does too. */
 const STEP_KEYS = 4;
 
+/** A store, and how long after its last hit a key of it is stale. */
+interface Swept {
+  readonly store: WindowStore;
+  readonly staleAfterMs: number;
+}
+
 export class Cleanup {
-  readonly #stores: readonly WindowStore[];
+  readonly #swept: Swept[] = [];
   readonly #clock: ForwardClock;
   readonly #intervalMs: number;
   readonly #staleAfterMs: number;
@@ -22,13 +28,18 @@ export class Cleanup {
   #nextSweepMs = 0;
   #closed = false;
 
-  constructor(stores: readonly WindowStore[], clock: ForwardClock, intervalMs: number, staleAfterMs: number) {
-    this.#stores = stores;
+  /** @param staleAfterMs the least; a key is never stale before its window has passed */
+  constructor(clock: ForwardClock, intervalMs: number, staleAfterMs: number) {
     this.#clock = clock;
     this.#intervalMs = intervalMs;
     this.#staleAfterMs = staleAfterMs;
     const held = heldWeakly(this);
     this.#timer = new BackgroundTimer(() => held.deref()?.run());
+  }
+
+  /** Sweeps one more store. */
+  add(store: WindowStore, windowMs: number): void {
+    this.#swept.push({ store, staleAfterMs: Math.max(windowMs, this.#staleAfterMs) });
   }
 
   /** A new key is about to be stored. */
@@ -48,12 +59,12 @@ export class Cleanup {
     const nowMs = this.#clock.nowOrLast();
     const startMs = systemClock();
     for (let keys = 0; keys < SLICE_KEYS && systemClock() - startMs < SLICE_MS; keys += STEP_KEYS) {
-      const store = this.#stores[at.store];
-      if (store === undefined) {
+      const swept = this.#swept[at.store];
+      if (swept === undefined) {
         this.#sweeping = undefined;
         return true;
       }
-      at.end = store.sweep(at.end, STEP_KEYS, nowMs, this.#staleAfterMs);
+      at.end = swept.store.sweep(at.end, STEP_KEYS, nowMs, swept.staleAfterMs);
       if (at.end > 0) continue;
       at.store++;
       at.end = Number.MAX_SAFE_INTEGER;
@@ -65,7 +76,7 @@ export class Cleanup {
   /** What the timer calls: a slice, and then the next one or the next sweep, while there are keys. */
   run(): void {
     if (!this.slice()) this.#timer.start(0);
-    else if (this.#stores.some((store) => store.size > 0)) this.#timer.start(this.#intervalMs);
+    else if (this.#swept.some(({ store }) => !store.isEmpty)) this.#timer.start(this.#intervalMs);
   }
 
   /** A slice if one is due: those of a sweep follow each other call by call, and then there is a pause. */

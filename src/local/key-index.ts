@@ -1,7 +1,7 @@
 // Keys to numbers, spread over many small Maps: a Map stops the world while it grows or shrinks
 // (80 ms at a million keys), and sixty-four small ones do so for about a millisecond each.
 
-const SHARDS = 64;
+export const SHARDS = 64;
 
 export class KeyIndex {
   readonly #shards = Array.from({ length: SHARDS }, () => new Map<string, number>());

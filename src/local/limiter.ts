@@ -3,8 +3,9 @@
 
 import { checkedCondition, checkHistory } from "../core/condition.ts";
 import { checkCount } from "../core/count.ts";
+import type { Ask } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
-import type { LimiterSettings } from "../core/options.ts";
+import { checkBlockMs, type LimiterSettings } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
 import type { Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
@@ -23,7 +24,9 @@ export abstract class LocalLimiter implements Limiter {
   protected readonly window: Window;
   /** The window of a key that isn't stored. */
   protected readonly unknown: WindowView & SuppressedView;
-  readonly #windowMs: number;
+  protected readonly windowMs: number;
+  /** Whether the key of the ask is stored that was weighed last. */
+  protected isStored = false;
   readonly #cleanup: Cleanup | undefined;
   #lastRate: number = Number.NaN;
   #lastLimit: number = Number.NaN;
@@ -33,16 +36,34 @@ export abstract class LocalLimiter implements Limiter {
     this.store = store;
     this.window = store.window;
     this.unknown = emptyWindow(settings.windowMs);
-    this.#windowMs = settings.windowMs;
+    this.windowMs = settings.windowMs;
     this.#cleanup = cleanup;
   }
 
   abstract inc(key: string, rate: Rate, count?: number): Decision;
 
+  /**
+   * Selects the key of an ask, and says whether it would be admitted. Nothing is counted. @internal
+   */
+  abstract weigh(ask: Ask, nowMs: number): boolean;
+
+  /**
+   * The decision about the ask that was weighed last, which is counted if all asks of the take are admitted.
+   *
+   * @param admits what `weigh` said
+   * @internal
+   */
+  abstract conclude(ask: Ask, admits: boolean, isTaken: boolean): Decision;
+
   isAllowed(key: string, count = 1, rate?: Rate): Decision {
     checkCount("count", count, 1);
-    if (this.findLive(key)) return this.foresee(this.window, rate === undefined ? this.window.rate : rate, count);
-    return this.foresee(this.unknown, rate === undefined ? unlimited() : rate, count);
+    const isLive = this.findLive(key);
+    const window = isLive ? this.window : this.unknown;
+    const judgedBy = rate !== undefined ? rate : isLive ? this.window.rate : unlimited();
+    const blockedMs = this.store.blockedMs(key);
+    return blockedMs > 0
+      ? this.rejectBlocked(window, judgedBy, count, blockedMs)
+      : this.foresee(window, judgedBy, count);
   }
 
   get(key: string): Usage {
@@ -53,7 +74,7 @@ export abstract class LocalLimiter implements Limiter {
       declined,
       accepted: used,
       limit: this.limitOf(rate),
-      suppressionFactor: this.factor(),
+      suppressionFactor: this.store.blockedMs(key) > 0 ? 1 : this.factor(),
     };
   }
 
@@ -81,13 +102,36 @@ export abstract class LocalLimiter implements Limiter {
     if (count > 0) {
       if (!stored) this.insert(key, rate);
       window.setTotal(count, history);
-    } else if (stored) {
-      store.remove();
+    } else {
+      store.blocks.delete(key);
+      if (stored) store.remove();
     }
     return { matched: true, previousTotal, currentTotal: count };
   }
 
+  setRate(key: string, rate: Rate): Rate | undefined {
+    this.limitOf(rate);
+    if (!this.findLive(key)) return undefined;
+    const before = this.window.rate;
+    this.window.setRate(rate);
+    return before;
+  }
+
+  block(key: string, ms: number): void {
+    checkBlockMs("ms", ms);
+    this.store.find(key);
+    checkKey(key);
+    this.#cleanup?.start();
+    this.store.block(key, ms);
+  }
+
+  unblock(key: string): void {
+    checkKey(key);
+    this.store.blocks.delete(key);
+  }
+
   delete(key: string): number {
+    this.store.blocks.delete(key);
     if (!this.findLive(key)) return 0;
     const total = this.window.observed;
     this.store.remove();
@@ -98,11 +142,21 @@ export abstract class LocalLimiter implements Limiter {
     this.store.clear();
   }
 
-  /** The decision that a call would get. */
+  /** The rejection of a call to a key that is blocked for `leftMs` more. */
+  protected abstract rejectBlocked(window: WindowView, rate: Rate, count: number, leftMs: number): Decision;
+
+  /** The decision that a call would get, if its key isn't blocked. */
   protected abstract foresee(window: WindowView & SuppressedView, rate: Rate, count: number): Decision;
 
   /** The factor that a call of 1 to the selected key would meet now. */
   protected abstract factor(): number;
+
+  /** Selects the key of an ask at the time of its take. */
+  protected findForTake(key: string, rate: Rate, nowMs: number): boolean {
+    this.isStored = this.store.findAt(key, nowMs);
+    if (this.isStored) this.window.setRate(rate);
+    return this.isStored;
+  }
 
   /** Selects `key` if anything of it is live; any other key has to be a valid one. */
   protected findLive(key: string): boolean {
@@ -121,7 +175,7 @@ export abstract class LocalLimiter implements Limiter {
   /** The capacity at `rate`; successive calls mostly bring the same one. */
   protected limitOf(rate: Rate): number {
     if (rate !== this.#lastRate) {
-      this.#lastLimit = capacityOf(rate, this.#windowMs);
+      this.#lastLimit = capacityOf(rate, this.windowMs);
       this.#lastRate = rate;
     }
     return this.#lastLimit;

@@ -5,21 +5,25 @@ import {
   integerOption,
   LIMITER_OPTION_NAMES,
   type LimiterOptions,
+  type LimiterSettings,
   numberOption,
   resolveLimiterOptions,
   timerOption,
 } from "../core/options.ts";
-import type { Provider } from "../core/types.ts";
-import { LocalAbsolute } from "./absolute.ts";
+import type { Provider, WindowOptions } from "../core/types.ts";
+import type { LocalAbsolute } from "./absolute.ts";
 import { Cleanup } from "./cleanup.ts";
-import { LocalSuppressed } from "./suppressed.ts";
-import { WindowStore } from "./window-store.ts";
+import { LocalFamily } from "./family.ts";
+import type { LocalSuppressed } from "./suppressed.ts";
 
 /** When the background sweep looks for stale keys. It is about memory only: no decision depends on it. */
 export interface CleanupOptions {
   /** How often stale keys are looked for, in ms; 1 to 2^31 - 1. Default 30 000. */
   readonly intervalMs?: number;
-  /** How long after its last hit a key is stale, in ms; at least `windowMs`, the default. */
+  /**
+   * How long after its last hit a key is stale, in ms; at least `windowMs`, the default. With a longer window, made by
+   * `withWindow`, it is at least that window.
+   */
   readonly staleAfterMs?: number;
 }
 
@@ -41,6 +45,13 @@ export interface LocalProvider extends Provider, Disposable {
   readonly absolute: LocalAbsolute;
   /** The probabilistic strategy; answers at once. */
   readonly suppressed: LocalSuppressed;
+  /**
+   * A provider with another window: the same clock and cleanup, `maxKeys` keys of its own, closed with this one. The
+   * same object for the same window.
+   *
+   * @throws {TrypemaError} `INVALID_OPTION`
+   */
+  withWindow(window: WindowOptions): LocalProvider;
   /** Stops the background sweep for good. Limits go on, with memory bounded by `maxKeys`. */
   close(): void;
 }
@@ -63,32 +74,17 @@ const OPTION_NAMES = [...LIMITER_OPTION_NAMES, "maxKeys", "cleanup"];
 export function createLocalProvider(options: LocalOptions = {}): LocalProvider {
   checkOptions("options", options, OPTION_NAMES);
   const settings = resolveLimiterOptions(options);
-  const { windowMs, bucketMs, clock } = settings;
   const maxKeys = integerOption("maxKeys", options.maxKeys, 1_000_000, 1, MOST_KEYS);
-  const absoluteStore = new WindowStore(windowMs, bucketMs, maxKeys, clock);
-  const suppressedStore = new WindowStore(windowMs, bucketMs, maxKeys, clock);
-  const cleanup = cleanupOf(options.cleanup, windowMs, (intervalMs, staleAfterMs) => {
-    return new Cleanup([absoluteStore, suppressedStore], clock, intervalMs, staleAfterMs);
-  });
-  const close = () => cleanup?.close();
-  return {
-    absolute: new LocalAbsolute(settings, absoluteStore, cleanup),
-    suppressed: new LocalSuppressed(settings, suppressedStore, cleanup),
-    windowMs,
-    close,
-    [Symbol.dispose]: close,
-  };
+  const cleanup = cleanupOf(options.cleanup, settings);
+  return new LocalFamily(settings, maxKeys, cleanup).provider(settings);
 }
 
-function cleanupOf(
-  options: CleanupOptions | false = {},
-  windowMs: number,
-  make: (intervalMs: number, staleAfterMs: number) => Cleanup,
-): Cleanup | undefined {
+function cleanupOf(options: CleanupOptions | false = {}, { windowMs, clock }: LimiterSettings): Cleanup | undefined {
   if (options === false) return undefined;
   checkOptions("cleanup", options, ["intervalMs", "staleAfterMs"], "an object or false");
   const { intervalMs, staleAfterMs } = options;
-  return make(
+  return new Cleanup(
+    clock,
     timerOption("cleanup.intervalMs", intervalMs, 30_000),
     numberOption("cleanup.staleAfterMs", staleAfterMs, windowMs, windowMs, Number.MAX_SAFE_INTEGER),
   );

@@ -1,8 +1,10 @@
 import { checkCount } from "../core/count.ts";
 import { checkKey } from "../core/key.ts";
+import type { Ask } from "../core/family.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
+import { decideBlocked } from "../strategy/block.ts";
 import { allowed } from "../strategy/decision.ts";
 import {
   admittedByDraw,
@@ -15,10 +17,13 @@ import {
   type SuppressedRule,
   suppressedRuleOf,
 } from "../strategy/suppressed.ts";
-import type { SuppressedView } from "../strategy/view.ts";
+import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { LocalLimiter } from "./limiter.ts";
 import type { WindowStore } from "./window-store.ts";
+
+/** A call under the soft limit meets no factor. */
+const NO_FACTOR = -1;
 
 /**
  * Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. The methods are
@@ -27,6 +32,8 @@ import type { WindowStore } from "./window-store.ts";
 export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   readonly #settings: LimiterSettings;
   #lastRule: SuppressedRule | undefined;
+  /** The factor that the ask met which was weighed last. */
+  #factor = NO_FACTOR;
 
   /** @internal */
   constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup | undefined) {
@@ -38,12 +45,12 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     const rule = this.#ruleOf(rate);
     if (count !== 1) checkCount("count", count, 1);
     const { store, window } = this;
-    if (store.find(key)) {
-      window.setRate(rate);
-    } else {
-      checkKey(key);
-      this.insert(key, rate);
-    }
+    const isStored = store.find(key);
+    if (isStored) window.setRate(rate);
+    else checkKey(key);
+    const blockedMs = store.blockedMs(key);
+    if (blockedMs > 0) return this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs);
+    if (!isStored) this.insert(key, rate);
     const used = window.used;
     if (used + count <= rule.limit) {
       window.addHit(count, 0);
@@ -53,7 +60,49 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   }
 
   getSuppressionFactor(key: string): number {
-    return this.findLive(key) ? this.factor() : 0;
+    return this.get(key).suppressionFactor;
+  }
+
+  /** @internal */
+  weigh({ key, rate, count }: Ask, nowMs: number): boolean {
+    const isStored = this.findForTake(key, rate, nowMs);
+    if (this.store.blockedMs(key) > 0) return false;
+    const rule = this.#ruleOf(rate);
+    const view = isStored ? this.window : this.unknown;
+    const weight = count === 0 ? 1 : count;
+    this.#factor = NO_FACTOR;
+    if (view.used + weight <= rule.limit) return true;
+    this.#factor = knownFactor(view, rule, weight);
+    if (this.#factor < 0) {
+      this.#factor = freshFactor(view, rule);
+      // What is kept lies beside what is counted, and a key is stored only when something is.
+      if (isStored) this.window.keepFactor(this.#factor);
+    }
+    return drawAdmits(this.#factor, this.#settings.random);
+  }
+
+  /** @internal */
+  conclude({ key, rate, count }: Ask, admits: boolean, isTaken: boolean): Decision {
+    const { store, window } = this;
+    const rule = this.#ruleOf(rate);
+    const blockedMs = store.blockedMs(key);
+    if (blockedMs > 0) {
+      return this.rejectBlocked(this.isStored ? window : this.unknown, rate, count === 0 ? 1 : count, blockedMs);
+    }
+    if (count > 0) {
+      if (!this.isStored) store.insert(key, rate);
+      window.addHit(count, isTaken ? 0 : count);
+    }
+    const view = this.isStored || count > 0 ? window : this.unknown;
+    const { used, oldestExpiresInMs } = view;
+    if (this.#factor === NO_FACTOR) return allowed(rule.limit, used, oldestExpiresInMs);
+    if (admits) return admittedByDraw(rule, used, oldestExpiresInMs, this.#factor);
+    return deniedByFactor(view, rule, count === 0 ? 1 : count, this.#factor, oldestExpiresInMs);
+  }
+
+  protected rejectBlocked(window: WindowView, rate: Rate, count: number, leftMs: number): Decision {
+    const { limit, hardLimit } = this.#ruleOf(rate);
+    return decideBlocked(window, { limit, most: hardLimit, windowMs: this.windowMs }, count, leftMs);
   }
 
   protected foresee(window: SuppressedView, rate: Rate, count: number): Decision {

@@ -4,6 +4,7 @@
 import type { ForwardClock } from "../core/clock.ts";
 import type { Rate } from "../core/rate.ts";
 import { capacityOf } from "../strategy/capacity.ts";
+import { Blocks } from "./blocks.ts";
 import { Eviction } from "./eviction.ts";
 import { KeyIndex } from "./key-index.ts";
 import { NodePool } from "./node-pool.ts";
@@ -18,6 +19,7 @@ export class WindowStore {
   readonly #nodes = new NodePool();
   readonly #records = new Records();
   readonly #eviction: Eviction;
+  readonly blocks: Blocks;
   /** The window of the selected key at the time of the last `find`. */
   readonly window: Window;
 
@@ -25,6 +27,7 @@ export class WindowStore {
     this.#clock = clock;
     this.#windowMs = windowMs;
     this.#eviction = new Eviction(maxKeys);
+    this.blocks = new Blocks(maxKeys);
     this.window = new Window(this.#records, this.#nodes, windowMs, bucketMs);
   }
 
@@ -40,12 +43,32 @@ export class WindowStore {
 
   /** Selects `key`, if it is stored. All of it may have expired. */
   find(key: string): boolean {
-    const nowMs = this.#clock.now();
+    return this.findAt(key, this.#clock.now());
+  }
+
+  /** The same at a time that the clock has said. */
+  findAt(key: string, nowMs: number): boolean {
     const record = this.#index.get(key);
     if (record === undefined) return this.#noteTime(nowMs);
     this.#records.select(record);
     this.window.lookAt(nowMs);
     return true;
+  }
+
+  /** How long `key` is still blocked, after a `find`; 0 if it isn't. */
+  blockedMs(key: string): number {
+    return this.blocks.size === 0 ? 0 : this.blocks.leftMs(key, this.window.nowMs);
+  }
+
+  /** Blocks `key` for `ms` from the time of the last `find` on. */
+  block(key: string, ms: number): void {
+    const { nowMs } = this.window;
+    this.blocks.set(key, nowMs + ms, nowMs);
+  }
+
+  /** Whether nothing is stored, blocks included. */
+  get isEmpty(): boolean {
+    return this.size === 0 && this.blocks.size === 0;
   }
 
   /** Selects `key` if anything of it is live. */
@@ -75,6 +98,7 @@ export class WindowStore {
 
   clear(): void {
     this.#index.clear();
+    this.blocks.clear();
     this.#nodes.clear();
     this.#records.clear();
   }
@@ -87,6 +111,7 @@ export class WindowStore {
    */
   sweep(end: number, count: number, nowMs: number, staleAfterMs: number): number {
     const records = this.#records;
+    if (end > records.size) this.blocks.sweep(nowMs);
     let record = Math.min(end, records.size);
     const stop = Math.max(0, record - count);
     while (record > stop) {

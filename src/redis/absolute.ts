@@ -7,7 +7,7 @@ import type { CallTerms } from "./batch.ts";
 import { fieldsOf } from "./commands.ts";
 import { RedisLimiter } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
-import { admissionFrom, isWait, isWhole, isWithin, misfit } from "./reply.ts";
+import { admissionFrom, blockFrom, isWait, isWhole, isWithin, misfit } from "./reply.ts";
 
 /**
  * The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. The methods are
@@ -20,6 +20,8 @@ export class RedisAbsolute extends RedisLimiter {
       const { used, moreAfterMs } = admissionFrom(reply, count, limit, this.settings.windowMs);
       return allowed(limit, used, moreAfterMs);
     }
+    const block = blockFrom(reply, this.settings.windowMs);
+    if (block !== undefined) return this.rejectByReply(block, rate, count);
     const { taken: used, wait, freed, moreMs } = fieldsOf(ABSOLUTE_INC, reply);
     const isSoundWait = count > limit ? wait === -1 : isWait(wait);
     if (!isWhole(used) || !isSoundWait || !isWithin(freed, used) || !isWhole(moreMs)) throw misfit(reply);
@@ -33,6 +35,10 @@ export class RedisAbsolute extends RedisLimiter {
 
   protected termsOf(rate: Rate, limit: number, count: number): CallTerms {
     return this.makeTerms(ABSOLUTE_INC, { count, limit, rate });
+  }
+
+  protected mostOf(rate: Rate): number {
+    return this.limitOf(rate);
   }
 
   protected foresee(window: WindowView, rate: Rate, count: number): Decision {

@@ -3,11 +3,14 @@ import calculateSlot from "cluster-key-slot";
 import { expect, it } from "vitest";
 import { KeyNames } from "./keys.ts";
 
+const window = { windowMs: 1_000, bucketMs: 100 };
 const limiters = [
-  new KeyNames("trypema", "absolute", 1_000, 100),
-  new KeyNames("trypema", "suppressed", 1_000, 100),
-  new KeyNames("trypema", "absolute", 86_400_000, 0.5),
-  new KeyNames("another", "absolute", 1_000, 100),
+  new KeyNames("trypema", { name: "", strategy: "absolute", ...window }),
+  new KeyNames("trypema", { name: "", strategy: "suppressed", ...window }),
+  new KeyNames("trypema", { name: "", strategy: "absolute", windowMs: 86_400_000, bucketMs: 0.5 }),
+  new KeyNames("trypema", { name: "burst", strategy: "absolute", ...window }),
+  new KeyNames("trypema", { name: "a:{b}", strategy: "absolute", ...window }),
+  new KeyNames("another", { name: "", strategy: "absolute", ...window }),
 ];
 const keys = ["k", "{k}", "}", "{", "{}", "}{", "a}b", "a{b}c", ":", "é}", "x}b", "x"];
 

@@ -7,19 +7,20 @@ import { checkedCondition, checkHistory } from "../core/condition.ts";
 import { checkCount } from "../core/count.ts";
 import { TrypemaError } from "../core/errors.ts";
 import { checkKey } from "../core/key.ts";
-import type { LimiterSettings } from "../core/options.ts";
+import { checkBlockMs, type LimiterSettings } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
 import { type Store, setStore } from "../core/store.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
-import { capacityOf } from "../strategy/capacity.ts";
+import { decideBlocked } from "../strategy/block.ts";
+import { capacityIn, capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { emptyWindow, type SuppressedView, type WindowView } from "../strategy/view.ts";
 import type { CallTerms, IncCall, ReportCall } from "./batch.ts";
 import { argumentsOf, type BatchedCommand, type Command, fieldsOf, luaNumber } from "./commands.ts";
 import type { KeyNames } from "./keys.ts";
-import { ADJUST, DELETE, type DeleteArguments, PEEK, SET_IF } from "./lua.generated.ts";
+import { ADJUST, BLOCK, DELETE, type DeleteArguments, GIVE_RATE, PEEK, SET_IF, UNBLOCK } from "./lua.generated.ts";
 import { type Peek, peekFrom } from "./peek.ts";
-import { isTotal, misfit, totalFrom } from "./reply.ts";
+import { type BlockReply, isTotal, misfit, numberFrom, totalFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
 /** Of so many rates the terms are kept. */
@@ -120,7 +121,9 @@ export abstract class RedisLimiter implements Limiter {
     checkKey(key);
     try {
       const peek = await this.peek(key, count, rate);
-      return this.foresee(peek ?? this.unknown, peek?.rate ?? firstRate, count);
+      if (peek === undefined) return this.foresee(this.unknown, firstRate, count);
+      if (peek.blockedMs > 0) return this.rejectBlocked(peek, peek.rate, count, peek.blockedMs);
+      return this.foresee(peek, peek.rate, count);
     } catch (error) {
       return this.#decideInstead(error, limit, (local) => local.isAllowed(key, count, rate));
     }
@@ -130,10 +133,11 @@ export abstract class RedisLimiter implements Limiter {
     checkKey(key);
     const usage = async () => {
       const peek = await this.peek(key, 1);
-      if (peek === undefined) return UNKNOWN;
-      const { rate, observed: total, declined } = peek;
-      const limit = this.limitOf(rate);
-      return { total, declined, accepted: total - declined, limit, suppressionFactor: this.factor(peek, rate) };
+      // A key that is only blocked has used nothing.
+      if (peek === undefined || peek.observed === 0) return UNKNOWN;
+      const { rate, observed: total, declined, blockedMs } = peek;
+      const suppressionFactor = blockedMs > 0 ? 1 : this.factor(peek, rate);
+      return { total, declined, accepted: total - declined, limit: this.limitOf(rate), suppressionFactor };
     };
     return this.orLocal(usage(), (local) => local.get(key));
   }
@@ -171,6 +175,30 @@ export abstract class RedisLimiter implements Limiter {
     return this.orLocal(set(), (local) => local.setIf(key, rate, checked, count, history));
   }
 
+  async setRate(key: string, rate: Rate): Promise<Rate | undefined> {
+    this.limitOf(rate);
+    checkKey(key);
+    const set = async () => {
+      const reply = await this.run(GIVE_RATE, key, { rate });
+      const before = numberFrom(reply);
+      if (before === 0) return undefined;
+      if (capacityIn(before, this.settings.windowMs) >= 1) return before as Rate;
+      throw misfit(reply);
+    };
+    return this.orLocal(set(), (local) => local.setRate(key, rate));
+  }
+
+  async block(key: string, ms: number): Promise<void> {
+    checkBlockMs("ms", ms);
+    checkKey(key);
+    await this.orLocal(this.#done(this.run(BLOCK, key, { ms })), (local) => local.block(key, ms));
+  }
+
+  async unblock(key: string): Promise<void> {
+    checkKey(key);
+    await this.orLocal(this.#done(this.run(UNBLOCK, key, {})), (local) => local.unblock(key));
+  }
+
   async delete(key: string): Promise<number> {
     checkKey(key);
     return this.orLocal(this.run(DELETE, key, {}).then(totalFrom), (local) => local.delete(key));
@@ -186,6 +214,30 @@ export abstract class RedisLimiter implements Limiter {
 
   /** The decision that a call would get. */
   protected abstract foresee(window: WindowView & SuppressedView, rate: Rate, count: number): Decision;
+
+  /** The largest count that is ever admitted. */
+  protected abstract mostOf(rate: Rate): number;
+
+  /** The rejection of a call to a key that is blocked for `leftMs` more. */
+  protected rejectBlocked(
+    window: Pick<WindowView, "used" | "oldestExpiresInMs">,
+    rate: Rate,
+    count: number,
+    leftMs: number,
+  ): Decision {
+    const { windowMs } = this.settings;
+    return decideBlocked(window, { limit: this.limitOf(rate), most: this.mostOf(rate), windowMs }, count, leftMs);
+  }
+
+  protected rejectByReply({ left, used, moreAfterMs }: BlockReply, rate: Rate, count: number): Decision {
+    return this.rejectBlocked({ used, oldestExpiresInMs: moreAfterMs }, rate, count, this.waitMsFrom(left));
+  }
+
+  /** Waits for a script that replies with 1. */
+  async #done(reply: Promise<unknown>): Promise<void> {
+    const replied = await reply;
+    if (numberFrom(replied) !== 1) throw misfit(replied);
+  }
 
   /** The factor that a call of 1 would meet. */
   protected abstract factor(window: WindowView & SuppressedView, rate: Rate): number;

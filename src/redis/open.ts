@@ -1,6 +1,7 @@
 // What the providers that count in Redis share: their options, the way to Redis, and the failure policy.
 
 import { show, TrypemaError } from "../core/errors.ts";
+import { familyOf, type NamedLimit } from "../core/family.ts";
 import {
   checkOptions,
   integerOption,
@@ -42,9 +43,16 @@ const MAX_CALLS = 40;
 /** A report costs Redis as much as so many calls in a batch. */
 const CALLS_IN_REPORT = 3;
 
+/** What the limiters of a family that counts in Redis share. */
 export interface OpenRedis {
-  readonly absolute: RedisParts;
-  readonly suppressed: RedisParts;
+  /** Of the window that the options name. */
+  readonly settings: RedisSettings;
+  readonly backend: Backend;
+  readonly policy: FailurePolicy;
+  /** What the limiter of a limit is made of. */
+  partsOf(limit: NamedLimit): RedisParts;
+  /** The provider that decides under the failure policy `"local"`. */
+  local(): LocalProvider;
   close(): void;
 }
 
@@ -60,22 +68,24 @@ export function openRedis(client: RedisClient, options: RedisOptions, defaultPol
   checkPrefix(prefix);
   checkPolicy(onFailure);
   const backend = backendOf(client, settings, maxCallsFrom(batch));
-  let local: LocalProvider | undefined;
-  const partsOf = (strategy: "absolute" | "suppressed"): RedisParts => {
-    const names = new KeyNames(prefix, strategy, settings.windowMs, settings.bucketMs);
+  let opened: LocalProvider | undefined;
+  const local = () => {
+    opened ??= createLocalProvider(limiterOptions);
+    return opened;
+  };
+  const partsOf = (limit: NamedLimit): RedisParts => {
+    const { windowMs, bucketMs, hardLimitFactor } = limit;
+    const names = new KeyNames(prefix, limit);
     return {
-      settings,
+      settings: { ...settings, windowMs, bucketMs, hardLimitFactor },
       backend,
       names,
       store: { place: client, part: names.start },
       policy: onFailure,
-      local: () => {
-        local ??= createLocalProvider(limiterOptions);
-        return local[strategy];
-      },
+      local: () => familyOf(local())!.limiter(limit),
     };
   };
-  return { absolute: partsOf("absolute"), suppressed: partsOf("suppressed"), close: () => local?.close() };
+  return { settings, backend, policy: onFailure, partsOf, local, close: () => opened?.close() };
 }
 
 function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: number): Backend {

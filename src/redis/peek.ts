@@ -38,6 +38,11 @@ export class Peek implements WindowView, SuppressedView {
     return this.#fields.oldestExpiresWithHitInMs;
   }
 
+  /** How long the key is still blocked; 0 if it isn't. */
+  get blockedMs(): number {
+    return this.#fields.blockedMs;
+  }
+
   get oldestAccepted(): number {
     return this.#fields.oldestAccepted;
   }
@@ -81,7 +86,8 @@ export function peekFrom(reply: unknown, windowMs: number): Peek | undefined {
     isShare(peek.keptFactor) &&
     // It is younger than now where the server's clock was set back.
     !Number.isNaN(peek.keptFactorAgeMs) &&
-    isWhole(leased);
+    isWhole(leased) &&
+    isWait(peek.blockedMs);
   if (isSound) return new Peek(peek);
   throw misfit(reply);
 }

@@ -1,11 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { checkOptions, LIMITER_OPTION_NAMES } from "../core/options.ts";
-import type { Provider } from "../core/types.ts";
-import { RedisAbsolute } from "./absolute.ts";
+import type { Provider, WindowOptions } from "../core/types.ts";
+import type { RedisAbsolute } from "./absolute.ts";
 import type { RedisClient } from "./client.ts";
+import { RedisFamily } from "./family.ts";
 import { openRedis, REDIS_OPTION_NAMES, type RedisOptions } from "./open.ts";
-import { RedisSuppressed } from "./suppressed.ts";
+import type { RedisSuppressed } from "./suppressed.ts";
 
 /** Counts in Redis. Made by {@link createRedisProvider}. */
 export interface RedisProvider extends Provider, AsyncDisposable {
@@ -13,6 +14,13 @@ export interface RedisProvider extends Provider, AsyncDisposable {
   readonly absolute: RedisAbsolute;
   /** The probabilistic strategy; promises its answers. */
   readonly suppressed: RedisSuppressed;
+  /**
+   * A provider with another window: the same client, breaker, failure policy and clock, closed with this one. The same
+   * object for the same window.
+   *
+   * @throws {TrypemaError} `INVALID_OPTION`
+   */
+  withWindow(window: WindowOptions): RedisProvider;
   /** Ends what the provider itself has started. The client stays open: it is yours. */
   close(): Promise<void>;
 }
@@ -33,12 +41,5 @@ export interface RedisProvider extends Provider, AsyncDisposable {
 export function createRedisProvider(client: RedisClient, options: RedisOptions = {}): RedisProvider {
   checkOptions("options", options, [...LIMITER_OPTION_NAMES, ...REDIS_OPTION_NAMES]);
   const redis = openRedis(client, options, "throw");
-  const close = async () => redis.close();
-  return {
-    absolute: new RedisAbsolute(redis.absolute),
-    suppressed: new RedisSuppressed(redis.suppressed),
-    windowMs: redis.absolute.settings.windowMs,
-    close,
-    [Symbol.asyncDispose]: close,
-  };
+  return new RedisFamily(redis).provider(redis.settings);
 }

@@ -34,6 +34,27 @@ export function admissionFrom(reply: unknown, count: number, limit: number, wind
   throw misfit(reply);
 }
 
+/** What a call to a blocked key is replied: see `block_as_replied` in lua/lib/block.lua. */
+export interface BlockReply {
+  /** As `time_as_replied` makes it. */
+  readonly left: number;
+  readonly used: number;
+  readonly moreAfterMs: number;
+}
+
+/**
+ * The reply to a call to a blocked key; undefined for a list that is something else.
+ *
+ * @throws {TrypemaError} `BACKEND_SCRIPT`
+ */
+export function blockFrom(reply: readonly unknown[], windowMs: number): BlockReply | undefined {
+  if (reply.length !== 2) return undefined;
+  const left = numberFrom(reply[0]);
+  const { used, moreAfterMs } = splitAdmission(reply[1], Math.ceil(windowMs) + 1);
+  if (isWait(left) && isWhole(used) && isWithin(moreAfterMs, Math.ceil(windowMs))) return { left, used, moreAfterMs };
+  throw misfit(reply);
+}
+
 function splitAdmission(reply: unknown, factor: number): Admission {
   const packed = numberFrom(reply);
   if (Number.isNaN(packed)) {

@@ -7,7 +7,7 @@ import type { CallTerms } from "./batch.ts";
 import { fieldsOf } from "./commands.ts";
 import { RedisLimiter } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
-import { admissionFrom, isShare, isWait, isWhole, isWithin, misfit } from "./reply.ts";
+import { admissionFrom, blockFrom, isShare, isWait, isWhole, isWithin, misfit } from "./reply.ts";
 
 /**
  * Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. The methods are
@@ -30,7 +30,10 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
       this.#draws.push(draw);
       return allowed(limit, used, moreAfterMs);
     }
-    return this.#decideFrom(reply, rule, count, draw);
+    const block = blockFrom(reply, this.settings.windowMs);
+    if (block === undefined) return this.#decideFrom(reply, rule, count, draw);
+    this.#draws.push(draw);
+    return this.rejectByReply(block, rate, count);
   }
 
   /** The decision about a call over the soft limit, made of the window that the script saw, as on Local. */
@@ -64,6 +67,10 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     const { suppressionCacheMs } = this.settings;
     const { hardLimit } = this.#ruleOf(rate);
     return this.makeTerms(SUPPRESSED_INC, { count, limit, rate, hardLimit, suppressionCacheMs, draw: 0 });
+  }
+
+  protected mostOf(rate: Rate): number {
+    return this.#ruleOf(rate).hardLimit;
   }
 
   protected foresee(window: SuppressedView, rate: Rate, count: number): Decision {

@@ -124,6 +124,38 @@ const Rejected = class Decision {
   }
 };
 
+const Blocked = class Decision {
+  declare outcome: "rejected";
+  declare allowed: false;
+  declare limit: number;
+  declare remaining: number;
+  declare retryAfterMs: number;
+  declare remainingAfterWaiting: number;
+  declare moreAfterMs: number;
+  declare suppressionFactor: number;
+  declare degraded: boolean;
+
+  constructor(limit: number, retryAfterMs: number, remainingAfterWaiting: number, moreAfterMs: number) {
+    this.retryAfterMs = retryAfterMs;
+    this.allowed = false;
+    this.outcome = "rejected";
+    this.limit = limit;
+    this.remaining = 0;
+    this.remainingAfterWaiting = remainingAfterWaiting;
+    this.moreAfterMs = moreAfterMs;
+    this.suppressionFactor = 1;
+    this.degraded = false;
+  }
+
+  get blocked(): true {
+    return true;
+  }
+
+  toJSON(): DecisionJson {
+    return { ...jsonOf(this), blocked: true };
+  }
+};
+
 const Suppressed = class Decision {
   declare outcome: "suppressed";
   declare allowed: boolean;
@@ -182,6 +214,15 @@ export function rejected(
 ): RejectedDecision {
   const moreMs = int32(wholeMs(moreAfterMs));
   return new Rejected(int32(limit), int32(remaining), retryAfterMs, int32(remainingAfterWaiting), moreMs);
+}
+
+/**
+ * The rejection of a call to a blocked key, by either strategy.
+ *
+ * @param free how much of the capacity is free at least when the block ends
+ */
+export function blocked(limit: number, leftMs: number, free: number, moreAfterMs: number): RejectedDecision {
+  return new Blocked(int32(limit), leftMs, int32(free), int32(wholeMs(moreAfterMs)));
 }
 
 export function suppressed(

@@ -6,6 +6,17 @@
 
 import { adjusterOf, setAdjuster } from "../core/adjuster.ts";
 import { show, TrypemaError } from "../core/errors.ts";
+import {
+  type Ask,
+  type Family,
+  familyOf,
+  Members,
+  type NamedLimit,
+  setFamily,
+  type TakeDecisions,
+  type Window,
+} from "../core/family.ts";
+import { resolveLimiterOptions } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import type {
   Awaitable,
@@ -17,6 +28,7 @@ import type {
   SetIfResult,
   SuppressedLimiter,
   Usage,
+  WindowOptions,
 } from "../core/types.ts";
 import { createLocalProvider } from "../local/provider.ts";
 import type { RedisOptions } from "../redis/open.ts";
@@ -35,6 +47,8 @@ export interface FakeRedisProvider extends Provider, AsyncDisposable {
   readonly suppressed: FakeRedisSuppressed;
   /** Set it to see what your program does without Redis. It is `"up"` at first; recovery is at once. */
   redis: FakeRedisState;
+  /** A provider with another window, on the same faked Redis. The same object for the same window. */
+  withWindow(window: WindowOptions): FakeRedisProvider;
   /** Ends what the provider has started. */
   close(): Promise<void>;
 }
@@ -51,34 +65,75 @@ export interface FakeRedisProvider extends Provider, AsyncDisposable {
  * @throws {TrypemaError} `INVALID_OPTION`
  */
 export function createFakeRedisProvider(options: RedisOptions = {}): FakeRedisProvider {
-  const fake = new FakeRedis(options);
-  const close = () => fake.close();
-  return {
-    absolute: new FakeRedisLimiter((call) => fake.answer(({ absolute }) => call(absolute))),
-    suppressed: new FakeRedisSuppressed((call) => fake.answer(({ suppressed }) => call(suppressed))),
-    get redis() {
-      return fake.state;
-    },
-    set redis(state) {
-      fake.become(state);
-    },
-    windowMs: fake.windowMs,
-    close,
-    [Symbol.asyncDispose]: close,
-  };
+  return new FakeFamily(new FakeRedis(options)).provider(resolveLimiterOptions(options));
+}
+
+class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> implements Family {
+  readonly #fake: FakeRedis;
+
+  constructor(fake: FakeRedis) {
+    super();
+    this.#fake = fake;
+  }
+
+  get hardLimitFactor(): number {
+    return this.#fake.memory.hardLimitFactor;
+  }
+
+  nowMs(): number {
+    return this.#fake.memory.nowMs();
+  }
+
+  take(asks: readonly Ask[]): Promise<TakeDecisions> {
+    return this.#fake.answer((family) =>
+      family.take(asks.map((ask) => ({ ...ask, limiter: family.limiter((ask.limiter as FakeRedisLimiter).limit) }))),
+    );
+  }
+
+  protected makeProvider(window: Window): FakeRedisProvider {
+    const fake = this.#fake;
+    const ofStrategy = (strategy: "absolute" | "suppressed") =>
+      this.limiter({ name: "", strategy, hardLimitFactor: this.hardLimitFactor, ...window });
+    const close = () => fake.close();
+    const provider: FakeRedisProvider = {
+      absolute: ofStrategy("absolute"),
+      suppressed: ofStrategy("suppressed") as FakeRedisSuppressed,
+      get redis() {
+        return fake.state;
+      },
+      set redis(state) {
+        fake.become(state);
+      },
+      windowMs: window.windowMs,
+      withWindow: this.withWindow,
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+    setFamily(provider, this);
+    return provider;
+  }
+
+  protected makeLimiter(limit: NamedLimit): FakeRedisLimiter {
+    const Strategy = limit.strategy === "absolute" ? FakeRedisLimiter : FakeRedisSuppressed;
+    return new Strategy(limit, (ask) => this.#fake.answer((family) => ask(family.limiter(limit))));
+  }
 }
 
 class FakeRedis {
   state: FakeRedisState = "up";
   readonly #options: RedisOptions;
-  readonly #memory: Provider;
+  /** While the fake is up. */
+  readonly memory: Family;
   #failing: RedisProvider;
+  readonly #closeMemory: () => Awaitable<void>;
 
   constructor(options: RedisOptions) {
     this.#options = options;
     this.#failing = this.#makeFailing();
     const { prefix: _, timeoutMs: __, onFailure: ___, ...limiterOptions } = options;
-    this.#memory = createLocalProvider(limiterOptions);
+    const memory = createLocalProvider(limiterOptions);
+    this.memory = familyOf(memory)!;
+    this.#closeMemory = () => memory.close();
   }
 
   become(state: FakeRedisState): void {
@@ -90,19 +145,16 @@ class FakeRedis {
     this.state = state;
   }
 
-  async answer<T>(ask: (provider: Provider) => Awaitable<T>): Promise<T> {
+  async answer<T>(ask: (family: Family) => Awaitable<T>): Promise<T> {
     const { state } = this;
-    if (state === "down") return ask(this.#failing);
-    const answer = await ask(this.#memory);
-    return state === "slow" ? ask(this.#failing) : answer;
-  }
-
-  get windowMs(): number {
-    return this.#memory.windowMs;
+    const failing = familyOf(this.#failing)!;
+    if (state === "down") return ask(failing);
+    const answer = await ask(this.memory);
+    return state === "slow" ? ask(failing) : answer;
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#memory.close(), this.#failing.close()]);
+    await Promise.all([this.#closeMemory(), this.#failing.close()]);
   }
 
   #makeFailing(): RedisProvider {
@@ -113,14 +165,17 @@ class FakeRedis {
 }
 
 /** Calls the limiter that answers at present. */
-type Ask<L extends Limiter> = <T>(call: (limiter: L) => Awaitable<T>) => Promise<T>;
+type AskLimiter = <T>(call: (limiter: Limiter) => Awaitable<T>) => Promise<T>;
 
 /** The methods of {@link Limiter}, with promises. */
-export class FakeRedisLimiter<L extends Limiter = Limiter> implements Limiter {
-  protected readonly ask: Ask<L>;
+export class FakeRedisLimiter implements Limiter {
+  /** @internal */
+  readonly limit: NamedLimit;
+  protected readonly ask: AskLimiter;
 
   /** @internal */
-  constructor(ask: Ask<L>) {
+  constructor(limit: NamedLimit, ask: AskLimiter) {
+    this.limit = limit;
     this.ask = ask;
     const adjust = (key: string, delta: number) =>
       ask((limiter) => (adjusterOf(limiter) ?? limiter).adjust(key, delta));
@@ -147,6 +202,18 @@ export class FakeRedisLimiter<L extends Limiter = Limiter> implements Limiter {
     return this.ask((limiter) => limiter.setIf(key, rate, condition, count, history));
   }
 
+  setRate(key: string, rate: Rate): Promise<Rate | undefined> {
+    return this.ask((limiter) => limiter.setRate(key, rate));
+  }
+
+  block(key: string, ms: number): Promise<void> {
+    return this.ask((limiter) => limiter.block(key, ms));
+  }
+
+  unblock(key: string): Promise<void> {
+    return this.ask((limiter) => limiter.unblock(key));
+  }
+
   delete(key: string): Promise<number> {
     return this.ask((limiter) => limiter.delete(key));
   }
@@ -157,8 +224,8 @@ export class FakeRedisLimiter<L extends Limiter = Limiter> implements Limiter {
 }
 
 /** The methods of {@link SuppressedLimiter}, with promises. */
-export class FakeRedisSuppressed extends FakeRedisLimiter<SuppressedLimiter> implements SuppressedLimiter {
+export class FakeRedisSuppressed extends FakeRedisLimiter implements SuppressedLimiter {
   getSuppressionFactor(key: string): Promise<number> {
-    return this.ask((limiter) => limiter.getSuppressionFactor(key));
+    return this.ask((limiter) => (limiter as SuppressedLimiter).getSuppressionFactor(key));
   }
 }

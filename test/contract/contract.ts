@@ -3,6 +3,7 @@
 
 import { describe } from "vitest";
 import { describeAbsolute } from "./absolute.ts";
+import { describeBlocks } from "./blocks.ts";
 import { describeCorrections } from "./corrections.ts";
 import { describeHostileInput } from "./hostile-input.ts";
 import { describeKeys } from "./keys.ts";
@@ -12,6 +13,7 @@ import { type MakeProvider, useSubject } from "./subject.ts";
 import { describeSuppressed } from "./suppressed.ts";
 import { describeWeights } from "./weights.ts";
 import { describeWindow } from "./window.ts";
+import { describeWindows } from "./windows.ts";
 
 export type { MakeProvider };
 
@@ -19,6 +21,8 @@ const THEMES = [
   describeAbsolute,
   describeSuppressed,
   describeWindow,
+  describeWindows,
+  describeBlocks,
   describeKeys,
   describeRates,
   describePacing,

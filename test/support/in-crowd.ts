@@ -1,11 +1,16 @@
 import { perSecond } from "trypema";
 import type { RedisProvider } from "trypema/redis";
 
+const inCrowds = new WeakMap<RedisProvider, RedisProvider>();
+
 /**
  * The provider, each of whose calls is made together with two calls to another key. The first of the three is sent
  * alone, and the others share a script.
  */
 export function inCrowd(provider: RedisProvider): RedisProvider {
+  const known = inCrowds.get(provider);
+  // A provider is the same object for the same window, also in the crowd.
+  if (known !== undefined) return known;
   const other = () => provider.absolute.inc("one of the crowd", perSecond(1e9)).catch(() => {});
   const crowded = <Limiter extends object>(limiter: Limiter): Limiter =>
     new Proxy(limiter, {
@@ -18,5 +23,12 @@ export function inCrowd(provider: RedisProvider): RedisProvider {
         };
       },
     });
-  return { ...provider, absolute: crowded(provider.absolute), suppressed: crowded(provider.suppressed) };
+  const all: RedisProvider = {
+    ...provider,
+    absolute: crowded(provider.absolute),
+    suppressed: crowded(provider.suppressed),
+    withWindow: (window) => inCrowd(provider.withWindow(window)),
+  };
+  inCrowds.set(provider, all);
+  return all;
 }

@@ -14,7 +14,9 @@ end
 local function decide_absolute(window, count, limit, rate)
   local replied
   local taken = window.total + window.reserved
-  if taken + count > limit then
+  if window.blocked_until_ms > 0 then
+    replied = block_as_replied(window, taken)
+  elseif taken + count > limit then
     -- A denied call gives the key its rate all the same.
     if window.total > 0 and window.rate ~= rate then
       set_rate(window, rate)

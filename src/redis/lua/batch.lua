@@ -69,7 +69,7 @@ local function read_time(window, list, at)
   local next = at
   if window.has_callers_clock then
     window.now_ms = list[at] + 0
-    if window.total > 0 or window.holders > 0 or window.offset_ms > 0 then
+    if window.total > 0 or window.holders > 0 or window.offset_ms > 0 or window.blocked_until_ms > 0 then
       settle_time(window)
     end
     next = at + 1

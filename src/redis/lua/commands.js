@@ -14,7 +14,8 @@ const flag = (comment) => ({ kind: "flag", comment });
 /**
  * The state of a key is a string of little-endian doubles, one for each field, in this order. It ends after `newest`
  * while nothing is declined and nothing is leased (56 bytes), after `suppression` while nothing is leased (120 bytes),
- * after `leases` while the server's clock was not set back (152 bytes), and else after `clock` (160 bytes).
+ * after `leases` while the server's clock was not set back (152 bytes), after `clock` while the key isn't blocked (160
+ * bytes), and else after `block` (168 bytes).
  * `head` comes first because a hit in the newest bucket leaves it as it is: such a hit overwrites what follows `head`,
  * which costs half of what it costs to set the whole string.
  */
@@ -48,6 +49,9 @@ export const STATE = {
   },
   clock: {
     offset_ms: "how far the key's time is ahead of the server's clock, because that was set back; else 0",
+  },
+  block: {
+    blocked_until_ms: "until when every call is rejected; 0 for a key that isn't blocked",
   },
 };
 
@@ -87,6 +91,8 @@ export const LEASE = {
 /** Written in capitals in the Lua. */
 export const CONSTANTS = {
   NEVER_MS: "-1e999",
+  /** The rate of a key that is only blocked. */
+  NO_RATE: "0",
   MOST_TOTAL: "9007199254740991",
   MOST_DECLINED: "4503599627370496",
   /** Up to here a reply in Lua's integers is exact, whatever the client makes of it. */
@@ -108,7 +114,7 @@ export const COMMANDS = {
     },
     letter: "a",
     ownOfCall: 0,
-    /** For a denied call. An admitted one is replied with a number alone: see `admission_as_replied`. */
+    /** For a denied call. An admitted one is replied as `admission_as_replied` says, one to a blocked key as `block_as_replied`. */
     reply: {
       taken: "what is taken of the capacity: counts and leases",
       wait: "how long until enough has expired, as `time_as_replied` makes it; -1 for a count above the capacity",
@@ -129,7 +135,7 @@ export const COMMANDS = {
     },
     letter: "s",
     ownOfCall: 1,
-    /** For a call above the capacity. Another one is replied with a number alone: see `admission_as_replied`. */
+    /** For a call above the capacity. Another one is replied as `admission_as_replied` says, one to a blocked key as `block_as_replied`. */
     reply: {
       admitted: "1 or 0",
       accepted: "the accepted usage before the call, with leases",
@@ -145,7 +151,7 @@ export const COMMANDS = {
       count: number("the weight of the call"),
       rate: optional("the rate to judge the call by; absent for the key's own"),
     },
-    /** For a known key. An unknown one is replied with 0. */
+    /** For a known key, or one that is blocked. Any other is replied with 0. */
     reply: {
       rate: "the rate the call is judged by",
       total: "what is counted",
@@ -160,7 +166,23 @@ export const COMMANDS = {
       kept_factor: "the factor that was computed last",
       kept_factor_age_ms: "how long ago that was; Infinity for never",
       leased: "what hybrid processes have leased",
+      blocked_ms: "how long the key is still blocked; 0 if it isn't",
     },
+  },
+  give_rate: {
+    comment: "Gives a key a rate. Replies with the rate before; 0 for an unknown key, which stays unknown.",
+    keys: STATE_AND_BUCKETS,
+    arguments: { rate: number("the key's rate from now on") },
+  },
+  block: {
+    comment: "Blocks a key from now on.",
+    keys: STATE_AND_BUCKETS,
+    arguments: { ms: number("for how long") },
+  },
+  unblock: {
+    comment: "Ends the block of a key, if it is blocked.",
+    keys: STATE_AND_BUCKETS,
+    arguments: {},
   },
   adjust: {
     comment: "Corrects what a key has used. Replies with the new total; 0 for an unknown key, which stays unknown.",
@@ -231,6 +253,7 @@ export const COMMANDS = {
       freed: "how much has expired then",
       factor: "suppressed: the factor that the first call meets for which nothing was counted",
       factor_left_ms: "how long it may be used; -1 for no factor",
+      blocked_ms: "how long the key is still blocked; 0 if it isn't. Then nothing is counted or granted",
     },
   },
 };

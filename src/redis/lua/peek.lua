@@ -5,10 +5,13 @@ local function peek(keys, arguments)
   local rate = arguments.rate
   local is_own_rate = rate == ''
   -- A key that is only leased has no rate of its own, but what is leased is taken whatever the rate is.
-  if window.total == 0 and (is_own_rate or window.reserved == 0) then return 0 end
+  local is_unknown = window.total == 0 and (is_own_rate or window.reserved == 0)
+  if is_unknown and window.blocked_until_ms == 0 then return 0 end
   save(window)
   -- Nothing is stored from here on.
-  if not is_own_rate and window.rate ~= rate + 0 then
+  if is_own_rate and window.total == 0 then
+    window.rate = math.huge
+  elseif not is_own_rate and window.rate ~= rate + 0 then
     set_rate(window, rate + 0)
   end
   local recent = update_recent_rate(window)
@@ -34,6 +37,7 @@ local function peek(keys, arguments)
     kept_factor = window.factor,
     kept_factor_age_ms = window.now_ms - window.factor_ms,
     leased = window.reserved,
+    blocked_ms = math.max(0, window.blocked_until_ms - window.now_ms),
   }))
   return replied
 end

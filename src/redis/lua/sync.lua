@@ -17,6 +17,10 @@ local function sync(keys, arguments)
   local asked = arguments.asked
   local taken = window.total - window.declined + window.reserved
   local room = arguments.limit - taken - held
+  local blocked_ms = 0
+  if window.blocked_until_ms > 0 then
+    room, blocked_ms = 0, window.blocked_until_ms - window.now_ms
+  end
   local counted, granted, waits = share_of(window, arguments, room)
   if counted > 0 then
     -- Counted under the next number: if the answer is lost, the process reports these hits with it, in case.
@@ -51,6 +55,7 @@ local function sync(keys, arguments)
     freed = freed,
     factor = window.factor,
     factor_left_ms = factor_left_ms,
+    blocked_ms = blocked_ms,
   }))
   return replied
 end
@@ -59,7 +64,7 @@ end
 -- another one since, and that one stays.
 local function take_rate(window, arguments)
   local rate = arguments.rate
-  if window.rate ~= rate and (arguments.rate_is_new or not window.rate) then
+  if window.rate ~= rate and (arguments.rate_is_new or not window.rate or window.rate == NO_RATE) then
     set_rate(window, rate)
   end
 end

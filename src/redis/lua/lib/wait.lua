@@ -16,7 +16,7 @@ end
 -- all buckets are not enough, leases take the rest of the capacity: then the wait is that for all buckets, because
 -- leases may be given back at any time. Where there is no bucket, it is that for the last lease.
 local function time_until_free(window, missing)
-  local wait_ms, freed = window.last_gone_ms - window.now_ms, window.reserved
+  local wait_ms, freed = math.max(0, window.last_gone_ms - window.now_ms), window.reserved
   if window.total > 0 then
     wait_ms, freed = window.oldest_ms + window.window_ms - window.now_ms, window.oldest_count
     if window.oldest_count == 0 then freed = window.newest_count end

@@ -15,7 +15,7 @@ local function begin_window(window, state)
   window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
   window.barren_before, window.factor, window.factor_ms = 0, 0, NEVER_MS
   window.reserved, window.holders, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0
-  window.offset_ms, window.head_changed, window.rest_changed = 0, false, false
+  window.offset_ms, window.blocked_until_ms, window.head_changed, window.rest_changed = 0, 0, false, false
   if state then
     read_state(window, state)
   else
@@ -50,19 +50,25 @@ local function read_state(window, state)
     if window.stored_bytes > BYTES_TO_LEASES then
       unpack_clock(window, state)
     end
+    if window.stored_bytes > BYTES_TO_CLOCK then
+      unpack_block(window, state)
+    end
   end
   -- A hit in the only bucket stores nothing of the head, so the time of the oldest bucket may be that of an older hit.
   if window.oldest_count == 0 then window.oldest_ms = window.newest_ms end
   settle_time(window)
 end
 
--- Makes the time of the call that of the key, which never goes back, and drops leases that are over by then.
+-- Makes the time of the call that of the key, which never goes back, and drops leases and a block that are over by then.
 local function settle_time(window)
   if window.now_ms < window.newest_ms or window.offset_ms > 0 then
     pause_clock(window)
   end
   if window.holders > 0 and window.last_gone_ms <= window.now_ms then
     window.reserved, window.holders, window.head_changed = 0, 0, true
+  end
+  if window.blocked_until_ms > 0 and window.blocked_until_ms <= window.now_ms then
+    window.blocked_until_ms, window.head_changed = 0, true
   end
 end
 
@@ -135,10 +141,10 @@ local function keep_newest_only(window)
   if window.seen >= 0 then window.seen, window.recent = 0, window.newest_count end
 end
 
--- Forgets all buckets. Leases stay taken, because the processes that have them may still spend them. And an offset
--- stays, because the leases that Redis has are by the key's time, those that are gone included.
+-- Forgets all buckets. Leases stay taken, because the processes that have them may still spend them. An offset stays,
+-- because the leases that Redis has are by the key's time, those that are gone included. And a block stays.
 local function forget(window)
-  if window.holders > 0 or window.offset_ms > 0 then
+  if window.holders > 0 or window.offset_ms > 0 or window.blocked_until_ms > 0 then
     redis.call('DEL', window.buckets_key)
     window.head_changed = true
   else
@@ -156,11 +162,12 @@ local function keep_span_of(window)
   return math.max(window.bucket_ms, window.window_ms / 16)
 end
 
--- How long each hit lives that may come in this span of time, and every lease. A caller's clock may stand still while
+-- How long each hit lives that may come in this span of time, and every lease, and a block. A caller's clock may stand still while
 -- the server's goes on, as it does in tests. So there is a minute to spare then.
 local function keep_time_of(window)
   local span_ms = keep_span_of(window)
-  local live_ms = math.max(window.window_ms, window.last_gone_ms - window.now_ms) + span_ms
+  local gone_ms = math.max(window.last_gone_ms, window.blocked_until_ms)
+  local live_ms = math.max(window.window_ms, gone_ms - window.now_ms) + span_ms
   return math.ceil(live_ms) + (window.has_callers_clock and 60000 or 0)
 end
 
@@ -180,9 +187,12 @@ local function save(window)
   if window.head_changed or window.rest_changed then
     local rest
     if window.declined > 0 or window.seen >= 0 or window.factor_ms > NEVER_MS or window.holders > 0
-      or window.offset_ms > 0 then
+      or window.offset_ms > 0 or window.blocked_until_ms > 0 then
       rest = pack_newest_to_suppression(window)
-      if window.offset_ms > 0 then
+      if window.blocked_until_ms > 0 then
+        local others = pack_leases_to_block(window)
+        rest = rest .. others
+      elseif window.offset_ms > 0 then
         local others = pack_leases_to_clock(window)
         rest = rest .. others
       elseif window.holders > 0 then

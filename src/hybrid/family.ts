@@ -1,0 +1,50 @@
+// The Hybrid providers that are made of one another by `withWindow`, and the limiters of named limits on them. They share
+// the way to Redis, the breaker and the failure policy.
+
+import { Members, type NamedLimit, type Window } from "../core/family.ts";
+import { RedisAbsolute } from "../redis/absolute.ts";
+import type { OpenRedis } from "../redis/open.ts";
+import { RedisSuppressed } from "../redis/suppressed.ts";
+import { HybridAbsolute } from "./absolute.ts";
+import type { HybridLimiter } from "./limiter.ts";
+import type { HybridProvider } from "./provider.ts";
+import { HybridSuppressed } from "./suppressed.ts";
+
+export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
+  readonly #redis: OpenRedis;
+  readonly #syncIntervalMs: number;
+
+  constructor(redis: OpenRedis, syncIntervalMs: number) {
+    super();
+    this.#redis = redis;
+    this.#syncIntervalMs = syncIntervalMs;
+  }
+
+  protected makeProvider(window: Window): HybridProvider {
+    const { hardLimitFactor } = this.#redis.settings;
+    const ofStrategy = (strategy: "absolute" | "suppressed") =>
+      this.limiter({ name: "", strategy, hardLimitFactor, ...window });
+    const close = () => this.#close();
+    return {
+      absolute: ofStrategy("absolute") as HybridAbsolute,
+      suppressed: ofStrategy("suppressed") as HybridSuppressed,
+      windowMs: window.windowMs,
+      withWindow: this.withWindow,
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  }
+
+  protected makeLimiter(limit: NamedLimit): HybridLimiter {
+    const redisParts = this.#redis.partsOf(limit);
+    const parts = { ...redisParts, syncIntervalMs: this.#syncIntervalMs };
+    return limit.strategy === "absolute"
+      ? new HybridAbsolute(parts, new RedisAbsolute(redisParts))
+      : new HybridSuppressed(parts, new RedisSuppressed(redisParts));
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(Array.from(this.limiters, (limiter) => limiter.close()));
+    this.#redis.close();
+  }
+}

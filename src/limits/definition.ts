@@ -1,0 +1,110 @@
+// What a user says about one of several limits, and what can be wrong with it.
+
+import { checkBlockMs, checkOptions, numberOption, resolveWindow } from "../core/options.ts";
+import type { NamedLimit } from "../core/family.ts";
+import { show, TrypemaError } from "../core/errors.ts";
+import { checkRate, type Rate } from "../core/rate.ts";
+import { capacityOf } from "../strategy/capacity.ts";
+
+/** One of several limits: how much, in which window, and by which strategy. It has either a `limit` or a `rate`. */
+export type LimitDefinition = LimitFields & (LimitOfCount | LimitOfRate);
+
+/** How much one call or one definition allows, as a count. */
+interface LimitOfCount {
+  /** How many fit into a window: a positive integer. */
+  readonly limit: number;
+  readonly rate?: undefined;
+}
+
+/** The same as a rate. */
+interface LimitOfRate {
+  readonly limit?: undefined;
+  /** How many fit into a window, as a rate: `perMinute(90)`. */
+  readonly rate: Rate;
+}
+
+interface LimitFields {
+  /** How far back history counts, in ms; at least 1. */
+  readonly windowMs: number;
+  /** Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default 100, or a shorter `windowMs`. */
+  readonly bucketMs?: number;
+  /** Default `"absolute"`. */
+  readonly strategy?: "absolute" | "suppressed";
+  /** Suppressed: accepted usage never passes the capacity times this; at least 1. Default: the provider's. */
+  readonly hardLimitFactor?: number;
+  /**
+   * Absolute: a call that this limit denies blocks its key for that long, in ms, at least 1. Choose the window or longer:
+   * a shorter block ends before there is room. Default: no block.
+   */
+  readonly blockMs?: number;
+}
+
+/** Another limit for one call, such as that of the caller's plan: a count, `{ limit }` or `{ rate }`. */
+export type LimitOverride = number | LimitOfCount | LimitOfRate;
+
+const NAMES = ["limit", "rate", "windowMs", "bucketMs", "strategy", "hardLimitFactor", "blockMs"];
+
+/** A limit whose definition was checked. */
+export interface ResolvedLimit extends NamedLimit {
+  readonly rate: Rate;
+  /** 0 for no block. */
+  readonly blockMs: number;
+}
+
+/**
+ * @param hardLimitFactor the provider's
+ * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`
+ */
+export function resolveLimit(name: string, definition: LimitDefinition, hardLimitFactor: number): ResolvedLimit {
+  checkName(name);
+  checkOptions(`limit ${show(name)}`, definition, NAMES);
+  const { strategy = "absolute", blockMs } = definition;
+  if (strategy !== "absolute" && strategy !== "suppressed") {
+    const got = show(strategy);
+    throw new TrypemaError("INVALID_OPTION", `${name}.strategy: got ${got}, expected "absolute" or "suppressed"`);
+  }
+  const { windowMs, bucketMs } = definition;
+  const window = resolveWindow(bucketMs === undefined ? { windowMs } : { windowMs, bucketMs });
+  if (blockMs !== undefined) {
+    checkBlockMs(`${name}.blockMs`, blockMs);
+    if (strategy === "suppressed") {
+      throw new TrypemaError("INVALID_OPTION", `${name}.blockMs: only a denial by an absolute limit blocks`);
+    }
+  }
+  return {
+    name,
+    strategy,
+    ...window,
+    hardLimitFactor: numberOption("hardLimitFactor", definition.hardLimitFactor, hardLimitFactor, 1, Number.MAX_VALUE),
+    rate: rateFrom(name, definition, window.windowMs),
+    blockMs: blockMs ?? 0,
+  };
+}
+
+/**
+ * The rate that a definition or an override gives a limit.
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`
+ */
+export function rateFrom(name: string, given: LimitOverride, windowMs: number): Rate {
+  const { limit, rate } = typeof given === "object" && given !== null ? given : { limit: given, rate: undefined };
+  if ((limit === undefined) === (rate === undefined)) {
+    throw new TrypemaError("INVALID_OPTION", `${name}: expected either a limit, such as 100, or a rate`);
+  }
+  if (rate !== undefined) {
+    checkRate(rate);
+    capacityOf(rate, windowMs);
+    return rate;
+  }
+  if (Number.isSafeInteger(limit) && limit! >= 1) return ((limit! * 1_000) / windowMs) as Rate;
+  throw new TrypemaError("INVALID_OPTION", `${name}.limit: got ${show(limit)}, expected a positive integer`);
+}
+
+/** A name becomes a part of the names of Redis keys, and of HTTP header fields. */
+function checkName(name: string): void {
+  if (/^[\x21-\x7a]{1,60}$/.test(name)) return;
+  throw new TrypemaError(
+    "INVALID_OPTION",
+    `limit ${show(name)}: a name has 1 to 60 characters of ASCII, without spaces and braces`,
+  );
+}

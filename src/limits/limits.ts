@@ -1,0 +1,228 @@
+// Several limits, checked as one: all of them admit a call and count it, or none does.
+
+import { checkCount } from "../core/count.ts";
+import { show, TrypemaError } from "../core/errors.ts";
+import { type Family, familyOf } from "../core/family.ts";
+import { checkKey } from "../core/key.ts";
+import { checkOptions } from "../core/options.ts";
+import type { Rate } from "../core/rate.ts";
+import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
+import { type LimitDefinition, type LimitOverride, type ResolvedLimit, rateFrom, resolveLimit } from "./definition.ts";
+import { type AskedLimit, Taken } from "./taken.ts";
+
+/** What a provider answers with: Local a value, Redis a promise, Hybrid either. */
+export type AnswerOf<P extends Provider, T> =
+  ReturnType<P["absolute"]["inc"]> extends Decision
+    ? T
+    : ReturnType<P["absolute"]["inc"]> extends Promise<unknown>
+      ? Promise<T>
+      : Awaitable<T>;
+
+/** The limits to ask, and whom each is for; or one key that is for all limits. */
+export type KeysOf<Asked extends string> = { readonly [Name in Asked]: string };
+
+/** What a call costs: one number for all limits that are asked, or one for each. Default 1. */
+export type CountsOf<Asked extends string> = number | { readonly [Name in Asked]?: number };
+
+/** Other limits for this call, such as those of the caller's plan. */
+export type OverridesOf<Asked extends string> = { readonly [Name in Asked]?: LimitOverride };
+
+interface TakenFields<P extends Provider, Asked extends string> {
+  /** What each limit decided. Where the take was denied, those that admit it show what is left. */
+  readonly decisions: Readonly<Record<Asked, Decision>>;
+  /**
+   * Gives back what the take has counted, and nothing once a limit's window has passed. Does nothing for a take that was
+   * denied or given back before.
+   */
+  refund(): AnswerOf<P, void>;
+  /**
+   * Corrects the take to what it really was: an estimate, say. A limit that isn't named keeps its count. Never gives
+   * back more than was taken, and nothing once a limit's window has passed.
+   *
+   * @throws {TrypemaError} `INVALID_COUNT` unless the counts are 0 or positive integers; `INVALID_OPTION` for a limit that
+   *   wasn't asked
+   */
+  settle(counts: CountsOf<Asked>): AnswerOf<P, void>;
+}
+
+/** The answer to a take: gate on `allowed`. */
+export type TakenOf<P extends Provider, Asked extends string> = TakenFields<P, Asked> &
+  (
+    | {
+        /** Every limit admits the call, and has counted it. */
+        readonly allowed: true;
+        readonly deniedBy: undefined;
+        /** 0. */
+        readonly retryAfterMs: number;
+      }
+    | {
+        /** A limit denies the call, and no absolute limit has counted it. */
+        readonly allowed: false;
+        /** Of the limits that deny it, the one that makes the caller wait longest. */
+        readonly deniedBy: Asked;
+        /** The longest wait that a denial asks for, in ms; Infinity when the call can never be admitted. */
+        readonly retryAfterMs: number;
+      }
+  );
+
+/** Several limits, checked as one. Made by {@link createLimits}. */
+export interface Limits<P extends Provider, Names extends string> {
+  /**
+   * Takes from all limits that are asked, or from none. A suppressed limit counts what it is asked for either way, as
+   * declined where the take is denied.
+   *
+   * @param keys the limits to ask and whom each is for; a text is the key of every limit
+   * @param counts what the call costs, a number for all or one for each; default 1. 0 asks a limit without counting
+   * @param overrides other limits for this call
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`, `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`: then
+   *   nothing was counted; and what the provider throws when Redis is away
+   */
+  take<const Asked extends Names = Names>(
+    keys: string | KeysOf<Asked>,
+    counts?: CountsOf<NoInfer<Asked>>,
+    overrides?: OverridesOf<NoInfer<Asked>>,
+  ): AnswerOf<P, TakenOf<P, Asked>>;
+
+  /** What `take` would answer. Counts nothing and blocks nobody. */
+  peek<const Asked extends Names = Names>(
+    keys: string | KeysOf<Asked>,
+    counts?: CountsOf<NoInfer<Asked>>,
+    overrides?: OverridesOf<NoInfer<Asked>>,
+  ): AnswerOf<P, TakenOf<P, Asked>>;
+
+  /**
+   * The limiter of one of the limits, to block a key by hand, to forget or to look at it. Its `inc` wants a rate, and
+   * asks that limit only.
+   */
+  limiter(name: Names): P["absolute"];
+}
+
+/**
+ * Several limits over one provider, each with a window of its own, checked as one: a call is admitted and counted by
+ * all, or it is denied and no absolute limit has counted anything. On Redis that is one round trip.
+ *
+ * A name is a part of what is counted: two limits of different names count the same key apart.
+ *
+ * @example
+ * const limits = createLimits(createLocalProvider(), {
+ *   burst: { limit: 10, windowMs: seconds(1) },
+ *   day: { limit: 5_000, windowMs: days(1), bucketMs: minutes(1) },
+ * });
+ * const taken = limits.take({ burst: "203.0.113.9", day: "user-1" });
+ * if (!taken.allowed) console.log(taken.deniedBy, taken.retryAfterMs);
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`
+ */
+export function createLimits<P extends Provider, const Definitions extends Readonly<Record<string, LimitDefinition>>>(
+  provider: P,
+  definitions: Definitions,
+): Limits<P, keyof Definitions & string> {
+  const family = familyOf(provider);
+  if (family === undefined) {
+    throw new TrypemaError("INVALID_OPTION", `provider: got ${show(provider)}, expected a provider of this package`);
+  }
+  // The answers have the types that the provider's have.
+  return new SeveralLimits(family, definitions) as unknown as Limits<P, keyof Definitions & string>;
+}
+
+/** A limit, and its limiter. */
+interface KnownLimit {
+  readonly limit: ResolvedLimit;
+  readonly limiter: Limiter;
+}
+
+class SeveralLimits {
+  readonly #family: Family;
+  readonly #limits: readonly KnownLimit[];
+  readonly #byName: ReadonlyMap<string, KnownLimit>;
+
+  constructor(family: Family, definitions: Readonly<Record<string, LimitDefinition>>) {
+    checkOptions("limits", definitions, Object.keys(Object(definitions)));
+    this.#family = family;
+    this.#limits = Object.entries(definitions).map(([name, definition]) => {
+      const limit = resolveLimit(name, definition, family.hardLimitFactor);
+      return { limit, limiter: family.limiter(limit) };
+    });
+    if (this.#limits.length === 0) {
+      throw new TrypemaError("INVALID_OPTION", "limits: got none, expected at least one limit by its name");
+    }
+    this.#byName = new Map(this.#limits.map((known) => [known.limit.name, known]));
+  }
+
+  take(keys: string | KeysOf<string>, counts?: CountsOf<string>, overrides?: OverridesOf<string>): Awaitable<Taken> {
+    const asked = this.#asked(keys, counts, overrides);
+    const decided = this.#family.take(asked);
+    if (decided instanceof Promise) return decided.then((made) => new Taken(this.#family, asked, made));
+    return new Taken(this.#family, asked, decided);
+  }
+
+  peek(keys: string | KeysOf<string>, counts?: CountsOf<string>, overrides?: OverridesOf<string>): Awaitable<Taken> {
+    const asked = this.#asked(keys, counts, overrides);
+    const takenMs = this.#family.nowMs();
+    // Nothing was counted, so nothing can be given back.
+    const uncounted = asked.map((ask) => ({ ...ask, count: 0 }));
+    const decided = asked.map(({ limiter, key, count, rate }) => limiter.isAllowed(key, count === 0 ? 1 : count, rate));
+    if (!decided.some((one) => one instanceof Promise)) {
+      return new Taken(this.#family, uncounted, { decisions: decided as Decision[], takenMs });
+    }
+    return Promise.all(decided).then((decisions) => new Taken(this.#family, uncounted, { decisions, takenMs }));
+  }
+
+  limiter(name: string): Limiter {
+    return this.#known(name).limiter;
+  }
+
+  /** The limits that are asked, with what each is asked. All of it is checked before any limit is asked. */
+  #asked(
+    keys: string | KeysOf<string>,
+    counts: CountsOf<string> | undefined,
+    overrides: OverridesOf<string> | undefined,
+  ): AskedLimit[] {
+    const asked = typeof keys === "string" ? this.#askAll(keys) : this.#askNamed(keys);
+    if (counts !== undefined) this.#checkAsked("counts", counts, asked);
+    if (overrides !== undefined) this.#checkAsked("overrides", overrides, asked);
+    return asked.map(({ limit, limiter, key }) => {
+      const { name } = limit;
+      const count = typeof counts === "object" && counts !== null ? (counts[name] ?? 1) : (counts ?? 1);
+      checkCount(`counts.${name}`, count, 0);
+      const override = overrides?.[name];
+      const rate: Rate = override === undefined ? limit.rate : rateFrom(`overrides.${name}`, override, limit.windowMs);
+      return { limit, limiter, key, rate, count, blockMs: limit.blockMs };
+    });
+  }
+
+  #askAll(key: string): (KnownLimit & { key: string })[] {
+    checkKey(key);
+    return this.#limits.map((known) => ({ ...known, key }));
+  }
+
+  #askNamed(keys: KeysOf<string>): (KnownLimit & { key: string })[] {
+    if (typeof keys !== "object" || keys === null) {
+      throw new TrypemaError("INVALID_KEY", `keys: got ${show(keys)}, expected a key or an object of keys by limit`);
+    }
+    const asked = Object.entries(keys).map(([name, key]) => {
+      const known = this.#known(name);
+      checkKey(key);
+      return { ...known, key };
+    });
+    if (asked.length > 0) return asked;
+    throw new TrypemaError("INVALID_KEY", "keys: got none, expected at least one limit and whom it is for");
+  }
+
+  #checkAsked(what: string, given: unknown, asked: readonly KnownLimit[]): void {
+    if (typeof given === "number" && what === "counts") return;
+    checkOptions(
+      what,
+      given,
+      asked.map(({ limit }) => limit.name),
+      "an object of the limits that are asked",
+    );
+  }
+
+  #known(name: string): KnownLimit {
+    const known = this.#byName.get(name);
+    if (known !== undefined) return known;
+    const names = [...this.#byName.keys()].join(", ");
+    throw new TrypemaError("INVALID_OPTION", `limit ${show(name)}: there is none of that name, only ${names}`);
+  }
+}

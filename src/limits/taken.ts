@@ -1,0 +1,98 @@
+// What a take has decided, and what it took: that can be given back, or corrected to what it really was.
+
+import { adjusterOf } from "../core/adjuster.ts";
+import { checkCount } from "../core/count.ts";
+import { TrypemaError } from "../core/errors.ts";
+import type { Ask, Family, TakeDecisions } from "../core/family.ts";
+import type { Decision } from "../core/types.ts";
+import type { ResolvedLimit } from "./definition.ts";
+
+/** What a take needs to know of a limit that it asked. */
+export interface AskedLimit extends Ask {
+  readonly limit: ResolvedLimit;
+}
+
+/**
+ * The answer to a take. Always holds: of each limit no more is given back than it counted for this take, and nothing
+ * where the take was denied or the limit's window has passed since.
+ */
+export class Taken {
+  /** Whether every limit admitted the call. */
+  readonly allowed: boolean;
+  /** Of the limits that denied it, the one that makes the caller wait longest; undefined when it was admitted. */
+  readonly deniedBy: string | undefined;
+  /** The longest wait that a denial asks for; 0 when the call was admitted. Infinity when it can never be. */
+  readonly retryAfterMs: number;
+  readonly #asked: readonly AskedLimit[];
+  readonly #decided: readonly Decision[];
+  readonly #takenMs: number;
+  readonly #family: Family;
+  /** What each limit has counted now, by its place among those asked; undefined until the first correction. */
+  #counted: number[] | undefined;
+
+  constructor(family: Family, asked: readonly AskedLimit[], { decisions, takenMs }: TakeDecisions) {
+    let deniedBy: string | undefined;
+    let retryAfterMs = 0;
+    for (let i = 0; i < decisions.length; i++) {
+      const decision = decisions[i]!;
+      if (decision.allowed || (deniedBy !== undefined && decision.retryAfterMs <= retryAfterMs)) continue;
+      deniedBy = asked[i]!.limit.name;
+      retryAfterMs = decision.retryAfterMs;
+    }
+    this.allowed = deniedBy === undefined;
+    this.deniedBy = deniedBy;
+    this.retryAfterMs = retryAfterMs;
+    this.#family = family;
+    this.#asked = asked;
+    this.#decided = decisions;
+    this.#takenMs = takenMs;
+  }
+
+  /** What each limit decided, by its name. Where the take was denied, those that admit it show what is left. */
+  get decisions(): Record<string, Decision> {
+    return Object.fromEntries(this.#asked.map(({ limit }, index) => [limit.name, this.#decided[index]!]));
+  }
+
+  refund(): unknown {
+    return this.#correct(this.#asked.map(() => 0));
+  }
+
+  settle(counts: number | Readonly<Record<string, number | undefined>>): unknown {
+    if (typeof counts !== "number") this.#checkNames(counts);
+    const wanted = this.#asked.map(({ limit }, index) => {
+      const count = typeof counts === "number" ? counts : counts[limit.name];
+      if (count !== undefined) checkCount(`counts.${limit.name}`, count, 0);
+      return count ?? this.#countedNow[index]!;
+    });
+    return this.#correct(wanted);
+  }
+
+  get #countedNow(): number[] {
+    this.#counted ??= this.#asked.map(({ count }) => (this.allowed ? count : 0));
+    return this.#counted;
+  }
+
+  #checkNames(counts: object): void {
+    for (const name of Object.keys(counts)) {
+      if (this.#asked.some(({ limit }) => limit.name === name)) continue;
+      throw new TrypemaError("INVALID_OPTION", `settle: this take didn't ask the limit ${JSON.stringify(name)}`);
+    }
+  }
+
+  /** Makes each limit count what is wanted. A value where all are corrected at once, else a promise. */
+  #correct(wanted: readonly number[]): unknown {
+    if (!this.allowed) return undefined;
+    const pastMs = this.#family.nowMs() - this.#takenMs;
+    const counted = this.#countedNow;
+    const corrections = this.#asked.map(({ limit, limiter, key }, index) => {
+      const delta = wanted[index]! - counted[index]!;
+      // What was counted has expired by then, so a correction would take from what other calls have used since.
+      if (delta === 0 || pastMs >= limit.windowMs) return undefined;
+      const decision = this.#decided[index]!;
+      const adjuster = decision.degraded ? adjusterOf(decision) : (adjusterOf(limiter) ?? limiter);
+      counted[index] = wanted[index]!;
+      return adjuster?.adjust(key, delta);
+    });
+    return corrections.some((one) => one instanceof Promise) ? Promise.all(corrections).then(() => {}) : undefined;
+  }
+}

@@ -1,0 +1,119 @@
+// Blocks: every call to a key is rejected for a time, whatever it has used.
+
+import { perSecond } from "trypema";
+import { describe, expect, it } from "vitest";
+import { NOTHING, refused, STRATEGIES } from "./expected.ts";
+import type { Subject } from "./subject.ts";
+
+export function describeBlocks({ open, advance, drawn }: Subject): void {
+  describe.each(STRATEGIES)("%s", (strategy) => {
+    it("rejects calls to a blocked key with the time left, and admits again after it", async () => {
+      const limiter = (await open())[strategy];
+      await limiter.inc("k", perSecond(5), 2);
+      await limiter.block("k", 300);
+      const before = drawn();
+      const rejected = await limiter.inc("k", perSecond(5));
+      expect(rejected).toMatchObject({ outcome: "rejected", allowed: false, limit: 5, remaining: 0, retryAfterMs: 300 });
+      expect(rejected).toMatchObject({ remainingAfterWaiting: 3, moreAfterMs: 1_000, suppressionFactor: 1 });
+      expect(rejected.blocked).toBe(true);
+      expect(JSON.parse(JSON.stringify(rejected)).blocked).toBe(true);
+      advance(100);
+      expect(await limiter.isAllowed("k")).toMatchObject({ outcome: "rejected", retryAfterMs: 200 });
+      expect(await limiter.inc("k", perSecond(5), 3)).toMatchObject({ outcome: "rejected", retryAfterMs: 200 });
+      advance(199);
+      expect((await limiter.inc("k", perSecond(5))).retryAfterMs).toBe(1);
+      expect(await limiter.get("k")).toEqual({ total: 2, declined: 0, accepted: 2, limit: 5, suppressionFactor: 1 });
+      advance(1);
+      const admitted = await limiter.inc("k", perSecond(5));
+      expect(admitted).toMatchObject({ outcome: "allowed", remaining: 2 });
+      expect(admitted.blocked).toBe(undefined);
+      expect(drawn()).toBe(before);
+    });
+
+    it("blocks a key that was never seen, for longer than the window, and the key stays unknown", async () => {
+      const limiter = (await open())[strategy];
+      await limiter.block("k", 10_000);
+      advance(5_000);
+      expect(await limiter.inc("k", perSecond(5))).toMatchObject({
+        ...{ allowed: false, retryAfterMs: 5_000, remainingAfterWaiting: 5, moreAfterMs: 0 },
+      });
+      expect(await limiter.isAllowed("k")).toMatchObject({ allowed: false, limit: Number.POSITIVE_INFINITY });
+      expect(await limiter.get("k")).toEqual(NOTHING);
+      expect(await limiter.setRate("k", perSecond(7))).toBe(undefined);
+      expect(await limiter.adjust("k", 5)).toBe(0);
+      expect((await limiter.inc("other", perSecond(5))).allowed).toBe(true);
+      advance(5_000);
+      expect(await limiter.inc("k", perSecond(5))).toMatchObject({ allowed: true, remaining: 4 });
+    });
+
+    it("keeps what a blocked key has used, which expires as ever", async () => {
+      const limiter = (await open())[strategy];
+      await limiter.inc("k", perSecond(5), 2);
+      advance(500);
+      await limiter.inc("k", perSecond(5), 2);
+      await limiter.block("k", 2_000);
+      expect(await limiter.adjust("k", -1)).toBe(3);
+      advance(500);
+      expect((await limiter.get("k")).total).toBe(1);
+      advance(500);
+      expect(await limiter.get("k")).toEqual(NOTHING);
+      expect((await limiter.inc("k", perSecond(5))).retryAfterMs).toBe(1_000);
+    });
+
+    it("ends a block by unblock, and keeps the counts", async () => {
+      const limiter = (await open())[strategy];
+      await limiter.inc("k", perSecond(5), 2);
+      await limiter.block("k", 10_000);
+      await limiter.block("new", 10_000);
+      for (const key of ["k", "new", "never blocked"]) await limiter.unblock(key);
+      expect(await limiter.inc("k", perSecond(5))).toMatchObject({ allowed: true, remaining: 2 });
+      expect(await limiter.inc("new", perSecond(5))).toMatchObject({ allowed: true, remaining: 4 });
+      expect(await limiter.get("never blocked")).toEqual(NOTHING);
+    });
+
+    it("takes the latest block, be it shorter", async () => {
+      const limiter = (await open())[strategy];
+      await limiter.block("k", 10_000);
+      await limiter.block("k", 50);
+      expect((await limiter.inc("k", perSecond(5))).retryAfterMs).toBe(50);
+      advance(50);
+      expect((await limiter.inc("k", perSecond(5))).allowed).toBe(true);
+    });
+
+    it("ends a block with the key: by delete, by setIf with 0 and by clear, and not by a refund of all", async () => {
+      const limiter = (await open())[strategy];
+      const blocked = async () => {
+        await limiter.inc("k", perSecond(5), 2);
+        await limiter.block("k", 10_000);
+      };
+      await blocked();
+      expect(await limiter.adjust("k", -2)).toBe(0);
+      expect((await limiter.inc("k", perSecond(5))).allowed).toBe(false);
+      expect(await limiter.setIf("k", perSecond(5), { op: "always" }, 3)).toMatchObject({ currentTotal: 3 });
+      expect((await limiter.inc("k", perSecond(5))).allowed).toBe(false);
+      expect(await limiter.delete("k")).toBe(3);
+      expect((await limiter.inc("k", perSecond(5))).allowed).toBe(true);
+      await blocked();
+      await limiter.setIf("k", perSecond(5), { op: "always" }, 0);
+      expect((await limiter.inc("k", perSecond(5))).allowed).toBe(true);
+      await blocked();
+      await limiter.clear();
+      expect((await limiter.inc("k", perSecond(5))).allowed).toBe(true);
+    });
+
+    it("tells a call that can never fit that waiting is of no use", async () => {
+      const limiter = (await open({ hardLimitFactor: 1 }))[strategy];
+      await limiter.block("k", 50);
+      expect(await limiter.inc("k", perSecond(5), 6)).toMatchObject({
+        ...{ allowed: false, retryAfterMs: Number.POSITIVE_INFINITY, remainingAfterWaiting: 5 },
+      });
+    });
+
+    it.each([0, 0.5, -1, Number.NaN, Number.POSITIVE_INFINITY, "5", undefined])("blocks for no %j ms", async (ms) => {
+      const limiter = (await open())[strategy];
+      await refused(() => limiter.block("k", ms as number), "INVALID_OPTION", /^ms: got .*, expected a number/);
+      await refused(() => limiter.block("", 5), "INVALID_KEY", /^key: got an empty string/);
+      await refused(() => limiter.unblock(""), "INVALID_KEY", /^key: got an empty string/);
+    });
+  });
+}
