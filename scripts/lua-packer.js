@@ -29,6 +29,7 @@ const GLOBALS = new Set([
   "ipairs",
   "unpack",
   "pcall",
+  "error",
   "type",
   "tostring",
   "reply",
@@ -355,7 +356,7 @@ function addFunctions(source) {
 
 addFunctions(layoutFunctions());
 for (const name of readdirSync(new URL("lib/", FOLDER)).sort()) addFunctions(read(`lib/${name}`));
-for (const name of [...Object.keys(COMMANDS), "batch", "sync_batch"]) addFunctions(read(`${name}.lua`));
+for (const name of [...Object.keys(COMMANDS), "batch", "take", "sync_batch"]) addFunctions(read(`${name}.lua`));
 for (const { name, unchecked } of functions.values()) {
   const unknown = unchecked.filter((used) => !functions.has(used));
   if (unknown.length > 0) throw new Error(`${name}: what is ${[...new Set(unknown)]}?`);
@@ -384,6 +385,15 @@ export function packSyncBatch() {
 export function packBatch() {
   const deciding = BATCHED.map((name) => packed(`decide_${name}s`, COMMANDS[name]));
   return [...deciding, packed("batch", { arguments: {} }), "return batch(KEYS, ARGV)"].join("\n");
+}
+
+/** The script that decides takes. */
+export function packTake() {
+  const ofAsks = ["absolute", "suppressed"].flatMap((strategy) =>
+    ["weigh", "conclude"].map((step) => packed(`${step}_${strategy}`, COMMANDS[`${strategy}_inc`])),
+  );
+  const others = ["undo_ask", "decide_take", "take"].map((name) => packed(name, { arguments: {} }));
+  return [...ofAsks, ...others, "return take(KEYS, ARGV)"].join("\n");
 }
 
 /** JSON with all digits of a number; that of Redis has 14 of them. */

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { BATCHED, BUCKET, COMMANDS, LEASE, STATE } from "../src/redis/lua/commands.js";
-import { argumentsOfCommand, CLOCK_ARGUMENT, packBatch, packCommand, packSyncBatch } from "./lua-packer.js";
+import { argumentsOfCommand, CLOCK_ARGUMENT, packBatch, packCommand, packSyncBatch, packTake } from "./lua-packer.js";
 
 const target = new URL("../src/redis/lua.generated.ts", import.meta.url);
 
@@ -104,6 +104,9 @@ export const LEASE_FIELDS = ${listOf(LEASE)} as const;
 ${Object.keys(COMMANDS).map(commandText).join("\n")}
 /** Decides about many calls, each as ${BATCHED.join(" or ")} would. */
 export const BATCH: Script = ${scriptText(packBatch())};
+
+/** Decides about takes, each of several calls. */
+export const TAKE: Script = ${scriptText(packTake())};
 
 /** Takes many reports, each as sync would. */
 export const SYNC_BATCH: Script = ${scriptText(packSyncBatch())};

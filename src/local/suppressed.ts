@@ -75,8 +75,8 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     this.#factor = knownFactor(view, rule, weight);
     if (this.#factor < 0) {
       this.#factor = freshFactor(view, rule);
-      // What is kept lies beside what is counted, and a key is stored only when something is.
-      if (isStored) this.window.keepFactor(this.#factor);
+      // What is kept lies beside what is counted.
+      if (view.observed > 0) this.window.keepFactor(this.#factor);
     }
     return drawAdmits(this.#factor, this.#settings.random);
   }

@@ -1,3 +1,4 @@
+import type { Ask } from "../core/family.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { absoluteFactor, decideAbsolute } from "../strategy/absolute.ts";
@@ -14,12 +15,19 @@ import { admissionFrom, blockFrom, isWait, isWhole, isWithin, misfit } from "./r
  * those of {@link Limiter}, with promises.
  */
 export class RedisAbsolute extends RedisLimiter {
+  /** @internal */
+  readonly countsDenied = false;
+
   protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
     const reply = await this.runInc(key, rate, limit, count, []);
     if (!Array.isArray(reply)) {
       const { used, moreAfterMs } = admissionFrom(reply, count, limit, this.settings.windowMs);
       return allowed(limit, used, moreAfterMs);
     }
+    return this.#denied(reply, rate, limit, count);
+  }
+
+  #denied(reply: readonly unknown[], rate: Rate, limit: number, count: number): Decision {
     const block = blockFrom(reply, this.settings.windowMs);
     if (block !== undefined) return this.rejectByReply(block, rate, count);
     const { taken: used, wait, freed, moreMs } = fieldsOf(ABSOLUTE_INC, reply);
@@ -35,6 +43,19 @@ export class RedisAbsolute extends RedisLimiter {
 
   protected termsOf(rate: Rate, limit: number, count: number): CallTerms {
     return this.makeTerms(ABSOLUTE_INC, { count, limit, rate });
+  }
+
+  protected ownOfAsk(blockMs: number): number {
+    return blockMs;
+  }
+
+  /** @internal */
+  concluded(reply: unknown, { rate, count }: Ask, _: string, isTaken: boolean): Decision {
+    const limit = this.limitOf(rate);
+    const weight = Math.max(1, count);
+    if (Array.isArray(reply)) return this.#denied(reply, rate, limit, weight);
+    const { used, moreAfterMs } = admissionFrom(reply, isTaken ? count : 0, limit, this.settings.windowMs);
+    return allowed(limit, used, moreAfterMs);
   }
 
   protected mostOf(rate: Rate): number {

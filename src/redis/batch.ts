@@ -1,7 +1,7 @@
 // Many calls in one script: how they are given to it, and how its reply is read. The order of the arguments is
 // described at BATCHED in lua/commands.js.
 
-import { BATCH, SYNC_BATCH } from "./lua.generated.ts";
+import { BATCH, SYNC_BATCH, TAKE } from "./lua.generated.ts";
 import { numberFrom, textFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
@@ -12,8 +12,8 @@ export interface KeyedCall {
 
 /** How calls of one kind are sent. */
 export interface Sending<Call extends KeyedCall> {
-  /** The script for a call that goes alone, and its arguments. */
-  alone(call: Call): { readonly script: Script; readonly args: string[] };
+  /** The script for a call that goes alone, and its arguments; absent where that is a batch of one. */
+  alone?(call: Call): { readonly script: Script; readonly args: string[] };
   together(calls: readonly Call[]): Batch;
 }
 
@@ -48,8 +48,45 @@ export function sendingIncs(hasCallersClock: boolean): Sending<IncCall> {
   };
 }
 
-/** The calls to one key are together, in the order in which they were made. */
-function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batch {
+/** One call of a take. */
+export interface TakeAsk {
+  readonly terms: CallTerms;
+  readonly keys: readonly [state: string, buckets: string];
+  /** For how long a denial blocks the key, or the draw of a suppressed limit. */
+  readonly own: string;
+}
+
+/** Several calls that are decided as one. */
+export interface TakeCall extends KeyedCall {
+  readonly asks: readonly TakeAsk[];
+  /** Whether a part of the take that is in other slots was denied. */
+  readonly isDenied: boolean;
+  /** The caller's time, where callers have clocks. */
+  readonly clock: readonly string[];
+}
+
+/** How takes are sent. */
+export function sendingTakes(hasCallersClock: boolean): Sending<TakeCall> {
+  const together = (takes: readonly TakeCall[]): Batch => {
+    const { args, numbers } = headOf(
+      takes.flatMap(({ asks }) => asks),
+      hasCallersClock,
+    );
+    for (const { asks, isDenied, clock } of takes) {
+      args.push(String(asks.length), isDenied ? "1" : "0");
+      for (const { terms, own } of asks) args.push(numbers.get(terms)!, own);
+      args.push(...clock);
+    }
+    return { script: TAKE, keys: takes.flatMap(({ keys }) => keys), args, order: takes.map((_, index) => index) };
+  };
+  return { together };
+}
+
+/** What the arguments begin with where many calls share a script: their terms, each once, and what these are called. */
+function headOf(
+  calls: readonly { readonly terms: CallTerms }[],
+  hasCallersClock: boolean,
+): { readonly args: string[]; readonly numbers: ReadonlyMap<CallTerms, string> } {
   const numbers = new Map<CallTerms, string>();
   const args = [hasCallersClock ? "1" : "0", ""];
   for (const { terms } of calls) {
@@ -58,6 +95,12 @@ function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batc
     args.push(terms.command.letter, ...terms.args);
   }
   args[1] = String(numbers.size);
+  return { args, numbers };
+}
+
+/** The calls to one key are together, in the order in which they were made. */
+function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batch {
+  const { args, numbers } = headOf(calls, hasCallersClock);
   const keys: string[] = [];
   const order: number[] = [];
   for (const ofKey of byKey(calls)) {

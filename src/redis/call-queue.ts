@@ -83,8 +83,14 @@ export class CallQueue<Call extends KeyedCall> {
     else this.#sendTogether(calls);
   }
 
-  #sendAlone({ call, pending }: Queued<Call>): void {
-    const { script, args } = this.#sending.alone(call);
+  #sendAlone(queued: Queued<Call>): void {
+    const { call, pending } = queued;
+    const alone = this.#sending.alone?.(call);
+    if (alone === undefined) {
+      this.#sendTogether([queued]);
+      return;
+    }
+    const { script, args } = alone;
     this.#onTheWay++;
     runScript(this.#connection, script, [...call.keys], args).then(
       (reply) => {
@@ -111,7 +117,7 @@ export class CallQueue<Call extends KeyedCall> {
       },
       (error: unknown) => {
         this.#onTheWay--;
-        if (!/^CROSSSLOT\b/.test(messageOf(error))) {
+        if (calls.length === 1 || !/^CROSSSLOT\b/.test(messageOf(error))) {
           for (const { pending } of calls) this.#breaker.fail(pending, error);
           return;
         }

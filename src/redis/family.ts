@@ -1,27 +1,42 @@
 // The Redis providers that are made of one another by `withWindow`, and the limiters of named limits on them. They share
 // the way to Redis, the breaker and the failure policy.
 
-import { Members, type NamedLimit, type Window } from "../core/family.ts";
+import { type Ask, type Family, Members, type NamedLimit, setFamily, type TakeDecisions, type Window } from "../core/family.ts";
 import { RedisAbsolute } from "./absolute.ts";
 import type { RedisLimiter } from "./limiter.ts";
 import type { OpenRedis } from "./open.ts";
 import type { RedisProvider } from "./provider.ts";
 import { RedisSuppressed } from "./suppressed.ts";
+import { Takes } from "./takes.ts";
 
-export class RedisFamily extends Members<RedisProvider, RedisLimiter> {
+export class RedisFamily extends Members<RedisProvider, RedisLimiter> implements Family {
   readonly #redis: OpenRedis;
+  readonly #takes: Takes;
 
   constructor(redis: OpenRedis) {
     super();
     this.#redis = redis;
+    this.#takes = new Takes(redis);
+  }
+
+  get hardLimitFactor(): number {
+    return this.#redis.settings.hardLimitFactor;
+  }
+
+  nowMs(): number {
+    return this.#redis.settings.clock.now();
+  }
+
+  take(asks: readonly Ask[]): Promise<TakeDecisions> {
+    return this.#takes.take(asks);
   }
 
   protected makeProvider(window: Window): RedisProvider {
-    const { hardLimitFactor } = this.#redis.settings;
+    const { hardLimitFactor } = this;
     const ofStrategy = (strategy: "absolute" | "suppressed") =>
       this.limiter({ name: "", strategy, hardLimitFactor, ...window });
     const close = async () => this.#redis.close();
-    return {
+    const provider: RedisProvider = {
       absolute: ofStrategy("absolute") as RedisAbsolute,
       suppressed: ofStrategy("suppressed") as RedisSuppressed,
       windowMs: window.windowMs,
@@ -29,6 +44,8 @@ export class RedisFamily extends Members<RedisProvider, RedisLimiter> {
       close,
       [Symbol.asyncDispose]: close,
     };
+    setFamily(provider, this);
+    return provider;
   }
 
   protected makeLimiter(limit: NamedLimit): RedisLimiter {

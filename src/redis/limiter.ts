@@ -6,6 +6,7 @@ import type { ForwardClock } from "../core/clock.ts";
 import { checkedCondition, checkHistory } from "../core/condition.ts";
 import { checkCount } from "../core/count.ts";
 import { TrypemaError } from "../core/errors.ts";
+import type { Ask } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
 import { checkBlockMs, type LimiterSettings } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
@@ -15,7 +16,7 @@ import { decideBlocked } from "../strategy/block.ts";
 import { capacityIn, capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { emptyWindow, type SuppressedView, type WindowView } from "../strategy/view.ts";
-import type { CallTerms, IncCall, ReportCall } from "./batch.ts";
+import type { CallTerms, IncCall, ReportCall, TakeAsk, TakeCall } from "./batch.ts";
 import { argumentsOf, type BatchedCommand, type Command, fieldsOf, luaNumber } from "./commands.ts";
 import type { KeyNames } from "./keys.ts";
 import { ADJUST, BLOCK, DELETE, type DeleteArguments, GIVE_RATE, PEEK, SET_IF, UNBLOCK } from "./lua.generated.ts";
@@ -35,6 +36,10 @@ type WindowArguments = Pick<DeleteArguments, "windowMs" | "bucketMs" | "clockMs"
 export interface Backend {
   /** A call that counts; it may share a script with others. */
   inc(call: IncCall): Promise<unknown>;
+  /** Several calls that are decided as one; they may share a script with others. */
+  take(call: TakeCall): Promise<unknown>;
+  /** Whether keys of different slots can't share a script. */
+  readonly isBySlot: boolean;
   /** A report of a hybrid process; it may share a script with others. */
   report(call: ReportCall): Promise<unknown>;
   run(script: Script, keys: string[], args: string[]): Promise<unknown>;
@@ -288,12 +293,49 @@ export abstract class RedisLimiter implements Limiter {
   protected runInc(key: string, rate: Rate, limit: number, count: number, draws: readonly number[]): Promise<unknown> {
     const { callersClock } = this.settings;
     const own = callersClock === undefined ? draws : [...draws, callersClock.now()];
-    const terms = count === 1 ? this.#termsOfOne(rate, limit) : this.termsOf(rate, limit, count);
+    const terms = this.#termsFor(rate, limit, count);
     return this.#backend.inc({ terms, keys: this.#names.of(key), own: own.map(luaNumber) });
   }
 
-  /** The terms of calls of 1. They are kept, because a batch sends the terms once for all calls that have the same. */
-  #termsOfOne(rate: Rate, limit: number): CallTerms {
+  /** What a script needs to know of an ask of a take. @internal */
+  askOf({ key, rate, count, blockMs }: Ask): TakeAsk {
+    const terms = this.#termsFor(rate, this.limitOf(rate), count);
+    return { terms, keys: this.#names.of(key), own: luaNumber(this.ownOfAsk(blockMs)) };
+  }
+
+  /** The name of the Redis key that has the state of a key. @internal */
+  redisKey(key: string): string {
+    return this.#names.of(key)[0];
+  }
+
+  /** The capacity at `rate`. @internal */
+  limitFor(rate: Rate): number {
+    return this.limitOf(rate);
+  }
+
+  /** Whether a call that is denied is counted too. @internal */
+  abstract readonly countsDenied: boolean;
+
+  /** The limiter that decides instead under the failure policy `"local"`. @internal */
+  get standIn(): Limiter {
+    return this.#local();
+  }
+
+  /** For how long a denial blocks, or a draw. */
+  protected abstract ownOfAsk(blockMs: number): number;
+
+  /**
+   * The decision about an ask, from what a script has replied to it.
+   *
+   * @param isTaken whether all asks of the take were admitted
+   * @throws {TrypemaError} `BACKEND_SCRIPT` for what is no reply to it
+   * @internal
+   */
+  abstract concluded(reply: unknown, ask: Ask, own: string, isTaken: boolean): Decision;
+
+  /** The terms of calls of 1 are kept, because a batch sends the terms once for all calls that have the same. */
+  #termsFor(rate: Rate, limit: number, count: number): CallTerms {
+    if (count !== 1) return this.termsOf(rate, limit, count);
     let terms = this.#termsByRate.get(rate);
     if (terms === undefined) {
       if (this.#termsByRate.size >= MOST_TERMS) this.#termsByRate.clear();

@@ -10,7 +10,7 @@ import {
   timerOption,
 } from "../core/options.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
-import { sendingIncs, sendingReports } from "./batch.ts";
+import { sendingIncs, sendingReports, sendingTakes } from "./batch.ts";
 import { Breaker } from "./breaker.ts";
 import { CallQueue } from "./call-queue.ts";
 import { unlinkAll } from "./clear.ts";
@@ -42,6 +42,8 @@ const POLICIES: readonly FailurePolicy[] = ["throw", "allow", "deny", "local"];
 const MAX_CALLS = 40;
 /** A report costs Redis as much as so many calls in a batch. */
 const CALLS_IN_REPORT = 3;
+/** A take holds Redis about as long as so many calls do. */
+const CALLS_IN_TAKE = 4;
 
 /** What the limiters of a family that counts in Redis share. */
 export interface OpenRedis {
@@ -93,13 +95,28 @@ function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: numbe
   const breaker = new Breaker(settings.timeoutMs);
   const incs = new CallQueue(connection, breaker, sendingIncs(settings.callersClock !== undefined), maxCalls);
   const reports = new CallQueue(connection, breaker, sendingReports, Math.ceil(maxCalls / CALLS_IN_REPORT));
+  const takes = new CallQueue(
+    connection,
+    breaker,
+    sendingTakes(settings.callersClock !== undefined),
+    Math.ceil(maxCalls / CALLS_IN_TAKE),
+  );
   // Redis has to see calls in the order in which they were made.
   const flush = () => {
     incs.flush();
+    takes.flush();
     reports.flush();
   };
   return {
-    inc: (call) => incs.ask(call),
+    inc(call) {
+      takes.flush();
+      return incs.ask(call);
+    },
+    take(call) {
+      incs.flush();
+      return takes.ask(call);
+    },
+    isBySlot: connection.isCluster,
     report: (call) => reports.ask(call),
     run(script, keys, args) {
       flush();

@@ -1,7 +1,8 @@
+import type { Ask } from "../core/family.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { allowed, suppressed } from "../strategy/decision.ts";
-import { decideSuppressed, factorOfNext, type SuppressedRule, suppressedRuleOf } from "../strategy/suppressed.ts";
+import { admittedByDraw, decideSuppressed, factorOfNext, type SuppressedRule, suppressedRuleOf } from "../strategy/suppressed.ts";
 import type { SuppressedView } from "../strategy/view.ts";
 import type { CallTerms } from "./batch.ts";
 import { fieldsOf } from "./commands.ts";
@@ -14,6 +15,8 @@ import { admissionFrom, blockFrom, isShare, isWait, isWhole, isWithin, misfit } 
  * those of {@link SuppressedLimiter}, with promises.
  */
 export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
+  /** @internal */
+  readonly countsDenied = true;
   /** Draws that a script was given and had no use for: the next calls take them, so as many are drawn as on Local. */
   readonly #draws: number[] = [];
 
@@ -37,7 +40,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   /** The decision about a call over the soft limit, made of the window that the script saw, as on Local. */
-  #decideFrom(reply: unknown, rule: SuppressedRule, count: number, draw: number): Decision {
+  #decideFrom(reply: unknown, rule: SuppressedRule, count: number, draw: number, isCounted = true): Decision {
     const { admitted, accepted: used, scaledFactor, wait, oldestAccepted } = fieldsOf(SUPPRESSED_INC, reply);
     const factor = scaledFactor / 2 ** 53;
     if (!isWhole(used) || !isShare(factor) || !isWait(wait) || !isWithin(oldestAccepted, used + count)) {
@@ -60,13 +63,35 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
       admitted === (decision.allowed ? 1 : 0);
     if (!agrees) throw misfit(reply);
     if (factor === 1) this.#draws.push(draw);
-    return decision;
+    // Where a call is admitted and not counted, because another limit denied the take, it leaves as much as there was.
+    return decision.allowed && !isCounted ? admittedByDraw(rule, used, oldestExpiresInMs, factor) : decision;
   }
 
   protected termsOf(rate: Rate, limit: number, count: number): CallTerms {
     const { suppressionCacheMs } = this.settings;
     const { hardLimit } = this.#ruleOf(rate);
     return this.makeTerms(SUPPRESSED_INC, { count, limit, rate, hardLimit, suppressionCacheMs, draw: 0 });
+  }
+
+  protected ownOfAsk(): number {
+    return this.#draw();
+  }
+
+  /** @internal */
+  concluded(reply: unknown, { rate, count }: Ask, draw: string, isTaken: boolean): Decision {
+    const rule = this.#ruleOf(rate);
+    const weight = Math.max(1, count);
+    if (!Array.isArray(reply)) {
+      const { used, moreAfterMs } = admissionFrom(reply, isTaken ? count : 0, rule.limit, this.settings.windowMs);
+      this.#draws.push(Number(draw));
+      return allowed(rule.limit, used, moreAfterMs);
+    }
+    const block = blockFrom(reply, this.settings.windowMs);
+    if (block === undefined) {
+      return this.#decideFrom(reply, rule, weight, Number(draw), isTaken && count > 0);
+    }
+    this.#draws.push(Number(draw));
+    return this.rejectByReply(block, rate, weight);
   }
 
   protected mostOf(rate: Rate): number {

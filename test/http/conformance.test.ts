@@ -30,7 +30,7 @@ function local(): Provider {
 }
 
 /** The same provider as one that has to be awaited. */
-function promising({ absolute, suppressed, windowMs, close }: Provider): Provider {
+function promising({ absolute, suppressed, windowMs, withWindow, close }: Provider): Provider {
   const wrap = <L extends Limiter>(limiter: L): L =>
     new Proxy(limiter, {
       get: (target, name) => {
@@ -38,7 +38,8 @@ function promising({ absolute, suppressed, windowMs, close }: Provider): Provide
         return async (...args: unknown[]) => Reflect.apply(method, target, args);
       },
     });
-  return { absolute: wrap(absolute), suppressed: wrap(suppressed), windowMs, close };
+  const other: Provider["withWindow"] = (window) => promising(withWindow(window));
+  return { absolute: wrap(absolute), suppressed: wrap(suppressed), windowMs, withWindow: other, close };
 }
 
 function failing(fail: () => Decision | Promise<Decision>): Provider {

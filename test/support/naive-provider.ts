@@ -14,7 +14,7 @@ import {
 import type { Bucket } from "../../src/strategy/bucket.ts";
 import { capacityOf, hardLimitOf } from "../../src/strategy/capacity.ts";
 import { meets } from "../../src/strategy/corrections.ts";
-import { allowed, rejected, suppressed } from "../../src/strategy/decision.ts";
+import { allowed, blocked, rejected, suppressed } from "../../src/strategy/decision.ts";
 import { recentPerSecond, suppressionFactor } from "../../src/strategy/suppressed.ts";
 import { adjusted, totalOf, withTotal } from "./plain-corrections.ts";
 
@@ -30,6 +30,7 @@ const declinedOf = (buckets: Bucket[]) => sum(buckets.map((bucket) => bucket.dec
 abstract class NaiveLimiter {
   protected readonly options: Required<LimiterOptions>;
   protected readonly windows = new Map<string, Window>();
+  readonly #blockedUntilMs = new Map<string, number>();
 
   constructor(options: Required<LimiterOptions>) {
     this.options = options;
@@ -77,13 +78,41 @@ abstract class NaiveLimiter {
   /** The key's window as a call that records nothing sees it: at the rate it was given, or the key's own, or none. */
   protected asked(key: string, rate?: Rate): Window {
     const window = { ...(this.live(key) ?? { rate: unlimited(), buckets: [] }) };
-    if (rate !== undefined) this.setRate(window, rate);
+    if (rate !== undefined) this.setRateOf(window, rate);
     return window;
   }
 
-  protected setRate(window: Window, rate: Rate): void {
+  protected setRateOf(window: Window, rate: Rate): void {
     if (window.rate !== rate) window.factor = undefined;
     window.rate = rate;
+  }
+
+  setRate(key: string, rate: Rate): Rate | undefined {
+    const window = this.live(key);
+    if (window === undefined) return undefined;
+    const before = window.rate;
+    this.setRateOf(window, rate);
+    return before;
+  }
+
+  block(key: string, ms: number): void {
+    this.#blockedUntilMs.set(key, this.nowMs + ms);
+  }
+
+  unblock(key: string): void {
+    this.#blockedUntilMs.delete(key);
+  }
+
+  /** The rejection of a call to a blocked key; undefined for any other key. */
+  protected rejectBlocked(key: string, window: Window, count: number, most: number): Decision | undefined {
+    const leftMs = (this.#blockedUntilMs.get(key) ?? 0) - this.nowMs;
+    if (leftMs <= 0) return undefined;
+    const { windowMs } = this.options;
+    const limit = capacityOf(window.rate, windowMs);
+    const used = totalOf(window.buckets) - declinedOf(window.buckets);
+    const moreAfterMs = this.moreAfterMs(window);
+    if (count > most) return blocked(limit, Number.POSITIVE_INFINITY, limit, moreAfterMs);
+    return blocked(limit, leftMs, leftMs >= windowMs ? limit : Math.max(0, limit - used), moreAfterMs);
   }
 
   get(key: string): Usage {
@@ -92,7 +121,9 @@ abstract class NaiveLimiter {
     const total = totalOf(window.buckets);
     const declined = declinedOf(window.buckets);
     const limit = capacityOf(window.rate, this.options.windowMs);
-    return { total, declined, accepted: total - declined, limit, suppressionFactor: this.factor(window) };
+    const isBlocked = (this.#blockedUntilMs.get(key) ?? 0) > this.nowMs;
+    const suppressionFactor = isBlocked ? 1 : this.factor(window);
+    return { total, declined, accepted: total - declined, limit, suppressionFactor };
   }
 
   adjust(key: string, delta: number): number {
@@ -106,10 +137,11 @@ abstract class NaiveLimiter {
   setIf(key: string, rate: Rate, condition: Condition, count: number, history: History = "replace"): SetIfResult {
     const window = this.live(key) ?? { rate, buckets: [] };
     const previousTotal = totalOf(window.buckets);
-    this.setRate(window, rate);
+    this.setRateOf(window, rate);
     if (!meets(condition, previousTotal)) return { matched: false, previousTotal, currentTotal: previousTotal };
     window.buckets = withTotal(window.buckets, count, history, this.nowMs);
     window.factor = undefined;
+    if (count === 0) this.#blockedUntilMs.delete(key);
     this.windows.set(key, window);
     return { matched: true, previousTotal, currentTotal: count };
   }
@@ -117,29 +149,54 @@ abstract class NaiveLimiter {
   delete(key: string): number {
     const total = totalOf(this.live(key)?.buckets ?? []);
     this.windows.delete(key);
+    this.#blockedUntilMs.delete(key);
     return total;
   }
 
   clear(): void {
     this.windows.clear();
+    this.#blockedUntilMs.clear();
   }
 }
 
 class NaiveAbsolute extends NaiveLimiter {
   inc(key: string, rate: Rate, count = 1): Decision {
     const window = this.live(key) ?? { rate, buckets: [] };
-    this.setRate(window, rate);
-    const decision = this.#decide(window, count);
+    this.setRateOf(window, rate);
+    const decision = this.#decideUnblocked(key, window, count);
     if (decision.allowed) this.record(key, window, count, 0);
     return decision;
   }
 
   isAllowed(key: string, count = 1, rate?: Rate): Decision {
-    return this.#decide(this.asked(key, rate), count);
+    return this.#decideUnblocked(key, this.asked(key, rate), count);
   }
 
   protected factor(window: Window): number {
     return this.#decide(window, 1).suppressionFactor;
+  }
+
+  /** The decision about a call of a take, if all others are admitted. */
+  weigh(key: string, rate: Rate, count: number): Decision {
+    const window = this.live(key) ?? { rate, buckets: [] };
+    this.setRateOf(window, rate);
+    return this.#decideUnblocked(key, window, Math.max(1, count));
+  }
+
+  /** The decision about it in the end. */
+  conclude(key: string, rate: Rate, count: number, weighed: Decision, isTaken: boolean, blockMs: number): Decision {
+    if (!weighed.allowed) {
+      if (blockMs > 0 && count > 0 && !weighed.blocked) this.block(key, blockMs);
+      return this.weigh(key, rate, count);
+    }
+    const window = this.live(key) ?? { rate, buckets: [] };
+    if (isTaken && count > 0) this.record(key, window, count, 0);
+    return allowed(capacityOf(rate, this.options.windowMs), totalOf(window.buckets), this.moreAfterMs(window));
+  }
+
+  #decideUnblocked(key: string, window: Window, count: number): Decision {
+    const most = capacityOf(window.rate, this.options.windowMs);
+    return this.rejectBlocked(key, window, count, most) ?? this.#decide(window, count);
   }
 
   #decide(window: Window, count: number): Decision {
@@ -161,7 +218,9 @@ class NaiveAbsolute extends NaiveLimiter {
 class NaiveSuppressed extends NaiveLimiter {
   inc(key: string, rate: Rate, count = 1): Decision {
     const window = this.live(key) ?? { rate, buckets: [] };
-    this.setRate(window, rate);
+    this.setRateOf(window, rate);
+    const rejection = this.rejectBlocked(key, window, count, this.#hardLimit(window));
+    if (rejection !== undefined) return rejection;
     const limit = capacityOf(rate, this.options.windowMs);
     const accepted = totalOf(window.buckets) - declinedOf(window.buckets);
     if (accepted + count <= limit) {
@@ -176,6 +235,8 @@ class NaiveSuppressed extends NaiveLimiter {
 
   isAllowed(key: string, count = 1, rate?: Rate): Decision {
     const window = this.asked(key, rate);
+    const rejection = this.rejectBlocked(key, window, count, this.#hardLimit(window));
+    if (rejection !== undefined) return rejection;
     const limit = capacityOf(window.rate, this.options.windowMs);
     const accepted = totalOf(window.buckets) - declinedOf(window.buckets);
     if (accepted + count <= limit) return allowed(limit, accepted + count, this.moreAfterHitMs(window));
@@ -185,8 +246,39 @@ class NaiveSuppressed extends NaiveLimiter {
   }
 
   getSuppressionFactor(key: string): number {
-    const window = this.live(key);
-    return window ? this.factor(window) : 0;
+    return this.get(key).suppressionFactor;
+  }
+
+  /** The decision about a call of a take, if all others are admitted. Keeps the factor of a known key. */
+  weigh(key: string, rate: Rate, count: number): Decision {
+    const known = this.live(key);
+    const window = known ?? { rate, buckets: [] };
+    this.setRateOf(window, rate);
+    const weight = Math.max(1, count);
+    const rejection = this.rejectBlocked(key, window, weight, this.#hardLimit(window));
+    if (rejection !== undefined) return rejection;
+    const accepted = totalOf(window.buckets) - declinedOf(window.buckets);
+    const limit = capacityOf(rate, this.options.windowMs);
+    if (accepted + weight <= limit) return allowed(limit, accepted, 0);
+    const factor = this.#factorFor(window, accepted + weight, known !== undefined);
+    const admitted = factor < 1 && this.options.random() >= factor;
+    return suppressed(admitted, limit, 0, 0, 0, 0, factor);
+  }
+
+  /** The decision about it in the end. It is counted either way. */
+  conclude(key: string, rate: Rate, count: number, weighed: Decision, isTaken: boolean): Decision {
+    if (weighed.blocked) return weighed;
+    const window = this.live(key) ?? { rate, buckets: [] };
+    const before = totalOf(window.buckets) - declinedOf(window.buckets);
+    if (count > 0) this.record(key, window, count, isTaken ? 0 : count);
+    const after = totalOf(window.buckets) - declinedOf(window.buckets);
+    const limit = capacityOf(rate, this.options.windowMs);
+    const moreAfterMs = this.moreAfterMs(window);
+    if (weighed.outcome === "allowed") return allowed(limit, after, moreAfterMs);
+    const remaining = Math.max(0, limit - after);
+    const { suppressionFactor } = weighed;
+    if (weighed.allowed) return suppressed(true, limit, remaining, 0, remaining, moreAfterMs, suppressionFactor);
+    return this.#suppressed(window, before, Math.max(1, count), suppressionFactor, false, moreAfterMs);
   }
 
   protected factor(window: Window): number {
@@ -239,6 +331,9 @@ export function createNaiveProvider(options: Required<LimiterOptions>) {
     absolute: new NaiveAbsolute(options),
     suppressed: new NaiveSuppressed(options),
     windowMs: options.windowMs,
+    withWindow(): never {
+      throw new Error("it has one window");
+    },
     close() {},
   };
 }

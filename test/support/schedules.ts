@@ -7,7 +7,9 @@ import { type Condition, type History, type Provider, perSecond, type Rate, unli
 export type Step = { readonly waitMs: number; readonly strategy: "absolute" | "suppressed"; readonly key: string } & (
   | { readonly method: "inc"; readonly rate: Rate; readonly count: number }
   | { readonly method: "isAllowed"; readonly count: number; readonly rate: Rate | undefined }
-  | { readonly method: "get" | "delete" | "clear" | "getSuppressionFactor" }
+  | { readonly method: "get" | "delete" | "clear" | "getSuppressionFactor" | "unblock" }
+  | { readonly method: "setRate"; readonly rate: Rate }
+  | { readonly method: "block"; readonly ms: number }
   | { readonly method: "adjust"; readonly delta: number }
   | {
       readonly method: "setIf";
@@ -69,7 +71,15 @@ export function steps(windowMs: number, bucketMs: number): fc.Arbitrary<Step[]> 
       weight: 2,
     },
     { arbitrary: fc.record({ method: fc.constantFrom("get", "getSuppressionFactor") }), weight: 2 },
-    { arbitrary: fc.record({ method: fc.constantFrom("delete", "clear") }), weight: 1 },
+    { arbitrary: fc.record({ method: fc.constantFrom("delete", "clear", "unblock") }), weight: 1 },
+    { arbitrary: fc.record({ method: fc.constant("setRate" as const), rate }), weight: 1 },
+    {
+      arbitrary: fc.record({
+        method: fc.constant("block" as const),
+        ms: fc.integer({ min: 1, max: Math.ceil(windowMs * 1.5) }),
+      }),
+      weight: 1,
+    },
     {
       arbitrary: fc.record({ method: fc.constant("adjust" as const), delta: fc.integer({ min: -15, max: 15 }) }),
       weight: 2,
@@ -103,6 +113,10 @@ export function take(step: Step, provider: Provider): unknown {
       return limiter.adjust(step.key, step.delta);
     case "setIf":
       return limiter.setIf(step.key, step.rate, step.condition, step.count, step.history);
+    case "setRate":
+      return limiter.setRate(step.key, step.rate);
+    case "block":
+      return limiter.block(step.key, step.ms);
     case "clear":
       return limiter.clear();
     case "getSuppressionFactor":

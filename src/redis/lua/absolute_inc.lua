@@ -15,6 +15,9 @@ local function decide_absolute(window, count, limit, rate)
   local replied
   local taken = window.total + window.reserved
   if window.blocked_until_ms > 0 then
+    if window.total > 0 and window.rate ~= rate then
+      set_rate(window, rate)
+    end
     replied = block_as_replied(window, taken)
   elseif taken + count > limit then
     -- A denied call gives the key its rate all the same.

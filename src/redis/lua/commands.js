@@ -268,7 +268,14 @@ export const COMMANDS = {
  *   run, calls that have the same terms: which terms, from 1 on · how many calls · own arguments of each call …
  *   own arguments of a call: the command's last `ownOfCall` ones · the caller's time, where callers have clocks
  *
- * KEYS has two names for each key, in the order of the keys. The reply is a list of the calls' replies, in the order of
+ * `take.lua` is given the clocks and the terms so too, and then takes, for which KEYS has two names for each ask:
+ *
+ *   take: how many asks · 1 where a part of the take that isn't here was denied, else 0 · asks … · the caller's time
+ *   ask: which terms, whose count may be 0 · for how long a denial blocks in ms, or the draw of a suppressed limit
+ *
+ * It replies to each take with a list of what is replied to its asks, or with `!` and what failed.
+ *
+ * In a batch KEYS has two names for each key, in the order of the keys. The reply is a list of the calls' replies, in the order of
  * the arguments. Each is what the command replies to a single call; or 0, for the same as the call before; or `!` and
  * after it what failed.
  */

@@ -38,19 +38,24 @@ local function decide_suppressed(window, count, limit, rate, hard_limit, suppres
     end
     local is_admitted = factor < 1 and draw >= factor
     add_hit(window, count, is_admitted and 0 or count)
-    local wait_ms = oldest_expires_in(window)
-    local wait = time_as_replied(window, wait_ms)
-    local oldest = oldest_accepted(window)
-    local replied_accepted = whole_as_replied(accepted)
-    local scaled = scaled_as_replied(factor)
-    local replied_oldest = whole_as_replied(oldest)
-    replied = reply({
-      admitted = is_admitted and 1 or 0,
-      accepted = replied_accepted,
-      scaled_factor = scaled,
-      wait = wait,
-      oldest_accepted = replied_oldest,
-    })
+    replied = suppression_as_replied(window, is_admitted, accepted, factor)
   end
   return replied
+end
+
+-- What a call above the capacity is replied. `accepted` is the accepted usage before it; the window has the call.
+local function suppression_as_replied(window, is_admitted, accepted, factor)
+  local wait_ms = oldest_expires_in(window)
+  local wait = time_as_replied(window, wait_ms)
+  local oldest = oldest_accepted(window)
+  local replied_accepted = whole_as_replied(accepted)
+  local scaled = scaled_as_replied(factor)
+  local replied_oldest = whole_as_replied(oldest)
+  return reply({
+    admitted = is_admitted and 1 or 0,
+    accepted = replied_accepted,
+    scaled_factor = scaled,
+    wait = wait,
+    oldest_accepted = replied_oldest,
+  })
 end

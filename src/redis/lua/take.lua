@@ -1,0 +1,182 @@
+-- Takes: each is several asks, calls which are all admitted and counted, or none is. `commands.js` says how they are
+-- given (see BATCHED). First all asks of a take are weighed, and nothing is counted; then each is concluded.
+local function take(keys, arguments)
+  local calls = read_batch_head(arguments)
+  local replies = {}
+  local at, key_at = calls.at, 1
+  while key_at < #keys do
+    local asks, size = {}, arguments[at] + 0
+    local is_denied = arguments[at + 1] == '1'
+    at = at + 2
+    local now_ms = calls.now_ms
+    if calls.has_callers_clock then now_ms = arguments[at + 2 * size] + 0 end
+    for i = 1, size do
+      asks[i] = {
+        terms = calls.terms[arguments[at] + 0],
+        own = arguments[at + 1] + 0,
+        state_key = keys[key_at],
+        buckets_key = keys[key_at + 1],
+        now_ms = now_ms,
+        has_callers_clock = calls.has_callers_clock,
+      }
+      at, key_at = at + 2, key_at + 2
+    end
+    if calls.has_callers_clock then at = at + 1 end
+    local is_done, replied = pcall(decide_take, asks, is_denied)
+    -- A key that holds something else fails its own take only. A replica can write none, and clients listen to that.
+    if not is_done then
+      local text = type(replied) == 'table' and replied.err or tostring(replied)
+      local readonly = text:match('READONLY.*')
+      if readonly then return redis.error_reply(readonly) end
+      replied = '!' .. text
+    end
+    replies[#replies + 1] = replied
+  end
+  return replies
+end
+
+-- Decides about one take. `is_denied` says that another part of it, elsewhere, was denied.
+local function decide_take(asks, is_denied)
+  local is_taken = not is_denied
+  for _, ask in ipairs(asks) do
+    local weigh = ask.terms.hard_limit and weigh_suppressed or weigh_absolute
+    weigh(ask)
+    is_taken = is_taken and ask.admits
+  end
+  local replies = {}
+  for i, ask in ipairs(asks) do
+    ask.is_taken = is_taken
+    local is_done, replied = pcall(ask.terms.hard_limit and conclude_suppressed or conclude_absolute, ask)
+    if not is_done then
+      -- The list of buckets is something else. What the take has counted already is given back.
+      for counted = 1, is_taken and i - 1 or 0 do pcall(undo_ask, asks[counted]) end
+      error(replied, 0)
+    end
+    replies[i] = replied
+  end
+  return replies
+end
+
+-- The window of an ask, without what has expired. What `weigh` has read is read again only if it was stored since.
+local function open_window_of_ask(window, ask)
+  local terms = ask.terms
+  window.state_key, window.buckets_key = ask.state_key, ask.buckets_key
+  window.window_ms, window.bucket_ms = terms.window_ms, terms.bucket_ms
+  window.now_ms, window.has_callers_clock = ask.now_ms, ask.has_callers_clock
+  local state = ask.state or redis.call('GET', window.state_key)
+  ask.state = state
+  begin_window(window, state)
+  expire(window)
+end
+
+-- Stores what has expired, because buckets may be gone from the list.
+local function save_weighed(window, ask)
+  if window.stored_bytes == 0 then
+    ask.state = nil
+  elseif window.head_changed or window.rest_changed then
+    ask.state = nil
+    save(window)
+  end
+end
+
+-- Says whether an absolute limit admits an ask. A count of 0 asks for a call of 1.
+local function weigh_absolute(ask)
+  local window = {}
+  open_window_of_ask(window, ask)
+  local terms = ask.terms
+  local taken = window.total + window.reserved
+  ask.admits = window.blocked_until_ms == 0 and taken + math.max(1, terms.count) <= terms.limit
+  save_weighed(window, ask)
+end
+
+local function conclude_absolute(ask)
+  local window = {}
+  open_window_of_ask(window, ask)
+  local terms = ask.terms
+  local count, rate, block_ms = terms.count, terms.rate, ask.own
+  local replied
+  if ask.admits then
+    local is_counted = ask.is_taken and count > 0
+    if window.rate ~= rate and (is_counted or window.total > 0) then
+      set_rate(window, rate)
+    end
+    if is_counted then
+      add_hit(window, count, 0)
+    end
+    replied = admission_as_replied(window, window.total + window.reserved)
+  else
+    if block_ms > 0 and count > 0 and window.blocked_until_ms == 0 then
+      block_for(window, block_ms)
+    end
+    replied = decide_absolute(window, math.max(1, count), terms.limit, rate)
+  end
+  if window.total > 0 or window.offset_ms > 0 or window.blocked_until_ms > 0 then
+    save(window)
+  end
+  return replied
+end
+
+-- Says whether a suppressed limit admits an ask, and the factor that the ask meets; -1 under the soft limit.
+local function weigh_suppressed(ask)
+  local window = {}
+  open_window_of_ask(window, ask)
+  local terms, draw = ask.terms, ask.own
+  local taken = window.total - window.declined + window.reserved + math.max(1, terms.count)
+  local factor = -1
+  if window.blocked_until_ms > 0 then
+    ask.admits = false
+  elseif taken <= terms.limit then
+    ask.admits = true
+  else
+    if window.rate ~= terms.rate then
+      set_rate(window, terms.rate)
+    end
+    factor = 1
+    if taken <= terms.hard_limit then
+      refresh_factor(window, terms.suppression_cache_ms)
+      factor = window.factor
+    end
+    ask.admits = factor < 1 and draw >= factor
+  end
+  ask.factor = factor
+  save_weighed(window, ask)
+end
+
+local function conclude_suppressed(ask)
+  local window = {}
+  open_window_of_ask(window, ask)
+  local terms = ask.terms
+  local count, rate = terms.count, terms.rate
+  local accepted = window.total - window.declined + window.reserved
+  if window.rate ~= rate and (window.total > 0 or count > 0 and window.blocked_until_ms == 0) then
+    set_rate(window, rate)
+  end
+  local replied
+  if window.blocked_until_ms > 0 then
+    replied = block_as_replied(window, accepted)
+  else
+    if count > 0 then
+      add_hit(window, count, ask.is_taken and 0 or count)
+    end
+    if ask.factor < 0 then
+      replied = admission_as_replied(window, window.total - window.declined + window.reserved)
+    else
+      replied = suppression_as_replied(window, ask.admits, accepted, ask.factor)
+    end
+  end
+  if window.stored_bytes > 0 or window.total > 0 then
+    save(window)
+  end
+  return replied
+end
+
+-- Gives back what an ask has counted.
+local function undo_ask(ask)
+  local window = {}
+  ask.state = nil
+  open_window_of_ask(window, ask)
+  if window.total > 0 and ask.terms.count > 0 then
+    refund(window, ask.terms.count)
+    save(window)
+  end
+end

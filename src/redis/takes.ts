@@ -1,0 +1,141 @@
+// Takes on Redis: several calls that are all admitted and counted, or none is. One script decides a take. In a Cluster
+// keys of different slots can't share a script, so there the slots are asked one after the other, and what was taken is
+// given back when a later slot denies.
+
+import { setAdjuster } from "../core/adjuster.ts";
+import { type Ask, familyOf, type TakeDecisions } from "../core/family.ts";
+import type { Decision } from "../core/types.ts";
+import { allowed, markDegraded } from "../strategy/decision.ts";
+import { luaNumber } from "./commands.ts";
+import { isBackendFailure, type RedisLimiter } from "./limiter.ts";
+import type { OpenRedis } from "./open.ts";
+import { misfit, numberFrom } from "./reply.ts";
+import { slotOf } from "./slot.ts";
+
+/** An ask, and its place in the take. */
+interface PlacedAsk {
+  readonly ask: Ask;
+  readonly place: number;
+}
+
+export class Takes {
+  readonly #redis: OpenRedis;
+  /** Set for good where something in between lets no keys of several slots through together. */
+  #isBySlot: boolean;
+
+  constructor(redis: OpenRedis) {
+    this.#redis = redis;
+    this.#isBySlot = redis.backend.isBySlot;
+  }
+
+  async take(asks: readonly Ask[]): Promise<TakeDecisions> {
+    const takenMs = this.#redis.settings.clock.now();
+    try {
+      return { decisions: await this.#decide(asks, takenMs), takenMs };
+    } catch (error) {
+      const { policy } = this.#redis;
+      if (policy === "throw" || !isBackendFailure(error)) throw error;
+      return { decisions: policy === "local" ? this.#takeLocally(asks) : asks.map((ask) => this.#fixed(ask)), takenMs };
+    }
+  }
+
+  async #decide(asks: readonly Ask[], nowMs: number): Promise<readonly Decision[]> {
+    if (!this.#isBySlot) {
+      try {
+        return await this.#decideTogether(asks, nowMs, false);
+      } catch (error) {
+        // Nothing was executed.
+        if (!/\bCROSSSLOT\b/.test(String(error)) || asks.length === 1) throw error;
+        this.#isBySlot = true;
+      }
+    }
+    const groups = groupsBySlot(asks);
+    return groups.length === 1 ? this.#decideTogether(asks, nowMs, false) : this.#decideInTurn(groups, nowMs);
+  }
+
+  async #decideInTurn(groups: readonly (readonly PlacedAsk[])[], nowMs: number): Promise<readonly Decision[]> {
+    const decisions: Decision[] = [];
+    const taken: PlacedAsk[] = [];
+    let isDenied = false;
+    for (const group of groups) {
+      const asks = group.map(({ ask }) => ask);
+      let decided: readonly Decision[];
+      try {
+        decided = await this.#decideTogether(asks, nowMs, isDenied);
+      } catch (error) {
+        await giveBack(taken);
+        throw error;
+      }
+      for (const [index, { place }] of group.entries()) decisions[place] = decided[index]!;
+      if (isDenied) continue;
+      taken.push(...group);
+      isDenied = decided.some((decision) => !decision.allowed);
+      if (!isDenied) continue;
+      const before = taken.slice(0, -group.length);
+      await giveBack(before);
+      for (const { ask, place } of before) decisions[place] = givenBack(decisions[place]!, ask.count);
+    }
+    return decisions;
+  }
+
+  /** @param isDenied whether another part of the take was denied: then this one counts nothing */
+  async #decideTogether(asks: readonly Ask[], nowMs: number, isDenied: boolean): Promise<readonly Decision[]> {
+    const { backend, settings } = this.#redis;
+    const asked = asks.map((ask) => limiterOf(ask).askOf(ask));
+    const clock = settings.callersClock === undefined ? [] : [luaNumber(nowMs)];
+    const keys = asked.flatMap((ask) => ask.keys);
+    const reply = await backend.take({ keys, asks: asked, isDenied, clock });
+    if (!Array.isArray(reply) || reply.length !== asks.length) throw misfit(reply);
+    const isTaken = !isDenied && reply.every(isAdmission);
+    return asks.map((ask, index) => limiterOf(ask).concluded(reply[index], ask, asked[index]!.own, isTaken));
+  }
+
+  /** What the Local provider decides that stands in for Redis. */
+  #takeLocally(asks: readonly Ask[]): readonly Decision[] {
+    const family = familyOf(this.#redis.local())!;
+    const local = asks.map((ask) => ({ ...ask, limiter: limiterOf(ask).standIn }));
+    const { decisions } = family.take(local) as TakeDecisions;
+    return decisions.map((decision, index) => setAdjuster(markDegraded(decision), local[index]!.limiter));
+  }
+
+  /** What the failure policies `"allow"` and `"deny"` decide. */
+  #fixed(ask: Ask): Decision {
+    const limiter = limiterOf(ask);
+    const limit = limiter.limitFor(ask.rate);
+    return markDegraded(this.#redis.policy === "allow" ? allowed(limit, 0, 0) : limiter.deny(limit));
+  }
+}
+
+function limiterOf({ limiter }: Ask): RedisLimiter {
+  return limiter as RedisLimiter;
+}
+
+/** A list is a denial, unless it says that suppression admitted the call. */
+function isAdmission(reply: unknown): boolean {
+  return !Array.isArray(reply) || (reply.length === 5 && numberFrom(reply[0]) === 1);
+}
+
+/** Those with suppressed limits come last, because a denied take counts there too, as declined. */
+function groupsBySlot(asks: readonly Ask[]): readonly (readonly PlacedAsk[])[] {
+  const groups = new Map<number, PlacedAsk[]>();
+  for (const [place, ask] of asks.entries()) {
+    const slot = slotOf(limiterOf(ask).redisKey(ask.key));
+    const group = groups.get(slot) ?? [];
+    groups.set(slot, group);
+    group.push({ ask, place });
+  }
+  const isSuppressed = (group: readonly PlacedAsk[]) => group.some(({ ask }) => limiterOf(ask).countsDenied);
+  return [...groups.values()].sort((one, other) => Number(isSuppressed(one)) - Number(isSuppressed(other)));
+}
+
+/** Never rejects: what can't be given back expires with its window. */
+async function giveBack(taken: readonly PlacedAsk[]): Promise<void> {
+  const counted = taken.filter(({ ask }) => ask.count > 0);
+  await Promise.allSettled(counted.map(({ ask }) => limiterOf(ask).adjustCounted(ask.key, -ask.count)));
+}
+
+/** The decision about an ask that was admitted, and given back because another one was denied. */
+function givenBack(decision: Decision, count: number): Decision {
+  const { outcome, limit, remaining, moreAfterMs } = decision;
+  return outcome === "allowed" ? allowed(limit, Math.max(0, limit - remaining - count) || 0, moreAfterMs) : decision;
+}

@@ -1,0 +1,214 @@
+// Several limits checked as one: every provider takes as the specification kept in plain arrays does.
+
+import fc from "fast-check";
+import { createLimits, createLocalProvider, type LimiterOptions, type Provider } from "trypema";
+import { createHybridProvider } from "trypema/hybrid";
+import { createRedisProvider } from "trypema/redis";
+import { manualClock } from "trypema/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { MAIN_CLIENTS } from "../support/clients.ts";
+import type { OpenClient } from "../support/clients.ts";
+import { type NaiveLimit, NaiveLimits } from "../support/naive-limits.ts";
+import { RedisCluster, RedisServer } from "../support/redis.ts";
+
+const NAMES = ["one", "two", "three"] as const;
+type Name = (typeof NAMES)[number];
+
+const limit: fc.Arbitrary<NaiveLimit> = fc
+  .record({
+    limit: fc.integer({ min: 1, max: 12 }),
+    windowMs: fc.constantFrom(100, 1_000, 2_500),
+    bucketShare: fc.constantFrom(0.01, 0.1, 1),
+    strategy: fc.constantFrom("absolute" as const, "absolute" as const, "suppressed" as const),
+    blockShare: fc.constantFrom(0, 0, 0.3, 2),
+  })
+  .map(({ bucketShare, blockShare, ...rest }) => ({
+    ...rest,
+    bucketMs: Math.max(1, rest.windowMs * bucketShare),
+    blockMs: rest.strategy === "absolute" ? rest.windowMs * blockShare : 0,
+  }));
+
+const count = fc.oneof(
+  { arbitrary: fc.constant(1), weight: 4 },
+  { arbitrary: fc.integer({ min: 0, max: 8 }), weight: 1 },
+);
+const key = fc.constantFrom("a", "b");
+
+type Step = { readonly waitMs: number } & (
+  | {
+      readonly what: "take";
+      readonly asks: Readonly<Partial<Record<Name, { key: string; count: number; override: number }>>>;
+    }
+  | { readonly what: "refund" }
+  | { readonly what: "settle"; readonly name: Name; readonly count: number }
+  | { readonly what: "block"; readonly name: Name; readonly key: string; readonly ms: number }
+  | { readonly what: "unblock"; readonly name: Name; readonly key: string }
+);
+
+/** @param sameKey whether a take is for the same key in every limit: so it is one slot of a Cluster */
+function stepsOf(sameKey: boolean): fc.Arbitrary<Step[]> {
+  const ask = fc.record({
+    key: sameKey ? fc.constant("a") : key,
+    count,
+    override: fc.oneof(
+      { arbitrary: fc.constant(0), weight: 5 },
+      { arbitrary: fc.integer({ min: 1, max: 20 }), weight: 1 },
+    ),
+  });
+  const asks = fc
+    .tuple(fc.record({ one: ask, two: ask, three: ask }), fc.subarray([...NAMES], { minLength: 1 }), key)
+    .map(([all, names, chosen]) =>
+      Object.fromEntries(names.map((name) => [name, sameKey ? { ...all[name], key: chosen } : all[name]])),
+    );
+  const name = fc.constantFrom(...NAMES);
+  const what = fc.oneof(
+    { arbitrary: fc.record({ what: fc.constant("take" as const), asks }), weight: 12 },
+    { arbitrary: fc.record({ what: fc.constant("refund" as const) }), weight: 1 },
+    { arbitrary: fc.record({ what: fc.constant("settle" as const), name, count: fc.nat(9) }), weight: 1 },
+    {
+      arbitrary: fc.record({ what: fc.constant("block" as const), name, key, ms: fc.integer({ min: 1, max: 3_000 }) }),
+      weight: 1,
+    },
+    { arbitrary: fc.record({ what: fc.constant("unblock" as const), name, key }), weight: 1 },
+  );
+  const waitMs = fc.oneof(
+    { arbitrary: fc.constant(0), weight: 4 },
+    { arbitrary: fc.integer({ min: 0, max: 120 }), weight: 4 },
+    { arbitrary: fc.integer({ min: 0, max: 3_000 }), weight: 1 },
+  );
+  return fc.array(
+    fc.tuple(waitMs, what).map(([wait, one]) => ({ waitMs: wait, ...one }) as Step),
+    { maxLength: 60 },
+  );
+}
+
+/** A draw that some factors admit and others don't. With draws in turn, providers that draw ahead would differ. */
+const random = () => 0.5;
+
+function promises(
+  open: (options: LimiterOptions) => Provider | Promise<Provider>,
+  { sameKey, numRuns }: { sameKey: boolean; numRuns: number },
+) {
+  return async () => {
+    const cases = fc.record({
+      limits: fc.record({ one: limit, two: limit, three: limit }),
+      hardLimitFactor: fc.constantFrom(1, 1.5, 4),
+      suppressionCacheMs: fc.constantFrom(0, 100),
+      steps: stepsOf(sameKey),
+    });
+    await fc.assert(
+      fc.asyncProperty(cases, async ({ limits: drawn, steps, ...suppression }) => {
+        const clock = manualClock(1_234_567);
+        const options = { windowMs: 60_000, bucketMs: 100, clock, random, ...suppression };
+        const naive = new NaiveLimits(drawn, options);
+        const provider = await open(options);
+        const limits = createLimits(provider, definitionsOf(drawn));
+        await runSteps(steps, { clock, limits, naive, drawn });
+        await provider.close();
+      }),
+      { numRuns },
+    );
+  };
+}
+
+function definitionsOf(drawn: Readonly<Record<Name, NaiveLimit>>) {
+  const definition = (name: Name) => {
+    const { blockMs, ...rest } = drawn[name];
+    return blockMs === 0 ? rest : { ...rest, blockMs: Math.max(1, blockMs) };
+  };
+  return { one: definition("one"), two: definition("two"), three: definition("three") };
+}
+
+interface Running {
+  readonly clock: ReturnType<typeof manualClock>;
+  readonly limits: ReturnType<typeof createLimits<Provider, ReturnType<typeof definitionsOf>>>;
+  readonly naive: NaiveLimits;
+  readonly drawn: Readonly<Record<Name, NaiveLimit>>;
+}
+
+async function runSteps(steps: readonly Step[], { clock, limits, naive, drawn }: Running): Promise<void> {
+  let last: { taken: Awaited<ReturnType<typeof limits.take>>; asks: Record<string, { key: string; count: number }> };
+  last = undefined as never;
+  let lastMs = 0;
+  /** Corrects the last take in the arrays. */
+  const correct = (counts: Readonly<Record<string, number>>) => {
+    if (last === undefined || !last.taken.allowed) return;
+    for (const [name, ask] of Object.entries(last.asks)) {
+      const wanted = counts[name];
+      if (wanted === undefined || clock() - lastMs >= drawn[name as Name].windowMs || wanted === ask.count) continue;
+      naive.limiter(name).adjust(ask.key, wanted - ask.count);
+      ask.count = wanted;
+    }
+  };
+  for (const step of steps) {
+    clock.advance(step.waitMs);
+    if (step.what === "take") {
+      const asks = Object.entries(step.asks).map(([name, ask]) => [name as Name, ask] as const);
+      const keys = Object.fromEntries(asks.map(([name, ask]) => [name, ask.key]));
+      const counts = Object.fromEntries(asks.map(([name, ask]) => [name, ask.count]));
+      const overridden = asks.filter(([, { override }]) => override > 0);
+      const overrides = Object.fromEntries(overridden.map(([name, { override }]) => [name, { limit: override }]));
+      const expected = naive.take(
+        Object.fromEntries(
+          asks.map(([name, ask]) => [name, { ...ask, limit: ask.override > 0 ? ask.override : drawn[name].limit }]),
+        ),
+      );
+      const taken = await limits.take(keys as never, counts as never, overrides as never);
+      const { allowed, deniedBy, retryAfterMs, decisions } = taken;
+      expect({ allowed, deniedBy, retryAfterMs, decisions }).toEqual(expected);
+      for (const [name, decision] of Object.entries(decisions)) {
+        expect((decision as { blocked?: true }).blocked).toBe(expected.decisions[name]!.blocked);
+      }
+      last = { taken, asks: Object.fromEntries(asks.map(([name, { key, count }]) => [name, { key, count }])) };
+      lastMs = clock();
+    } else if (step.what === "refund") {
+      await last?.taken.refund();
+      correct({ one: 0, two: 0, three: 0 });
+    } else if (step.what === "settle") {
+      const isAsked = last !== undefined && step.name in last.asks;
+      if (isAsked) await last.taken.settle({ [step.name]: step.count } as never);
+      if (isAsked) correct({ [step.name]: step.count });
+    } else if (step.what === "block") {
+      await limits.limiter(step.name).block(step.key, step.ms);
+      naive.limiter(step.name).block(step.key, step.ms);
+    } else {
+      await limits.limiter(step.name).unblock(step.key);
+      naive.limiter(step.name).unblock(step.key);
+    }
+    for (const name of NAMES) {
+      for (const one of ["a", "b"]) {
+        expect(await limits.limiter(name).get(one)).toEqual(naive.limiter(name).get(one));
+      }
+    }
+  }
+}
+
+it("Local takes as the specification kept in plain arrays does", promises(createLocalProvider, { sameKey: false, numRuns: 1_000 }));
+
+describe("with Redis", () => {
+  let server: RedisServer;
+  let cluster: RedisCluster;
+  const opened: Record<string, OpenClient> = {};
+  let prefixes = 0;
+
+  beforeAll(async () => {
+    [server, cluster] = await Promise.all([RedisServer.start(), RedisCluster.start()]);
+  });
+
+  afterAll(async () => {
+    for (const { close } of Object.values(opened)) await close();
+    await Promise.all([server.stop(), cluster.stop()]);
+  });
+
+  const openWith = (name: string, create: typeof createRedisProvider | typeof createHybridProvider) => {
+    return async (options: LimiterOptions): Promise<Provider> => {
+      opened[name] ??= await MAIN_CLIENTS[name]!({ server, cluster });
+      return create(opened[name].client, { ...options, prefix: `takes-${++prefixes}`, timeoutMs: 30_000 });
+    };
+  };
+
+  it.each(Object.keys(MAIN_CLIENTS))("Redis takes so too, with %s", async (name) => {
+    const sameKey = name.includes("Cluster");
+    await promises(openWith(name, createRedisProvider), { sameKey, numRuns: 100 })();
+  });
+});
