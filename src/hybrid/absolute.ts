@@ -2,7 +2,7 @@ import type { Decision } from "../core/types.ts";
 import type { RedisAbsolute } from "../redis/absolute.ts";
 import { decideAbsolute } from "../strategy/absolute.ts";
 import { allowed } from "../strategy/decision.ts";
-import type { HolderStrategy, HybridParts } from "./exchanges.ts";
+import type { HolderStrategy, HybridParts, Weighed, WeighedAsk } from "./exchanges.ts";
 import type { Holder } from "./holder.ts";
 import { HybridLimiter } from "./limiter.ts";
 import { NO_FACTOR } from "./protocol.ts";
@@ -16,11 +16,32 @@ export class HybridAbsolute extends HybridLimiter {
   }
 }
 
+const ADMITS: Weighed = { admits: true, factor: -1 };
+const DENIES: Weighed = { admits: false, factor: -1 };
+
 const ABSOLUTE: HolderStrategy = {
+  countsDenied: false,
+
   decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
     if (holder.isBlocked) return holder.rejectBlocked(count, holder.limit, nowMs);
     if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used, holder.moreAfterMs(nowMs));
     return rejection(holder, count, nowMs, serving);
+  },
+
+  weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined {
+    if (holder.isBlocked) return holder.rejectBlocked(count, holder.limit, nowMs) === undefined ? undefined : DENIES;
+    if (holder.canSpend(count)) return ADMITS;
+    return rejection(holder, count, nowMs) === undefined ? undefined : DENIES;
+  },
+
+  conclude(holder: Holder, { admits }: Weighed, { count, isTaken }: WeighedAsk, nowMs: number): Decision {
+    const weight = Math.max(1, count);
+    if (!admits) {
+      const blocked = holder.isBlocked ? holder.rejectBlocked(weight, holder.limit, nowMs) : undefined;
+      return blocked ?? decideAbsolute(holder.viewAt(nowMs), holder.limit, weight);
+    }
+    if (isTaken && count > 0) holder.trySpend(count, nowMs);
+    return allowed(holder.limit, holder.used, holder.moreAfterMs(nowMs));
   },
 
   factorArguments() {

@@ -28,8 +28,33 @@ export interface HolderStrategy {
    * @param serving where the call has waited for an answer of Redis: what that answer gives
    */
   decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined;
+  /** Whether a call would be admitted, and its factor over the soft limit; undefined if only Redis can decide. */
+  weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined;
+  /**
+   * The decision about a call that was weighed.
+   *
+   * @param counted what it counts; 0 where it only asks, or where another limit of its take denied it
+   */
+  conclude(holder: Holder, weighed: Weighed, ask: WeighedAsk, nowMs: number): Decision;
+  /** Whether a call that is denied is counted too. */
+  readonly countsDenied: boolean;
   /** What Redis needs to compute the factor. */
   factorArguments(rate: Rate): FactorArguments;
+}
+
+/** What would become of a call. */
+export interface Weighed {
+  readonly admits: boolean;
+  /** -1 for a call that meets no factor. */
+  readonly factor: number;
+}
+
+/** A call of a take. */
+export interface WeighedAsk {
+  /** Its weight; 0 asks for a call of 1 and counts nothing. */
+  readonly count: number;
+  /** Whether all calls of the take were admitted. */
+  readonly isTaken: boolean;
 }
 
 /** A call that waits, and whom to tell. */
@@ -114,6 +139,13 @@ export class Exchanges {
         talk.current = Promise.resolve().then(() => this.#serve(holder, talk));
       }
     });
+  }
+
+  /** Asks Redis for a lease, unless something is under way that does. */
+  renew(holder: Holder): void {
+    const talk = this.#talkOf(holder);
+    if (talk.current !== undefined || this.#isStopped) return;
+    talk.current = this.#exchange(holder, talk).then(() => this.#serve(holder, talk));
   }
 
   /**

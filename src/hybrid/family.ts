@@ -1,7 +1,8 @@
 // The Hybrid providers that are made of one another by `withWindow`, and the limiters of named limits on them. They share
 // the way to Redis, the breaker and the failure policy.
 
-import { Members, type NamedLimit, type Window } from "../core/family.ts";
+import { type Ask, type Family, Members, type NamedLimit, setFamily, type TakeDecisions, type Window } from "../core/family.ts";
+import type { Awaitable } from "../core/types.ts";
 import { RedisAbsolute } from "../redis/absolute.ts";
 import type { OpenRedis } from "../redis/open.ts";
 import { RedisSuppressed } from "../redis/suppressed.ts";
@@ -9,8 +10,10 @@ import { HybridAbsolute } from "./absolute.ts";
 import type { HybridLimiter } from "./limiter.ts";
 import type { HybridProvider } from "./provider.ts";
 import { HybridSuppressed } from "./suppressed.ts";
+import { HybridTakes } from "./takes.ts";
 
-export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
+export class HybridFamily extends Members<HybridProvider, HybridLimiter> implements Family {
+  readonly #takes: HybridTakes;
   readonly #redis: OpenRedis;
   readonly #syncIntervalMs: number;
 
@@ -18,14 +21,27 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
     super();
     this.#redis = redis;
     this.#syncIntervalMs = syncIntervalMs;
+    this.#takes = new HybridTakes(redis);
+  }
+
+  get hardLimitFactor(): number {
+    return this.#redis.settings.hardLimitFactor;
+  }
+
+  nowMs(): number {
+    return this.#redis.settings.clock.now();
+  }
+
+  take(asks: readonly Ask[]): Awaitable<TakeDecisions> {
+    return this.#takes.take(asks);
   }
 
   protected makeProvider(window: Window): HybridProvider {
-    const { hardLimitFactor } = this.#redis.settings;
+    const { hardLimitFactor } = this;
     const ofStrategy = (strategy: "absolute" | "suppressed") =>
       this.limiter({ name: "", strategy, hardLimitFactor, ...window });
     const close = () => this.#close();
-    return {
+    const provider: HybridProvider = {
       absolute: ofStrategy("absolute") as HybridAbsolute,
       suppressed: ofStrategy("suppressed") as HybridSuppressed,
       windowMs: window.windowMs,
@@ -33,6 +49,8 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
       close,
       [Symbol.asyncDispose]: close,
     };
+    setFamily(provider, this);
+    return provider;
   }
 
   protected makeLimiter(limit: NamedLimit): HybridLimiter {

@@ -140,6 +140,12 @@ export class Holder extends Visited {
     if (this.#state === "current") this.#noteNextEnd(nowMs);
   }
 
+  /** Whether the lease covers a call. */
+  canSpend(count: number): boolean {
+    if (this.#used + count > this.#limit || count > this.lease.left) return false;
+    return this.#state === "current" || this.#snapshot.isShared;
+  }
+
   /**
    * Admits a call from what Redis counted for the calls that wait, or from the lease, if it fits.
    *
@@ -147,12 +153,11 @@ export class Holder extends Visited {
    * Where this process is alone, Redis decides exactly as Local would, and so it is asked.
    */
   trySpend(count: number, nowMs: number, serving?: Serving): boolean {
-    if (this.#used + count > this.#limit) return false;
-    if (serving?.tryTake(count)) {
+    if (serving !== undefined && this.#used + count <= this.#limit && serving.tryTake(count)) {
       this.#used += count;
       return true;
     }
-    if (count > this.lease.left || !(this.#state === "current" || this.#snapshot.isShared)) return false;
+    if (!this.canSpend(count)) return false;
     this.lease.spend(count);
     this.addHit(count, 0, nowMs);
     return true;
@@ -266,6 +271,44 @@ export class Holder extends Visited {
   clear(): void {
     this.forget();
     this.outbox.clear();
+  }
+
+  /** Redis has decided about a call in a take: what that says of the key. */
+  noteTaken({ rate, limit, count }: WaitingCall, decision: Decision, nowMs: number): void {
+    this.noteCall(count, limit);
+    if (decision.blocked === true) this.#noteBlock(decision.retryAfterMs, nowMs);
+    if (decision.allowed && this.knows(rate)) {
+      this.#noRoom = undefined;
+      this.#addUsed(count, nowMs);
+    }
+    if (this.#state === "unknown") this.#noteRate(rate, limit);
+    if (decision.outcome === "rejected" && count <= limit) this.#noteRejection({ rate, limit, count }, decision, nowMs);
+  }
+
+  #noteRate(rate: Rate, limit: number): void {
+    this.#rate = rate;
+    this.#limit = limit;
+    this.#isRateTold = true;
+  }
+
+  #noteRejection({ rate, limit, count }: WaitingCall, decision: Decision, nowMs: number): void {
+    const { remaining, retryAfterMs, remainingAfterWaiting } = decision;
+    if (!this.knows(rate) || !this.isCurrent) {
+      this.#noteRate(rate, limit);
+      this.#state = "current";
+      this.#used = limit - remaining;
+      this.#snapshot = NO_SNAPSHOT;
+      this.#isGrowing = false;
+      this.#noteNextEnd(nowMs);
+    }
+    if (this.lease.left > 0) return;
+    const askAgainMs = nowMs + Math.min(LEASES_MOVE_MS, retryAfterMs);
+    this.#noRoom = { count, untilMs: nowMs + retryAfterMs, freed: remainingAfterWaiting - remaining, askAgainMs };
+  }
+
+  /** Whether the key was called more than once since it is known here, or since the last report. */
+  get isCalledOften(): boolean {
+    return this.#called > 1;
   }
 
   /** A failure policy decides about calls at that rate. A block that is known stays. */

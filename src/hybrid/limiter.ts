@@ -1,9 +1,10 @@
 // What both strategies share on Hybrid: the keys and what is known of them, and the methods for which Redis is always
 // asked. The strategies add how to decide with what is known.
 
-import { setAdjuster } from "../core/adjuster.ts";
+import { type Adjuster, setAdjuster } from "../core/adjuster.ts";
 import type { ForwardClock } from "../core/clock.ts";
 import { checkCount } from "../core/count.ts";
+import type { Ask } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import { setStore } from "../core/store.ts";
@@ -11,7 +12,8 @@ import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import type { RedisLimiter } from "../redis/limiter.ts";
 import { capacityOf } from "../strategy/capacity.ts";
-import { Exchanges, type HolderStrategy, type HybridParts } from "./exchanges.ts";
+import { allowed } from "../strategy/decision.ts";
+import { Exchanges, type HolderStrategy, type HybridParts, type Weighed } from "./exchanges.ts";
 import { Fallback } from "./fallback.ts";
 import { Holder, type WaitingCall } from "./holder.ts";
 import { type Terms, termsOf } from "./terms.ts";
@@ -31,6 +33,7 @@ export abstract class HybridLimiter implements Limiter {
   readonly #terms: Terms;
   readonly #holders = new Map<string, Holder>();
   readonly #fallback: Fallback;
+  readonly #degradedAdjuster: Adjuster;
   readonly #exchanges: Exchanges;
   readonly #sweepTimer = new BackgroundTimer(() => this.#sweep());
   #sweeping: Iterator<Holder> | undefined;
@@ -50,8 +53,8 @@ export abstract class HybridLimiter implements Limiter {
     this.#strategy = strategy;
     this.#clock = parts.settings.clock;
     this.#terms = termsOf(parts.settings, parts.syncIntervalMs);
-    const adjuster = { adjust: (key: string, delta: number) => this.#track(this.#correctDegraded(key, delta)) };
-    this.#fallback = new Fallback(parts, redis, adjuster);
+    this.#degradedAdjuster = { adjust: (key, delta) => this.#track(this.#correctDegraded(key, delta)) };
+    this.#fallback = new Fallback(parts, redis, this.#degradedAdjuster);
     this.#exchanges = new Exchanges(parts, this.#terms, strategy, this.#fallback);
   }
 
@@ -150,9 +153,72 @@ export abstract class HybridLimiter implements Limiter {
     if (!holder.knows(rate)) return undefined;
     holder.carryOn(nowMs);
     const decision = this.#strategy.decide(holder, count, nowMs);
-    if (decision !== undefined && holder.nextVisit === "none" && !holder.outbox.isEmpty)
-      this.#exchanges.schedule(holder);
+    if (decision !== undefined) this.#scheduleHits(holder);
     return decision;
+  }
+
+  /** What would become of an ask of a take; undefined if only Redis can say. @internal */
+  weigh({ key, rate, count }: Ask, nowMs: number): Weighed | undefined {
+    const holder = this.#asksAlways ? undefined : this.#holders.get(key);
+    if (holder === undefined || !holder.knows(rate)) return undefined;
+    holder.carryOn(nowMs);
+    return this.#strategy.weigh(holder, Math.max(1, count), nowMs);
+  }
+
+  /** Whether the key is known to be blocked. @internal */
+  isBlocked(key: string): boolean {
+    return this.#holders.get(key)?.isBlocked === true;
+  }
+
+  /** The decision about an ask that was weighed. @internal */
+  conclude({ key, count }: Ask, weighed: Weighed, isTaken: boolean, nowMs: number): Decision {
+    const holder = this.#holders.get(key)!;
+    const decision = this.#strategy.conclude(holder, weighed, { count, isTaken }, nowMs);
+    holder.noteCall(count, holder.limit);
+    this.#scheduleHits(holder);
+    return decision;
+  }
+
+  /** The same about an ask of which little is known here, because another one of its take was denied. @internal */
+  concludeUnknown({ key, rate, count }: Ask, nowMs: number): Decision {
+    const limit = this.limitOf(rate);
+    const holder = this.#holders.get(key);
+    const used = holder?.knows(rate) ? Math.min(limit, holder.used) : 0;
+    if (this.#strategy.countsDenied && count > 0) this.#count(key, rate, count, count, nowMs);
+    return allowed(limit, used, holder === undefined ? 0 : holder.moreAfterMs(nowMs));
+  }
+
+  /** Redis has decided about an ask of a take. @internal */
+  noteTaken({ key, rate, count }: Ask, decision: Decision, nowMs: number): void {
+    if (this.#asksAlways || decision.degraded || count === 0) return;
+    const known = this.#holders.get(key);
+    if (known === undefined && this.#holders.size >= MOST_KEYS) return;
+    const holder = known ?? this.#newHolder(key);
+    holder.noteTaken({ rate, limit: this.limitOf(rate), count }, decision, nowMs);
+    // A key that is seldom called costs Redis less without a lease.
+    if (decision.allowed && holder.isCalledOften) this.#exchanges.renew(holder);
+  }
+
+  /** Counts what the failure policy admitted while Redis was not even asked. @internal */
+  noteDegraded({ key, rate, count }: Ask, decision: Decision, nowMs: number): Decision {
+    if (count > 0 && !this.#asksAlways) this.#count(key, rate, count, decision.allowed ? 0 : count, nowMs);
+    return setAdjuster(decision, this.#degradedAdjuster);
+  }
+
+  /** The limiter that asks Redis. @internal */
+  get redis(): RedisLimiter {
+    return this.#redis;
+  }
+
+  #count(key: string, rate: Rate, count: number, declined: number, nowMs: number): void {
+    const holder = this.#holders.get(key) ?? this.#newHolder(key);
+    if (!holder.knows(rate)) holder.degrade(rate, this.limitOf(rate));
+    holder.addHit(count, declined, nowMs);
+    this.#scheduleHits(holder);
+  }
+
+  #scheduleHits(holder: Holder): void {
+    if (holder.nextVisit === "none" && !holder.outbox.isEmpty) this.#exchanges.schedule(holder);
   }
 
   #newHolder(key: string): Holder {

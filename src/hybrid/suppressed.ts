@@ -10,7 +10,7 @@ import {
   type SuppressedRule,
   suppressedRuleOf,
 } from "../strategy/suppressed.ts";
-import type { HolderStrategy, HybridParts } from "./exchanges.ts";
+import type { HolderStrategy, HybridParts, Weighed, WeighedAsk } from "./exchanges.ts";
 import type { Holder } from "./holder.ts";
 import { HybridLimiter } from "./limiter.ts";
 import type { FactorArguments } from "./protocol.ts";
@@ -30,6 +30,7 @@ export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter
 }
 
 class Suppressed implements HolderStrategy {
+  readonly countsDenied = true;
   readonly #settings: LimiterSettings;
   #lastRule: SuppressedRule | undefined;
 
@@ -55,6 +56,33 @@ class Suppressed implements HolderStrategy {
     }
     holder.addHit(count, count, nowMs);
     return deniedByFactor(holder.viewAt(nowMs), rule, count, factor, holder.moreAfterMs(nowMs));
+  }
+
+  weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined {
+    const rule = this.#ruleOf(holder.rate);
+    if (holder.isBlocked) {
+      const isBlocked = holder.rejectBlocked(count, rule.hardLimit, nowMs) !== undefined;
+      return isBlocked ? { admits: false, factor: -1 } : undefined;
+    }
+    if (holder.canSpend(count)) return { admits: true, factor: -1 };
+    const { used } = holder;
+    if (!holder.isCurrent || used + count <= holder.limit) return undefined;
+    const factor = used + count > rule.hardLimit ? 1 : holder.factorAt(nowMs);
+    return factor < 0 ? undefined : { admits: drawAdmits(factor, this.#settings.random), factor };
+  }
+
+  conclude(holder: Holder, weighed: Weighed, { count, isTaken }: WeighedAsk, nowMs: number): Decision {
+    const rule = this.#ruleOf(holder.rate);
+    const weight = Math.max(1, count);
+    const blocked = holder.isBlocked ? holder.rejectBlocked(weight, rule.hardLimit, nowMs) : undefined;
+    if (blocked !== undefined) return blocked;
+    const { factor, admits } = weighed;
+    if (count > 0 && isTaken && factor < 0) holder.trySpend(count, nowMs);
+    else if (count > 0) holder.addHit(count, isTaken ? 0 : count, nowMs);
+    const moreAfterMs = holder.moreAfterMs(nowMs);
+    if (factor < 0) return allowed(rule.limit, holder.used, moreAfterMs);
+    if (admits) return admittedByDraw(rule, holder.used, moreAfterMs, factor);
+    return deniedByFactor(holder.viewAt(nowMs), rule, weight, factor, moreAfterMs);
   }
 
   factorArguments(rate: Rate): FactorArguments {

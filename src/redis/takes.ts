@@ -35,8 +35,13 @@ export class Takes {
     } catch (error) {
       const { policy } = this.#redis;
       if (policy === "throw" || !isBackendFailure(error)) throw error;
-      return { decisions: policy === "local" ? this.#takeLocally(asks) : asks.map((ask) => this.#fixed(ask)), takenMs };
+      return { decisions: this.decideInstead(asks), takenMs };
     }
+  }
+
+  /** What the failure policy decides, which isn't `"throw"`. */
+  decideInstead(asks: readonly Ask[]): readonly Decision[] {
+    return this.#redis.policy === "local" ? this.#takeLocally(asks) : asks.map((ask) => this.#fixed(ask));
   }
 
   async #decide(asks: readonly Ask[], nowMs: number): Promise<readonly Decision[]> {

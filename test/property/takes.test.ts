@@ -211,4 +211,8 @@ describe("with Redis", () => {
     const sameKey = name.includes("Cluster");
     await promises(openWith(name, createRedisProvider), { sameKey, numRuns: 100 })();
   });
+
+  it("Hybrid takes so too, where it is alone", async () => {
+    await promises(openWith("ioredis", createHybridProvider), { sameKey: false, numRuns: 100 })();
+  });
 });

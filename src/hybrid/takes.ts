@@ -1,0 +1,78 @@
+// Takes on Hybrid: several calls that are all admitted and counted, or none is.
+//
+// | what this process knows of the asks                    | who decides                                             |
+// |--------------------------------------------------------|---------------------------------------------------------|
+// | one is denied, and no block has to begin               | this process: all is known that matters                 |
+// | all are admitted: each has a lease                     | this process spends the leases                          |
+// | anything else                                          | Redis, in one script, as on the Redis provider          |
+// | the same, while the breaker refuses calls              | the failure policy; what it admits is reported later    |
+//
+// While Redis decides, the leases of this process stay set aside, so nothing is counted twice. Keys that are called often
+// get a lease then.
+
+import type { Ask, TakeDecisions } from "../core/family.ts";
+import type { Awaitable, Decision } from "../core/types.ts";
+import type { OpenRedis } from "../redis/open.ts";
+import { Takes } from "../redis/takes.ts";
+import type { Weighed } from "./exchanges.ts";
+import type { HybridLimiter } from "./limiter.ts";
+
+export class HybridTakes {
+  readonly #redis: OpenRedis;
+  readonly #takes: Takes;
+
+  constructor(redis: OpenRedis) {
+    this.#redis = redis;
+    this.#takes = new Takes(redis);
+  }
+
+  take(asks: readonly Ask[]): Awaitable<TakeDecisions> {
+    const takenMs = this.#redis.settings.clock.now();
+    const weighed = asks.map((ask) => limiterOf(ask).weigh(ask, takenMs));
+    const denied = asks.filter((_, index) => weighed[index]?.admits === false);
+    const isTaken = denied.length === 0;
+    const isDecided = isTaken ? !weighed.includes(undefined) : !denied.some(beginsBlock);
+    if (isDecided) return { decisions: conclude(asks, weighed, isTaken, takenMs), takenMs };
+    return this.#askRedis(asks, takenMs);
+  }
+
+  async #askRedis(asks: readonly Ask[], takenMs: number): Promise<TakeDecisions> {
+    const { backend, policy, settings } = this.#redis;
+    const ofRedis = asks.map((ask) => ({ ...ask, limiter: limiterOf(ask).redis }));
+    if (backend.refuses && policy !== "throw") {
+      const decisions = this.#takes.decideInstead(ofRedis);
+      const isTaken = decisions.every(({ allowed }) => allowed);
+      return { decisions: isTaken ? this.#noteDegraded(asks, decisions, takenMs) : decisions, takenMs };
+    }
+    const answer = await this.#takes.take(ofRedis);
+    const nowMs = settings.clock.nowOrLast();
+    for (const [index, ask] of asks.entries()) limiterOf(ask).noteTaken(ask, answer.decisions[index]!, nowMs);
+    return answer;
+  }
+
+  #noteDegraded(asks: readonly Ask[], decisions: readonly Decision[], nowMs: number): readonly Decision[] {
+    return asks.map((ask, index) => limiterOf(ask).noteDegraded(ask, decisions[index]!, nowMs));
+  }
+}
+
+function limiterOf({ limiter }: Ask): HybridLimiter {
+  return limiter as HybridLimiter;
+}
+
+/** Whether a denial of the ask has to begin a block, which Redis does in the same step. */
+function beginsBlock(ask: Ask): boolean {
+  return ask.blockMs > 0 && ask.count > 0 && !limiterOf(ask).isBlocked(ask.key);
+}
+
+function conclude(
+  asks: readonly Ask[],
+  weighed: readonly (Weighed | undefined)[],
+  isTaken: boolean,
+  nowMs: number,
+): readonly Decision[] {
+  return asks.map((ask, index) => {
+    const known = weighed[index];
+    const limiter = limiterOf(ask);
+    return known === undefined ? limiter.concludeUnknown(ask, nowMs) : limiter.conclude(ask, known, isTaken, nowMs);
+  });
+}
