@@ -5,10 +5,9 @@ import { show, TrypemaError } from "../core/errors.ts";
 import { type Family, familyOf } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
 import { checkOptions } from "../core/options.ts";
-import type { Rate } from "../core/rate.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
 import { type LimitDefinition, type LimitOverride, type ResolvedLimit, rateFrom, resolveLimit } from "./definition.ts";
-import { type AskedLimit, Taken } from "./taken.ts";
+import { AskedLimit, Taken } from "./taken.ts";
 
 /** What a provider answers with: Local a value, Redis a promise, Hybrid either. */
 export type AnswerOf<P extends Provider, T> =
@@ -160,7 +159,7 @@ class SeveralLimits {
     const asked = this.#asked(keys, counts, overrides);
     const takenMs = this.#family.nowMs();
     // Nothing was counted, so nothing can be given back.
-    const uncounted = asked.map((ask) => ({ ...ask, count: 0 }));
+    const uncounted = asked.map(({ limit, limiter, key, rate }) => new AskedLimit(limit, limiter, key, rate, 0));
     const decided = asked.map(({ limiter, key, count, rate }) => limiter.isAllowed(key, count === 0 ? 1 : count, rate));
     if (!decided.some((one) => one instanceof Promise)) {
       return new Taken(this.#family, uncounted, { decisions: decided as Decision[], takenMs });
@@ -177,8 +176,39 @@ class SeveralLimits {
     keys: string | KeysOf<string>,
     counts: CountsOf<string> | undefined,
     overrides: OverridesOf<string> | undefined,
-  ): AskedLimit[] {
+  ): readonly AskedLimit[] {
     const asked = typeof keys === "string" ? this.#askAll(keys) : this.#askNamed(keys);
+    return counts === undefined && overrides === undefined ? asked : this.#withOwn(asked, counts, overrides);
+  }
+
+  #askAll(key: string): readonly AskedLimit[] {
+    checkKey(key);
+    const asked: AskedLimit[] = [];
+    for (const { limit, limiter } of this.#limits) asked.push(new AskedLimit(limit, limiter, key, limit.rate, 1));
+    return asked;
+  }
+
+  #askNamed(keys: KeysOf<string>): readonly AskedLimit[] {
+    if (typeof keys !== "object" || keys === null) {
+      throw new TrypemaError("INVALID_KEY", `keys: got ${show(keys)}, expected a key or an object of keys by limit`);
+    }
+    const asked: AskedLimit[] = [];
+    for (const name of Object.keys(keys)) {
+      const { limit, limiter } = this.#known(name);
+      const key = keys[name]!;
+      checkKey(key);
+      asked.push(new AskedLimit(limit, limiter, key, limit.rate, 1));
+    }
+    if (asked.length > 0) return asked;
+    throw new TrypemaError("INVALID_KEY", "keys: got none, expected at least one limit and whom it is for");
+  }
+
+  /** The same with counts and limits of the call's own. */
+  #withOwn(
+    asked: readonly AskedLimit[],
+    counts: CountsOf<string> | undefined,
+    overrides: OverridesOf<string> | undefined,
+  ): readonly AskedLimit[] {
     if (counts !== undefined) this.#checkAsked("counts", counts, asked);
     if (overrides !== undefined) this.#checkAsked("overrides", overrides, asked);
     return asked.map(({ limit, limiter, key }) => {
@@ -186,27 +216,9 @@ class SeveralLimits {
       const count = typeof counts === "object" && counts !== null ? (counts[name] ?? 1) : (counts ?? 1);
       checkCount(`counts.${name}`, count, 0);
       const override = overrides?.[name];
-      const rate: Rate = override === undefined ? limit.rate : rateFrom(`overrides.${name}`, override, limit.windowMs);
-      return { limit, limiter, key, rate, count, blockMs: limit.blockMs };
+      const rate = override === undefined ? limit.rate : rateFrom(`overrides.${name}`, override, limit.windowMs);
+      return new AskedLimit(limit, limiter, key, rate, count);
     });
-  }
-
-  #askAll(key: string): (KnownLimit & { key: string })[] {
-    checkKey(key);
-    return this.#limits.map((known) => ({ ...known, key }));
-  }
-
-  #askNamed(keys: KeysOf<string>): (KnownLimit & { key: string })[] {
-    if (typeof keys !== "object" || keys === null) {
-      throw new TrypemaError("INVALID_KEY", `keys: got ${show(keys)}, expected a key or an object of keys by limit`);
-    }
-    const asked = Object.entries(keys).map(([name, key]) => {
-      const known = this.#known(name);
-      checkKey(key);
-      return { ...known, key };
-    });
-    if (asked.length > 0) return asked;
-    throw new TrypemaError("INVALID_KEY", "keys: got none, expected at least one limit and whom it is for");
   }
 
   #checkAsked(what: string, given: unknown, asked: readonly KnownLimit[]): void {

@@ -4,12 +4,27 @@ import { adjusterOf } from "../core/adjuster.ts";
 import { checkCount } from "../core/count.ts";
 import { TrypemaError } from "../core/errors.ts";
 import type { Ask, Family, TakeDecisions } from "../core/family.ts";
-import type { Decision } from "../core/types.ts";
+import type { Rate } from "../core/rate.ts";
+import type { Decision, Limiter } from "../core/types.ts";
 import type { ResolvedLimit } from "./definition.ts";
 
-/** What a take needs to know of a limit that it asked. */
-export interface AskedLimit extends Ask {
+/** A limit that a take asks. A class, because to spread objects into one another takes as long as ten decisions. */
+export class AskedLimit implements Ask {
   readonly limit: ResolvedLimit;
+  readonly limiter: Limiter;
+  readonly key: string;
+  readonly rate: Rate;
+  readonly count: number;
+  readonly blockMs: number;
+
+  constructor(limit: ResolvedLimit, limiter: Limiter, key: string, rate: Rate, count: number) {
+    this.limit = limit;
+    this.limiter = limiter;
+    this.key = key;
+    this.rate = rate;
+    this.count = count;
+    this.blockMs = limit.blockMs;
+  }
 }
 
 /**

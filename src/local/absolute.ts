@@ -36,29 +36,33 @@ export class LocalAbsolute extends LocalLimiter {
   /** @internal */
   weigh({ key, rate, count }: Ask, nowMs: number): boolean {
     const used = this.findForTake(key, rate, nowMs) ? this.window.used : 0;
-    return this.store.blockedMs(key) === 0 && used + (count === 0 ? 1 : count) <= this.limitOf(rate);
+    this.admits = this.store.blockedMs(key) === 0 && used + (count === 0 ? 1 : count) <= this.limitOf(rate);
+    return this.admits;
   }
 
   /** @internal */
-  conclude({ key, rate, count, blockMs }: Ask, admits: boolean, isTaken: boolean): Decision {
-    const { store, window, isStored } = this;
+  conclude(ask: Ask, isTaken: boolean): Decision {
+    const { window } = this;
+    const { key, rate, count } = ask;
+    if (!this.admits) return this.#deny(ask);
     const limit = this.limitOf(rate);
-    if (!admits) {
-      const view = isStored ? window : this.unknown;
-      const weight = count === 0 ? 1 : count;
-      const isBlocked = store.blockedMs(key) > 0;
-      if (!isBlocked && blockMs > 0 && count > 0) store.block(key, blockMs);
-      const blockedMs = store.blockedMs(key);
-      return blockedMs > 0
-        ? this.rejectBlocked(view, rate, weight, blockedMs)
-        : rejection(view, limit, weight);
-    }
     if (isTaken && count > 0) {
-      if (!isStored) store.insert(key, rate);
+      if (!this.isStored) this.store.insert(key, rate);
       window.addHit(count, 0);
       return allowed(limit, window.used, window.oldestExpiresInMs);
     }
-    return isStored ? allowed(limit, window.used, window.oldestExpiresInMs) : allowed(limit, 0, 0);
+    return this.isStored ? allowed(limit, window.used, window.oldestExpiresInMs) : allowed(limit, 0, 0);
+  }
+
+  /** The decision about an ask that isn't admitted, and the block that it begins. */
+  #deny({ key, rate, count, blockMs }: Ask): Decision {
+    const { store } = this;
+    const window = this.isStored ? this.window : this.unknown;
+    const weight = count === 0 ? 1 : count;
+    if (blockMs > 0 && count > 0 && store.blockedMs(key) === 0) store.block(key, blockMs);
+    const blockedMs = store.blockedMs(key);
+    if (blockedMs > 0) return this.rejectBlocked(window, rate, weight, blockedMs);
+    return rejection(window, this.limitOf(rate), weight);
   }
 
   protected rejectBlocked(window: WindowView, rate: Rate, count: number, leftMs: number): Decision {

@@ -42,11 +42,11 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> implements
     // First, for a sweep selects other keys.
     this.#cleanup?.start();
     const takenMs = this.#settings.clock.now();
-    const admits = asks.map((ask) => (ask.limiter as LocalLimiter).weigh(ask, takenMs));
-    const isTaken = !admits.includes(false);
-    const conclude = (ask: Ask, index: number): Decision =>
-      (ask.limiter as LocalLimiter).conclude(ask, admits[index]!, isTaken);
-    return { decisions: asks.map(conclude), takenMs };
+    let isTaken = true;
+    for (const ask of asks) if (!limiterOf(ask).weigh(ask, takenMs)) isTaken = false;
+    const decisions: Decision[] = [];
+    for (const ask of asks) decisions.push(limiterOf(ask).conclude(ask, isTaken));
+    return { decisions, takenMs };
   }
 
   nowMs(): number {
@@ -85,4 +85,8 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> implements
     this.#cleanup?.add(store, windowMs);
     return store;
   }
+}
+
+function limiterOf({ limiter }: Ask): LocalLimiter {
+  return limiter as LocalLimiter;
 }

@@ -25,8 +25,9 @@ export abstract class LocalLimiter implements Limiter {
   /** The window of a key that isn't stored. */
   protected readonly unknown: WindowView & SuppressedView;
   protected readonly windowMs: number;
-  /** Whether the key of the ask is stored that was weighed last. */
+  /** Whether the key of the ask is stored that was weighed last, and whether it would be admitted. */
   protected isStored = false;
+  protected admits = false;
   readonly #cleanup: Cleanup | undefined;
   #lastRate: number = Number.NaN;
   #lastLimit: number = Number.NaN;
@@ -48,12 +49,12 @@ export abstract class LocalLimiter implements Limiter {
   abstract weigh(ask: Ask, nowMs: number): boolean;
 
   /**
-   * The decision about the ask that was weighed last, which is counted if all asks of the take are admitted.
+   * The decision about the ask that was weighed last.
    *
-   * @param admits what `weigh` said
+   * @param isTaken whether all asks of the take are admitted
    * @internal
    */
-  abstract conclude(ask: Ask, admits: boolean, isTaken: boolean): Decision;
+  abstract conclude(ask: Ask, isTaken: boolean): Decision;
 
   isAllowed(key: string, count = 1, rate?: Rate): Decision {
     checkCount("count", count, 1);

@@ -64,7 +64,12 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   }
 
   /** @internal */
-  weigh({ key, rate, count }: Ask, nowMs: number): boolean {
+  weigh(ask: Ask, nowMs: number): boolean {
+    this.admits = this.#weigh(ask, nowMs);
+    return this.admits;
+  }
+
+  #weigh({ key, rate, count }: Ask, nowMs: number): boolean {
     const isStored = this.findForTake(key, rate, nowMs);
     if (this.store.blockedMs(key) > 0) return false;
     const rule = this.#ruleOf(rate);
@@ -82,7 +87,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   }
 
   /** @internal */
-  conclude({ key, rate, count }: Ask, admits: boolean, isTaken: boolean): Decision {
+  conclude({ key, rate, count }: Ask, isTaken: boolean): Decision {
     const { store, window } = this;
     const rule = this.#ruleOf(rate);
     const blockedMs = store.blockedMs(key);
@@ -96,7 +101,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     const view = this.isStored || count > 0 ? window : this.unknown;
     const { used, oldestExpiresInMs } = view;
     if (this.#factor === NO_FACTOR) return allowed(rule.limit, used, oldestExpiresInMs);
-    if (admits) return admittedByDraw(rule, used, oldestExpiresInMs, this.#factor);
+    if (this.admits) return admittedByDraw(rule, used, oldestExpiresInMs, this.#factor);
     return deniedByFactor(view, rule, count === 0 ? 1 : count, this.#factor, oldestExpiresInMs);
   }
 
