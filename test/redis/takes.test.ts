@@ -1,0 +1,266 @@
+// Several limits in one script: what can go wrong with it, on real servers.
+
+import { createLimits, createLocalProvider, hours, minutes, type Provider, seconds } from "trypema";
+import { createHybridProvider } from "trypema/hybrid";
+import { createRedisProvider, type RedisClient, type RedisOptions } from "trypema/redis";
+import { manualClock } from "trypema/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { MAIN_CLIENTS, type OpenClient } from "../support/clients.ts";
+import { failureOf } from "../support/failing.ts";
+import { RedisCluster } from "../support/redis.ts";
+import { useRedis } from "../support/use-redis.ts";
+
+const redis = useRedis();
+
+const DEFINITIONS = {
+  burst: { limit: 10, windowMs: seconds(1) },
+  day: { limit: 20, windowMs: hours(24), bucketMs: minutes(1) },
+  tokens: { limit: 100, windowMs: minutes(1), strategy: "suppressed" },
+} as const;
+
+const opened: Provider[] = [];
+
+beforeEach(async () => {
+  await redis.client.flushall();
+});
+
+afterEach(async () => {
+  for (const provider of opened.splice(0)) await provider.close();
+});
+
+function limitsOn(client: RedisClient, options: RedisOptions = {}) {
+  const provider = createRedisProvider(client, { timeoutMs: 30_000, ...options });
+  opened.push(provider);
+  return createLimits(provider, DEFINITIONS);
+}
+
+async function scriptsDuring(work: () => Promise<unknown>): Promise<number> {
+  await redis.client.config("RESETSTAT");
+  await work();
+  const stats = await redis.client.info("commandstats");
+  return Array.from(stats.matchAll(/cmdstat_eval(?:sha)?:calls=(\d+)/g)).reduce((sum, [, calls]) => sum + +calls!, 0);
+}
+
+it("a take is one script, whatever the number of limits, and takes that are made together share scripts", async () => {
+  const limits = limitsOn(redis.client);
+  await limits.take("warm");
+  expect(await scriptsDuring(async () => limits.take("user"))).toBe(1);
+  const forty = () => Promise.all(Array.from({ length: 40 }, (_, i) => limits.take(`user-${i}`)));
+  expect(await scriptsDuring(forty)).toBeLessThanOrEqual(6);
+  expect((await limits.limiter("day").get("user-7")).total).toBe(1);
+});
+
+it("takes in a crowd are decided in their order, as Local decides them", async () => {
+  const clock = manualClock(1_000_000);
+  const options = { clock, random: () => 0.5 };
+  const limits = limitsOn(redis.client, options);
+  await Promise.all([1, 2, 3].map((i) => limits.take(`warm-${i}`)));
+  const local = createLimits(createLocalProvider(options), DEFINITIONS);
+  const calls = Array.from({ length: 60 }, (_, i) => [`k${i % 3}`, { tokens: (i % 7) + 1, day: i % 2 }] as const);
+  const taken = await Promise.all(calls.map(([key, counts]) => limits.take(key, counts)));
+  for (const [index, [key, counts]] of calls.entries()) {
+    const { allowed, deniedBy, retryAfterMs, decisions } = local.take(key, counts);
+    expect(taken[index]).toMatchObject({ allowed, deniedBy, retryAfterMs });
+    expect(taken[index]!.decisions).toEqual(decisions);
+  }
+});
+
+it("a key that holds something else fails its own takes only, and counts in none of their limits", async () => {
+  const limits = limitsOn(redis.client);
+  await limits.take("warm");
+  const dayMs = hours(24);
+  const foreign = `trypema:a:${dayMs}:${minutes(1)}:day:{:foreign}`;
+  await redis.client.rpush(foreign, "not ours");
+  const takes = ["fine", "foreign", "also fine"].map((key) => limits.take(key));
+  expect(await failureOf(takes[1]!)).toMatchObject({ code: "BACKEND_SCRIPT" });
+  expect((await takes[0]!).allowed && (await takes[2]!).allowed).toBe(true);
+  expect((await limits.limiter("burst").get("foreign")).total).toBe(0);
+  expect((await limits.limiter("tokens").get("foreign")).total).toBe(0);
+  expect(await redis.client.lrange(foreign, 0, -1)).toEqual(["not ours"]);
+});
+
+it("what a take has counted is given back where a later limit's list of buckets is something else", async () => {
+  const clock = manualClock(1_000_000);
+  const limits = limitsOn(redis.client, { clock });
+  for (const ms of [0, 60_000, 60_000]) {
+    clock.advance(ms);
+    await limits.take("k");
+  }
+  clock.advance(60_000);
+  await redis.client.set(`trypema:a:${hours(24)}:${minutes(1)}:day:{:k}b`, "not ours");
+  expect(await failureOf(limits.take("k"))).toMatchObject({ code: "BACKEND_SCRIPT" });
+  expect((await limits.limiter("burst").get("k")).total).toBe(0);
+});
+
+it("a take whose script the server has lost is sent again as a whole, and counts once", async () => {
+  const limits = limitsOn(redis.client);
+  await limits.take("k");
+  await redis.client.script("FLUSH");
+  expect((await limits.take("k")).allowed).toBe(true);
+  expect((await limits.limiter("day").get("k")).total).toBe(2);
+});
+
+it("asks slot after slot where something in between refuses keys of several slots, and gives back what a later one denies", async () => {
+  let refused = 0;
+  const strict: RedisClient = {
+    async sendCommand([command, ...args]: string[]) {
+      const keys = args.slice(2, 2 + Number(args[1]));
+      const tags = new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1]));
+      if (tags.size > 1) {
+        refused++;
+        throw new Error("CROSSSLOT Keys in request don't hash to the same slot");
+      }
+      return redis.client.call(command!, ...args);
+    },
+  };
+  const limits = limitsOn(strict);
+  const day = limits.limiter("day");
+  for (let i = 0; i < 3; i++) expect((await limits.take({ burst: "ip", day: "user", tokens: "org" })).allowed).toBe(true);
+  expect(refused).toBe(1);
+  const denied = await limits.take({ burst: "ip", day: "user", tokens: "org" }, { day: 18, tokens: 2 });
+  expect(denied).toMatchObject({ allowed: false, deniedBy: "day" });
+  expect(denied.decisions.burst).toMatchObject({ allowed: true, remaining: 7 });
+  expect((await limits.limiter("burst").get("ip")).total).toBe(3);
+  expect((await day.get("user")).total).toBe(3);
+  // A suppressed limit counts what it was asked for, as declined.
+  expect(await limits.limiter("tokens").get("org")).toMatchObject({ total: 5, declined: 2 });
+});
+
+describe("when Redis doesn't answer", () => {
+  const dead: RedisClient = { sendCommand: () => Promise.reject(new Error("ECONNREFUSED")) };
+  const hung: RedisClient = { sendCommand: () => new Promise(() => {}) };
+
+  it("a take fails as a call does, and within its deadline", async () => {
+    expect(await failureOf(limitsOn(dead).take("k"))).toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    expect(await failureOf(limitsOn(hung, { timeoutMs: 20 }).take("k"))).toMatchObject({ code: "BACKEND_TIMEOUT" });
+  });
+
+  it.each([
+    ["allow", [true, true, true]],
+    ["deny", [false, false, false]],
+    ["local", [true, true, false]],
+  ] as const)("onFailure %j decides about the whole take", async (onFailure, expected) => {
+    for (const client of [dead, hung]) {
+      const limits = limitsOn(client, { onFailure, timeoutMs: 20 });
+      const taken = [];
+      for (const day of [8, 8, 8]) taken.push(await limits.take({ burst: "ip", day: "user" }, { day }));
+      expect(taken.map(({ allowed }) => allowed)).toEqual(expected);
+      for (const { decisions } of taken) {
+        expect(decisions.burst.degraded && decisions.day.degraded).toBe(true);
+      }
+      await taken[0]!.refund();
+      if (onFailure === "local") expect((await limits.take({ day: "user" }, { day: 12 })).allowed).toBe(true);
+    }
+  });
+
+  it("Hybrid decides by Local, keeps the take whole, and reports it when Redis is back", async () => {
+    let isOut = true;
+    const flaky: RedisClient = {
+      async sendCommand([command, ...args]: string[]) {
+        if (isOut) throw new Error("ECONNREFUSED");
+        return redis.client.call(command!, ...args);
+      },
+    };
+    const provider = createHybridProvider(flaky, { timeoutMs: 5_000 });
+    opened.push(provider);
+    const limits = createLimits(provider, DEFINITIONS);
+    // The breaker opens with the fifth failure; until then Redis may have counted what failed, so nothing is reported.
+    for (let i = 0; i < 5; i++) await limits.take({ burst: "warm" });
+    const taken = await Promise.all(
+      Array.from({ length: 12 }, () => limits.take({ burst: "ip", day: "user" }, { day: 2 })),
+    );
+    expect(taken.filter(({ allowed }) => allowed)).toHaveLength(10);
+    expect(taken.every(({ decisions }) => decisions.day.degraded)).toBe(true);
+    isOut = false;
+    await expect.poll(async () => (await redis.client.keys("*day*user*")).length, { timeout: 20_000 }).toBeGreaterThan(0);
+    expect((await limits.limiter("day").get("user")).total).toBe(20);
+  });
+});
+
+describe("on Hybrid", () => {
+  it("takes from the leases of all limits without asking Redis, and denies without asking", async () => {
+    const provider = createHybridProvider(redis.client, { timeoutMs: 30_000 });
+    opened.push(provider);
+    const limits = createLimits(provider, {
+      burst: { limit: 1_000_000, windowMs: seconds(1) },
+      day: { limit: 2_000_000, windowMs: hours(24), bucketMs: minutes(1) },
+    });
+    const until = async (isValue: (taken: unknown) => boolean) => {
+      for (let i = 0; i < 2_000; i++) {
+        const taken = limits.take("k");
+        if (isValue(taken)) return;
+        await taken;
+      }
+      throw new Error("it always asked Redis");
+    };
+    await until((taken) => !(taken instanceof Promise));
+    const taken = limits.take("k");
+    expect(taken).not.toBeInstanceOf(Promise);
+    expect(await taken).toMatchObject({ allowed: true });
+    await provider.close();
+    const counted = createLimits(createRedisProvider(redis.client), {
+      burst: { limit: 1_000_000, windowMs: seconds(1) },
+      day: { limit: 2_000_000, windowMs: hours(24), bucketMs: minutes(1) },
+    });
+    const { total } = await counted.limiter("day").get("k");
+    expect(total).toBeGreaterThan(1);
+  });
+
+  it("counts every admitted take once in each limit, with other processes beside it", async () => {
+    const providers = [1, 2, 3].map(() => createHybridProvider(redis.client, { timeoutMs: 30_000 }));
+    opened.push(...providers);
+    const definitions = {
+      wide: { limit: 100_000, windowMs: hours(1), bucketMs: minutes(1) },
+      tight: { limit: 150, windowMs: hours(1), bucketMs: minutes(1) },
+    };
+    const fleet = providers.map((provider) => createLimits(provider, definitions));
+    let admitted = 0;
+    const call = async (member: number) => {
+      for (let i = 0; i < 40; i++) {
+        const taken = await fleet[member]!.take("k", { wide: 3 });
+        if (taken.allowed) admitted++;
+      }
+    };
+    await Promise.all([0, 1, 2].flatMap((member) => [call(member), call(member)]));
+    expect(admitted).toBeLessThanOrEqual(150);
+    await Promise.all(providers.map((provider) => provider.close()));
+    const counted = createLimits(createRedisProvider(redis.client), definitions);
+    expect((await counted.limiter("tight").get("k")).total).toBe(admitted);
+    expect((await counted.limiter("wide").get("k")).total).toBe(3 * admitted);
+    // Leases may strand some, but not most of it.
+    expect(admitted).toBeGreaterThan(100);
+  });
+});
+
+describe("in a Cluster", () => {
+  let cluster: RedisCluster;
+  const clients: Record<string, OpenClient> = {};
+
+  beforeAll(async () => {
+    cluster = await RedisCluster.start();
+  });
+
+  afterAll(async () => {
+    for (const { close } of Object.values(clients)) await close();
+    await cluster.stop();
+  });
+
+  it.each(["ioredis, Cluster", "node-redis, Cluster"])("keys of other slots are one take too, with %s", async (name) => {
+    clients[name] = await MAIN_CLIENTS[name]!({ server: undefined as never, cluster });
+    const limits = limitsOn(clients[name].client, { prefix: name.replace(", ", "-") });
+    const keys = { burst: "203.0.113.9", day: "user-1", tokens: "org-7" };
+    const taken = await limits.take(keys, { tokens: 60 });
+    expect(taken).toMatchObject({ allowed: true, deniedBy: undefined });
+    const denied = await limits.take(keys, { day: 20 });
+    expect(denied).toMatchObject({ allowed: false, deniedBy: "day" });
+    expect(denied.decisions.burst).toMatchObject({ allowed: true, remaining: 9 });
+    expect((await limits.limiter("burst").get(keys.burst)).total).toBe(1);
+    expect(await limits.limiter("tokens").get(keys.tokens)).toMatchObject({ total: 61, declined: 1 });
+    await taken.settle({ tokens: 40 });
+    expect((await limits.limiter("tokens").get(keys.tokens)).accepted).toBe(40);
+    await taken.refund();
+    for (const limit of ["burst", "day"] as const) {
+      expect((await limits.limiter(limit).get(keys[limit])).total).toBe(0);
+    }
+  });
+});
