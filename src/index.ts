@@ -20,9 +20,6 @@ export type {
   Usage,
   WindowOptions,
 } from "./core/types.ts";
-export type { LocalAbsolute } from "./local/absolute.ts";
-export { type CleanupOptions, createLocalProvider, type LocalOptions, type LocalProvider } from "./local/provider.ts";
-export type { LocalSuppressed } from "./local/suppressed.ts";
 export type { LimitDefinition, LimitOverride } from "./limits/definition.ts";
 export {
   type AnswerOf,
@@ -33,3 +30,6 @@ export {
   type OverridesOf,
   type TakenOf,
 } from "./limits/limits.ts";
+export type { LocalAbsolute } from "./local/absolute.ts";
+export { type CleanupOptions, createLocalProvider, type LocalOptions, type LocalProvider } from "./local/provider.ts";
+export type { LocalSuppressed } from "./local/suppressed.ts";

@@ -3,8 +3,8 @@
 // A provider and those that `withWindow` makes of it are a family: they count in the same place. A name is part of what
 // is counted, so limits of different names have different counts for the same key.
 
-import type { Rate } from "./rate.ts";
 import { resolveWindow } from "./options.ts";
+import type { Rate } from "./rate.ts";
 import type { Awaitable, Decision, Limiter, Provider, WindowOptions } from "./types.ts";
 
 /** Which counts a limiter of a family has. */

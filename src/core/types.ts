@@ -21,8 +21,8 @@ interface DecisionFields {
   /** The free capacity after that wait, before that call. */
   readonly remainingAfterWaiting: number;
   /**
-   * Whole milliseconds, rounded up, until the oldest bucket expires: then `remaining` grows by itself. 0 when nothing is
-   * used. Paced callers wait for it when `remaining` is 0.
+   * Whole milliseconds, rounded up, until the oldest bucket expires: then `remaining` grows by itself. 0 when nothing
+   * is used. Paced callers wait for it when `remaining` is 0.
    */
   readonly moreAfterMs: number;
   /** The share of calls that are being denied, 0 to 1; see {@link SuppressedLimiter}. */

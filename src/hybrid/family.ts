@@ -1,7 +1,15 @@
-// The Hybrid providers that are made of one another by `withWindow`, and the limiters of named limits on them. They share
-// the way to Redis, the breaker and the failure policy.
+// The Hybrid providers that are made of one another by `withWindow`, and the limiters of named limits on them. They
+// share the way to Redis, the breaker and the failure policy.
 
-import { type Ask, type Family, Members, type NamedLimit, setFamily, type TakeDecisions, type Window } from "../core/family.ts";
+import {
+  type Ask,
+  type Family,
+  Members,
+  type NamedLimit,
+  setFamily,
+  type TakeDecisions,
+  type Window,
+} from "../core/family.ts";
 import type { Awaitable } from "../core/types.ts";
 import { RedisAbsolute } from "../redis/absolute.ts";
 import type { OpenRedis } from "../redis/open.ts";

@@ -19,14 +19,14 @@
 
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
-import { decideBlocked } from "../strategy/block.ts";
 import type { SuppressedView, WindowView } from "../strategy/view.ts";
+import { KnownBlock } from "./known-block.ts";
 import { Lease } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
-import { type Answer, isDenial, type Report } from "./protocol.ts";
+import type { Answer, Report } from "./protocol.ts";
 import { Visited } from "./scheduler.ts";
 import type { Serving } from "./serving.ts";
-import { type KeptFactor, NO_SNAPSHOT, type NoRoom, Snapshot } from "./snapshot.ts";
+import { type KeptFactor, NO_SNAPSHOT, type NoRoom, noRoomOfAnswer, noRoomOfRejection, Snapshot } from "./snapshot.ts";
 import type { Terms } from "./terms.ts";
 import { recentDemand, wantedLease } from "./wants.ts";
 
@@ -46,8 +46,6 @@ export interface OutgoingReport extends Report {
 const SCARCE_PART = 32;
 /** There is plenty when at least this part is. */
 const PLENTY_PART = 8;
-/** How soon to ask again for what others have leased: what they don't spend they return. */
-const LEASES_MOVE_MS = 50;
 /** A time that isn't far off is a small integer to V8, and costs no object. */
 const FAR_OFF_MS = 1_000_000;
 
@@ -68,8 +66,7 @@ export class Holder extends Visited {
    * Whether a hit may change the snapshot. Asked here, because with many keys a look at the snapshot is a cache miss.
    */
   #isGrowing = false;
-  /** Until when Redis rejects every call; 0 for a key that isn't blocked. */
-  #blockedUntilMs = 0;
+  #isBlocked = false;
   readonly lease = new Lease();
   readonly outbox: Outbox;
   readonly key: string;
@@ -77,8 +74,7 @@ export class Holder extends Visited {
   #snapshot = NO_SNAPSHOT;
   #noRoom: NoRoom | undefined = undefined;
   #factor: KeptFactor | undefined = undefined;
-  /** Until then calls are rejected without asking Redis: sooner than the block ends, for others may end it. */
-  #blockBelievedMs = 0;
+  readonly #block = new KnownBlock();
   /** About how much was called for in the last `#horizonMs`, as of `#reportedMs`. */
   #recentDemand = 0;
   #reportedMs = Number.NEGATIVE_INFINITY;
@@ -194,8 +190,9 @@ export class Holder extends Visited {
     return this.#noRoom !== undefined && count === this.#noRoom.count && nowMs < this.#noRoom.askAgainMs;
   }
 
+  /** Whether the key was blocked when Redis spoke of it last. */
   get isBlocked(): boolean {
-    return this.#blockedUntilMs > 0;
+    return this.#isBlocked;
   }
 
   /**
@@ -204,10 +201,8 @@ export class Holder extends Visited {
    * @param most the largest count that is ever admitted
    */
   rejectBlocked(count: number, most: number, nowMs: number): Decision | undefined {
-    if (nowMs >= this.#blockBelievedMs) return undefined;
-    const view = { used: this.#used, oldestExpiresInMs: this.moreAfterMs(nowMs) };
-    const rule = { limit: this.#limit, most, windowMs: this.#terms.windowMs };
-    return decideBlocked(view, rule, count, this.#blockedUntilMs - nowMs);
+    const window = { used: this.#used, oldestExpiresInMs: this.moreAfterMs(nowMs) };
+    return this.#block.reject(window, { limit: this.#limit, most, windowMs: this.#terms.windowMs }, count, nowMs);
   }
 
   /** Suppressed: the factor over the soft limit, if it may be used for a call now; else -1. */
@@ -261,8 +256,8 @@ export class Holder extends Visited {
   }
 
   #noteBlock(leftMs: number, nowMs: number): void {
-    this.#blockedUntilMs = leftMs > 0 ? nowMs + leftMs : 0;
-    this.#blockBelievedMs = leftMs > 0 ? nowMs + Math.min(leftMs, this.#terms.leaseMs) : 0;
+    this.#isBlocked = leftMs > 0;
+    this.#block.note(leftMs, nowMs, this.#terms.leaseMs);
     // A lease of a blocked key is of no use here.
     if (leftMs > 0) this.lease.shrinkTo(0);
   }
@@ -292,18 +287,15 @@ export class Holder extends Visited {
   }
 
   #noteRejection({ rate, limit, count }: WaitingCall, decision: Decision, nowMs: number): void {
-    const { remaining, retryAfterMs, remainingAfterWaiting } = decision;
     if (!this.knows(rate) || !this.isCurrent) {
       this.#noteRate(rate, limit);
       this.#state = "current";
-      this.#used = limit - remaining;
+      this.#used = limit - decision.remaining;
       this.#snapshot = NO_SNAPSHOT;
       this.#isGrowing = false;
       this.#noteNextEnd(nowMs);
     }
-    if (this.lease.left > 0) return;
-    const askAgainMs = nowMs + Math.min(LEASES_MOVE_MS, retryAfterMs);
-    this.#noRoom = { count, untilMs: nowMs + retryAfterMs, freed: remainingAfterWaiting - remaining, askAgainMs };
+    if (this.lease.left === 0) this.#noRoom = noRoomOfRejection(decision, count, nowMs);
   }
 
   /** Whether the key was called more than once since it is known here, or since the last report. */
@@ -378,9 +370,7 @@ export class Holder extends Visited {
     this.outbox.confirm(report.number);
     if (!this.knows(rate)) this.#factor = undefined;
     this.#state = "current";
-    this.#rate = rate;
-    this.#limit = limit;
-    this.#isRateTold = true;
+    this.#noteRate(rate, limit);
     this.lease.refresh(answer.granted, report.leaseExpiryMs);
     // The answer of a process that was held up may be read when its lease is over.
     this.lease.expire(nowMs);
@@ -392,20 +382,12 @@ export class Holder extends Visited {
     this.#horizonMs = SCARCE_PART * unleased < limit ? this.#terms.scarceMs : this.#terms.plentyMs;
     this.#snapshot = Snapshot.of(answer, nowMs);
     this.#isGrowing = answer.buckets < 2;
-    if (report.asked > 0) this.#noRoom = this.#noRoomFrom(answer, report, nowMs);
+    if (report.asked > 0) this.#noRoom = noRoomOfAnswer(answer, report, nowMs, this.#terms.leaseMs);
     if (answer.factorLeftMs >= 0) this.#factor = { factor: answer.factor, untilMs: nowMs + answer.factorLeftMs };
     this.#noteBlock(answer.blockedMs, nowMs);
     this.#noteNextEnd(nowMs);
     // What was counted while the report was on its way comes on top.
     for (const { count, declined, hitMs } of this.outbox.hits) this.#addUsed(count - declined, hitMs);
-  }
-
-  #noRoomFrom(answer: Answer, report: Report, nowMs: number): NoRoom | undefined {
-    if (!isDenial(answer, report)) return undefined;
-    // Sooner than that others may delete the key, or correct its usage.
-    const believedMs = answer.leasedByOthers > 0 ? LEASES_MOVE_MS : this.#terms.leaseMs;
-    const askAgainMs = nowMs + Math.min(believedMs, answer.waitMs);
-    return { count: report.asked, untilMs: nowMs + answer.waitMs, freed: answer.freed, askAgainMs };
   }
 
   /** The answer to a report is lost: Redis may have been told of its rate. */
@@ -429,7 +411,7 @@ export class Holder extends Visited {
   /** Whether anything would be lost if this process forgot the key. */
   isUseful(nowMs: number): boolean {
     if (this.isDue(nowMs) || !this.isIdle(nowMs)) return true;
-    if (nowMs < this.#blockBelievedMs) return true;
+    if (this.#block.isBelieved(nowMs)) return true;
     return (this.#noRoom !== undefined && nowMs < this.#noRoom.askAgainMs) || this.factorAt(nowMs) >= 0;
   }
 

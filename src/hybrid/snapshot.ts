@@ -2,8 +2,9 @@
 // this process makes a difference, a new object takes their place. A hit makes one only while the key has a single
 // bucket or none, so a key with many buckets pays nothing for it.
 
+import type { Decision } from "../core/types.ts";
 import { cellStartOf } from "../strategy/bucket.ts";
-import type { Answer } from "./protocol.ts";
+import { type Answer, isDenial, type Report } from "./protocol.ts";
 import type { Terms } from "./terms.ts";
 
 /** A bucket of which it is known when it expires, and how much accepted usage it has. */
@@ -22,6 +23,25 @@ export interface NoRoom {
   readonly freed: number;
   /** Until then calls of that count are rejected without asking Redis. */
   readonly askAgainMs: number;
+}
+
+/** How soon to ask again for what others have leased: what they don't spend they return. */
+const LEASES_MOVE_MS = 50;
+
+/** What an answer says of the calls that waited for it; undefined if there was room. */
+export function noRoomOfAnswer(answer: Answer, report: Report, nowMs: number, leaseMs: number): NoRoom | undefined {
+  if (!isDenial(answer, report)) return undefined;
+  const { waitMs, freed, leasedByOthers } = answer;
+  // Sooner than that others may delete the key, or correct its usage.
+  const believedMs = leasedByOthers > 0 ? LEASES_MOVE_MS : leaseMs;
+  return { count: report.asked, untilMs: nowMs + waitMs, freed, askAgainMs: nowMs + Math.min(believedMs, waitMs) };
+}
+
+/** What the rejection of a call in a take says, which Redis has decided. */
+export function noRoomOfRejection(decision: Decision, count: number, nowMs: number): NoRoom {
+  const { remaining, retryAfterMs, remainingAfterWaiting } = decision;
+  const askAgainMs = nowMs + Math.min(LEASES_MOVE_MS, retryAfterMs);
+  return { count, untilMs: nowMs + retryAfterMs, freed: remainingAfterWaiting - remaining, askAgainMs };
 }
 
 /** Suppressed: the factor over the soft limit, which Redis has computed from what all processes reported. */

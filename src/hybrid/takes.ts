@@ -7,8 +7,8 @@
 // | anything else                                          | Redis, in one script, as on the Redis provider          |
 // | the same, while the breaker refuses calls              | the failure policy; what it admits is reported later    |
 //
-// While Redis decides, the leases of this process stay set aside, so nothing is counted twice. Keys that are called often
-// get a lease then.
+// While Redis decides, the leases of this process stay set aside, so nothing is counted twice. Keys that are called
+// often get a lease then.
 
 import type { Ask, TakeDecisions } from "../core/family.ts";
 import type { Awaitable, Decision } from "../core/types.ts";

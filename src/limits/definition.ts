@@ -1,8 +1,8 @@
 // What a user says about one of several limits, and what can be wrong with it.
 
-import { checkBlockMs, checkOptions, numberOption, resolveWindow } from "../core/options.ts";
-import type { NamedLimit } from "../core/family.ts";
 import { show, TrypemaError } from "../core/errors.ts";
+import type { NamedLimit } from "../core/family.ts";
+import { checkBlockMs, checkOptions, numberOption, resolveWindow } from "../core/options.ts";
 import { checkRate, type Rate } from "../core/rate.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 
@@ -33,8 +33,8 @@ interface LimitFields {
   /** Suppressed: accepted usage never passes the capacity times this; at least 1. Default: the provider's. */
   readonly hardLimitFactor?: number;
   /**
-   * Absolute: a call that this limit denies blocks its key for that long, in ms, at least 1. Choose the window or longer:
-   * a shorter block ends before there is room. Default: no block.
+   * Absolute: a call that this limit denies blocks its key for that long, in ms, at least 1. Choose the window or
+   * longer: a shorter block ends before there is room. Default: no block.
    */
   readonly blockMs?: number;
 }

@@ -30,16 +30,16 @@ interface TakenFields<P extends Provider, Asked extends string> {
   /** What each limit decided. Where the take was denied, those that admit it show what is left. */
   readonly decisions: Readonly<Record<Asked, Decision>>;
   /**
-   * Gives back what the take has counted, and nothing once a limit's window has passed. Does nothing for a take that was
-   * denied or given back before.
+   * Gives back what the take has counted, and nothing once a limit's window has passed. Does nothing for a take that
+   * was denied or given back before.
    */
   refund(): AnswerOf<P, void>;
   /**
    * Corrects the take to what it really was: an estimate, say. A limit that isn't named keeps its count. Never gives
    * back more than was taken, and nothing once a limit's window has passed.
    *
-   * @throws {TrypemaError} `INVALID_COUNT` unless the counts are 0 or positive integers; `INVALID_OPTION` for a limit that
-   *   wasn't asked
+   * @throws {TrypemaError} `INVALID_COUNT` unless the counts are 0 or positive integers; `INVALID_OPTION` for a limit
+   *   that wasn't asked
    */
   settle(counts: CountsOf<Asked>): AnswerOf<P, void>;
 }

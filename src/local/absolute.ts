@@ -1,6 +1,6 @@
 import { checkCount } from "../core/count.ts";
-import { checkKey } from "../core/key.ts";
 import type { Ask } from "../core/family.ts";
+import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { absoluteFactor, decideAbsolute, rejection } from "../strategy/absolute.ts";

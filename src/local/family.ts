@@ -1,6 +1,6 @@
-// The Local providers that are made of one another by `withWindow`, and the limiters of named limits on them. They share
-// the clock and the sweep. Each window, strategy and name has a store of its own, so the same key in two of them is two
-// counts, and a take can keep its place in each store while it weighs the others.
+// The Local providers that are made of one another by `withWindow`, and the limiters of named limits on them. They
+// share the clock and the sweep. Each window, strategy and name has a store of its own, so the same key in two of them
+// is two counts, and a take can keep its place in each store while it weighs the others.
 
 import {
   type Ask,

@@ -1,6 +1,6 @@
 import { checkCount } from "../core/count.ts";
-import { checkKey } from "../core/key.ts";
 import type { Ask } from "../core/family.ts";
+import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";

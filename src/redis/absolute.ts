@@ -35,7 +35,13 @@ export class RedisAbsolute extends RedisLimiter {
     if (!isWhole(used) || !isSoundWait || !isWithin(freed, used) || !isWhole(moreMs)) throw misfit(reply);
     // The script tells of the window that it saw, and of such a window the decision is made here as everywhere.
     const waitMs = this.waitMsFrom(wait);
-    const window = { ...this.unknown, used, waitMsFor: () => waitMs, freedWith: () => freed, oldestExpiresInMs: moreMs };
+    const window = {
+      ...this.unknown,
+      used,
+      waitMsFor: () => waitMs,
+      freedWith: () => freed,
+      oldestExpiresInMs: moreMs,
+    };
     const decision = decideAbsolute(window, limit, count);
     if (decision.allowed) throw misfit(reply);
     return decision;

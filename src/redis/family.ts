@@ -1,7 +1,15 @@
-// The Redis providers that are made of one another by `withWindow`, and the limiters of named limits on them. They share
-// the way to Redis, the breaker and the failure policy.
+// The Redis providers that are made of one another by `withWindow`, and the limiters of named limits on them. They
+// share the way to Redis, the breaker and the failure policy.
 
-import { type Ask, type Family, Members, type NamedLimit, setFamily, type TakeDecisions, type Window } from "../core/family.ts";
+import {
+  type Ask,
+  type Family,
+  Members,
+  type NamedLimit,
+  setFamily,
+  type TakeDecisions,
+  type Window,
+} from "../core/family.ts";
 import { RedisAbsolute } from "./absolute.ts";
 import type { RedisLimiter } from "./limiter.ts";
 import type { OpenRedis } from "./open.ts";

@@ -30,7 +30,8 @@ export interface Admission {
 /** @throws {TrypemaError} `BACKEND_SCRIPT` unless it admits a call of `count` */
 export function admissionFrom(reply: unknown, count: number, limit: number, windowMs: number): Admission {
   const { used, moreAfterMs } = splitAdmission(reply, Math.ceil(windowMs) + 1);
-  if (used >= count && isWithin(used, limit) && isWithin(moreAfterMs, Math.ceil(windowMs))) return { used, moreAfterMs };
+  if (used >= count && isWithin(used, limit) && isWithin(moreAfterMs, Math.ceil(windowMs)))
+    return { used, moreAfterMs };
   throw misfit(reply);
 }
 

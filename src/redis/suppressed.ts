@@ -2,7 +2,13 @@ import type { Ask } from "../core/family.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { allowed, suppressed } from "../strategy/decision.ts";
-import { admittedByDraw, decideSuppressed, factorOfNext, type SuppressedRule, suppressedRuleOf } from "../strategy/suppressed.ts";
+import {
+  admittedByDraw,
+  decideSuppressed,
+  factorOfNext,
+  type SuppressedRule,
+  suppressedRuleOf,
+} from "../strategy/suppressed.ts";
 import type { SuppressedView } from "../strategy/view.ts";
 import type { CallTerms } from "./batch.ts";
 import { fieldsOf } from "./commands.ts";

@@ -13,8 +13,8 @@ export function cellStartOf(ms: number, bucketMs: number): number {
 }
 
 /**
- * How long until a bucket expires that was hit at `hitMs` last; 0 for -Infinity, which means that there is none. Without
- * the bound a rounding could make it longer than the window.
+ * How long until a bucket expires that was hit at `hitMs` last; 0 for -Infinity, which means that there is none.
+ * Without the bound a rounding could make it longer than the window.
  */
 export function expiresInMs(hitMs: number, windowMs: number, nowMs: number): number {
   return Math.max(0, Math.min(windowMs, hitMs + windowMs - nowMs));

@@ -25,7 +25,11 @@ it("a decision in JSON keeps the sense of Infinity, for which JSON has no number
 });
 
 it("a number of a decision in JSON is read back by Number", () => {
-  const decisions = [absolute.inc("n", perSecond(1)), rejected(5, 0, 12.5, 1, 12.5), suppressed(true, 5, 0, 0, 0, 7, 0.25)];
+  const decisions = [
+    absolute.inc("n", perSecond(1)),
+    rejected(5, 0, 12.5, 1, 12.5),
+    suppressed(true, 5, 0, 0, 0, 7, 0.25),
+  ];
   for (const decision of [...decisions, absolute.isAllowed("unknown"), markDegraded(rejected(5, 0, 1, 0, 1))]) {
     const read = JSON.parse(JSON.stringify(decision));
     for (const name of ["limit", "remaining", "retryAfterMs", "remainingAfterWaiting", "moreAfterMs"] as const) {
@@ -51,7 +55,16 @@ it("a time until more is free is whole milliseconds, rounded up, of any length",
 });
 
 it("a decision has its fields for its own, and nothing else", () => {
-  const names = ["allowed", "degraded", "limit", "moreAfterMs", "outcome", "remaining", "remainingAfterWaiting", "retryAfterMs"];
+  const names = [
+    "allowed",
+    "degraded",
+    "limit",
+    "moreAfterMs",
+    "outcome",
+    "remaining",
+    "remainingAfterWaiting",
+    "retryAfterMs",
+  ];
   const decisions = [absolute.inc("f", perSecond(1)), absolute.inc("f", perSecond(1e12)), rejected(5, 0, 1, 0, 1)];
   for (const decision of [...decisions, suppressed(false, 5, 0, 1, 0, 1, 1)]) {
     expect(Object.keys(decision).sort()).toEqual([...names, "suppressionFactor"].sort());

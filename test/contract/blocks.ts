@@ -13,7 +13,13 @@ export function describeBlocks({ open, advance, drawn }: Subject): void {
       await limiter.block("k", 300);
       const before = drawn();
       const rejected = await limiter.inc("k", perSecond(5));
-      expect(rejected).toMatchObject({ outcome: "rejected", allowed: false, limit: 5, remaining: 0, retryAfterMs: 300 });
+      expect(rejected).toMatchObject({
+        outcome: "rejected",
+        allowed: false,
+        limit: 5,
+        remaining: 0,
+        retryAfterMs: 300,
+      });
       expect(rejected).toMatchObject({ remainingAfterWaiting: 3, moreAfterMs: 1_000, suppressionFactor: 1 });
       expect(rejected.blocked).toBe(true);
       expect(JSON.parse(JSON.stringify(rejected)).blocked).toBe(true);

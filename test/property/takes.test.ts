@@ -6,8 +6,8 @@ import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { MAIN_CLIENTS } from "../support/clients.ts";
 import type { OpenClient } from "../support/clients.ts";
+import { MAIN_CLIENTS } from "../support/clients.ts";
 import { type NaiveLimit, NaiveLimits } from "../support/naive-limits.ts";
 import { RedisCluster, RedisServer } from "../support/redis.ts";
 
@@ -183,7 +183,10 @@ async function runSteps(steps: readonly Step[], { clock, limits, naive, drawn }:
   }
 }
 
-it("Local takes as the specification kept in plain arrays does", promises(createLocalProvider, { sameKey: false, numRuns: 1_000 }));
+it(
+  "Local takes as the specification kept in plain arrays does",
+  promises(createLocalProvider, { sameKey: false, numRuns: 1_000 }),
+);
 
 describe("with Redis", () => {
   let server: RedisServer;

@@ -241,7 +241,9 @@ it.each([
   ["is short", [1]],
   ["has nothing in it", [null, {}, "x", Number.NaN]],
 ])("refuses a reply to a batch that %s", async (_, reply) => {
-  const client: RedisClient = { sendCommand: async ([, , keyCount]: string[]) => (Number(keyCount) > 2 ? reply : 60_001) };
+  const client: RedisClient = {
+    sendCommand: async ([, , keyCount]: string[]) => (Number(keyCount) > 2 ? reply : 60_001),
+  };
   const { absolute } = createRedisProvider(client, { timeoutMs: 5_000 });
   const [alone, ...together] = ["a", "b", "c", "d", "e"].map((key) => absolute.inc(key, perSecond(5)));
   expect((await alone!).allowed).toBe(true);

@@ -16,7 +16,12 @@ const LEASE_MS = 1_000;
 const RATE = perSecond(1);
 const LIMIT = 10;
 
-const names = new KeyNames("trypema", { name: "", strategy: "absolute", windowMs: WINDOW.windowMs, bucketMs: WINDOW.bucketMs });
+const names = new KeyNames("trypema", {
+  name: "",
+  strategy: "absolute",
+  windowMs: WINDOW.windowMs,
+  bucketMs: WINDOW.bucketMs,
+});
 let clock = manualClock();
 
 beforeEach(async () => {

@@ -115,7 +115,8 @@ it("asks slot after slot where something in between refuses keys of several slot
   };
   const limits = limitsOn(strict);
   const day = limits.limiter("day");
-  for (let i = 0; i < 3; i++) expect((await limits.take({ burst: "ip", day: "user", tokens: "org" })).allowed).toBe(true);
+  for (let i = 0; i < 3; i++)
+    expect((await limits.take({ burst: "ip", day: "user", tokens: "org" })).allowed).toBe(true);
   expect(refused).toBe(1);
   const denied = await limits.take({ burst: "ip", day: "user", tokens: "org" }, { day: 18, tokens: 2 });
   expect(denied).toMatchObject({ allowed: false, deniedBy: "day" });
@@ -172,7 +173,9 @@ describe("when Redis doesn't answer", () => {
     expect(taken.filter(({ allowed }) => allowed)).toHaveLength(10);
     expect(taken.every(({ decisions }) => decisions.day.degraded)).toBe(true);
     isOut = false;
-    await expect.poll(async () => (await redis.client.keys("*day*user*")).length, { timeout: 20_000 }).toBeGreaterThan(0);
+    await expect
+      .poll(async () => (await redis.client.keys("*day*user*")).length, { timeout: 20_000 })
+      .toBeGreaterThan(0);
     expect((await limits.limiter("day").get("user")).total).toBe(20);
   });
 });
@@ -245,22 +248,25 @@ describe("in a Cluster", () => {
     await cluster.stop();
   });
 
-  it.each(["ioredis, Cluster", "node-redis, Cluster"])("keys of other slots are one take too, with %s", async (name) => {
-    clients[name] = await MAIN_CLIENTS[name]!({ server: undefined as never, cluster });
-    const limits = limitsOn(clients[name].client, { prefix: name.replace(", ", "-") });
-    const keys = { burst: "203.0.113.9", day: "user-1", tokens: "org-7" };
-    const taken = await limits.take(keys, { tokens: 60 });
-    expect(taken).toMatchObject({ allowed: true, deniedBy: undefined });
-    const denied = await limits.take(keys, { day: 20 });
-    expect(denied).toMatchObject({ allowed: false, deniedBy: "day" });
-    expect(denied.decisions.burst).toMatchObject({ allowed: true, remaining: 9 });
-    expect((await limits.limiter("burst").get(keys.burst)).total).toBe(1);
-    expect(await limits.limiter("tokens").get(keys.tokens)).toMatchObject({ total: 61, declined: 1 });
-    await taken.settle({ tokens: 40 });
-    expect((await limits.limiter("tokens").get(keys.tokens)).accepted).toBe(40);
-    await taken.refund();
-    for (const limit of ["burst", "day"] as const) {
-      expect((await limits.limiter(limit).get(keys[limit])).total).toBe(0);
-    }
-  });
+  it.each(["ioredis, Cluster", "node-redis, Cluster"])(
+    "keys of other slots are one take too, with %s",
+    async (name) => {
+      clients[name] = await MAIN_CLIENTS[name]!({ server: undefined as never, cluster });
+      const limits = limitsOn(clients[name].client, { prefix: name.replace(", ", "-") });
+      const keys = { burst: "203.0.113.9", day: "user-1", tokens: "org-7" };
+      const taken = await limits.take(keys, { tokens: 60 });
+      expect(taken).toMatchObject({ allowed: true, deniedBy: undefined });
+      const denied = await limits.take(keys, { day: 20 });
+      expect(denied).toMatchObject({ allowed: false, deniedBy: "day" });
+      expect(denied.decisions.burst).toMatchObject({ allowed: true, remaining: 9 });
+      expect((await limits.limiter("burst").get(keys.burst)).total).toBe(1);
+      expect(await limits.limiter("tokens").get(keys.tokens)).toMatchObject({ total: 61, declined: 1 });
+      await taken.settle({ tokens: 40 });
+      expect((await limits.limiter("tokens").get(keys.tokens)).accepted).toBe(40);
+      await taken.refund();
+      for (const limit of ["burst", "day"] as const) {
+        expect((await limits.limiter(limit).get(keys[limit])).total).toBe(0);
+      }
+    },
+  );
 });

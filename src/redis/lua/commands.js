@@ -114,7 +114,7 @@ export const COMMANDS = {
     },
     letter: "a",
     ownOfCall: 0,
-    /** For a denied call. An admitted one is replied as `admission_as_replied` says, one to a blocked key as `block_as_replied`. */
+    /** For a denied call. `admission_as_replied` says what others are replied, and `block_as_replied` for a block. */
     reply: {
       taken: "what is taken of the capacity: counts and leases",
       wait: "how long until enough has expired, as `time_as_replied` makes it; -1 for a count above the capacity",
@@ -135,7 +135,7 @@ export const COMMANDS = {
     },
     letter: "s",
     ownOfCall: 1,
-    /** For a call above the capacity. Another one is replied as `admission_as_replied` says, one to a blocked key as `block_as_replied`. */
+    /** For a call above the capacity. `admission_as_replied` and `block_as_replied` say what others are replied. */
     reply: {
       admitted: "1 or 0",
       accepted: "the accepted usage before the call, with leases",
@@ -275,8 +275,8 @@ export const COMMANDS = {
  *
  * It replies to each take with a list of what is replied to its asks, or with `!` and what failed.
  *
- * In a batch KEYS has two names for each key, in the order of the keys. The reply is a list of the calls' replies, in the order of
- * the arguments. Each is what the command replies to a single call; or 0, for the same as the call before; or `!` and
+ * In a batch KEYS has two names for each key, in the order of the keys. The reply is a list of the calls' replies, in
+ * the order of the arguments. Each is what the command replies to a single call; or 0, for the same as the call before; or `!` and
  * after it what failed.
  */
 export const BATCHED = Object.keys(COMMANDS).filter((name) => COMMANDS[name].letter !== undefined);

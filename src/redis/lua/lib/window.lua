@@ -59,7 +59,7 @@ local function read_state(window, state)
   settle_time(window)
 end
 
--- Makes the time of the call that of the key, which never goes back, and drops leases and a block that are over by then.
+-- Makes the time of the call that of the key, which never goes back. Drops leases and a block that are over by then.
 local function settle_time(window)
   if window.now_ms < window.newest_ms or window.offset_ms > 0 then
     pause_clock(window)
@@ -162,8 +162,8 @@ local function keep_span_of(window)
   return math.max(window.bucket_ms, window.window_ms / 16)
 end
 
--- How long each hit lives that may come in this span of time, and every lease, and a block. A caller's clock may stand still while
--- the server's goes on, as it does in tests. So there is a minute to spare then.
+-- How long each hit lives that may come in this span of time, and every lease, and a block. A caller's clock may stand
+-- still while the server's goes on, as it does in tests. So there is a minute to spare then.
 local function keep_time_of(window)
   local span_ms = keep_span_of(window)
   local gone_ms = math.max(window.last_gone_ms, window.blocked_until_ms)
