@@ -1,7 +1,7 @@
 // What is known here of a block of one key: until when Redis rejects every call to it.
 //
-// Always holds: a block is believed no longer than it lasts, nor longer than a lease. Others may end it, so Redis is asked
-// again then.
+// Always holds: a block is believed no longer than it lasts, nor longer than a lease. Others may end it, so Redis is
+// asked again then.
 
 import type { Decision } from "../core/types.ts";
 import { decideBlocked } from "../strategy/block.ts";

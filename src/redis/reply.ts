@@ -62,7 +62,8 @@ function splitAdmission(reply: unknown, factor: number): Admission {
     const [used, moreAfterMs] = textFrom(reply).split(" ").map(numberFrom);
     return { used: used ?? Number.NaN, moreAfterMs: moreAfterMs ?? Number.NaN };
   }
-  const used = Math.floor(packed / factor);
+  // Larger ones come as text.
+  const used = packed < 1e15 ? Math.floor(packed / factor) : Number.NaN;
   return { used, moreAfterMs: packed - used * factor };
 }
 

@@ -276,7 +276,7 @@ export const COMMANDS = {
  * It replies to each take with a list of what is replied to its asks, or with `!` and what failed.
  *
  * In a batch KEYS has two names for each key, in the order of the keys. The reply is a list of the calls' replies, in
- * the order of the arguments. Each is what the command replies to a single call; or 0, for the same as the call before; or `!` and
- * after it what failed.
+ * the order of the arguments. Each is what the command replies to a single call; or 0, for the same as the call before;
+ * or `!` and after it what failed.
  */
 export const BATCHED = Object.keys(COMMANDS).filter((name) => COMMANDS[name].letter !== undefined);
