@@ -12,6 +12,7 @@ const SIDES = [
   "absolute, rejected",
   "suppressed, under the limit",
   "suppressed, over the limit",
+  "a take of three limits, admitted",
   "express-rate-limit MemoryStore",
   "rate-limiter-flexible, admitted",
   "rate-limiter-flexible, rejected",

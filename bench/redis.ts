@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
-import { perHour, perSecond } from "trypema";
+import { createLimits, perHour, perSecond } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 import { RedisServer } from "../test/support/redis.ts";
 import { type Client, GCRA_SIDE, sides, WINDOW_MS } from "./redis-sides.ts";
@@ -87,6 +87,49 @@ async function serverTimes(): Promise<void> {
     columns.push(times.map(median));
   }
   printBesideGcra(Object.keys(workloads), columns, 1);
+}
+
+/** What it costs to check three limits as one. */
+async function takes(): Promise<void> {
+  report.print("### Several limits\n");
+  report.print(
+    "Microseconds of server time: of a call, of a take of one limit and of one of three, and how many times the call's\n" +
+      "that is; medians of five turns.\n",
+  );
+  const provider = createRedisProvider(client, { windowMs: WINDOW_MS, timeoutMs: 60_000 });
+  const limit = CAPACITIES.ample;
+  const one = createLimits(provider, { hour: { limit, windowMs: WINDOW_MS } });
+  const three = createLimits(provider, {
+    minute: { limit, windowMs: 60_000 },
+    hour: { limit, windowMs: WINDOW_MS },
+    day: { limit, windowMs: 24 * WINDOW_MS, bucketMs: 60_000 },
+  });
+  const ways: Record<string, (key: string) => Promise<{ allowed: boolean }>> = {
+    "a call": (key) => provider.absolute.inc(key, perHour(limit)),
+    "a take of one": (key) => one.take(key),
+    "a take of three": (key) => three.take(key),
+  };
+  const rows = [];
+  for (const keyCount of [1, 50_000]) {
+    for (const inFlight of [1, 50, MANY_IN_FLIGHT]) {
+      const calls = new Calls(makeKeys(keyCount));
+      const count = inFlight === 1 ? 3_000 : CALLS_A_TURN;
+      const times = Object.keys(ways).map((): number[] => []);
+      for (let turn = 0; turn <= TURNS; turn++) {
+        for (const [index, way] of Object.values(ways).entries()) {
+          await client.config("RESETSTAT");
+          const admitted = await callMany(async (i) => (await way(calls.key(i))).allowed, count, inFlight);
+          if (admitted !== count) throw new Error(`${admitted} of ${count} admitted`);
+          // In the first turn the keys are made.
+          if (turn > 0) times[index]!.push((await scriptTime()).usec / count);
+        }
+      }
+      const ratio = (turns: readonly number[]) => median(turns.map((usec, turn) => usec / times[0]![turn]!));
+      const cells = times.map((turns) => `${median(turns).toFixed(1)} (${ratio(turns).toFixed(2)}×)`);
+      rows.push([`${keyCount === 1 ? "a hot key" : "50 k keys"}, ${inFlight} in flight`, ...cells]);
+    }
+  }
+  report.printTable(["", ...Object.keys(ways)], rows);
 }
 
 async function memory(): Promise<void> {
@@ -292,6 +335,7 @@ try {
   const [, version] = /redis_version:(\S+)/.exec(await client.info("server"))!;
   report.print(`Redis ${version}.\n`);
   await serverTimes();
+  await takes();
   await memory();
   await flatness();
   await throughput();

@@ -29,6 +29,7 @@ it.each([
   "absolute, rejected",
   "suppressed, under the limit",
   "suppressed, over the limit",
+  "a take of three limits, admitted",
   "express-rate-limit MemoryStore",
   "rate-limiter-flexible, admitted",
   "rate-limiter-flexible, rejected",

@@ -2,7 +2,7 @@
 
 import { MemoryStore, type Options } from "express-rate-limit";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
-import { createLocalProvider, type LocalProvider, perHour, perSecond, type Rate } from "trypema";
+import { createLimits, createLocalProvider, type LocalProvider, perHour, perSecond, type Rate } from "trypema";
 import { type Side, serve } from "./players.ts";
 import { Calls, makeKeys } from "./workloads.ts";
 
@@ -75,6 +75,24 @@ const sides: Record<string, () => Side | Promise<Side>> = {
       }
     };
     return { admits: "none", prepare, run: callsOf(suppressed, SCARCE) };
+  },
+
+  "a take of three limits, admitted"() {
+    const limit = 1e9;
+    const limits = createLimits(createLocalProvider(), {
+      second: { limit, windowMs: 1_000, bucketMs: 10 },
+      minute: { limit, windowMs: 60_000 },
+      day: { limit, windowMs: 86_400_000, bucketMs: 60_000 },
+    });
+    const prepare = () => {
+      for (const key of keys) limits.take(key);
+    };
+    const run = (from: number, to: number) => {
+      let admitted = 0;
+      for (let i = from; i < to; i++) if (limits.take(calls.key(i)).allowed) admitted++;
+      return admitted;
+    };
+    return { admits: "all", prepare, run };
   },
 
   /** Awaited, as its middleware does; it counts, and the middleware compares. */
