@@ -39,13 +39,13 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> implements
   }
 
   take(asks: readonly Ask[]): TakeDecisions {
-    // First, for a sweep selects other keys.
-    this.#cleanup?.start();
     const takenMs = this.#settings.clock.now();
     let isTaken = true;
     for (const ask of asks) if (!limiterOf(ask).weigh(ask, takenMs)) isTaken = false;
     const decisions: Decision[] = [];
     for (const ask of asks) decisions.push(limiterOf(ask).conclude(ask, isTaken));
+    // Last, for a sweep selects other keys.
+    if (asks.some(isNew)) this.#cleanup?.start();
     return { decisions, takenMs };
   }
 
@@ -85,6 +85,11 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> implements
     this.#cleanup?.add(store, windowMs);
     return store;
   }
+}
+
+/** Whether the key of an ask that was weighed last may have been stored, or blocked, for the first time. */
+function isNew(ask: Ask): boolean {
+  return limiterOf(ask).isNew;
 }
 
 function limiterOf({ limiter }: Ask): LocalLimiter {

@@ -152,6 +152,11 @@ export abstract class LocalLimiter implements Limiter {
   /** The factor that a call of 1 to the selected key would meet now. */
   protected abstract factor(): number;
 
+  /** Whether the key of the ask that was weighed last wasn't stored then, or was denied. @internal */
+  get isNew(): boolean {
+    return !(this.isStored && this.admits);
+  }
+
   /** Selects the key of an ask at the time of its take. */
   protected findForTake(key: string, rate: Rate, nowMs: number): boolean {
     this.isStored = this.store.findAt(key, nowMs);
