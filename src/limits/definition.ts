@@ -7,7 +7,7 @@ import { checkRate, type Rate } from "../core/rate.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 
 /** One of several limits: how much, in which window, and by which strategy. It has either a `limit` or a `rate`. */
-export type LimitDefinition = LimitFields & (LimitOfCount | LimitOfRate);
+export type LimitDefinition = LimitFields & (LimitOfCount | LimitOfRate) & (AbsoluteLimit | SuppressedLimit);
 
 /** How much one call or one definition allows, as a count. */
 interface LimitOfCount {
@@ -28,15 +28,25 @@ interface LimitFields {
   readonly windowMs: number;
   /** Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default 100, or a shorter `windowMs`. */
   readonly bucketMs?: number;
-  /** Default `"absolute"`. */
-  readonly strategy?: "absolute" | "suppressed";
   /** Suppressed: accepted usage never passes the capacity times this; at least 1. Default: the provider's. */
   readonly hardLimitFactor?: number;
+}
+
+interface AbsoluteLimit {
+  /** Default `"absolute"`. */
+  readonly strategy?: "absolute";
   /**
-   * Absolute: a call that this limit denies blocks its key for that long, in ms, at least 1. Choose the window or
-   * longer: a shorter block ends before there is room. Default: no block.
+   * A call that this limit denies blocks its key for that long, in ms, at least 1. Choose the window or longer: a
+   * shorter block ends before there is room. Default: no block.
    */
   readonly blockMs?: number;
+}
+
+interface SuppressedLimit {
+  /** Over the limit a random share of the calls is denied. */
+  readonly strategy: "suppressed";
+  /** Only an absolute limit has one. */
+  readonly blockMs?: undefined;
 }
 
 /** Another limit for one call, such as that of the caller's plan: a count, `{ limit }` or `{ rate }`. */
@@ -105,6 +115,6 @@ function checkName(name: string): void {
   if (/^[\x21-\x7a]{1,60}$/.test(name)) return;
   throw new TrypemaError(
     "INVALID_OPTION",
-    `limit ${show(name)}: a name has 1 to 60 characters of ASCII, without spaces and braces`,
+    `limit ${show(name)}: a name has 1 to 60 characters of ASCII, without spaces, braces, | and ~`,
   );
 }

@@ -17,8 +17,8 @@ export type AnswerOf<P extends Provider, T> =
       ? Promise<T>
       : Awaitable<T>;
 
-/** The limits to ask, and whom each is for; or one key that is for all limits. */
-export type KeysOf<Asked extends string> = { readonly [Name in Asked]: string };
+/** The limits to ask, at least one, and whom each is for. */
+export type KeysOf<Asked extends string> = [Asked] extends [never] ? never : { readonly [Name in Asked]: string };
 
 /** What a call costs: one number for all limits that are asked, or one for each. Default 1. */
 export type CountsOf<Asked extends string> = number | { readonly [Name in Asked]?: number };
@@ -76,14 +76,14 @@ export interface Limits<P extends Provider, Names extends string> {
    * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`, `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`: then
    *   nothing was counted; and what the provider throws when Redis is away
    */
-  take<const Asked extends Names = Names>(
+  take<Asked extends Names = Names>(
     keys: string | KeysOf<Asked>,
     counts?: CountsOf<NoInfer<Asked>>,
     overrides?: OverridesOf<NoInfer<Asked>>,
   ): AnswerOf<P, TakenOf<P, Asked>>;
 
   /** What `take` would answer. Counts nothing and blocks nobody. */
-  peek<const Asked extends Names = Names>(
+  peek<Asked extends Names = Names>(
     keys: string | KeysOf<Asked>,
     counts?: CountsOf<NoInfer<Asked>>,
     overrides?: OverridesOf<NoInfer<Asked>>,
@@ -112,16 +112,16 @@ export interface Limits<P extends Provider, Names extends string> {
  *
  * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`
  */
-export function createLimits<P extends Provider, const Definitions extends Readonly<Record<string, LimitDefinition>>>(
+export function createLimits<P extends Provider, Names extends string>(
   provider: P,
-  definitions: Definitions,
-): Limits<P, keyof Definitions & string> {
+  definitions: Readonly<Record<Names, LimitDefinition>>,
+): Limits<P, Names> {
   const family = familyOf(provider);
   if (family === undefined) {
     throw new TrypemaError("INVALID_OPTION", `provider: got ${show(provider)}, expected a provider of this package`);
   }
   // The answers have the types that the provider's have.
-  return new SeveralLimits(family, definitions) as unknown as Limits<P, keyof Definitions & string>;
+  return new SeveralLimits(family, definitions) as unknown as Limits<P, Names>;
 }
 
 /** A limit, and its limiter. */

@@ -1,7 +1,7 @@
 // Several limits checked as one: every provider takes as the specification kept in plain arrays does.
 
 import fc from "fast-check";
-import { createLimits, createLocalProvider, type LimiterOptions, type Provider } from "trypema";
+import { createLimits, createLocalProvider, type LimitDefinition, type LimiterOptions, type Provider } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { manualClock } from "trypema/testing";
@@ -114,14 +114,14 @@ function promises(
 function definitionsOf(drawn: Readonly<Record<Name, NaiveLimit>>) {
   const definition = (name: Name) => {
     const { blockMs, ...rest } = drawn[name];
-    return blockMs === 0 ? rest : { ...rest, blockMs: Math.max(1, blockMs) };
+    return (blockMs === 0 ? rest : { ...rest, blockMs: Math.max(1, blockMs) }) as LimitDefinition;
   };
   return { one: definition("one"), two: definition("two"), three: definition("three") };
 }
 
 interface Running {
   readonly clock: ReturnType<typeof manualClock>;
-  readonly limits: ReturnType<typeof createLimits<Provider, ReturnType<typeof definitionsOf>>>;
+  readonly limits: ReturnType<typeof createLimits<Provider, Name>>;
   readonly naive: NaiveLimits;
   readonly drawn: Readonly<Record<Name, NaiveLimit>>;
 }
