@@ -52,6 +52,8 @@ export interface Family {
   nowMs(): number;
   /** The options that a limit has where its definition doesn't say. */
   readonly hardLimitFactor: number;
+  /** Whether each answer is a promise, also where nothing has to be waited for, and an error rejects it. */
+  readonly answersLater: boolean;
 }
 
 /**

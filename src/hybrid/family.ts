@@ -21,6 +21,7 @@ import { HybridSuppressed } from "./suppressed.ts";
 import { HybridTakes } from "./takes.ts";
 
 export class HybridFamily extends Members<HybridProvider, HybridLimiter> implements Family {
+  readonly answersLater = false;
   readonly #takes: HybridTakes;
   readonly #redis: OpenRedis;
   readonly #syncIntervalMs: number;

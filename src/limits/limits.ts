@@ -7,7 +7,8 @@ import { checkKey } from "../core/key.ts";
 import { checkOptions } from "../core/options.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
 import { type LimitDefinition, type LimitOverride, type ResolvedLimit, rateFrom, resolveLimit } from "./definition.ts";
-import { AskedLimit, Taken } from "./taken.ts";
+import { foresee } from "./foresee.ts";
+import { AskedLimit, later, ownValue, Taken } from "./taken.ts";
 
 /** What a provider answers with: Local a value, Redis a promise, Hybrid either. */
 export type AnswerOf<P extends Provider, T> =
@@ -36,7 +37,8 @@ interface TakenFields<P extends Provider, Asked extends string> {
   refund(): AnswerOf<P, void>;
   /**
    * Corrects the take to what it really was: an estimate, say. A limit that isn't named keeps its count. Never gives
-   * back more than was taken, and nothing once a limit's window has passed.
+   * back more than was taken, and nothing once a limit's window has passed. What is more than was taken counts, even if
+   * it passes the limit. Does nothing for a take that was denied, or for a peek.
    *
    * @throws {TrypemaError} `INVALID_COUNT` unless the counts are 0 or positive integers; `INVALID_OPTION` for a limit
    *   that wasn't asked
@@ -82,7 +84,12 @@ export interface Limits<P extends Provider, Names extends string> {
     overrides?: OverridesOf<NoInfer<Asked>>,
   ): AnswerOf<P, TakenOf<P, Asked>>;
 
-  /** What `take` would answer. Counts nothing and blocks nobody. */
+  /**
+   * What `take` would answer. Counts nothing and blocks nobody, so a denial tells the wait without the block that it
+   * would begin. There is nothing to give back or to settle.
+   *
+   * @throws {TrypemaError} as `take` does
+   */
   peek<Asked extends Names = Names>(
     keys: string | KeysOf<Asked>,
     counts?: CountsOf<NoInfer<Asked>>,
@@ -130,6 +137,12 @@ interface KnownLimit {
   readonly limiter: Limiter;
 }
 
+type TakeArguments = [
+  keys: string | KeysOf<string>,
+  counts: CountsOf<string> | undefined,
+  overrides: OverridesOf<string> | undefined,
+];
+
 class SeveralLimits {
   readonly #family: Family;
   readonly #limits: readonly KnownLimit[];
@@ -149,6 +162,11 @@ class SeveralLimits {
   }
 
   take(keys: string | KeysOf<string>, counts?: CountsOf<string>, overrides?: OverridesOf<string>): Awaitable<Taken> {
+    if (this.#family.answersLater) return later(() => this.#take(keys, counts, overrides));
+    return this.#take(keys, counts, overrides);
+  }
+
+  #take(...[keys, counts, overrides]: TakeArguments): Awaitable<Taken> {
     const asked = this.#asked(keys, counts, overrides);
     const decided = this.#family.take(asked);
     if (decided instanceof Promise) return decided.then((made) => new Taken(this.#family, asked, made));
@@ -156,15 +174,17 @@ class SeveralLimits {
   }
 
   peek(keys: string | KeysOf<string>, counts?: CountsOf<string>, overrides?: OverridesOf<string>): Awaitable<Taken> {
+    if (this.#family.answersLater) return later(() => this.#peek(keys, counts, overrides));
+    return this.#peek(keys, counts, overrides);
+  }
+
+  #peek(...[keys, counts, overrides]: TakeArguments): Awaitable<Taken> {
     const asked = this.#asked(keys, counts, overrides);
-    const takenMs = this.#family.nowMs();
-    // Nothing was counted, so nothing can be given back.
-    const uncounted = asked.map(({ limit, limiter, key, rate }) => new AskedLimit(limit, limiter, key, rate, 0));
-    const decided = asked.map(({ limiter, key, count, rate }) => limiter.isAllowed(key, count === 0 ? 1 : count, rate));
-    if (!decided.some((one) => one instanceof Promise)) {
-      return new Taken(this.#family, uncounted, { decisions: decided as Decision[], takenMs });
-    }
-    return Promise.all(decided).then((decisions) => new Taken(this.#family, uncounted, { decisions, takenMs }));
+    const foreseen = foresee(asked);
+    // It was taken at no time, so nothing of it can be corrected.
+    const conclude = (decisions: readonly Decision[]) =>
+      new Taken(this.#family, asked, { decisions, takenMs: Number.NEGATIVE_INFINITY });
+    return foreseen instanceof Promise ? foreseen.then(conclude) : conclude(foreseen);
   }
 
   limiter(name: string): Limiter {
@@ -213,9 +233,9 @@ class SeveralLimits {
     if (overrides !== undefined) this.#checkAsked("overrides", overrides, asked);
     return asked.map(({ limit, limiter, key }) => {
       const { name } = limit;
-      const count = typeof counts === "object" && counts !== null ? (counts[name] ?? 1) : (counts ?? 1);
+      const count = (typeof counts === "object" ? ownValue(counts, name) : counts) ?? 1;
       checkCount(`counts.${name}`, count, 0);
-      const override = overrides?.[name];
+      const override = overrides && ownValue(overrides, name);
       const rate = override === undefined ? limit.rate : rateFrom(`overrides.${name}`, override, limit.windowMs);
       return new AskedLimit(limit, limiter, key, rate, count);
     });

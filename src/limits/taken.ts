@@ -2,10 +2,10 @@
 
 import { adjusterOf } from "../core/adjuster.ts";
 import { checkCount } from "../core/count.ts";
-import { TrypemaError } from "../core/errors.ts";
 import type { Ask, Family, TakeDecisions } from "../core/family.ts";
+import { checkOptions } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
-import type { Decision, Limiter } from "../core/types.ts";
+import type { Awaitable, Decision, Limiter, SetIfResult } from "../core/types.ts";
 import type { ResolvedLimit } from "./definition.ts";
 
 /** A limit that a take asks. A class, because to spread objects into one another takes as long as ten decisions. */
@@ -69,17 +69,28 @@ export class Taken {
   }
 
   refund(): unknown {
-    return this.#correct(this.#asked.map(() => 0));
+    return this.#answer(() => this.#correct(this.#asked.map(() => 0)));
   }
 
-  settle(counts: number | Readonly<Record<string, number | undefined>>): unknown {
-    if (typeof counts !== "number") this.#checkNames(counts);
-    const wanted = this.#asked.map(({ limit }, index) => {
-      const count = typeof counts === "number" ? counts : counts[limit.name];
-      if (count !== undefined) checkCount(`counts.${limit.name}`, count, 0);
+  settle(counts: SettledCounts): unknown {
+    return this.#answer(() => this.#correct(this.#checked(counts)));
+  }
+
+  #answer(correct: () => unknown): unknown {
+    return this.#family.answersLater ? later(correct) : correct();
+  }
+
+  /** What each limit is to count. */
+  #checked(counts: SettledCounts): readonly number[] {
+    if (typeof counts !== "number") {
+      const names = this.#asked.map(({ limit }) => limit.name);
+      checkOptions("counts", counts, names, "a number, or an object of the limits that were asked");
+    }
+    return this.#asked.map(({ limit: { name } }, index) => {
+      const count = typeof counts === "number" ? counts : ownValue(counts, name);
+      if (count !== undefined) checkCount(`counts.${name}`, count, 0);
       return count ?? this.#countedNow[index]!;
     });
-    return this.#correct(wanted);
   }
 
   get #countedNow(): number[] {
@@ -87,27 +98,49 @@ export class Taken {
     return this.#counted;
   }
 
-  #checkNames(counts: object): void {
-    for (const name of Object.keys(counts)) {
-      if (this.#asked.some(({ limit }) => limit.name === name)) continue;
-      throw new TrypemaError("INVALID_OPTION", `settle: this take didn't ask the limit ${JSON.stringify(name)}`);
-    }
-  }
-
   /** Makes each limit count what is wanted. A value where all are corrected at once, else a promise. */
   #correct(wanted: readonly number[]): unknown {
     if (!this.allowed) return undefined;
     const pastMs = this.#family.nowMs() - this.#takenMs;
     const counted = this.#countedNow;
-    const corrections = this.#asked.map(({ limit, limiter, key }, index) => {
+    const corrections = this.#asked.map((ask, index) => {
+      const { limit, limiter, key } = ask;
       const delta = wanted[index]! - counted[index]!;
       // What was counted has expired by then, so a correction would take from what other calls have used since.
       if (delta === 0 || pastMs >= limit.windowMs) return undefined;
       const decision = this.#decided[index]!;
       const adjuster = decision.degraded ? adjusterOf(decision) : (adjusterOf(limiter) ?? limiter);
       counted[index] = wanted[index]!;
-      return adjuster?.adjust(key, delta);
+      const total = adjuster?.adjust(key, delta);
+      if (delta < 0 || decision.degraded) return total;
+      return total instanceof Promise
+        ? total.then((now) => countFirst(ask, delta, now))
+        : countFirst(ask, delta, total);
     });
     return corrections.some((one) => one instanceof Promise) ? Promise.all(corrections).then(() => {}) : undefined;
   }
+}
+
+/**
+ * Counts what `adjust` could not: it leaves a key without a history unknown, such as one that was only asked about.
+ *
+ * @param total what `adjust` has left the key
+ */
+function countFirst({ limiter, key, rate }: AskedLimit, count: number, total: unknown): Awaitable<unknown> {
+  if (total !== 0) return total;
+  const set = limiter.setIf(key, rate, { op: "eq", value: 0 }, count);
+  const orAdd = ({ matched }: SetIfResult) => (matched ? undefined : limiter.adjust(key, count));
+  return set instanceof Promise ? set.then(orAdd) : orAdd(set);
+}
+
+type SettledCounts = number | Readonly<Record<string, number | undefined>>;
+
+/** A promise of what is made, which rejects where making it throws. */
+export async function later<T>(make: () => T): Promise<Awaited<T>> {
+  return await make();
+}
+
+/** The value that an object has under that name itself: every object inherits some, such as one named "constructor". */
+export function ownValue<T>(values: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(values, name) ? values[name] : undefined;
 }

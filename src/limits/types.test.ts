@@ -1,7 +1,7 @@
 // What the types of several limits promise. `tsc` checks this file: a line that is expected to be an error has to be one.
 // What doesn't compile is refused when it runs, too, for callers who have no types.
 
-import { type Awaitable, createLimits, createLocalProvider, type Decision, perMinute, type Provider } from "trypema";
+import { type Awaitable, createLimits, createLocalProvider, type Decision, type Provider, perMinute } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { describe, expect, expectTypeOf, it } from "vitest";

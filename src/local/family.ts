@@ -21,6 +21,7 @@ import { LocalSuppressed } from "./suppressed.ts";
 import { WindowStore } from "./window-store.ts";
 
 export class LocalFamily extends Members<LocalProvider, LocalLimiter> implements Family {
+  readonly answersLater = false;
   readonly #settings: LimiterSettings;
   readonly #maxKeys: number;
   readonly #cleanup: Cleanup | undefined;

@@ -18,6 +18,7 @@ import { RedisSuppressed } from "./suppressed.ts";
 import { Takes } from "./takes.ts";
 
 export class RedisFamily extends Members<RedisProvider, RedisLimiter> implements Family {
+  readonly answersLater = true;
   readonly #redis: OpenRedis;
   readonly #takes: Takes;
 

@@ -69,6 +69,7 @@ export function createFakeRedisProvider(options: RedisOptions = {}): FakeRedisPr
 }
 
 class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> implements Family {
+  readonly answersLater = true;
   readonly #fake: FakeRedis;
 
   constructor(fake: FakeRedis) {

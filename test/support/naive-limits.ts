@@ -14,7 +14,7 @@ export interface NaiveLimit {
 /** What is asked of each limit, by its name. */
 export interface NaiveAsk {
   readonly key: string;
-  readonly count: number;
+  count: number;
   readonly limit: number;
 }
 
@@ -43,9 +43,20 @@ export class NaiveLimits {
     return this.#limiters[name]!;
   }
 
+  /** Counts so much more or less, whether the key has a history or not. */
+  correct(name: string, { key, limit }: NaiveAsk, delta: number): void {
+    const limiter = this.limiter(name);
+    if (limiter.adjust(key, delta) > 0 || delta < 0) return;
+    limiter.setIf(key, this.#rateOf(name, limit), { op: "always" }, delta);
+  }
+
+  #rateOf(name: string, limit: number): Rate {
+    return ((limit * 1_000) / this.#limits[name]!.windowMs) as Rate;
+  }
+
   take(asks: Readonly<Record<string, NaiveAsk>>): NaiveTaken {
     const weighed = Object.entries(asks).map(([name, { key, count, limit }]) => {
-      const rate = ((limit * 1_000) / this.#limits[name]!.windowMs) as Rate;
+      const rate = this.#rateOf(name, limit);
       return { name, key, count, rate, decision: this.limiter(name).weigh(key, rate, count) };
     });
     const isTaken = weighed.every(({ decision }) => decision.allowed);
