@@ -233,7 +233,8 @@ class SeveralLimits {
     if (overrides !== undefined) this.#checkAsked("overrides", overrides, asked);
     return asked.map(({ limit, limiter, key }) => {
       const { name } = limit;
-      const count = (typeof counts === "object" ? ownValue(counts, name) : counts) ?? 1;
+      const given = typeof counts === "object" ? ownValue(counts, name) : counts;
+      const count = given === undefined ? 1 : given;
       checkCount(`counts.${name}`, count, 0);
       const override = overrides && ownValue(overrides, name);
       const rate = override === undefined ? limit.rate : rateFrom(`overrides.${name}`, override, limit.windowMs);
