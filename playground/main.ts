@@ -32,8 +32,9 @@ function run(): void {
   problem.hidden = load.problem === undefined;
   problem.textContent = load.problem ?? "";
   byId("code").textContent = snippetOf(settings);
+  const second = settings.secondLimit > 0 ? `, ${settings.secondLimit} in ${settings.secondWindowMs / 1_000} s` : "";
   byId("settings-summary").textContent =
-    `${settings.ratePerSecond}/s, window ${settings.windowMs / 1_000} s, ${load.calls.length.toLocaleString("en")} calls`;
+    `${settings.ratePerSecond}/s, window ${settings.windowMs / 1_000} s${second}, ${load.calls.length.toLocaleString("en")} calls`;
   controls.show(settings, load.clients);
   player.load(load.seconds * 1_000);
   draw();

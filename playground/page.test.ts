@@ -12,7 +12,7 @@ import { ROOT } from "../test/support/process.ts";
 import { fromHash } from "./model/settings.ts";
 import { simulate } from "./model/simulation.ts";
 import { snippetOf } from "./model/snippet.ts";
-import { factorsOf, liveBuckets, secondsOf, totalsOf } from "./model/views.ts";
+import { denialsOf, factorsOf, liveBuckets, secondsOf, totalsOf } from "./model/views.ts";
 
 const configFile = join(ROOT, "playground", "vite.config.ts");
 const screenshots = join(ROOT, ".build", "screenshots");
@@ -96,6 +96,7 @@ describe("the numbers", () => {
     "load=burst&offeredPerSecond=1500&windowMs=3000&bucketMs=250&seed=5",
     "load=clients&limit=each&client=2&clients=4&ratePerSecond=20&hardLimitFactor=1.1",
     "load=on-off&strategy=suppressed&hardLimitFactor=3",
+    "load=burst&secondLimit=2000&secondWindowMs=20000",
     `load=trace&ratePerSecond=0.5&trace=${encodeURIComponent("0 a\n0.3 b\n0.4 a\n7 b\n7.1 b\n7.2 b")}`,
   ])("are those of the same run in Node: %s", async (hash) => {
     await open(hash);
@@ -119,6 +120,26 @@ describe("the numbers", () => {
     const reading = panel("suppressed").locator("figure", { hasText: "Live buckets" }).locator(".reading");
     expect(await reading.innerText()).toContain(`${buckets.length} live buckets with ${inWords(accepted)} accepted`);
   });
+});
+
+it("shows two limits on one load, and which of them denies", async () => {
+  await open("strategy=absolute");
+  await expect(panel("absolute").locator(".numbers").innerText()).resolves.not.toContain("denied by");
+  await page.getByLabel("Second limit (0: none)", { exact: true }).fill("2000");
+  await page.getByLabel("Second limit (0: none)", { exact: true }).press("Enter");
+  await page.getByLabel("Its window", { exact: true }).fill("30");
+  await page.getByLabel("Its window", { exact: true }).press("Enter");
+  const settings = fromHash(await hashNow());
+  expect(settings).toMatchObject({ secondLimit: 2_000, secondWindowMs: 30_000 });
+  const simulation = simulate(settings);
+  const { first, second } = denialsOf(simulation, simulation.runs[0]!);
+  const text = `the first ${first.toLocaleString("en")}, the second ${second.toLocaleString("en")}`;
+  await expect(panel("absolute").locator(".numbers").innerText()).resolves.toContain(text);
+  const fate = panel("absolute").locator("figure", { hasText: "Each call's fate" });
+  await expect(fate.locator(".keys").innerText()).resolves.toContain("by the second");
+  expect(await fate.locator(".reading").innerText()).toMatch(/denied by the (first|second) limit: retry in/);
+  expect(await page.getByText("createLimits").first().textContent()).toContain("createLimits");
+  await page.screenshot({ path: join(screenshots, "two-limits.png"), fullPage: true });
 });
 
 describe("the URL", () => {

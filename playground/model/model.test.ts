@@ -5,7 +5,7 @@ import { loadOf } from "./load.ts";
 import { DEFAULTS, fromHash, MOST_CALLS, RANGES, type Settings, settled, toHash } from "./settings.ts";
 import { keyOf, simulate } from "./simulation.ts";
 import { snippetOf } from "./snippet.ts";
-import { fateOf, liveBuckets, secondsOf, totalsOf } from "./views.ts";
+import { denialsOf, fateOf, liveBuckets, secondsOf, totalsOf } from "./views.ts";
 
 const TRACE = "3.5 bob\n0.5 alice\n0.5 alice\n\n2026-01-01 x";
 
@@ -20,6 +20,7 @@ const LOADS: Partial<Settings>[] = [
   { load: "on-off", bucketMs: 700 },
   { load: "clients", limit: "together", client: 2 },
   { load: "clients", limit: "each", client: 1, ratePerSecond: 20 },
+  { load: "on-off", secondLimit: 700, secondWindowMs: 5_000 },
   { load: "trace", trace: "0 a\n0.1 a\n0.2 b\n3 a\n9 b", ratePerSecond: 0.5 },
 ];
 
@@ -68,6 +69,44 @@ it("asks the library itself", () => {
     nowMs = ms;
     expect(absolute.inc("0", perSecond(100))).toMatchObject({ allowed, retryAfterMs });
   }
+});
+
+describe("a second limit", () => {
+  const two = settings({ strategy: "absolute", seconds: 30, secondLimit: 700, secondWindowMs: 10_000 });
+  const run = simulate(two).runs[0]!;
+
+  it("is checked as one with the first: both admit all that they may, and no more", () => {
+    const admitted = run.answers.filter(({ allowed }) => allowed).map(({ ms }) => ms);
+    for (const [windowMs, limit] of [
+      [2_000, 200],
+      [10_000, 700],
+    ] as const) {
+      const inWindowOf = (ms: number) => admitted.filter((other) => other > ms - windowMs && other <= ms).length;
+      expect(Math.max(...admitted.map(inWindowOf))).toBe(limit);
+    }
+  });
+
+  it("is marked where it denies, and so is the first", () => {
+    const simulation = simulate(two);
+    const { first, second } = denialsOf(simulation, run);
+    expect([first > 100, second > 100]).toEqual([true, true]);
+    const { offered, admitted } = totalsOf(simulation, run);
+    expect(first + second).toBe(offered - admitted);
+    for (const { allowed, deniedBy } of run.answers) expect(deniedBy === undefined).toBe(allowed);
+  });
+
+  it("is none by default: what the first denies is all that is denied", () => {
+    const simulation = simulate(settings());
+    for (const one of simulation.runs) expect(denialsOf(simulation, one)).toMatchObject({ second: 0 });
+  });
+
+  it.each(["both", "absolute", "suppressed"] as const)("gives code that runs: %s", async (strategy) => {
+    const code = snippetOf({ ...two, strategy });
+    expect(code).toContain("second: { limit: 700, windowMs: 10_000 }");
+    expect(code.includes("suppressed")).toBe(strategy === "suppressed");
+    const { stdout } = await runScript(`${code}\nconsole.log(limits.limiter("second").get("everybody").total);`);
+    expect(stdout).toBe("1\n");
+  });
 });
 
 it("offers the shape that was asked for", () => {

@@ -10,6 +10,9 @@ export interface Settings {
   readonly windowMs: number;
   readonly bucketMs: number;
   readonly hardLimitFactor: number;
+  /** How many calls a second limit admits in its window; 0 for no second limit. Both are checked as one. */
+  readonly secondLimit: number;
+  readonly secondWindowMs: number;
   readonly load: LoadName;
   /** What the load offers, at its most. */
   readonly offeredPerSecond: number;
@@ -30,6 +33,8 @@ export const DEFAULTS: Settings = {
   windowMs: 10_000,
   bucketMs: 100,
   hardLimitFactor: 1.5,
+  secondLimit: 0,
+  secondWindowMs: 60_000,
   load: "steady",
   offeredPerSecond: 400,
   seconds: 60,
@@ -48,6 +53,8 @@ export const RANGES: Record<NumberName, { readonly least: number; readonly most:
   windowMs: { least: 100, most: 600_000 },
   bucketMs: { least: 1, most: 600_000 },
   hardLimitFactor: { least: 1, most: 10 },
+  secondLimit: { least: 0, most: 1_000_000, whole: true },
+  secondWindowMs: { least: 100, most: 600_000 },
   offeredPerSecond: { least: 0.1, most: 20_000 },
   seconds: { least: 5, most: 600, whole: true },
   clients: { least: 2, most: 6, whole: true },

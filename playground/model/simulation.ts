@@ -1,14 +1,18 @@
 // Runs the library itself on virtual time: the same calls against each strategy, and what became of them. Nothing
 // here knows of a page; the same run in Node gives the same numbers.
 
-import { createLocalProvider, type LocalProvider, perSecond, type Usage } from "trypema";
+import { createLimits, createLocalProvider, type LimitDefinition, perSecond, type Usage, unlimited } from "trypema";
 import { manualClock, seededRandom } from "trypema/testing";
 import { type Call, type Load, loadOf } from "./load.ts";
 import type { Settings, StrategyName } from "./settings.ts";
 
+export type LimitName = "first" | "second";
+
 /** A call, and what the limiter said. */
 export interface Answer extends Call {
   readonly allowed: boolean;
+  /** Which of two limits makes the call wait longest; undefined when it was admitted. */
+  readonly deniedBy: LimitName | undefined;
   readonly retryAfterMs: number;
 }
 
@@ -42,38 +46,35 @@ export function keyOf(client: number, settings: Settings): number {
 }
 
 function run(strategy: StrategyName, settings: Settings, load: Load): Run {
-  const { windowMs, bucketMs, hardLimitFactor, ratePerSecond, seed } = settings;
   const clock = manualClock();
-  const options = {
-    windowMs,
-    bucketMs,
-    hardLimitFactor,
-    clock,
-    random: seededRandom(seed + 1),
-    cleanup: false as const,
-  };
-  const limiter = createLocalProvider(options)[strategy];
-  const rate = perSecond(ratePerSecond);
+  const provider = createLocalProvider({ clock, random: seededRandom(settings.seed + 1), cleanup: false });
+  const limits = createLimits(provider, definitionsOf(strategy, settings));
   const keys = settings.limit === "each" ? load.clients.length : 1;
   const frames = Array.from({ length: keys }, (): Usage[] => []);
   const frameMs = (load.seconds * 1_000) / FRAMES;
   const lookBefore = (untilMs: number) => {
     for (let ms = frames[0]!.length * frameMs; ms < untilMs && frames[0]!.length <= FRAMES; ) {
       clock.set(ms);
-      for (let key = 0; key < keys; key++) frames[key]!.push(usageOf(limiter, key));
+      for (let key = 0; key < keys; key++) frames[key]!.push(limits.limiter("first").get(String(key)));
       ms = frames[0]!.length * frameMs;
     }
   };
   const answers = load.calls.map(({ ms, client }): Answer => {
     lookBefore(ms);
     clock.set(ms);
-    const { allowed, retryAfterMs } = limiter.inc(String(keyOf(client, settings)), rate);
-    return { ms, client, allowed, retryAfterMs };
+    const { allowed, deniedBy, retryAfterMs } = limits.take(String(keyOf(client, settings)));
+    return { ms, client, allowed, deniedBy, retryAfterMs };
   });
   lookBefore(Number.POSITIVE_INFINITY);
   return { strategy, answers, frames, frameMs };
 }
 
-function usageOf(limiter: LocalProvider[StrategyName], key: number): Usage {
-  return limiter.get(String(key));
+function definitionsOf(strategy: StrategyName, settings: Settings): Readonly<Record<LimitName, LimitDefinition>> {
+  const { ratePerSecond, windowMs, bucketMs, hardLimitFactor, secondLimit, secondWindowMs } = settings;
+  const first: LimitDefinition = { rate: perSecond(ratePerSecond), windowMs, bucketMs, strategy, hardLimitFactor };
+  const second: LimitDefinition =
+    secondLimit > 0
+      ? { limit: secondLimit, windowMs: secondWindowMs }
+      : { rate: unlimited(), windowMs: secondWindowMs };
+  return { first, second };
 }

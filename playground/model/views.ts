@@ -1,6 +1,6 @@
 // What is drawn of a run: pure readings of its answers, as tables and numbers.
 
-import { type Answer, keyOf, type Run, type Simulation } from "./simulation.ts";
+import { type Answer, keyOf, type LimitName, type Run, type Simulation } from "./simulation.ts";
 
 export interface Second {
   readonly offered: number;
@@ -77,6 +77,13 @@ function firstFrom(answers: readonly Answer[], ms: number): number {
 /** The answers that the client on show got. */
 export function fateOf({ settings }: Simulation, run: Run): Answer[] {
   return run.answers.filter(({ client }) => client === settings.client);
+}
+
+/** How many of the calls on show each limit has denied. */
+export function denialsOf(simulation: Simulation, run: Run): Record<LimitName, number> {
+  const denials = { first: 0, second: 0 };
+  for (const { deniedBy } of answersOnShow(simulation, run)) if (deniedBy !== undefined) denials[deniedBy]++;
+  return denials;
 }
 
 export interface Totals {

@@ -22,6 +22,8 @@ const LIMIT_FIELDS: readonly NumberField[] = [
   { name: "windowMs", label: "Window", unit: "s", scale: "ratio", per: 1_000, slideFrom: 1_000, slideTo: 60_000 },
   { name: "bucketMs", label: "Bucket", unit: "ms", scale: "ratio", slideTo: 10_000 },
   { name: "hardLimitFactor", label: "Hard limit factor", unit: "×", slideTo: 4 },
+  { name: "secondLimit", label: "Second limit (0: none)", unit: "", slideTo: 20_000 },
+  { name: "secondWindowMs", label: "Its window", unit: "s", scale: "ratio", per: 1_000, slideFrom: 1_000 },
 ];
 
 const LOAD_FIELDS: readonly NumberField[] = [
@@ -88,6 +90,7 @@ export function makeControls(onChange: (change: Partial<Settings>) => void): Con
       made.get("seconds")!.box.hidden = traced;
       made.get("clients")!.box.hidden = settings.load !== "clients";
       made.get("hardLimitFactor")!.box.hidden = settings.strategy === "absolute";
+      made.get("secondWindowMs")!.box.hidden = settings.secondLimit === 0;
       limit.box.hidden = clients.length === 1;
       clientBox.hidden = clients.length === 1;
       client.replaceChildren(...clients.map((name, i) => element("option", { value: i }, name)));

@@ -28,24 +28,26 @@ export function paintBuckets(
   }
 }
 
-/** A tick a call; where several share a place, as high as their share. */
+/** A tick a call; where several share a place, as high as their share. Below, what the second limit denied comes last. */
 export function paintFate(context: CanvasRenderingContext2D, plot: uPlot, fate: readonly Answer[]): void {
   const wide = 2 * devicePixelRatio;
-  const columns = new Map<number, { admitted: number; denied: number }>();
-  for (const { ms, allowed } of fate) {
+  const columns = new Map<number, { admitted: number; first: number; second: number }>();
+  for (const { ms, deniedBy } of fate) {
     const column = Math.floor(plot.valToPos(ms / 1_000, "x", true) / wide);
-    const counts = columns.get(column) ?? { admitted: 0, denied: 0 };
-    counts[allowed ? "admitted" : "denied"]++;
+    const counts = columns.get(column) ?? { admitted: 0, first: 0, second: 0 };
+    counts[deniedBy ?? "admitted"]++;
     columns.set(column, counts);
   }
-  const [admittedInk, deniedInk] = [colour("admitted"), colour("denied")];
+  const [admittedInk, firstInk, secondInk] = [colour("admitted"), colour("denied"), colour("denied-second")];
   const zero = plot.valToPos(0, "y", true);
   const reach = zero - plot.valToPos(1, "y", true);
-  for (const [column, { admitted, denied }] of columns) {
-    const all = admitted + denied;
+  for (const [column, { admitted, first, second }] of columns) {
+    const heightOf = (count: number) => (reach * count) / (admitted + first + second);
     context.fillStyle = admittedInk;
-    context.fillRect(column * wide, zero - (reach * admitted) / all, wide * 0.8, (reach * admitted) / all);
-    context.fillStyle = deniedInk;
-    context.fillRect(column * wide, zero, wide * 0.8, (reach * denied) / all);
+    context.fillRect(column * wide, zero - heightOf(admitted), wide * 0.8, heightOf(admitted));
+    context.fillStyle = firstInk;
+    context.fillRect(column * wide, zero, wide * 0.8, heightOf(first));
+    context.fillStyle = secondInk;
+    context.fillRect(column * wide, zero + heightOf(first), wide * 0.8, heightOf(second));
   }
 }

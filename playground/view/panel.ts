@@ -2,7 +2,16 @@
 
 import uPlot from "uplot";
 import type { Answer, Run, Simulation } from "../model/simulation.ts";
-import { factorsOf, fateOf, type LiveBucket, liveBuckets, type Second, secondsOf, totalsOf } from "../model/views.ts";
+import {
+  denialsOf,
+  factorsOf,
+  fateOf,
+  type LiveBucket,
+  liveBuckets,
+  type Second,
+  secondsOf,
+  totalsOf,
+} from "../model/views.ts";
 import { type Chart, dashedLine, makeChart } from "./chart.ts";
 import { colour, element, number } from "./dom.ts";
 import { paintBuckets, paintFate } from "./paint.ts";
@@ -104,8 +113,15 @@ export class Panel {
     const name = load.clients[settings.client]!;
     const got = past.filter(({ allowed }) => allowed).length;
     const end =
-      last === undefined ? "" : ` Its last call was ${last.allowed ? "admitted" : `denied: ${waitOf(last)}`}.`;
+      last === undefined
+        ? ""
+        : ` Its last call was ${last.allowed ? "admitted" : `denied${this.#denierOf(last)}: ${waitOf(last)}`}.`;
     fate.say(`${number(got)} of ${number(past.length)} calls of ${name} were admitted.${end}`);
+  }
+
+  /** Which limit denied the call, where there are two. */
+  #denierOf({ deniedBy }: Answer): string {
+    return this.#simulation.settings.secondLimit > 0 ? ` by the ${deniedBy} limit` : "";
   }
 
   #flowChart(onPoint: (seconds: number) => void): Chart {
@@ -196,7 +212,12 @@ export class Panel {
       title: load.clients.length === 1 ? "Each call's fate" : `The fate of ${name}`,
       keys: [
         { colour: "admitted", text: "admitted, upwards" },
-        { colour: "denied", text: "denied, downwards" },
+        ...(settings.secondLimit > 0
+          ? [
+              { colour: "denied", text: "denied by the first limit" },
+              { colour: "denied-second", text: "by the second" },
+            ]
+          : [{ colour: "denied", text: "denied, downwards" }]),
       ],
       height: 96,
       xUnit: " s",
@@ -229,7 +250,14 @@ export class Panel {
         "standard deviation over mean of the calls admitted per second, in the second half of the run",
       ],
     ] as const;
-    const rows = pairs.map(([term, value, hint]) =>
+    const { first, second } = denialsOf(this.#simulation, this.#run);
+    const denials = [
+      "denied by",
+      `the first ${number(first)}, the second ${number(second)}`,
+      "of two limits the one that makes the caller wait longest",
+    ] as const;
+    const shown = this.#simulation.settings.secondLimit > 0 ? [...pairs, denials] : pairs;
+    const rows = shown.map(([term, value, hint]) =>
       element("div", { title: hint }, element("dt", {}, term), element("dd", {}, value)),
     );
     return element("dl", { class: "numbers" }, ...rows);
