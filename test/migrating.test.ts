@@ -3,8 +3,8 @@
 import type { AddressInfo } from "node:net";
 import express, { type RequestHandler } from "express";
 import { rateLimit as rateLimitOfExpress } from "express-rate-limit";
-import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
-import { createLocalProvider, type Limiter, perMinute, type Rate } from "trypema";
+import { RateLimiterMemory, RateLimiterRes, RateLimiterUnion } from "rate-limiter-flexible";
+import { createLimits, createLocalProvider, type Limiter, perMinute, type Rate } from "trypema";
 import { rateLimit } from "trypema/express";
 import { expect, it } from "vitest";
 
@@ -55,13 +55,55 @@ it("rate-limiter-flexible counts what it denies, penalties of a new key, and bel
   expect([(await peer.reward(KEY, 3)).consumedPoints, limiter.adjust(KEY, -3)]).toEqual([-1, 0]);
 });
 
-it("a key is blocked for a window as rate-limiter-flexible's block does it", async () => {
+it("a key is blocked as by rate-limiter-flexible's block, for longer than the window too, and keeps its usage", async () => {
   const peer = new RateLimiterMemory({ points: POINTS, duration: 60 });
   const limiter = createLocalProvider({ clock: () => 0 }).absolute;
-  await peer.block(KEY, 60);
-  limiter.setIf(KEY, RATE, { op: "always" }, POINTS);
+  await peer.consume(KEY, 3);
+  limiter.inc(KEY, RATE, 3);
+  await peer.block(KEY, 300);
+  limiter.block(KEY, 300_000);
   await expect(peer.consume(KEY)).rejects.toBeInstanceOf(RateLimiterRes);
-  expect(limiter.inc(KEY, RATE)).toMatchObject({ allowed: false, retryAfterMs: 60_000 });
+  expect(limiter.inc(KEY, RATE)).toMatchObject({ allowed: false, retryAfterMs: 300_000 });
+  expect([(await peer.get(KEY))?.consumedPoints, limiter.get(KEY).total]).toEqual([POINTS + 2, 3]);
+});
+
+it("blockMs blocks as rate-limiter-flexible's blockDuration: at the first denial, and not again at the next", async () => {
+  const peer = new RateLimiterMemory({ points: 2, duration: 1, blockDuration: 600 });
+  let nowMs = 0;
+  const limits = createLimits(createLocalProvider({ clock: () => nowMs }), {
+    login: { limit: 2, windowMs: 1_000, blockMs: 600_000 },
+  });
+  for (let call = 0; call < 2; call++) {
+    await peer.consume(KEY);
+    expect(limits.take(KEY).allowed).toBe(true);
+  }
+  const denial = async () => peer.consume(KEY).catch((rejection: RateLimiterRes) => rejection);
+  expect((await denial()).msBeforeNext).toBe(600_000);
+  expect(limits.take(KEY)).toMatchObject({ allowed: false, retryAfterMs: 600_000 });
+  nowMs = 5_000;
+  expect((await denial()).msBeforeNext).toBeLessThanOrEqual(600_000);
+  expect(limits.take(KEY)).toMatchObject({ allowed: false, retryAfterMs: 595_000 });
+  await peer.delete(KEY);
+  limits.limiter("login").delete(KEY);
+  expect([(await peer.consume(KEY)).remainingPoints, limits.take(KEY).decisions.login.remaining]).toEqual([1, 1]);
+});
+
+it("a RateLimiterUnion has counted in one limiter what another denies, and no limit here has", async () => {
+  const peers = [
+    new RateLimiterMemory({ keyPrefix: "burst", points: 1, duration: 1_000 }),
+    new RateLimiterMemory({ keyPrefix: "day", points: 5, duration: 86_400 }),
+  ];
+  const union = new RateLimiterUnion(...peers);
+  const limits = createLimits(createLocalProvider(), {
+    burst: { limit: 1, windowMs: 1_000_000 },
+    day: { limit: 5, windowMs: 86_400_000 },
+  });
+  expect(Object.keys(await union.consume(KEY))).toEqual(Object.keys(limits.take(KEY).decisions));
+  for (let call = 0; call < 3; call++) {
+    const rejection = await union.consume(KEY).catch((error: unknown) => error);
+    expect(Object.keys(rejection as object)).toEqual([limits.take(KEY).deniedBy]);
+  }
+  expect([(await peers[1]!.get(KEY))?.consumedPoints, limits.limiter("day").get(KEY).total]).toEqual([4, 1]);
 });
 
 /** The statuses and the header fields about limits of three requests. */

@@ -3,7 +3,7 @@
 import { show, TrypemaError } from "../core/errors.ts";
 import type { NamedLimit } from "../core/family.ts";
 import { checkBlockMs, checkOptions, numberOption, resolveWindow } from "../core/options.ts";
-import { checkRate, type Rate } from "../core/rate.ts";
+import type { Rate } from "../core/rate.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 
 /** One of several limits: how much, in which window, and by which strategy. It has either a `limit` or a `rate`. */
@@ -102,7 +102,6 @@ export function rateFrom(name: string, given: LimitOverride, windowMs: number): 
     throw new TrypemaError("INVALID_OPTION", `${name}: expected either a limit, such as 100, or a rate`);
   }
   if (rate !== undefined) {
-    checkRate(rate);
     capacityOf(rate, windowMs);
     return rate;
   }
