@@ -13,7 +13,7 @@ const LAYERS: Record<string, readonly string[]> = {
   redis: ["core", "strategy", "local", "redis"],
   hybrid: ["core", "strategy", "redis", "hybrid"],
   testing: ["core", "local", "redis", "testing"],
-  http: ["core", "strategy", "local", "http"],
+  http: ["core", "strategy", "local", "limits", "http"],
   adapters: ["core", "http", "adapters"],
   limits: ["core", "strategy", "limits"],
   "": ["core", "local", "limits"],

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import express, { type RequestHandler } from "express";
 import { rateLimit as rateLimitOfExpress } from "express-rate-limit";
 import { RateLimiterMemory, RateLimiterRes, RateLimiterUnion } from "rate-limiter-flexible";
-import { createLimits, createLocalProvider, type Limiter, perMinute, type Rate } from "trypema";
+import { createLimits, createLocalProvider, type Limiter, minutes, perMinute, type Rate } from "trypema";
 import { rateLimit } from "trypema/express";
 import { expect, it } from "vitest";
 
@@ -137,14 +137,16 @@ it.each([
   expect(answers).toEqual(await answersOf(rateLimitOfExpress({ limit: 2, ...options })));
 });
 
-it("getKey and resetKey of express-rate-limit are get and delete of the limiter's name and the key", async () => {
+it("getKey and resetKey of express-rate-limit are get and delete of the limiter", async () => {
   const provider = createLocalProvider();
   const peer = rateLimitOfExpress({ limit: 2, keyGenerator: () => KEY });
   await answersOf(peer);
-  await answersOf(rateLimit({ provider, rate: perMinute(2), key: () => KEY }));
+  const api = { limit: 2, windowMs: minutes(1) };
+  await answersOf(rateLimit({ provider, name: "api", ...api, key: () => KEY }));
+  const limiter = createLimits(provider, { api }).limiter("api");
   // There a denied request counts too.
-  expect([(await peer.getKey(KEY))?.totalHits, provider.absolute.get(`default:${KEY}`).total]).toEqual([3, 2]);
+  expect([(await peer.getKey(KEY))?.totalHits, limiter.get(KEY).total]).toEqual([3, 2]);
   await peer.resetKey(KEY);
-  expect([await peer.getKey(KEY), provider.absolute.delete(`default:${KEY}`)]).toEqual([undefined, 2]);
-  expect(provider.absolute.get(`default:${KEY}`).total).toBe(0);
+  expect([await peer.getKey(KEY), limiter.delete(KEY)]).toEqual([undefined, 2]);
+  expect(limiter.get(KEY).total).toBe(0);
 });

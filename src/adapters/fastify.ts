@@ -63,7 +63,8 @@ type Hook = (request: FastifyRequest, reply: FastifyReply, done: Done) => void;
  */
 export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app, options) => {
   const { hook = "onRequest", ...shared } = options;
-  const limitUnknown = "rate" in shared || "limiters" in shared ? hookOf(new Guard(shared)) : undefined;
+  const limitUnknown =
+    "rate" in shared || "limit" in shared || "limiters" in shared ? hookOf(new Guard(shared)) : undefined;
   const limitOf = (own: RouteRateLimit | undefined) =>
     own === undefined ? limitUnknown : own === false ? undefined : hookOf(guardOfRoute(shared, own));
   const hasEarlierRoutes = app.printRoutes().trim() !== "(empty tree)";

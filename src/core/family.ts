@@ -54,6 +54,8 @@ export interface Family {
   readonly hardLimitFactor: number;
   /** Whether each answer is a promise, also where nothing has to be waited for, and an error rejects it. */
   readonly answersLater: boolean;
+  /** The window of a provider of the family. */
+  windowOf(provider: Provider): Window;
 }
 
 /**
@@ -62,6 +64,7 @@ export interface Family {
  */
 export abstract class Members<P extends Provider, L extends Limiter> {
   readonly #providers = new Map<string, P>();
+  readonly #windows = new WeakMap<Provider, Window>();
   readonly #limiters = new Map<string, L>();
 
   /** The provider with that window. */
@@ -71,8 +74,13 @@ export abstract class Members<P extends Provider, L extends Limiter> {
     if (provider === undefined) {
       provider = this.makeProvider(window);
       this.#providers.set(id, provider);
+      this.#windows.set(provider, window);
     }
     return provider;
+  }
+
+  windowOf(provider: Provider): Window {
+    return this.#windows.get(provider)!;
   }
 
   /** What `withWindow` does. */

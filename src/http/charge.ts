@@ -18,6 +18,8 @@ interface ChargingLimiter {
 /** A decision about a request, and who counted its cost. */
 interface Counted {
   readonly decision: Decision;
+  /** False where the decision admits the request, but another one of the same take denies it. */
+  readonly isCounted: boolean;
   /** The limiter of the provider that made the decision. */
   readonly counter: Adjuster;
   readonly key: string;
@@ -55,7 +57,7 @@ export class Charge {
   readonly decidedAtMs: number;
   /** What the request costs now, after all corrections. */
   cost: number;
-  /** What the request cost when the limiter decided. */
+  /** What was counted for the request when the limiter decided. */
   readonly #reservedCost: number;
   /** Who corrects the cost; undefined when nobody counted it, or when it was given back. */
   #adjuster: Adjuster | undefined;
@@ -67,25 +69,25 @@ export class Charge {
     this.decision = fields.decision;
     this.key = fields.key;
     this.cost = fields.cost;
-    this.#reservedCost = fields.cost;
+    this.#reservedCost = fields.adjuster === undefined ? 0 : fields.cost;
     this.#adjuster = fields.adjuster;
     this.error = fields.error;
     this.decidedAtMs = performance.now();
   }
 
   /** The charge of a request about which a provider decided, or the Local provider in its place after an `error`. */
-  static decided(limiter: ChargingLimiter, { decision, counter, key, cost, error }: Counted): Charge {
+  static decided(limiter: ChargingLimiter, { decision, isCounted, counter, key, cost, error }: Counted): Charge {
     // A failure policy that counted nothing has no adjuster.
     const adjuster = decision.degraded ? adjusterOf(decision) : counter;
     const { allowed } = decision;
     return new Charge(limiter, {
       // A denial that nobody counted doesn't mean that the client is over its limit.
-      outcome: allowed || adjuster !== undefined ? decision.outcome : "unavailable",
+      outcome: allowed || adjuster !== undefined ? outcomeOf(decision) : "unavailable",
       admitted: allowed || limiter.shadow,
       decision: error === undefined ? decision : markDegraded(decision),
       key,
       cost,
-      adjuster: allowed ? adjuster : undefined,
+      adjuster: allowed && isCounted ? adjuster : undefined,
       error,
     });
   }
@@ -127,7 +129,7 @@ export class Charge {
    */
   serviceLimit(requestDenied: boolean): ServiceLimit {
     const { decision, limiter } = this;
-    const { allowed, limit, remaining, retryAfterMs } = decision!;
+    const { allowed, limit, remaining, retryAfterMs, moreAfterMs } = decision!;
     const windowSeconds = Math.ceil(limiter.windowMs / 1_000);
     return {
       limiter: limiter.name,
@@ -135,7 +137,11 @@ export class Charge {
       // When another limiter denied the request, this one gets back what it reserved.
       remaining: requestDenied && allowed ? Math.min(limit, remaining + this.#reservedCost) : remaining,
       windowSeconds,
-      resetSeconds: allowed ? (requestDenied ? undefined : windowSeconds) : secondsOf(retryAfterMs),
+      resetSeconds: !allowed
+        ? secondsOf(retryAfterMs)
+        : requestDenied || moreAfterMs === 0
+          ? undefined
+          : Math.min(windowSeconds, Math.ceil(moreAfterMs / 1_000)),
       denied: !allowed,
     };
   }
@@ -164,6 +170,10 @@ export class Charge {
     this.#adjuster = undefined;
     return given;
   }
+}
+
+function outcomeOf({ outcome, blocked }: Decision): Outcome {
+  return blocked ? "blocked" : outcome;
 }
 
 function secondsOf(waitMs: number): number | undefined {

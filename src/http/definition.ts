@@ -4,8 +4,7 @@ import { checkCount } from "../core/count.ts";
 import { show, TrypemaError } from "../core/errors.ts";
 import { checkOptions } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
-import type { Awaitable, Decision, Provider } from "../core/types.ts";
-import { capacityOf } from "../strategy/capacity.ts";
+import type { Awaitable, Decision } from "../core/types.ts";
 import { checkMissingKeyPolicy, type Key, type MissingKeyPolicy } from "./keys.ts";
 import type { Outcome } from "./metrics.ts";
 import type { HttpRequest } from "./request.ts";
@@ -39,22 +38,51 @@ export interface DecisionEvent<Raw = unknown> {
 }
 
 /**
- * A limiter. What its functions throw or reject with, and a rate or a cost that isn't valid, goes to the framework as
- * an error of the request, which then takes nothing from any limiter.
+ * A limiter. It has either a `rate` or a `limit`. What its functions throw or reject with, and a rate, a limit or a cost
+ * that isn't valid, goes to the framework as an error of the request, which then takes nothing from any limiter.
  */
-export interface LimiterDefinition<Raw = unknown> {
-  /**
-   * Part of every key and of the header fields: 1 to 64 of `A-Z a-z 0-9 . _ / * -`. Default `"default"`. Limiters of
-   * one name on one provider share their counts, so limits that differ need names of their own.
-   */
-  readonly name?: string;
+export type LimiterDefinition<Raw = unknown> = LimiterFields<Raw> & (LimiterOfRate<Raw> | LimiterOfCount<Raw>);
+
+/** How much a limiter allows, as a rate. */
+interface LimiterOfRate<Raw> {
   /**
    * The rate, or the rate of a request: of its plan, say. `"none"` admits nobody: requests are denied as those over a
    * limit of 0 are, whatever they cost.
    */
   readonly rate: Rate | "none" | ((request: HttpRequest<Raw>) => Awaitable<Rate | "none">);
+  readonly limit?: undefined;
+}
+
+/** The same as a count. */
+interface LimiterOfCount<Raw> {
+  readonly rate?: undefined;
+  /**
+   * How many fit into a window: a positive integer, or that of a request: of its plan, say. `"none"` admits nobody, as
+   * a rate of `"none"` does.
+   */
+  readonly limit: number | "none" | ((request: HttpRequest<Raw>) => Awaitable<number | "none">);
+}
+
+interface LimiterFields<Raw> {
+  /**
+   * Part of what is counted, and of the header fields: 1 to 60 of `A-Z a-z 0-9 . _ / * -`. Default `"default"`. Limiters
+   * of one name, strategy and window on one provider share their counts, so limits that differ need names of their own.
+   */
+  readonly name?: string;
+  /** How far back history counts, in ms; at least 1. Default: the provider's. */
+  readonly windowMs?: number;
+  /**
+   * Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default: 100 or a shorter `windowMs` where the
+   * limiter has one of its own, else the provider's.
+   */
+  readonly bucketMs?: number;
   /** Default `"absolute"`. */
   readonly strategy?: "absolute" | "suppressed";
+  /**
+   * Absolute: a request that this limiter denies blocks its key for that long, in ms, at least 1. Choose the window or
+   * longer: a shorter block ends before there is room. Default: no block.
+   */
+  readonly blockMs?: number;
   /** How much a request takes, an integer from 0 up. Default 1. At 0 the limiter has nothing to do with it. */
   readonly cost?: number | ((request: HttpRequest<Raw>) => Awaitable<number>);
   /** Who a request counts for. Default `clientAddress()`, the peer's address. */
@@ -79,7 +107,11 @@ export interface LimiterDefinition<Raw = unknown> {
 export const DEFINITION_NAMES: readonly string[] = [
   "name",
   "rate",
+  "limit",
+  "windowMs",
+  "bucketMs",
   "strategy",
+  "blockMs",
   "cost",
   "key",
   "onMissingKey",
@@ -90,14 +122,17 @@ export const DEFINITION_NAMES: readonly string[] = [
   "onDecision",
 ] satisfies (keyof LimiterDefinition)[];
 
-/** @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE` */
-export function checkDefinition<Raw>(definition: LimiterDefinition<Raw>, provider: Provider): void {
+/**
+ * Checks all but how much the limiter allows and what it counts, which the maker of its counts checks.
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_COUNT`
+ */
+export function checkDefinition<Raw>(definition: LimiterDefinition<Raw>): void {
   checkOptions("limiter", definition, DEFINITION_NAMES);
-  const { name = "default", rate, strategy = "absolute", cost = 1, onMissingKey = "reject" } = definition;
-  if (typeof name !== "string" || !/^[\w./*-]{1,64}$/.test(name)) {
-    throw new TrypemaError("INVALID_OPTION", `name: got ${show(name)}, expected 1 to 64 of A-Z a-z 0-9 . _ / * -`);
+  const { name = "default", cost = 1, onMissingKey = "reject" } = definition;
+  if (typeof name !== "string" || !/^[\w./*-]{1,60}$/.test(name)) {
+    throw new TrypemaError("INVALID_OPTION", `name: got ${show(name)}, expected 1 to 60 of A-Z a-z 0-9 . _ / * -`);
   }
-  checkOneOf("strategy", strategy, ["absolute", "suppressed"]);
   checkOneOf("onBackendFailure", definition.onBackendFailure ?? "allow", ["allow", "deny", "local"]);
   checkMissingKeyPolicy(onMissingKey);
   for (const option of ["key", "skip", "onDecision"] as const) {
@@ -108,7 +143,6 @@ export function checkDefinition<Raw>(definition: LimiterDefinition<Raw>, provide
   if (typeof definition.uncounted !== "function") {
     checkOneOf("uncounted", definition.uncounted, [undefined, "failed", "successful"]);
   }
-  if (typeof rate !== "function" && rate !== "none") capacityOf(rate, provider.windowMs);
   if (typeof cost !== "function") checkCount("cost", cost, 0);
 }
 

@@ -39,7 +39,7 @@ it("is chosen by the first 1000 characters of what a client says, however much t
 
 it("says when waiting is of no use", () => {
   const decision = { retryAfterMs: Number.POSITIVE_INFINITY } as never;
-  const denial = { limiter: "a", status: 429, retryAfterSeconds: undefined, decision } as const;
+  const denial = { limiter: "a", violated: ["a"], status: 429, retryAfterSeconds: undefined, decision } as const;
   const { body } = defaultAnswer({ reason: "quota-exceeded", ...denial }, "text/plain");
   expect(body).toBe("This request costs more than the limit ever allows.\n");
 });

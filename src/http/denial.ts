@@ -5,14 +5,16 @@ import type { Charge } from "./charge.ts";
 import type { Outcome } from "./metrics.ts";
 
 /** Why a request is turned away. */
-export type DenialReason = "quota-exceeded" | "backend-unavailable" | "missing-key";
+export type DenialReason = "quota-exceeded" | "blocked" | "backend-unavailable" | "missing-key";
 
 /** A request that is turned away, for a responder of your own. */
 export interface Denial {
   /** Why the request is denied. */
   readonly reason: DenialReason;
-  /** The name of the limiter. */
+  /** The name of the limiter: of several that deny the request, the one that makes the client wait longest. */
   readonly limiter: string;
+  /** The names of all limiters that deny the request. */
+  readonly violated: readonly string[];
   /** The status that the answer has by default. */
   readonly status: number;
   /** When to come back, rounded up; undefined when nobody knows, or when it would be of no use. */
@@ -32,16 +34,28 @@ export interface DenialAnswer {
 }
 
 const reasons: Partial<Record<Outcome, DenialReason>> = {
+  blocked: "blocked",
   unavailable: "backend-unavailable",
   "missing-key": "missing-key",
 };
 
 const statuses: Partial<Record<DenialReason, number>> = { "backend-unavailable": 503, "missing-key": 400 };
 
-/** The denial by a limiter. `statusOverLimit` is the status for a client that is over its limit. */
-export function denialOf({ outcome, limiter, retryAfterSeconds, decision }: Charge, statusOverLimit: number): Denial {
+/**
+ * The denial of a request.
+ *
+ * @param denying the charges that deny it, at least one
+ * @param statusOverLimit the status for a client that is over its limit
+ */
+export function denialOf(denying: readonly Charge[], statusOverLimit: number): Denial {
+  const waitMsOf = ({ decision }: Charge) => decision?.retryAfterMs ?? 0;
+  const { outcome, limiter, retryAfterSeconds, decision } = denying.reduce((longest, charge) =>
+    waitMsOf(charge) > waitMsOf(longest) ? charge : longest,
+  );
   const reason = reasons[outcome] ?? "quota-exceeded";
-  return { reason, limiter: limiter.name, status: statuses[reason] ?? statusOverLimit, retryAfterSeconds, decision };
+  const violated = denying.map((charge) => charge.limiter.name);
+  const status = statuses[reason] ?? statusOverLimit;
+  return { reason, limiter: limiter.name, violated, status, retryAfterSeconds, decision };
 }
 
 interface Problem {
@@ -55,6 +69,10 @@ const problems: Record<DenialReason, Problem> = {
     type: "https://iana.org/assignments/http-problem-types#quota-exceeded",
     title: "Too many requests",
   },
+  blocked: {
+    type: "https://iana.org/assignments/http-problem-types#abnormal-usage-detected",
+    title: "Blocked after too many requests",
+  },
   "backend-unavailable": {
     type: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
     title: "Requests can't be counted at the moment",
@@ -64,20 +82,21 @@ const problems: Record<DenialReason, Problem> = {
 
 /** The default answer: a problem in JSON (RFC 9457) if the client takes JSON at least as gladly as text, else text. */
 export function defaultAnswer(denial: Denial, accept: string | undefined): Required<DenialAnswer> {
-  const { reason, status, limiter } = denial;
+  const { reason, status, violated } = denial;
   const { type, title } = problems[reason];
   const detail = detailOf(denial);
   if (!prefersJson(accept)) {
     return { status, headers: { "content-type": "text/plain; charset=utf-8" }, body: `${detail}\n` };
   }
-  const violated = reason === "missing-key" ? {} : { "violated-policies": [limiter] };
-  const body = JSON.stringify({ type, title, status, detail, ...violated });
+  const policies = reason === "missing-key" ? {} : { "violated-policies": violated };
+  const body = JSON.stringify({ type, title, status, detail, ...policies });
   return { status, headers: { "content-type": "application/problem+json" }, body };
 }
 
 function detailOf({ reason, retryAfterSeconds, decision }: Denial): string {
   if (reason === "missing-key") return "This request doesn't say who it is from.";
   if (reason === "backend-unavailable") return "Requests can't be counted at the moment. Try again later.";
+  if (retryAfterSeconds !== undefined && reason === "blocked") return `Blocked. Try again in ${retryAfterSeconds} s.`;
   if (retryAfterSeconds !== undefined) return `Too many requests. Try again in ${retryAfterSeconds} s.`;
   if (decision?.limit === 0) return "No requests are allowed.";
   if (decision?.retryAfterMs === Number.POSITIVE_INFINITY) return "This request costs more than the limit ever allows.";

@@ -2,11 +2,13 @@
 // and no framework: adapters translate.
 
 import { show, TrypemaError } from "../core/errors.ts";
+import { type Family, familyOf } from "../core/family.ts";
 import { integerOption } from "../core/options.ts";
 import type { Awaitable } from "../core/types.ts";
 import { type Answer, answerTo } from "./answer.ts";
 import { isPromise } from "./awaitable.ts";
 import type { Charge } from "./charge.ts";
+import { Consultation } from "./consultation.ts";
 import { denialOf } from "./denial.ts";
 import { exposureOf, type Fields, type Serialiser, serialiserOf } from "./headers.ts";
 import { HttpLimiter } from "./limiter.ts";
@@ -40,6 +42,7 @@ const NO_FIELDS: Fields = [];
  */
 export class Guard<Raw> {
   readonly #limiters: readonly HttpLimiter<Raw>[];
+  readonly #family: Family | undefined;
   readonly #serialise: Serialiser | undefined;
   readonly #exposure: Fields;
   readonly #options: GuardOptions<Raw>;
@@ -75,18 +78,23 @@ export class Guard<Raw> {
       return new HttpLimiter(definition, options.provider, notices);
     });
     checkNames(this.#limiters);
+    this.#family = familyOf(options.provider);
     this.#settles = definitions.some(({ uncounted }) => uncounted !== undefined);
     this.#observed = options.metrics !== undefined || definitions.some(({ onDecision }) => onDecision !== undefined);
   }
 
   /**
-   * Asks the limiters about a request, in order. A value, unless a provider or a callback made it wait. What the
+   * Asks the limiters about a request, as one. A value, unless a provider or a callback made it wait. What the
    * callbacks throw is thrown, or rejects the promise; then nothing is taken.
    */
   check(request: HttpRequest<Raw>): Awaitable<Verdict> {
     const own = request instanceof AdapterRequest ? request : new ForeignRequest(request);
     const ledger = Ledger.openFor(own, this, this.#reportSettlement);
-    if (ledger.addGuard(this)) return this.#ask(own, ledger, 0);
+    if (ledger.addGuard(this)) {
+      return this.#limiters.length === 1
+        ? this.#askOne(this.#limiters[0]!, own, ledger)
+        : this.#askSeveral(own, ledger);
+    }
     this.#limiters[0]!.notices.tell(
       "MET_TWICE",
       "it met a request that it had counted already, and counted nothing more; mount it once on the way of a request",
@@ -114,27 +122,44 @@ export class Guard<Raw> {
     this.#report(error, "callback", this.#limiters[0]!.name);
   }
 
-  #ask(request: HttpRequest<Raw>, ledger: Ledger, from: number): Awaitable<Verdict> {
-    for (let i = from; i < this.#limiters.length; i++) {
-      const limiter = this.#limiters[i]!;
-      const startMs = this.#observed ? performance.now() : 0;
-      let charge: Awaitable<Charge | undefined>;
-      try {
-        charge = limiter.decide(request);
-      } catch (error) {
-        return this.#fail(limiter, ledger, error);
-      }
-      if (isPromise(charge)) {
-        return charge.then(
-          (made) => {
-            const denied = this.#keep(made, limiter, request, ledger, startMs);
-            return denied ? this.#deny(made!, request, ledger) : this.#ask(request, ledger, i + 1);
-          },
-          (error) => this.#fail(limiter, ledger, error),
-        );
-      }
-      if (this.#keep(charge, limiter, request, ledger, startMs)) return this.#deny(charge!, request, ledger);
+  /** Asks the only limiter. The usual case is apart, because it is twice as fast as a consultation of one. */
+  #askOne(limiter: HttpLimiter<Raw>, request: HttpRequest<Raw>, ledger: Ledger): Awaitable<Verdict> {
+    const startMs = this.#observed ? performance.now() : 0;
+    let charge: Awaitable<Charge | undefined>;
+    try {
+      charge = limiter.decide(request);
+    } catch (error) {
+      return this.#fail(limiter, ledger, error);
     }
+    if (!isPromise(charge)) {
+      return this.#conclude(this.#keep(charge, limiter, request, ledger, startMs), request, ledger);
+    }
+    return charge.then(
+      (made) => this.#conclude(this.#keep(made, limiter, request, ledger, startMs), request, ledger),
+      (error) => this.#fail(limiter, ledger, error),
+    );
+  }
+
+  #askSeveral(request: HttpRequest<Raw>, ledger: Ledger): Awaitable<Verdict> {
+    const startMs = this.#observed ? performance.now() : 0;
+    const consultation = new Consultation(this.#limiters, this.#family, request, (charge, limiter) =>
+      this.#keep(charge, limiter, request, ledger, startMs),
+    );
+    let denied: Awaitable<boolean>;
+    try {
+      denied = consultation.decide();
+    } catch (error) {
+      return this.#fail(consultation.current, ledger, error);
+    }
+    if (!isPromise(denied)) return this.#conclude(denied, request, ledger);
+    return denied.then(
+      (isDenied) => this.#conclude(isDenied, request, ledger),
+      (error) => this.#fail(consultation.current, ledger, error),
+    );
+  }
+
+  #conclude(isDenied: boolean, request: HttpRequest<Raw>, ledger: Ledger): Awaitable<Verdict> {
+    if (isDenied) return this.#deny(request, ledger);
     return new AdmittedVerdict(ledger, this.#fieldsOf, this.#settlement(ledger));
   }
 
@@ -182,10 +207,13 @@ export class Guard<Raw> {
     throw error;
   }
 
-  async #deny(charge: Charge, request: HttpRequest<Raw>, ledger: Ledger): Promise<Verdict> {
+  async #deny(request: HttpRequest<Raw>, ledger: Ledger): Promise<Verdict> {
     const fields = this.#fieldsOf(ledger);
+    const denial = denialOf(
+      ledger.charges.filter(({ admitted }) => !admitted),
+      this.#status,
+    );
     await ledger.giveBack();
-    const denial = denialOf(charge, this.#status);
     const report = (error: unknown) => this.#report(error, "callback", denial.limiter);
     const answer = await answerTo(denial, fields, request, this.#options.respond, report);
     return { answer, fields: NO_FIELDS, settle: undefined };

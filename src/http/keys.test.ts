@@ -67,20 +67,24 @@ describe("a stored key", () => {
     const { absolute } = createLocalProvider();
     const seen = new Map<string, string>();
     await fc.assert(
-      fc.asyncProperty(texts, fc.constantFrom("a", "b", "x".repeat(64)), async (key, limiter) => {
-        const stored = await storedKey(limiter, key);
+      fc.asyncProperty(texts, fc.constantFrom("", "a:", "b:", `${"x".repeat(60)}:`), async (key, prefix) => {
+        const stored = await storedKey(prefix, key);
         expect(absolute.inc(stored, perSecond(1_000)).allowed).toBe(true);
-        const meaning = JSON.stringify([limiter, key]);
-        expect(seen.get(stored) ?? meaning).toBe(meaning);
-        seen.set(stored, meaning);
-        expect(stored).not.toBe(storedSharedKey(limiter, key));
+        // A limiter without a prefix counts in a place of its own.
+        const place = `${prefix !== ""} ${stored}`;
+        const meaning = JSON.stringify([prefix, key]);
+        expect(seen.get(place) ?? meaning).toBe(meaning);
+        seen.set(place, meaning);
+        expect(stored).not.toBe(storedSharedKey(prefix, key));
       }),
       { seed: 5, numRuns: 2_000 },
     );
   });
 
   it("is a value at once unless it has to be hashed", () => {
-    expect(storedKey("a", "203.0.113.7")).toBe("a:203.0.113.7");
-    expect(storedKey("a", "x".repeat(61))).toBeInstanceOf(Promise);
+    expect(storedKey("a:", "203.0.113.7")).toBe("a:203.0.113.7");
+    expect(storedKey("", "x".repeat(60))).toBe("x".repeat(60));
+    expect(storedKey("", "x".repeat(61))).toBeInstanceOf(Promise);
+    expect(storedKey("", "!x")).toBeInstanceOf(Promise);
   });
 });

@@ -32,6 +32,9 @@ export interface RequestHeaderOptions {
 /** Longer keys are kept as their hash: a name and so many characters are never more than the 255 bytes of a key. */
 const LONGEST_PLAIN = 60;
 
+/** How the key begins that all requests without a key share. */
+const SHARED = "!";
+
 /**
  * A key: the value of a header. A client may send whatever it likes, so either something checks the value before the
  * limiter does, or another limiter counts by address.
@@ -90,15 +93,20 @@ export function textOfKey(found: FoundKey): string | undefined {
   );
 }
 
-/** The key that a provider gets: 1 to 255 bytes of Unicode whatever `key` is, and of this limiter only. */
-export function storedKey(limiter: string, key: string): Awaitable<string> {
-  if (key.length <= LONGEST_PLAIN && key.isWellFormed()) return `${limiter}:${key}`;
-  return chain(hashOf(key), (hash) => `${limiter}#${hash}`);
+/**
+ * The key that a provider gets: 1 to 255 bytes of Unicode whatever `key` is. No two keys make the same one: a hash has
+ * 64 characters, which is more than a plain key has, and a plain key never begins as a shared one does.
+ *
+ * @param prefix of this limiter, where several limiters count in one place
+ */
+export function storedKey(prefix: string, key: string): Awaitable<string> {
+  if (key.length <= LONGEST_PLAIN && !key.startsWith(SHARED) && key.isWellFormed()) return `${prefix}${key}`;
+  return chain(hashOf(key), (hash) => `${prefix}${hash}`);
 }
 
 /** The key that all requests without a key share. It is never the stored key of another request. */
-export function storedSharedKey(limiter: string, shared: string): string {
-  return `${limiter}!${shared}`;
+export function storedSharedKey(prefix: string, shared: string): string {
+  return `${prefix}${SHARED}${shared}`;
 }
 
 /** @throws {TrypemaError} `INVALID_OPTION` */

@@ -1,7 +1,9 @@
 // One limiter of a guard: finds the key, the rate and the cost of a request, asks the provider, and knows what happens
 // when one of them can't say.
 
+import { checkCount } from "../core/count.ts";
 import { TrypemaError } from "../core/errors.ts";
+import { type Ask, familyOf } from "../core/family.ts";
 import type { Rate } from "../core/rate.ts";
 import { storeOf } from "../core/store.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
@@ -10,6 +12,7 @@ import { chain, isPromise } from "./awaitable.ts";
 import { Charge } from "./charge.ts";
 import { clientAddress } from "./client-address.ts";
 import { ClientNotices, needsPeer } from "./client-notices.ts";
+import { askOne, type Counts, commonRateOf, countsOf, rateOfRequest } from "./counts.ts";
 import { checkDefinition, type LimiterDefinition } from "./definition.ts";
 import { type FoundKey, type Key, storedKey, storedSharedKey, textOfKey } from "./keys.ts";
 import type { Notices } from "./notices.ts";
@@ -35,6 +38,28 @@ function sharedCountsOf(limiter: Limiter, name: string): SharedCounts {
   return found;
 }
 
+/** What a limiter asks its provider about one request. Always holds: its key, its rate and its count are valid. */
+export class HttpAsk<Raw> implements Ask {
+  readonly asker: HttpLimiter<Raw>;
+  readonly limiter: Limiter;
+  readonly key: string;
+  readonly rate: Rate;
+  readonly count: number;
+  readonly blockMs: number;
+
+  constructor(asker: HttpLimiter<Raw>, { limiter, blockMs }: Counts, key: string, rate: Rate, count: number) {
+    this.asker = asker;
+    this.limiter = limiter;
+    this.key = key;
+    this.rate = rate;
+    this.count = count;
+    this.blockMs = blockMs;
+  }
+}
+
+/** What a limiter finds in a request. */
+export type Found<Raw> = HttpAsk<Raw> | Charge | undefined;
+
 export class HttpLimiter<Raw> {
   readonly name: string;
   readonly shadow: boolean;
@@ -42,8 +67,7 @@ export class HttpLimiter<Raw> {
   readonly definition: LimiterDefinition<Raw>;
   readonly notices: Notices;
   readonly #key: Key<Raw>;
-  readonly #strategy: "absolute" | "suppressed";
-  readonly #limiter: Limiter;
+  readonly #counts: Counts;
   /** The rate where all requests have the same. */
   readonly #rate: Rate | "none" | undefined;
   readonly #sharedCounts: SharedCounts;
@@ -52,34 +76,76 @@ export class HttpLimiter<Raw> {
   /** The stored keys of recent requests by their keys. Making and hashing one again costs as much as a decision. */
   readonly #storedKeys = new Map<string, string>();
 
-  /** @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE` */
+  /** @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE` */
   constructor(definition: LimiterDefinition<Raw>, provider: Provider, notices: Notices) {
-    checkDefinition(definition, provider);
+    checkDefinition(definition);
     this.definition = definition;
     this.notices = notices;
     this.name = definition.name ?? "default";
     this.shadow = definition.shadow === true;
-    this.windowMs = provider.windowMs;
+    this.#counts = countsOf(definition, provider);
+    this.windowMs = this.#counts.windowMs;
     this.#key = definition.key ?? clientAddress();
     this.#clientNotices = new ClientNotices(this.#key, notices);
-    this.#strategy = definition.strategy ?? "absolute";
-    this.#limiter = provider[this.#strategy];
-    this.#rate = typeof definition.rate === "function" ? undefined : definition.rate;
-    this.#sharedCounts = sharedCountsOf(this.#limiter, this.name);
+    this.#rate = commonRateOf(definition, this.windowMs);
+    this.#sharedCounts = sharedCountsOf(this.#counts.limiter, this.name);
     this.#sharedCounts.latestRate = this.#rate;
   }
 
-  /**
-   * Decides about a request and counts it; undefined when it is skipped. An error that a function of the definition
-   * throws, or that a wrong result of it causes, is thrown or rejects the promise.
-   */
+  /** Decides about a request by itself and counts it: {@link find}, then {@link ask}. */
   decide(request: HttpRequest<Raw>): Awaitable<Charge | undefined> {
+    const found = this.find(request);
+    if (isPromise(found)) return found.then((asked) => (asked instanceof HttpAsk ? this.ask(asked) : asked));
+    return found instanceof HttpAsk ? this.ask(found) : found;
+  }
+
+  /**
+   * Finds what to ask the provider about a request. A charge where that needs no asking; undefined where the limiter has
+   * nothing to do with the request. An error that a function of the definition throws, or that a wrong result of it
+   * causes, is thrown or rejects the promise.
+   */
+  find(request: HttpRequest<Raw>): Awaitable<Found<Raw>> {
     // A hot reload may make this limiter again with another rate. The old one gets no requests any more, so only a
     // limiter that still gets requests gives the notice.
     if (this.#sharedCounts.latestRate !== this.#rate) this.#noticeSharedName();
     const { skip } = this.definition;
-    if (skip === undefined) return this.#decideUnskipped(request);
-    return chain(skip(request), (skipped) => (skipped ? undefined : this.#decideUnskipped(request)));
+    if (skip === undefined) return this.#findUnskipped(request);
+    return chain(skip(request), (skipped) => (skipped ? undefined : this.#findUnskipped(request)));
+  }
+
+  /** Asks the provider, which counts the request if it admits it. */
+  ask(ask: HttpAsk<Raw>): Awaitable<Charge> {
+    let decision: Awaitable<Decision>;
+    try {
+      decision = askOne(ask, this.#counts.family, this.windowMs);
+    } catch (error) {
+      return this.standIn(ask, error);
+    }
+    if (!isPromise(decision)) return this.charge(ask, decision, true);
+    return decision.then(
+      (made) => this.charge(ask, made, true),
+      (error) => this.standIn(ask, error),
+    );
+  }
+
+  /** @param isCounted false where the provider admits the request, but another limiter of the same take denies it */
+  charge({ limiter, key, count }: HttpAsk<Raw>, decision: Decision, isCounted: boolean): Charge {
+    return Charge.decided(this, { decision, isCounted, counter: limiter, key, cost: count });
+  }
+
+  /** Does what `onBackendFailure` says, after the provider has failed. */
+  standIn(ask: HttpAsk<Raw>, error: unknown): Awaitable<Charge> {
+    if (error instanceof TrypemaError && !error.code.startsWith("BACKEND")) throw error;
+    const policy = this.definition.onBackendFailure ?? "allow";
+    if (policy !== "local") return Charge.undecided(this, "unavailable", this.shadow || policy === "allow", error);
+    const { windowMs, bucketMs, strategy } = this.#counts;
+    this.#fallback ??= createLocalProvider({ windowMs, bucketMs });
+    const counter = this.#fallback[strategy];
+    const { key, count: cost } = ask;
+    const decision = askOne({ ...ask, limiter: counter }, familyOf(this.#fallback), windowMs);
+    return chain(decision, (made) =>
+      Charge.decided(this, { decision: made, isCounted: true, counter, key, cost, error }),
+    );
   }
 
   #noticeSharedName(): void {
@@ -95,28 +161,28 @@ export class HttpLimiter<Raw> {
     return needsPeer(this.#key) && typeof this.definition.onMissingKey !== "object";
   }
 
-  #decideUnskipped(request: HttpRequest<Raw>): Awaitable<Charge | undefined> {
+  #findUnskipped(request: HttpRequest<Raw>): Awaitable<Found<Raw>> {
     if (this.#clientNotices.isInspecting) this.#clientNotices.inspect(request);
     const key = this.#key(request);
-    return isPromise(key) ? key.then((found) => this.#decideForKey(request, found)) : this.#decideForKey(request, key);
+    return isPromise(key) ? key.then((found) => this.#findForKey(request, found)) : this.#findForKey(request, key);
   }
 
-  #decideForKey(request: HttpRequest<Raw>, found: FoundKey): Awaitable<Charge | undefined> {
+  #findForKey(request: HttpRequest<Raw>, found: FoundKey): Awaitable<Found<Raw>> {
     const key = textOfKey(found);
     if (key !== undefined) {
       const known = this.#storedKeys.get(key);
-      if (known !== undefined) return this.#decideForStoredKey(request, known);
+      if (known !== undefined) return this.#findForStoredKey(request, known);
       this.#clientNotices.noteNewKey(key);
-      const stored = storedKey(this.name, key);
+      const stored = storedKey(this.#counts.keyPrefix, key);
       if (typeof stored === "string") this.#remember(key, stored);
       return isPromise(stored)
-        ? stored.then((text) => this.#decideForStoredKey(request, text))
-        : this.#decideForStoredKey(request, stored);
+        ? stored.then((text) => this.#findForStoredKey(request, text))
+        : this.#findForStoredKey(request, stored);
     }
     this.#clientNotices.noteMissingKey(request);
     const policy = this.definition.onMissingKey ?? "reject";
-    if (typeof policy === "object") return this.#decideForStoredKey(request, storedSharedKey(this.name, policy.shared));
-    return Charge.undecided(this, "missing-key", this.shadow || policy === "skip");
+    if (typeof policy !== "object") return Charge.undecided(this, "missing-key", this.shadow || policy === "skip");
+    return this.#findForStoredKey(request, storedSharedKey(this.#counts.keyPrefix, policy.shared));
   }
 
   #remember(key: string, stored: string): void {
@@ -124,37 +190,30 @@ export class HttpLimiter<Raw> {
     this.#storedKeys.set(key, stored);
   }
 
-  #decideForStoredKey(request: HttpRequest<Raw>, key: string): Awaitable<Charge | undefined> {
-    const { rate, cost = 1 } = this.definition;
-    if (typeof rate !== "function" && typeof cost !== "function") return this.#charge(key, rate, cost);
-    return chain(typeof rate === "function" ? rate(request) : rate, (rateNow) =>
-      chain(typeof cost === "function" ? cost(request) : cost, (costNow) => this.#charge(key, rateNow, costNow)),
-    );
+  #findForStoredKey(request: HttpRequest<Raw>, key: string): Awaitable<Found<Raw>> {
+    const { cost = 1 } = this.definition;
+    if (this.#rate !== undefined && typeof cost !== "function") return this.#askFor(key, this.#rate, cost);
+    return chain(this.#rate ?? this.#rateOf(request), (rate) => {
+      if (typeof cost !== "function") return this.#askFor(key, rate, cost);
+      return chain(cost(request), (costNow) => {
+        checkCount("cost", costNow, 0);
+        return this.#askFor(key, rate, costNow);
+      });
+    });
   }
 
-  /** Asks the provider. Undefined when the request costs 0: then the limiter has nothing to do with it. */
-  #charge(key: string, rate: Rate | "none", cost: number): Awaitable<Charge | undefined> {
+  /** The rate of a request, where a function says it. */
+  #rateOf(request: HttpRequest<Raw>): Awaitable<Rate | "none"> {
+    const { definition, windowMs } = this;
+    const { rate, limit } = definition;
+    const given = typeof rate === "function" ? rate(request) : typeof limit === "function" ? limit(request) : "none";
+    return chain(given as Awaitable<number | "none">, (now) => rateOfRequest(definition, now, windowMs));
+  }
+
+  /** At a cost of 0 the limiter has nothing to do with the request, unless its rate denies all requests. */
+  #askFor(key: string, rate: Rate | "none", cost: number): Found<Raw> {
     if (rate === "none") return Charge.atRateNone(this, key, cost);
     if (cost === 0) return undefined;
-    let decision: Awaitable<Decision>;
-    try {
-      decision = this.#limiter.inc(key, rate, cost);
-    } catch (error) {
-      return this.#unavailable(error, key, rate, cost);
-    }
-    if (!isPromise(decision)) return Charge.decided(this, { decision, counter: this.#limiter, key, cost });
-    return decision.then(
-      (made) => Charge.decided(this, { decision: made, counter: this.#limiter, key, cost }),
-      (error) => this.#unavailable(error, key, rate, cost),
-    );
-  }
-
-  #unavailable(error: unknown, key: string, rate: Rate, cost: number): Charge {
-    if (error instanceof TrypemaError && !error.code.startsWith("BACKEND")) throw error;
-    const policy = this.definition.onBackendFailure ?? "allow";
-    if (policy !== "local") return Charge.undecided(this, "unavailable", this.shadow || policy === "allow", error);
-    this.#fallback ??= createLocalProvider({ windowMs: this.windowMs });
-    const counter = this.#fallback[this.#strategy];
-    return Charge.decided(this, { decision: counter.inc(key, rate, cost), counter, key, cost, error });
+    return new HttpAsk(this, this.#counts, key, rate, cost);
   }
 }

@@ -2,11 +2,12 @@
 
 /**
  * - `"allowed"`, `"rejected"`, `"suppressed"`: the decision's
+ * - `"blocked"`: the key is blocked, since an earlier request or by this one
  * - `"missing-key"`: the key could not be found
  * - `"unavailable"`: the backend failed, and nothing counted in its place; also where the provider's `onFailure` is
  *   `"deny"`
  */
-export type Outcome = "allowed" | "rejected" | "suppressed" | "missing-key" | "unavailable";
+export type Outcome = "allowed" | "rejected" | "suppressed" | "blocked" | "missing-key" | "unavailable";
 
 /** One limiter has dealt with one request. */
 export interface Observation {

@@ -35,7 +35,9 @@ export interface GuardOptions<Raw = unknown> {
   readonly onNotice?: OnNotice;
 }
 
-/** One limiter, or several in the order in which they are asked: the first that denies a request ends it. */
+/**
+ * One limiter, or several, which are asked as one: each of them admits a request and counts it, or none counts anything.
+ */
 export type RateLimitOptions<Raw = unknown> = GuardOptions<Raw> &
   (LimiterDefinition<Raw> | { readonly limiters: readonly LimiterDefinition<Raw>[] });
 

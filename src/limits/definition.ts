@@ -4,6 +4,7 @@ import { show, TrypemaError } from "../core/errors.ts";
 import type { NamedLimit } from "../core/family.ts";
 import { checkBlockMs, checkOptions, numberOption, resolveWindow } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
+import type { WindowOptions } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 
 /** One of several limits: how much, in which window, and by which strategy. It has either a `limit` or a `rate`. */
@@ -23,7 +24,8 @@ interface LimitOfRate {
   readonly rate: Rate;
 }
 
-interface LimitFields {
+/** What a limit counts, and for how long a denial blocks. */
+export interface LimitFields {
   /** How far back history counts, in ms; at least 1. */
   readonly windowMs: number;
   /** Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default 100, or a shorter `windowMs`. */
@@ -54,11 +56,18 @@ export type LimitOverride = number | LimitOfCount | LimitOfRate;
 
 const NAMES = ["limit", "rate", "windowMs", "bucketMs", "strategy", "hardLimitFactor", "blockMs"];
 
-/** A limit whose definition was checked. */
-export interface ResolvedLimit extends NamedLimit {
-  readonly rate: Rate;
+/** The same where an option that is left out may be undefined. */
+export type GivenFields = { readonly [Option in keyof LimitFields]: LimitFields[Option] | undefined };
+
+/** What a limit counts, and for how long a denial blocks, checked. */
+export interface ResolvedFields extends NamedLimit {
   /** 0 for no block. */
   readonly blockMs: number;
+}
+
+/** A limit whose definition was checked. */
+export interface ResolvedLimit extends ResolvedFields {
+  readonly rate: Rate;
 }
 
 /**
@@ -68,13 +77,23 @@ export interface ResolvedLimit extends NamedLimit {
 export function resolveLimit(name: string, definition: LimitDefinition, hardLimitFactor: number): ResolvedLimit {
   checkName(name);
   checkOptions(`limit ${show(name)}`, definition, NAMES);
-  const { strategy = "absolute", blockMs } = definition;
+  const fields = resolveFields(name, definition, hardLimitFactor);
+  return { ...fields, rate: rateFrom(name, definition, fields.windowMs) };
+}
+
+/**
+ * All that a definition says, but how much it allows.
+ *
+ * @param hardLimitFactor the provider's
+ * @throws {TrypemaError} `INVALID_OPTION`
+ */
+export function resolveFields(name: string, definition: GivenFields, hardLimitFactor: number): ResolvedFields {
+  const { strategy = "absolute", windowMs, bucketMs, blockMs } = definition;
   if (strategy !== "absolute" && strategy !== "suppressed") {
     const got = show(strategy);
     throw new TrypemaError("INVALID_OPTION", `${name}.strategy: got ${got}, expected "absolute" or "suppressed"`);
   }
-  const { windowMs, bucketMs } = definition;
-  const window = resolveWindow(bucketMs === undefined ? { windowMs } : { windowMs, bucketMs });
+  const window = resolveWindow({ windowMs, bucketMs } as WindowOptions);
   if (blockMs !== undefined) {
     checkBlockMs(`${name}.blockMs`, blockMs);
     if (strategy === "suppressed") {
@@ -86,7 +105,6 @@ export function resolveLimit(name: string, definition: LimitDefinition, hardLimi
     strategy,
     ...window,
     hardLimitFactor: numberOption("hardLimitFactor", definition.hardLimitFactor, hardLimitFactor, 1, Number.MAX_VALUE),
-    rate: rateFrom(name, definition, window.windowMs),
     blockMs: blockMs ?? 0,
   };
 }

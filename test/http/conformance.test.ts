@@ -2,7 +2,15 @@
 
 import { once } from "node:events";
 import { connect } from "node:net";
-import { createLocalProvider, type Decision, type Limiter, type Provider, perSecond, TrypemaError } from "trypema";
+import {
+  createLocalProvider,
+  type Decision,
+  type Limiter,
+  type Provider,
+  perSecond,
+  seconds,
+  TrypemaError,
+} from "trypema";
 import {
   combined,
   type DecisionEvent,
@@ -14,6 +22,7 @@ import {
 import { createFakeRedisProvider, manualClock } from "trypema/testing";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { frameworks, type Running, start, UPSTREAM } from "./frameworks.ts";
+import { limiterOf } from "./limiter-of.ts";
 import { bytesOf, limitLines, type RawRequest, send, sendAll } from "./raw-client.ts";
 
 const TEN_SECONDS = 10_000;
@@ -29,7 +38,7 @@ function local(): Provider {
   return createLocalProvider({ windowMs: TEN_SECONDS, clock });
 }
 
-/** The same provider as one that has to be awaited. */
+/** The same provider as one that has to be awaited, and that has nothing but what users' own providers have. */
 function promising({ absolute, suppressed, windowMs, withWindow, close }: Provider): Provider {
   const wrap = <L extends Limiter>(limiter: L): L =>
     new Proxy(limiter, {
@@ -55,7 +64,11 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map(({ stop }) => stop()));
 });
 
-const providers: Record<string, () => Provider> = { "a value": local, "a promise": () => promising(local()) };
+const providers: Record<string, () => Provider> = {
+  "a value": local,
+  "a promise": () => createFakeRedisProvider({ windowMs: TEN_SECONDS, clock }),
+  "a promise, and isn't of this package": () => promising(local()),
+};
 const cases = frameworks.flatMap((framework) => Object.keys(providers).map((kind) => ({ framework, kind })));
 
 describe.each(cases)("$framework, with a provider that returns $kind", ({ framework, kind }) => {
@@ -157,7 +170,7 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
       'ratelimit-policy: "burst";q=5;w=10, "default";q=3;w=10',
       'ratelimit: "burst";r=4;t=10, "default";r=2;t=10',
     ]);
-    await vi.waitFor(async () => expect((await provider.absolute.get("burst:127.0.0.1")).total).toBe(0));
+    await vi.waitFor(async () => expect((await limiterOf(provider, "burst").get("127.0.0.1")).total).toBe(0));
   });
 
   it("shows its fields to scripts of other origins if told so, once", async () => {
@@ -300,7 +313,7 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     const provider = providers[kind]!();
     const { port, handled } = await serve({ provider, rate: THREE, uncounted: "failed" });
     expect(await statuses(port, 6, { path: "/fail" })).toEqual([500, 500, 500, 500, 500, 500]);
-    await vi.waitFor(async () => expect((await provider.absolute.get("default:127.0.0.1")).total).toBe(0));
+    await vi.waitFor(async () => expect((await limiterOf(provider).get("127.0.0.1")).total).toBe(0));
     expect(await statuses(port, 1)).toEqual([200]);
     const before = handled();
     const socket = connect(port, "127.0.0.1");
@@ -373,6 +386,112 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     ]);
   });
 
+  it("asks several limiters as one, each with a window of its own, and denials use up nothing", async () => {
+    const provider = providers[kind]!();
+    const limiters = [
+      { name: "day", limit: 5, windowMs: seconds(100), bucketMs: seconds(1) },
+      { name: "burst", limit: 2, windowMs: seconds(1) },
+    ];
+    const { port, handled } = await serve({ provider, limiters });
+    const policy = 'ratelimit-policy: "day";q=5;w=100, "burst";q=2;w=1';
+    for (const [left, moreSeconds] of [
+      [3, 100],
+      [1, 99],
+    ]) {
+      expect(await statuses(port, 1)).toEqual([200]);
+      const state = `ratelimit: "day";r=${left};t=${moreSeconds}, "burst";r=0;t=1`;
+      expect(limitLines(await send(port))).toEqual([policy, state]);
+      const denied = await send(port);
+      expect(denied.status).toBe(429);
+      expect(limitLines(denied)).toEqual([policy, `ratelimit: "day";r=${left}, "burst";r=0;t=1`, "retry-after: 1"]);
+      expect(JSON.parse(denied.body)["violated-policies"]).toEqual(["burst"]);
+      clock.advance(1_000);
+    }
+    expect(await statuses(port, 2)).toEqual([200, 429]);
+    expect(handled()).toBe(5);
+  });
+
+  it("says until when a blocked client is blocked, and that it is", async () => {
+    const events: DecisionEvent[] = [];
+    const observed: string[] = [];
+    const { port } = await serve({
+      name: "login",
+      limit: 2,
+      blockMs: seconds(30),
+      onDecision: (event) => events.push(event),
+      metrics: { decided: ({ outcome }) => observed.push(outcome), failed() {} },
+    });
+    expect(await statuses(port, 2)).toEqual([200, 200]);
+    for (const leftSeconds of [30, 20]) {
+      const denied = await send(port);
+      expect(denied.status).toBe(429);
+      expect(limitLines(denied)).toEqual([
+        'ratelimit-policy: "login";q=2;w=10',
+        `ratelimit: "login";r=0;t=${leftSeconds}`,
+        `retry-after: ${leftSeconds}`,
+      ]);
+      expect(JSON.parse(denied.body)).toEqual({
+        type: "https://iana.org/assignments/http-problem-types#abnormal-usage-detected",
+        title: "Blocked after too many requests",
+        status: 429,
+        detail: `Blocked. Try again in ${leftSeconds} s.`,
+        "violated-policies": ["login"],
+      });
+      clock.advance(10_000);
+    }
+    clock.advance(10_000);
+    expect(await statuses(port, 1)).toEqual([200]);
+    expect(observed).toEqual(["allowed", "allowed", "blocked", "blocked", "allowed"]);
+    expect(events.map(({ outcome }) => outcome)).toEqual(observed);
+  });
+
+  it("names a block to responders, and all limiters that deny", async () => {
+    const limiters = [
+      { name: "burst", limit: 1 },
+      { name: "login", limit: 1, blockMs: seconds(60) },
+    ];
+    const { port } = await serve({
+      limiters,
+      respond: ({ reason, limiter, violated }) => ({ body: `${reason} ${limiter} ${violated.join()}` }),
+    });
+    const bodies = [];
+    for (let i = 0; i < 3; i++) bodies.push((await send(port)).body);
+    // Limiters of a provider that isn't of this package are asked one after the other.
+    const [denied, later] = kind.includes("isn't")
+      ? ["quota-exceeded burst burst", "quota-exceeded burst burst"]
+      : ["blocked login burst,login", "blocked login burst,login"];
+    expect(bodies).toEqual(["hello\n", denied, later]);
+  });
+
+  it("takes a request's own limit", async () => {
+    const limits: Record<string, number | "none"> = { pro: 4, closed: "none" };
+    const { port } = await serve({
+      limit: async ({ header }) => limits[header("x-plan") ?? ""] ?? 2,
+      windowMs: seconds(20),
+      key: requestHeader("x-user"),
+    });
+    const as = (user: string, plan: string) => ({ headers: [`X-User: ${user}`, `X-Plan: ${plan}`] });
+    expect(await statuses(port, 3, as("ann", "free"))).toEqual([200, 200, 429]);
+    expect(await statuses(port, 3, as("ann", "pro"))).toEqual([200, 200, 429]);
+    expect(limitLines(await send(port, as("bob", "pro")))).toEqual([
+      'ratelimit-policy: "default";q=4;w=20',
+      'ratelimit: "default";r=3;t=20',
+    ]);
+    expect(await statuses(port, 1, as("bob", "closed"))).toEqual([429]);
+  });
+
+  it("asks a shadow after the others have admitted a request, and lets it block nobody", async () => {
+    const seen: string[] = [];
+    const onDecision = ({ limiter, outcome }: DecisionEvent) => seen.push(`${limiter} ${outcome}`);
+    const limiters = [
+      { name: "shadow", limit: 1, blockMs: seconds(60), shadow: true, onDecision },
+      { name: "calls", limit: 2, onDecision },
+    ];
+    const { port } = await serve({ limiters });
+    expect(await statuses(port, 3)).toEqual([200, 200, 429]);
+    expect(seen).toEqual(["calls allowed", "shadow allowed", "calls allowed", "shadow blocked", "calls rejected"]);
+  });
+
   it("sheds load by the suppressed strategy, and gates on the decision", async () => {
     const outcomes: boolean[] = [];
     const draws = [0.99, 0, 0.99, 0];
@@ -410,7 +529,7 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     const local = away("local");
     const standing = await serve({ provider: local, rate: THREE, uncounted: "failed" });
     expect(await statuses(standing.port, 3, { path: "/fail" })).toEqual([500, 500, 500]);
-    await vi.waitFor(async () => expect((await local.absolute.get("default:127.0.0.1")).total).toBe(0));
+    await vi.waitFor(async () => expect((await limiterOf(local).get("127.0.0.1")).total).toBe(0));
     expect(await statuses(standing.port, 4)).toEqual([200, 200, 200, 429]);
   });
 

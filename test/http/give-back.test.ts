@@ -9,6 +9,7 @@ import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { createFakeRedisProvider, type FakeRedisProvider } from "trypema/testing";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { RedisServer } from "../support/redis.ts";
+import { limiterOf } from "./limiter-of.ts";
 
 const HUNDRED = perMinute(100);
 const SOON = { timeout: 20_000 };
@@ -44,7 +45,7 @@ function limited(provider: Provider, rate = HUNDRED) {
 
 /** What the next call would find used, by whoever decides now. */
 async function used(provider: Provider): Promise<number> {
-  const { limit, remaining } = await provider.absolute.isAllowed("default:k");
+  const { limit, remaining } = await limiterOf(provider).isAllowed("k");
   return limit === Number.POSITIVE_INFINITY ? 0 : limit - remaining - 1;
 }
 
@@ -68,7 +69,7 @@ async function outage(make: (client: Redis, options: RedisOptions) => Provider, 
   const other = createRedisProvider(client, { timeoutMs: 5_000 });
   return {
     provider,
-    inRedis: async () => (await other.absolute.get("default:k")).total,
+    inRedis: async () => (await limiterOf(other).get("k")).total,
     goAway: async () => {
       await server.stop();
       await expect.poll(async () => (await provider.absolute.inc("other", HUNDRED)).degraded, SOON).toBe(true);
@@ -214,5 +215,5 @@ it("with a faked Redis it is the same", async () => {
   expect(await used(provider)).toBe(1);
   provider.redis = "up";
   await meanwhile.adjust(-1);
-  expect((await provider.absolute.get("default:k")).total).toBe(1);
+  expect((await limiterOf(provider).get("k")).total).toBe(1);
 });

@@ -21,6 +21,7 @@ import {
 } from "trypema/http";
 import { openTelemetryMetrics } from "trypema/opentelemetry";
 import { describe, expect, it, vi } from "vitest";
+import { limiterOf } from "./limiter-of.ts";
 
 const WINDOW_MS = 10_000;
 const provider = () => createLocalProvider({ windowMs: WINDOW_MS });
@@ -35,15 +36,28 @@ describe("a guard", () => {
   it.each([
     [{ rate }, "INVALID_OPTION", /provider: got undefined/],
     [{ provider: {}, rate }, "INVALID_OPTION", /provider: got an object/],
-    [{ provider: provider() }, "INVALID_RATE", /rate undefined/],
+    [{ provider: provider() }, "INVALID_OPTION", /default: expected either a limit, such as 100, or a rate/],
     [{ provider: provider(), rate: 0 }, "INVALID_RATE", /rate 0/],
     [{ provider: provider(), rate: perMinute(1) }, "CAPACITY_BELOW_ONE", /holds less than one request/],
-    [{ provider: provider(), rate, limit: 5 }, "INVALID_OPTION", /options.limit is not an option/],
+    [{ provider: provider(), rate, limit: 5 }, "INVALID_OPTION", /default: expected either a limit/],
+    [{ provider: provider(), rate, limit: () => 5 }, "INVALID_OPTION", /default: expected either a limit/],
+    [{ provider: provider(), limit: 0 }, "INVALID_OPTION", /default.limit: got 0, expected a positive integer/],
+    [{ provider: provider(), limit: 1.5 }, "INVALID_OPTION", /default.limit: got 1.5/],
+    [{ provider: provider(), limit: "all" }, "INVALID_OPTION", /default.limit: got "all"/],
+    [{ provider: provider(), rate, windowMs: 0 }, "INVALID_OPTION", /windowMs: got 0/],
+    [{ provider: provider(), rate, windowMs: 500 }, "CAPACITY_BELOW_ONE", /a window of 500 ms/],
+    [{ provider: provider(), rate, bucketMs: 10_001 }, "INVALID_OPTION", /bucketMs: got 10001/],
+    [{ provider: provider(), rate, blockMs: 0 }, "INVALID_OPTION", /default.blockMs: got 0/],
+    [
+      { provider: provider(), rate, blockMs: 1, strategy: "suppressed" },
+      "INVALID_OPTION",
+      /default.blockMs: only a denial by an absolute limit blocks/,
+    ],
     [{ provider: provider(), limiters: [] }, "INVALID_OPTION", /limiters: got an array/],
     [{ provider: provider(), limiters: [{ rate }], rate }, "INVALID_OPTION", /beside rate/],
     [{ provider: provider(), limiters: [{ rate, burst: 1 }] }, "INVALID_OPTION", /limiter.burst is not an option/],
     [{ provider: provider(), rate, name: 'a"b' }, "INVALID_OPTION", /name: got/],
-    [{ provider: provider(), rate, name: "x".repeat(65) }, "INVALID_OPTION", /name: got/],
+    [{ provider: provider(), rate, name: "x".repeat(61) }, "INVALID_OPTION", /name: got/],
     [{ provider: provider(), rate, strategy: "hard" }, "INVALID_OPTION", /strategy: got "hard"/],
     [{ provider: provider(), rate, cost: -1 }, "INVALID_COUNT", /cost: got -1, expected 0 or a positive integer/],
     [{ provider: provider(), rate: "no" }, "INVALID_RATE", /rate "no"/],
@@ -87,17 +101,17 @@ describe("a guard", () => {
     });
     expect(await guard.check(new OwnRequest())).toMatchObject({ answer: undefined });
     expect(await guard.check(new OwnRequest())).toMatchObject({ answer: { status: 429, body: "k" } });
-    expect(shared.absolute.get("default:k").total).toBe(3);
+    expect(limiterOf(shared).get("k").total).toBe(3);
   });
 
   it.each([
-    ["ann", "default:ann"],
-    [7, "default:7"],
-    [0, "default:0"],
-    [-0, "default:0"],
-    [1.5, "default:1.5"],
-    [0n, "default:0"],
-    [2n ** 64n, "default:18446744073709551616"],
+    ["ann", "ann"],
+    [7, "7"],
+    [0, "0"],
+    [-0, "0"],
+    [1.5, "1.5"],
+    [0n, "0"],
+    [2n ** 64n, "18446744073709551616"],
   ])("counts for the key %o, as it is or as one of several", (key, stored) => {
     const shared = provider();
     const limiters = [
@@ -105,8 +119,8 @@ describe("a guard", () => {
       { name: "several", rate: ONE, key: combined(() => key, clientAddress()) },
     ];
     expect(new Guard({ provider: shared, limiters }).check(request())).toMatchObject({ answer: undefined });
-    expect(shared.absolute.get(stored).total).toBe(1);
-    expect(shared.absolute.get(`several:${stored.slice(8)}|203.0.113.7`).total).toBe(1);
+    expect(limiterOf(shared).get(stored).total).toBe(1);
+    expect(limiterOf(shared, "several").get(`${stored}|203.0.113.7`).total).toBe(1);
   });
 
   it.each([undefined, null, ""])("finds no key in %o", async (key) => {
@@ -157,12 +171,12 @@ describe("a guard", () => {
     }
     for (const event of events) {
       const decision = { allowed: false, limit: 0, remaining: 0, retryAfterMs: Number.POSITIVE_INFINITY };
-      expect(event).toMatchObject({ outcome: "rejected", admitted: false, key: "plan:203.0.113.7", decision });
+      expect(event).toMatchObject({ outcome: "rejected", admitted: false, key: "203.0.113.7", decision });
       expect(JSON.parse(JSON.stringify(event.decision))).toMatchObject({ retryAfterMs: "Infinity" });
     }
     expect(events).toHaveLength(2);
-    expect(shared.absolute.get("plan:203.0.113.7").total).toBe(0);
-    expect(shared.absolute.get("all:203.0.113.7").total).toBe(0);
+    expect(limiterOf(shared, "plan").get("203.0.113.7").total).toBe(0);
+    expect(limiterOf(shared, "all").get("203.0.113.7").total).toBe(0);
   });
 
   it("lets a shadow only watch a rate of none", async () => {
@@ -181,7 +195,7 @@ describe("a guard", () => {
       expect(await guard.check({ ...request(), method: "HEAD" })).toMatchObject({ answer: undefined, fields: [] });
     }
     expect(onDecision).toHaveBeenCalledTimes(2);
-    expect(shared.absolute.get("default:203.0.113.7").total).toBe(1);
+    expect(limiterOf(shared).get("203.0.113.7").total).toBe(1);
     const free = new Guard<object>({ provider: shared, name: "free", rate: ONE, cost: 0 });
     for (let i = 0; i < 3; i++) expect(await free.check(request())).toMatchObject({ answer: undefined });
   });
@@ -258,8 +272,8 @@ describe("a reservation", () => {
 
   it("can be settled, up and down, but never for more than it took", async () => {
     const { shared, reservation } = await reserved();
-    const total = () => shared.absolute.get("default:203.0.113.7").total;
-    shared.absolute.inc("default:203.0.113.7", tokens, 50);
+    const total = () => limiterOf(shared).get("203.0.113.7").total;
+    limiterOf(shared).inc("203.0.113.7", tokens, 50);
     await reservation.adjust(-150);
     expect(total()).toBe(700);
     await reservation.adjust(50);
@@ -285,8 +299,8 @@ describe("a reservation", () => {
     new Guard({ provider: shared, limiters }).check(from);
     expect(() => reservationOf(from.raw).adjust(1)).toThrow(/name one: requests, tokens/);
     await reservationOf(from.raw).adjust(-100, "tokens");
-    expect(shared.absolute.get("tokens:203.0.113.7").total).toBe(700);
-    expect(shared.absolute.get("requests:203.0.113.7").total).toBe(1);
+    expect(limiterOf(shared, "tokens").get("203.0.113.7").total).toBe(700);
+    expect(limiterOf(shared, "requests").get("203.0.113.7").total).toBe(1);
   });
 
   it("gives nothing back once the window has passed", async () => {
@@ -294,9 +308,9 @@ describe("a reservation", () => {
     try {
       const { shared, reservation } = await reserved();
       now.mockReturnValue(1e9 + WINDOW_MS);
-      shared.absolute.inc("default:203.0.113.7", tokens, 500);
+      limiterOf(shared).inc("203.0.113.7", tokens, 500);
       await reservation.adjust(-800);
-      expect(shared.absolute.get("default:203.0.113.7").total).toBe(500);
+      expect(limiterOf(shared).get("203.0.113.7").total).toBe(500);
     } finally {
       now.mockRestore();
     }

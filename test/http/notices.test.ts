@@ -19,6 +19,7 @@ import { rateLimit as koaLimit } from "trypema/koa";
 import { rateLimit as nodeLimit } from "trypema/node";
 import { createRedisProvider } from "trypema/redis";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { limiterOf } from "./limiter-of.ts";
 import { limitLines, send } from "./raw-client.ts";
 
 const FIVE = perSecond(0.5);
@@ -102,7 +103,7 @@ describe.each(Object.keys(mounts))("a limiter that is mounted three times in %s"
     const limiters = ["a", "b", "c"].map((name) => ({ name, rate: FIVE, key }));
     const ask = await mounts[framework]!({ provider: shared, limiters, onNotice });
     await ask();
-    expect(["a", "b", "c"].map((name) => shared.absolute.get(`${name}:k`).total)).toEqual([1, 1, 1]);
+    expect(["a", "b", "c"].map((name) => limiterOf(shared, name).get("k").total)).toEqual([1, 1, 1]);
     expect(notices.map(({ code }) => code)).toEqual(["MET_TWICE"]);
   });
 });
@@ -115,7 +116,7 @@ describe("limiters that were made separately", () => {
     for (let i = 0; i < 2; i++) app.use(expressLimit({ provider: shared, rate: FIVE, key, onNotice }));
     app.use((_, response) => void response.end("hello"));
     await send(await listen(app));
-    expect(shared.absolute.get("default:k").total).toBe(2);
+    expect(limiterOf(shared).get("k").total).toBe(2);
     expect(notices).toEqual([]);
   });
 });
@@ -136,7 +137,7 @@ describe("a request", () => {
     const handler = fetchLimit({ provider: shared, rate: FIVE, key }, () => Promise.reject(new Error("boom")));
     const request = new Request("http://localhost/");
     for (let i = 0; i < 3; i++) await expect(handler(request)).rejects.toThrow("boom");
-    expect(shared.absolute.get("default:k").total).toBe(3);
+    expect(limiterOf(shared).get("k").total).toBe(3);
   });
 
   it("is another one with each keep-alive message of node:http", async () => {
@@ -145,7 +146,7 @@ describe("a request", () => {
     const limits = { provider: shared, rate: FIVE, key, onNotice };
     const port = await listen(nodeLimit(limits, (_, response) => response.end("hello")));
     for (let i = 0; i < 3; i++) await send(port);
-    expect(shared.absolute.get("default:k").total).toBe(3);
+    expect(limiterOf(shared).get("k").total).toBe(3);
     expect(notices).toEqual([]);
   });
 
@@ -158,7 +159,7 @@ describe("a request", () => {
       const verdicts = await Promise.all(Array.from({ length: 24 }, () => guard.check(requestOn(socket))));
       expect(verdicts.filter(({ answer }) => answer === undefined)).toHaveLength(5);
       for (let i = 0; i < 24; i++) expect((await guard.check(requestOn(socket))).answer).toBeDefined();
-      expect(shared.absolute.get("default:k").total).toBe(5);
+      expect(limiterOf(shared).get("k").total).toBe(5);
       expect(notices).toEqual([]);
     }
   });
@@ -176,7 +177,7 @@ describe("a request", () => {
     });
     await handler(new Request("http://localhost/"));
     expect(seen).toEqual([true, true, true, true, true, false, false]);
-    expect(shared.absolute.get("operations:k").total).toBe(5);
+    expect(limiterOf(shared, "operations").get("k").total).toBe(5);
   });
 
   it("is one for several guards of an adapter that says when it is answered", async () => {
@@ -352,7 +353,7 @@ describe("what is not counted", () => {
     const limits = { provider: shared, rate: FIVE, key, onError, uncounted } as RateLimitOptions<Request>;
     await fetchLimit(limits, () => new Response("hello"))(new Request("http://localhost/"));
     await new Promise(setImmediate);
-    return { total: shared.absolute.get("default:k").total, onError };
+    return { total: limiterOf(shared).get("k").total, onError };
   };
 
   it("may be found out by a function that has to wait", async () => {

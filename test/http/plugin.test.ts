@@ -16,6 +16,7 @@ import { clientAddress, type GuardOptions, type LimiterDefinition, reservationOf
 import { rateLimit as koaLimit } from "trypema/koa";
 import { rateLimit as nodeLimit } from "trypema/node";
 import { describe, expect, it, vi } from "vitest";
+import { limiterOf } from "./limiter-of.ts";
 import { bytesOf, limitLines, send } from "./raw-client.ts";
 
 const provider = () => createLocalProvider({ windowMs: 10_000 });
@@ -67,7 +68,7 @@ describe("Fastify's plugin", () => {
     const { app } = await application({ provider: counts, rate: perSecond(1), hook: "preHandler" });
     app.get("/gone", (_, reply) => reply.callNotFound());
     app.get("/free/gone", { config: { rateLimit: false } }, (_, reply) => reply.callNotFound());
-    const total = () => counts.absolute.get("default:127.0.0.1").total;
+    const total = () => limiterOf(counts).get("127.0.0.1").total;
     for (const [path, expected] of [
       ["/free/gone", 0],
       ["/gone", 1],
@@ -158,7 +159,7 @@ it("Express's middlewares on one request share one list, and the last gives back
   const first = await send(port, { path: "/mounted/x?y=z" });
   expect(limitLines(first)[1]).toBe('ratelimit: "all";r=9;t=10, "path";r=0;t=10');
   for (let i = 0; i < 3; i++) expect((await send(port, { path: "/mounted/x" })).status).toBe(429);
-  expect(shared.absolute.get("all:127.0.0.1").total).toBe(1);
+  expect(limiterOf(shared, "all").get("127.0.0.1").total).toBe(1);
   expect(paths[0]).toBe("/mounted/x");
   server.close();
 });
@@ -225,7 +226,7 @@ it("a failed response that is broken off is counted, by those who can tell", asy
   await isBegun;
   socket.destroy();
   await vi.waitFor(() => expect(closed).toBe(true));
-  expect(limits.absolute.get("default:127.0.0.1").total).toBe(1);
+  expect(limiterOf(limits).get("127.0.0.1").total).toBe(1);
   server.close();
 });
 

@@ -11,6 +11,7 @@ import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { expect, it } from "vitest";
 import { RedisServer } from "../support/redis.ts";
+import { limiterOf } from "./limiter-of.ts";
 import { limitLines, send } from "./raw-client.ts";
 
 it("two servers limit together, and go on by their policies when Redis dies", async () => {
@@ -45,7 +46,7 @@ it("two servers limit together, and go on by their policies when Redis dies", as
     const statuses = [];
     for (let i = 0; i < 8; i++) statuses.push((await send([one, other][i % 2]!.port, { path: "/both" })).status);
     expect(statuses).toEqual([200, 200, 200, 200, 200, 429, 429, 429]);
-    expect((await one.provider.absolute.get("first:127.0.0.1")).total).toBe(5);
+    expect((await limiterOf(one.provider, "first").get("127.0.0.1")).total).toBe(5);
     expect(limitLines(await send(one.port, { path: "/both" }))[1]).toMatch(
       /^ratelimit: "first";r=95, "second";r=0;t=\d+$/,
     );

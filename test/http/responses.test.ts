@@ -10,13 +10,14 @@ import { rateLimit as fetchLimit } from "trypema/fetch";
 import { rateLimit as honoLimit } from "trypema/hono";
 import { type RateLimitOptions, reservationOf } from "trypema/http";
 import { describe, expect, it } from "vitest";
+import { limiterOf } from "./limiter-of.ts";
 
 const ONE = perSecond(0.1);
 const TEN = perSecond(1);
 const provider = () => createLocalProvider({ windowMs: 10_000 });
 const limits = (rate = ONE): RateLimitOptions => ({ provider: provider(), rate, key: () => "k" });
 const request = () => new Request("http://localhost/");
-const total = (options: RateLimitOptions) => options.provider.absolute.get("default:k") as { total: number };
+const total = (options: RateLimitOptions) => limiterOf(options.provider).get("k") as { total: number };
 
 /** What a handler of fetch answers with that returns or throws `outcome`. */
 function limited(outcome: unknown, options = limits()) {

@@ -1,0 +1,110 @@
+// Where a limiter counts, how much it allows there, and how the provider is asked about one request.
+
+import { show, TrypemaError } from "../core/errors.ts";
+import { type Ask, type Family, familyOf, type Window } from "../core/family.ts";
+import type { Rate } from "../core/rate.ts";
+import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
+import { type LimitOverride, rateFrom, resolveFields } from "../limits/definition.ts";
+import { decideBlocked } from "../strategy/block.ts";
+import { capacityOf } from "../strategy/capacity.ts";
+import { chain } from "./awaitable.ts";
+import type { LimiterDefinition } from "./definition.ts";
+
+/** Where a limiter counts. */
+export interface Counts {
+  /** The limiter of the provider that has the counts. */
+  readonly limiter: Limiter;
+  /** The family of the provider; undefined for a provider that isn't made by this package. */
+  readonly family: Family | undefined;
+  /** What the stored keys begin with, where limiters of several names have the same `limiter`. */
+  readonly keyPrefix: string;
+  readonly strategy: "absolute" | "suppressed";
+  readonly windowMs: number;
+  readonly bucketMs: number;
+  /** 0 for no block. */
+  readonly blockMs: number;
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` */
+export function countsOf<Raw>(definition: LimiterDefinition<Raw>, provider: Provider): Counts {
+  const { name = "default", strategy, windowMs, bucketMs, blockMs } = definition;
+  const family = familyOf(provider);
+  const inherited: Partial<Window> = family?.windowOf(provider) ?? {};
+  const given = {
+    strategy,
+    blockMs,
+    windowMs: windowMs ?? provider.windowMs,
+    bucketMs: windowMs === undefined ? (bucketMs ?? inherited.bucketMs) : bucketMs,
+  };
+  const fields = resolveFields(name, given, family?.hardLimitFactor ?? 1);
+  if (family !== undefined) return { ...fields, family, limiter: family.limiter(fields), keyPrefix: "" };
+  const hasOwnWindow = windowMs !== undefined || bucketMs !== undefined;
+  const limiter = (hasOwnWindow ? withWindow(provider, fields) : provider)[fields.strategy];
+  if (fields.blockMs > 0 && typeof limiter.block !== "function") {
+    throw new TrypemaError("INVALID_OPTION", `${name}.blockMs: this provider has no method block`);
+  }
+  return { ...fields, family, limiter, keyPrefix: `${name}:` };
+}
+
+function withWindow(provider: Provider, { windowMs, bucketMs }: Window): Provider {
+  if (typeof provider.withWindow === "function") return provider.withWindow({ windowMs, bucketMs });
+  throw new TrypemaError("INVALID_OPTION", `windowMs: got ${show(windowMs)}, but this provider has no withWindow`);
+}
+
+/**
+ * The rate where all requests have the same; undefined where a function says it.
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`
+ */
+export function commonRateOf<Raw>(definition: LimiterDefinition<Raw>, windowMs: number): Rate | "none" | undefined {
+  const { name = "default", rate, limit } = definition;
+  const isOneOfThem = (rate === undefined) !== (limit === undefined);
+  const given = rate ?? limit;
+  if (isOneOfThem && given === "none") return "none";
+  if (isOneOfThem && typeof given === "function") return undefined;
+  return rateFrom(name, { rate, limit } as LimitOverride, windowMs);
+}
+
+/**
+ * The rate that a function of the definition gave a request.
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`
+ */
+export function rateOfRequest<Raw>(
+  { name = "default", limit }: LimiterDefinition<Raw>,
+  given: number | "none",
+  windowMs: number,
+): Rate | "none" {
+  if (given === "none") return "none";
+  if (limit !== undefined) return rateFrom(name, given, windowMs);
+  capacityOf(given as Rate, windowMs);
+  return given as Rate;
+}
+
+/** Asks about one request, and counts it if it is admitted. */
+export function askOne(ask: Ask, family: Family | undefined, windowMs: number): Awaitable<Decision> {
+  const { limiter, key, rate, count, blockMs } = ask;
+  if (blockMs === 0) return limiter.inc(key, rate, count);
+  if (family !== undefined) return chain(family.take([ask]), ({ decisions }) => decisions[0]!);
+  return chain(limiter.inc(key, rate, count), (decision) =>
+    decision.outcome !== "rejected" || decision.blocked || decision.degraded
+      ? decision
+      : blockAfter(decision, ask, windowMs),
+  );
+}
+
+/** Blocks the key of a call that was denied. Should that fail, the call stays denied, and the next one tries again. */
+async function blockAfter(
+  decision: Decision,
+  { limiter, key, count, blockMs }: Ask,
+  windowMs: number,
+): Promise<Decision> {
+  try {
+    await limiter.block(key, blockMs);
+  } catch {
+    return decision;
+  }
+  const { limit, remaining, moreAfterMs } = decision;
+  const window = { used: limit - remaining, oldestExpiresInMs: moreAfterMs };
+  return decideBlocked(window, { limit, most: limit, windowMs }, count, blockMs);
+}
