@@ -129,7 +129,7 @@ export class Charge {
    */
   serviceLimit(requestDenied: boolean): ServiceLimit {
     const { decision, limiter } = this;
-    const { allowed, limit, remaining, retryAfterMs, moreAfterMs } = decision!;
+    const { allowed, limit, remaining, retryAfterMs } = decision!;
     const windowSeconds = Math.ceil(limiter.windowMs / 1_000);
     return {
       limiter: limiter.name,
@@ -137,11 +137,7 @@ export class Charge {
       // When another limiter denied the request, this one gets back what it reserved.
       remaining: requestDenied && allowed ? Math.min(limit, remaining + this.#reservedCost) : remaining,
       windowSeconds,
-      resetSeconds: !allowed
-        ? secondsOf(retryAfterMs)
-        : requestDenied || moreAfterMs === 0
-          ? undefined
-          : Math.min(windowSeconds, Math.ceil(moreAfterMs / 1_000)),
+      resetSeconds: allowed ? moreSecondsOf(decision!, windowSeconds, requestDenied) : secondsOf(retryAfterMs),
       denied: !allowed,
     };
   }
@@ -170,6 +166,15 @@ export class Charge {
     this.#adjuster = undefined;
     return given;
   }
+}
+
+/**
+ * How long until a limiter that admits a request has more; undefined when all that it has is free already. Nor is it told
+ * with the denial by another limiter, because clients would take the longest of all times for the time to come back.
+ */
+function moreSecondsOf({ moreAfterMs }: Decision, windowSeconds: number, requestDenied: boolean): number | undefined {
+  if (requestDenied || moreAfterMs === 0) return undefined;
+  return Math.min(windowSeconds, Math.ceil(moreAfterMs / 1_000));
 }
 
 function outcomeOf({ outcome, blocked }: Decision): Outcome {

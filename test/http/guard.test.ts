@@ -7,7 +7,7 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
-import { createLocalProvider, perMinute, perSecond, TrypemaError, unlimited } from "trypema";
+import { createLimits, createLocalProvider, perMinute, perSecond, TrypemaError, unlimited } from "trypema";
 import {
   clientAddress,
   combined,
@@ -20,6 +20,7 @@ import {
   type Verdict,
 } from "trypema/http";
 import { openTelemetryMetrics } from "trypema/opentelemetry";
+import { createFakeRedisProvider } from "trypema/testing";
 import { describe, expect, it, vi } from "vitest";
 import { limiterOf } from "./limiter-of.ts";
 
@@ -258,6 +259,190 @@ describe("a guard", () => {
       '"default";r=1',
     ]);
   });
+});
+
+describe("several limiters of a guard", () => {
+  /** What the client is told of what is left. */
+  const stateOf = (verdict: Verdict) => {
+    const { answer, fields } = verdict;
+    const told = answer?.fields ?? fields;
+    return told[told.indexOf("ratelimit") + 1];
+  };
+
+  it("are one take: where one denies a request, none counts it, and all that were asked are told of", async () => {
+    const shared = provider();
+    const decided = vi.fn();
+    const onDecision = vi.fn();
+    const metrics = { decided, failed() {} };
+    const limiters = [
+      { name: "first", limit: 5, onDecision },
+      { name: "second", limit: 1, onDecision },
+      { name: "third", limit: 1, windowMs: 60_000, onDecision },
+    ];
+    const guard = new Guard<object>({ provider: shared, limiters, metrics });
+    await guard.check(request());
+    const verdict = await guard.check(request());
+    expect(stateOf(verdict)).toBe('"first";r=4, "second";r=0;t=10, "third";r=0;t=60');
+    expect(verdict.answer!.fields.slice(0, 2)).toEqual(["retry-after", "60"]);
+    expect(JSON.parse(verdict.answer!.body)["violated-policies"]).toEqual(["second", "third"]);
+    expect(decided.mock.calls.slice(3).map(([{ limiter, outcome }]) => `${limiter} ${outcome}`)).toEqual([
+      "first allowed",
+      "second rejected",
+      "third rejected",
+    ]);
+    expect(onDecision).toHaveBeenCalledTimes(6);
+    expect(limiterOf(shared, "first").get("203.0.113.7").total).toBe(1);
+  });
+
+  it("ask nobody where one of them finds no key or admits nobody", async () => {
+    for (const denying of [{ key: () => undefined, limit: 5 }, { limit: "none" as const }]) {
+      const onDecision = vi.fn();
+      const limiters = [
+        { name: "first", limit: 5, onDecision },
+        { name: "second", ...denying, onDecision },
+        { name: "third", limit: 5, onDecision },
+      ];
+      await new Guard<object>({ provider: provider(), limiters }).check(request());
+      expect(onDecision.mock.calls.map(([{ limiter, admitted }]) => [limiter, admitted])).toEqual([["second", false]]);
+    }
+  });
+
+  it("aren't asked about what they skip or what costs nothing, and the others decide alone", async () => {
+    const onDecision = vi.fn();
+    const limiters = [
+      { name: "skipped", limit: 1, skip: () => true, onDecision },
+      { name: "free", limit: 1, cost: () => 0, onDecision },
+      { name: "none", limit: 1, key: () => null, onMissingKey: "skip" as const },
+      { name: "asked", limit: 2, onDecision },
+    ];
+    const guard = new Guard<object>({ provider: provider(), limiters });
+    const verdicts = [await guard.check(request()), await guard.check(request()), await guard.check(request())];
+    expect(verdicts.map(stateOf)).toEqual(['"asked";r=1;t=10', '"asked";r=0;t=10', '"asked";r=0;t=10']);
+    expect(onDecision).toHaveBeenCalledTimes(3);
+  });
+
+  it("give back what they took together when a later guard denies the request", async () => {
+    const shared = provider();
+    const limiters = [
+      { name: "first", limit: 5, cost: 2 },
+      { name: "second", limit: 5, windowMs: 60_000 },
+    ];
+    const earlier = new Guard<object>({ provider: shared, limiters });
+    const later = new Guard<object>({ provider: shared, name: "later", limit: 1, cost: 2 });
+    const from = { ...request(), isAnswered: false };
+    await earlier.check(from);
+    expect(stateOf(await later.check(from))).toBe('"first";r=5, "second";r=5, "later";r=1');
+    for (const name of ["first", "second"]) expect(limiterOf(shared, name).get("203.0.113.7").total).toBe(0);
+  });
+
+  it("decide each by its own policy when the provider fails", async () => {
+    const redis = createFakeRedisProvider({ windowMs: WINDOW_MS });
+    redis.redis = "down";
+    const outcomes: string[] = [];
+    const onDecision = ({ limiter, outcome, admitted }: DecisionEvent<object>) =>
+      outcomes.push(`${limiter} ${outcome} ${admitted}`);
+    const limiters = [
+      { name: "allow", limit: 1, onDecision },
+      { name: "local", limit: 1, blockMs: 60_000, onBackendFailure: "local" as const, onDecision },
+    ];
+    const guard = new Guard<object>({ provider: redis, limiters });
+    expect(await guard.check(request())).toMatchObject({ answer: undefined });
+    const { answer } = await guard.check(request());
+    expect(answer!.fields.slice(0, 2)).toEqual(["retry-after", "60"]);
+    expect(outcomes).toEqual([
+      "allow unavailable true",
+      "local allowed true",
+      "allow unavailable true",
+      "local blocked false",
+    ]);
+    const strict = [...limiters, { name: "deny", limit: 1, onBackendFailure: "deny" as const }];
+    const denied = await new Guard<object>({ provider: redis, limiters: strict }).check(request());
+    expect(denied.answer!.status).toBe(503);
+    // What the Local provider counted in place of Redis was given back.
+    expect(await new Guard<object>({ provider: redis, limiters }).check(request())).toMatchObject({
+      answer: undefined,
+    });
+  });
+
+  it("decide as one by the provider's own policy too, and give back to where that counted", async () => {
+    const redis = createFakeRedisProvider({ windowMs: WINDOW_MS, onFailure: "local" });
+    redis.redis = "down";
+    const limiters = [
+      { name: "first", limit: 3, uncounted: "failed" as const },
+      { name: "second", limit: 1, uncounted: "failed" as const },
+    ];
+    const guard = new Guard<object>({ provider: redis, limiters });
+    for (let i = 0; i < 3; i++) {
+      const verdict = await guard.check(request());
+      expect(stateOf(verdict)).toBe('"first";r=2;t=10, "second";r=0;t=10');
+      verdict.settle!(500);
+    }
+    await guard.check(request());
+    expect(stateOf(await guard.check(request()))).toMatch(/^"first";r=2, "second";r=0;t=10$/);
+  });
+});
+
+describe("a limiter with options that providers have", () => {
+  it("counts where createLimits of the same limit does, so that a key can be unblocked by hand", async () => {
+    const shared = provider();
+    const login = { limit: 1, windowMs: 900_000, blockMs: 3_600_000 };
+    const guard = new Guard<object>({ provider: shared, name: "login", ...login, key: () => "ann" });
+    await guard.check(request());
+    expect((await guard.check(request())).answer!.fields.slice(0, 2)).toEqual(["retry-after", "3600"]);
+    const limiter = createLimits(shared, { login }).limiter("login");
+    expect(limiter.get("ann").total).toBe(1);
+    limiter.unblock("ann");
+    limiter.delete("ann");
+    expect(await guard.check(request())).toMatchObject({ answer: undefined });
+  });
+
+  it("has the provider's window and buckets but for those of its own", () => {
+    const shared = createLocalProvider({ windowMs: 60_000, bucketMs: 10_000 });
+    const limiters = [
+      { name: "a", limit: 5 },
+      { name: "b", limit: 5, bucketMs: 1_000 },
+      { name: "c", limit: 5, windowMs: 50 },
+    ];
+    new Guard<object>({ provider: shared, limiters }).check(request());
+    const limits = createLimits(shared, {
+      a: { limit: 5, windowMs: 60_000, bucketMs: 10_000 },
+      b: { limit: 5, windowMs: 60_000, bucketMs: 1_000 },
+      c: { limit: 5, windowMs: 50, bucketMs: 50 },
+    });
+    for (const name of ["a", "b", "c"] as const) expect(limits.limiter(name).get("203.0.113.7").total).toBe(1);
+  });
+
+  it("is refused where a provider of somebody else's doesn't have what it takes", () => {
+    const { absolute, suppressed, windowMs } = provider();
+    const { inc } = absolute;
+    const bare = { absolute: { inc }, suppressed, windowMs } as never;
+    expect(() => new Guard({ provider: bare, limit: 1, windowMs: 5 })).toThrow(/this provider has no withWindow/);
+    expect(() => new Guard({ provider: bare, limit: 1, blockMs: 5 })).toThrow(/this provider has no method block/);
+  });
+
+  it("stays denied where its key can't be blocked", async () => {
+    const { absolute, ...rest } = provider();
+    const block = () => Promise.reject(new TrypemaError("BACKEND_TIMEOUT", "slow"));
+    const slow = { ...rest, absolute: { inc: absolute.inc.bind(absolute), block } } as never;
+    const guard = new Guard({ provider: slow, limit: 1, blockMs: 60_000 });
+    await guard.check(request());
+    const { answer } = await guard.check(request());
+    expect(answer!.fields.slice(0, 2)).toEqual(["retry-after", "10"]);
+  });
+
+  it.each([0, 1.5, "5", undefined, Number.POSITIVE_INFINITY])(
+    "takes %o from a function for an error of the request, and not for a limit",
+    async (limit) => {
+      const shared = provider();
+      const limiters = [
+        { name: "first", limit: 1 },
+        { name: "second", limit: async () => limit as number },
+      ];
+      const check = async () => new Guard<object>({ provider: shared, limiters }).check(request());
+      await expect(check()).rejects.toThrow(/second/);
+      expect(limiterOf(shared, "first").get("203.0.113.7").total).toBe(0);
+    },
+  );
 });
 
 describe("a reservation", () => {
