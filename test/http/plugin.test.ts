@@ -9,7 +9,7 @@ import { join } from "node:path";
 import express from "express";
 import Fastify from "fastify";
 import Koa from "koa";
-import { createLocalProvider, perSecond } from "trypema";
+import { createLocalProvider, days, hours, minutes, perSecond, seconds } from "trypema";
 import { rateLimit as expressLimit } from "trypema/express";
 import { rateLimit as fastifyLimit } from "trypema/fastify";
 import { clientAddress, type GuardOptions, type LimiterDefinition, reservationOf } from "trypema/http";
@@ -43,6 +43,28 @@ describe("Fastify's plugin", () => {
     expect(await statuses("/own", 4)).toEqual([200, 200, 200, 429]);
     expect(await statuses("/free", 3)).toEqual([200, 200, 200]);
     expect(await statuses("/nowhere", 1)).toEqual([429]);
+  });
+
+  it("limits by a count, also what no route matches, and routes by windows and blocks of their own", async () => {
+    const app = Fastify();
+    await app.register(fastifyLimit, { provider: provider(), limit: 2, windowMs: seconds(5) });
+    const login = { name: "login", limit: 1, windowMs: minutes(15), blockMs: hours(1) };
+    app.get("/login", { config: { rateLimit: login } }, () => "welcome");
+    const several = { limiters: [login, { name: "day", limit: 5, windowMs: days(1), bucketMs: minutes(1) }] };
+    app.get("/several", { config: { rateLimit: several } }, () => "welcome");
+    const answers = [];
+    for (const path of ["/no", "/no", "/no", "/login", "/login", "/several"]) {
+      const { statusCode, headers } = await app.inject(path);
+      answers.push(`${statusCode} ${headers.ratelimit} ${headers["retry-after"]}`);
+    }
+    expect(answers).toEqual([
+      '404 "default";r=1;t=5 undefined',
+      '404 "default";r=0;t=5 undefined',
+      '429 "default";r=0;t=5 5',
+      '200 "login";r=0;t=900 undefined',
+      '429 "login";r=0;t=3600 3600',
+      '429 "login";r=0;t=3600, "day";r=5 3600',
+    ]);
   });
 
   it("may have no limits but the routes', which share the rest of its options", async () => {

@@ -5,14 +5,17 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import express from "express";
 import { Redis } from "ioredis";
-import { perMinute } from "trypema";
+import { days, hours, minutes, perMinute, seconds } from "trypema";
 import { type LimiterDefinition, prometheusMetrics, rateLimit } from "trypema/express";
+import { Guard, type HttpRequest } from "trypema/http";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { expect, it } from "vitest";
 import { RedisServer } from "../support/redis.ts";
 import { limiterOf } from "./limiter-of.ts";
 import { limitLines, send } from "./raw-client.ts";
+
+const REQUEST: HttpRequest<object> = { raw: {}, method: "GET", path: "/", peerAddress: "::1", header: () => undefined };
 
 it("two servers limit together, and go on by their policies when Redis dies", async () => {
   const redis = await RedisServer.start();
@@ -107,6 +110,64 @@ it("two servers with hybrid providers limit together, and hold what they know wh
       server.close();
       await provider.close();
     }
+    client.disconnect();
+    await redis.stop();
+  }
+});
+
+it("asks Redis once about all limiters of a request, and the window of a server is that of another one", async () => {
+  const redis = await RedisServer.start();
+  const client = new Redis(redis.port);
+  const sent: string[] = [];
+  const sendCommand = (args: string[]) => {
+    sent.push(args[0]!);
+    return client.call(args[0]!, args.slice(1));
+  };
+  const limiters = [
+    { name: "burst", limit: 2, windowMs: seconds(10) },
+    { name: "day", limit: 100, windowMs: days(1), bucketMs: minutes(1) },
+    { name: "login", limit: 50, windowMs: minutes(15), blockMs: hours(1) },
+  ];
+  const guardOf = () =>
+    new Guard<object>({ provider: createRedisProvider({ sendCommand }, { timeoutMs: 5_000 }), limiters });
+  try {
+    const guards = [guardOf(), guardOf()];
+    const verdicts = [];
+    for (let i = 0; i < 4; i++) {
+      // The first script of a server has to be loaded.
+      if (i === 1) sent.length = 0;
+      verdicts.push(await guards[i % 2]!.check({ ...REQUEST, raw: {} }));
+    }
+    expect(sent).toEqual(["EVALSHA", "EVALSHA", "EVALSHA"]);
+    expect(verdicts.map(({ answer }) => answer?.status ?? 200)).toEqual([200, 200, 429, 429]);
+    expect(verdicts[3]!.answer!.fields.join()).toMatch(/"burst";r=0;t=\d+, "day";r=98, "login";r=48/);
+  } finally {
+    client.disconnect();
+    await redis.stop();
+  }
+});
+
+it.each([
+  ["Redis", createRedisProvider],
+  ["Hybrid", createHybridProvider],
+] as const)("blocks a client for all servers on %s, and says until when", async (_, create) => {
+  const redis = await RedisServer.start();
+  const client = new Redis(redis.port);
+  const limits = { name: "login", limit: 3, windowMs: minutes(15), blockMs: hours(1), key: () => "ann" };
+  const providers = [create(client, { timeoutMs: 5_000 }), create(client, { timeoutMs: 5_000 })];
+  const guards = providers.map((provider) => new Guard<object>({ provider, ...limits }));
+  const answerOf = async (guard: Guard<object>) => (await guard.check({ ...REQUEST, raw: {} })).answer;
+  try {
+    const statuses = [];
+    for (let i = 0; i < 4; i++) statuses.push((await answerOf(guards[0]!))?.status ?? 200);
+    expect(statuses).toEqual([200, 200, 200, 429]);
+    const blocked = (await answerOf(guards[1]!))!;
+    expect(JSON.parse(blocked.body).type).toMatch(/#abnormal-usage-detected$/);
+    const [, retryAfter] = blocked.fields;
+    expect(Number(retryAfter)).toBeGreaterThan(3_500);
+    expect(Number(retryAfter)).toBeLessThanOrEqual(3_600);
+  } finally {
+    for (const provider of providers) await provider.close();
     client.disconnect();
     await redis.stop();
   }
