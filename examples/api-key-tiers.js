@@ -1,26 +1,34 @@
-// A rate by plan, for each API key; only the hash of a key is kept. Run: node examples/api-key-tiers.js
+// Plans: so many requests a second and a day for each API key, as its plan says. A request that comes too fast doesn't use
+// up the day. Only the hash of a key is kept. Run: node examples/api-key-tiers.js
 // Try: curl -H "x-api-key: free-key" localhost:3000
 
 import Fastify from "fastify";
-import { createLocalProvider, perMinute } from "trypema";
+import { createLocalProvider, days, minutes, seconds } from "trypema";
 import { rateLimit, requestHeader } from "trypema/fastify";
 
 const { PORT = "3000" } = process.env;
-const rates = { free: perMinute(5), pro: perMinute(600) };
-/** @type {Record<string, keyof typeof rates>} */
-const plans = { "free-key": "free", "pro-key": "pro" };
+const plans = {
+  free: { second: 10, day: 5 },
+  pro: { second: 3, day: 100_000 },
+};
+/** @type {Record<string, keyof typeof plans>} */
+const plansByKey = { "free-key": "free", "pro-key": "pro" };
+/** @param {{ header: (name: string) => string | undefined }} request */
+const planOf = ({ header }) => plans[plansByKey[header("x-api-key") ?? ""] ?? "free"];
 
 const app = Fastify();
 // Unknown keys are turned away first: a client that made up new ones would never reach a limit.
 app.addHook("onRequest", async (request, reply) => {
   const key = String(request.headers["x-api-key"]);
-  if (!Object.hasOwn(plans, key)) await reply.code(401).send("unknown API key\n");
+  if (!Object.hasOwn(plansByKey, key)) await reply.code(401).send("unknown API key\n");
 });
+const key = requestHeader("x-api-key", { hash: true });
 await app.register(rateLimit, {
   provider: createLocalProvider(),
-  name: "api",
-  key: requestHeader("x-api-key", { hash: true }),
-  rate: (request) => rates[plans[request.header("x-api-key") ?? ""] ?? "free"],
+  limiters: [
+    { name: "second", limit: (request) => planOf(request).second, windowMs: seconds(1), key },
+    { name: "day", limit: (request) => planOf(request).day, windowMs: days(1), bucketMs: minutes(1), key },
+  ],
 });
 app.get("/", () => "hello\n");
 await app.listen({ port: Number(PORT), host: "127.0.0.1" });

@@ -45,7 +45,16 @@ it("api-key-tiers.js", async () => {
   const send = await run("api-key-tiers.js");
   const withKey = (key: string) => () => send("/", { headers: { "x-api-key": key } });
   expect(await statuses(6, withKey("free-key"))).toEqual([...times(5, 200), 429]);
-  expect(await statuses(10, withKey("pro-key"))).toEqual(times(10, 200));
+  // What the day denies doesn't count for the second.
+  expect((await withKey("free-key")()).headers.get("ratelimit")).toMatch(/^"second";r=([5-9]|10), "day";r=0;t=\d+$/);
+  const pro = await Promise.all(Array.from({ length: 60 }, withKey("pro-key")));
+  const denied = pro.filter(({ status }) => status === 429);
+  expect(denied.length).toBeGreaterThan(0);
+  const admitted = 60 - denied.length;
+  for (const { headers } of denied) {
+    const [, left] = /"day";r=(\d+)/.exec(headers.get("ratelimit")!)!;
+    expect(Number(left)).toBeGreaterThanOrEqual(100_000 - admitted);
+  }
   expect(await statuses(1, withKey("made-up"))).toEqual([401]);
 });
 
@@ -58,6 +67,10 @@ it("login.js", async () => {
       send("/login", { method: "POST", headers, body: JSON.stringify({ user, password }) });
     expect(await statuses(10, login("ann", "secret"))).toEqual(times(10, 200));
     expect(await statuses(6, login("ann", "wrong"))).toEqual([...times(5, 401), 429]);
+    const blocked = await login("ann", "secret")();
+    expect(blocked.status).toBe(429);
+    expect(Number(blocked.headers.get("retry-after"))).toBeGreaterThan(3_500);
+    expect(await blocked.json()).toMatchObject({ type: expect.stringMatching(/#abnormal-usage-detected$/) });
     expect(await statuses(1, login("bob", "wrong"))).toEqual([401]);
     await redis.stop();
     expect(await statuses(2, login("bob", "right"))).toEqual([503, 503]);
@@ -70,8 +83,9 @@ it("llm-tokens.js", async () => {
   const send = await run("llm-tokens.js");
   const chat = (user: string, length: number) => () =>
     send("/chat", { method: "POST", headers: { "x-user": user }, body: "x".repeat(length) });
-  expect(await statuses(20, chat("ann", 10))).toEqual(times(20, 200));
+  expect(await statuses(21, chat("ann", 10))).toEqual([...times(20, 200), 429]);
   expect(await statuses(6, chat("bob", 1_000))).toEqual([...times(5, 200), 429]);
+  expect((await chat("bob", 1_000)()).headers.get("ratelimit")).toMatch(/^"requests";r=15, "tokens";r=0;t=\d+$/);
 });
 
 it("shadow.js", async () => {

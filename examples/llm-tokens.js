@@ -1,10 +1,11 @@
-// A budget of LLM tokens: the most that an answer may take is reserved first, and corrected when the answer is known.
+// Requests and LLM tokens, limited in one step: a request that has no tokens left doesn't use up a request either. The most
+// tokens that an answer may take are reserved first, and corrected when the answer is known.
 // Run: node examples/llm-tokens.js
 // Try: curl -d "say hello" -H "x-user: ann" localhost:3000/chat
 
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
-import { createLocalProvider, perMinute } from "trypema";
+import { createLocalProvider, minutes } from "trypema";
 import { rateLimit, requestHeader, reservationOf } from "trypema/hono";
 import { listen } from "./listen.js";
 
@@ -16,12 +17,16 @@ async function complete(prompt) {
 }
 
 const app = new Hono();
-const provider = createLocalProvider();
 const key = requestHeader("x-user");
-app.use(rateLimit({ provider, name: "tokens", rate: perMinute(5_000), cost: MOST_TOKENS, key }));
+const windowMs = minutes(1);
+const limiters = [
+  { name: "requests", limit: 20, windowMs, key },
+  { name: "tokens", limit: 5_000, windowMs, key, cost: MOST_TOKENS },
+];
+app.use(rateLimit({ provider: createLocalProvider(), limiters }));
 app.post("/chat", async (context) => {
   const { text, tokens } = await complete(await context.req.text());
-  await reservationOf(context).adjust(tokens - MOST_TOKENS);
+  await reservationOf(context).adjust(tokens - MOST_TOKENS, "tokens");
   return context.text(text);
 });
 listen(getRequestListener(app.fetch));

@@ -1,27 +1,32 @@
-// Logins: few failures for an address, fewer for a name, shared by all servers.
-// While Redis is away nobody gets in, because nothing could count the failures.
+// Logins: few failures for an address, fewer for an address and a name together, which are then blocked for an hour.
+// All servers count together. While Redis is away nobody gets in, because nothing could count the failures.
 // Run: REDIS_URL=redis://127.0.0.1:6379 node examples/login.js
 // Try: curl -d '{"user":"ann","password":"wrong"}' -H "content-type: application/json" localhost:3000/login
 
 import express from "express";
 import { Redis } from "ioredis";
-import { perMinute } from "trypema";
-import { rateLimit } from "trypema/express";
+import { days, hours, minutes } from "trypema";
+import { clientAddress, combined, rateLimit } from "trypema/express";
 import { createRedisProvider } from "trypema/redis";
 import { listen } from "./listen.js";
 
 const { REDIS_URL = "redis://127.0.0.1:6379" } = process.env;
 const client = new Redis(REDIS_URL);
 client.on("error", () => {}); // While Redis is away, onBackendFailure decides.
-const provider = createRedisProvider(client, { windowMs: 15 * 60_000 });
+
+/** @type {import("trypema/express").Key<express.Request>} */
+const user = ({ raw }) => String(raw.body?.user ?? "");
+// A name alone is never blocked, because anybody could then lock out anybody else.
+const pair = combined(clientAddress(), user);
 
 /** @type {{ onBackendFailure: "deny", uncounted: "successful" }} */
 const strict = { onBackendFailure: "deny", uncounted: "successful" };
 const limit = rateLimit({
-  provider,
+  provider: createRedisProvider(client),
   limiters: [
-    { ...strict, name: "login-address", rate: perMinute(20 / 15) },
-    { ...strict, name: "login-user", rate: perMinute(5 / 15), key: ({ raw }) => String(raw.body?.user ?? "") },
+    { ...strict, name: "login-address", limit: 20, windowMs: minutes(15) },
+    { ...strict, name: "login-pair", limit: 5, windowMs: minutes(15), blockMs: hours(1), key: pair },
+    { ...strict, name: "login-user", limit: 100, windowMs: days(1), bucketMs: minutes(1), key: user },
   ],
 });
 

@@ -44,17 +44,19 @@ export interface DecisionEvent<Raw = unknown> {
 export type LimiterDefinition<Raw = unknown> = LimiterFields<Raw> & (LimiterOfRate<Raw> | LimiterOfCount<Raw>);
 
 /** How much a limiter allows, as a rate. */
-interface LimiterOfRate<Raw> {
+export interface LimiterOfRate<Raw = unknown> {
   /**
    * The rate, or the rate of a request: of its plan, say. `"none"` admits nobody: requests are denied as those over a
    * limit of 0 are, whatever they cost.
    */
   readonly rate: Rate | "none" | ((request: HttpRequest<Raw>) => Awaitable<Rate | "none">);
+  /** A limiter has one of the two. */
   readonly limit?: undefined;
 }
 
 /** The same as a count. */
-interface LimiterOfCount<Raw> {
+export interface LimiterOfCount<Raw = unknown> {
+  /** A limiter has one of the two. */
   readonly rate?: undefined;
   /**
    * How many fit into a window: a positive integer, or that of a request: of its plan, say. `"none"` admits nobody, as
@@ -63,7 +65,8 @@ interface LimiterOfCount<Raw> {
   readonly limit: number | "none" | ((request: HttpRequest<Raw>) => Awaitable<number | "none">);
 }
 
-interface LimiterFields<Raw> {
+/** What a limiter says besides how much it allows. */
+export interface LimiterFields<Raw = unknown> {
   /**
    * Part of what is counted, and of the header fields: 1 to 60 of `A-Z a-z 0-9 . _ / * -`. Default `"default"`. Limiters
    * of one name, strategy and window on one provider share their counts, so limits that differ need names of their own.

@@ -1,6 +1,13 @@
 export type { Answer, Responder } from "./answer.ts";
 export { type ClientAddressOptions, clientAddress } from "./client-address.ts";
-export type { BackendFailurePolicy, DecisionEvent, LimiterDefinition } from "./definition.ts";
+export type {
+  BackendFailurePolicy,
+  DecisionEvent,
+  LimiterDefinition,
+  LimiterFields,
+  LimiterOfCount,
+  LimiterOfRate,
+} from "./definition.ts";
 export type { Denial, DenialAnswer, DenialReason } from "./denial.ts";
 export { Guard, type Verdict } from "./guard.ts";
 export type { Fields, HeaderForm } from "./headers.ts";

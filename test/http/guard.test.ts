@@ -73,6 +73,24 @@ describe("a guard", () => {
     expect(() => new Guard(options as never)).toThrow(message);
   });
 
+  it("has a rate or a limit, which the compiler sees to", () => {
+    const shared = { provider: provider() };
+    // @ts-expect-error
+    expect(() => new Guard({ ...shared, rate, limit: 5 })).toThrow();
+    // @ts-expect-error
+    expect(() => new Guard({ ...shared, windowMs: 5 })).toThrow();
+    // @ts-expect-error
+    expect(() => new Guard({ ...shared, limiters: [{ name: "a" }] })).toThrow();
+    // @ts-expect-error
+    expect(() => new Guard({ ...shared, limit: 5, windowMs: () => 5 })).toThrow();
+    const limiters = [
+      { name: "a", limit: 5 },
+      { name: "b", limit: () => 5 },
+      { name: "c", rate },
+    ];
+    expect(new Guard({ ...shared, limiters })).toBeDefined();
+  });
+
   it("may be made again with an edited rate, which holds from then on", () => {
     const shared = provider();
     new Guard({ provider: shared, rate: perMinute(12) }).check(request());
@@ -355,13 +373,24 @@ describe("several limiters of a guard", () => {
       "allow unavailable true",
       "local blocked false",
     ]);
-    const strict = [...limiters, { name: "deny", limit: 1, onBackendFailure: "deny" as const }];
-    const denied = await new Guard<object>({ provider: redis, limiters: strict }).check(request());
-    expect(denied.answer!.status).toBe(503);
-    // What the Local provider counted in place of Redis was given back.
-    expect(await new Guard<object>({ provider: redis, limiters }).check(request())).toMatchObject({
-      answer: undefined,
-    });
+  });
+
+  it("get back what a Local provider counted in place of Redis, when the policy of a later one denies", async () => {
+    const redis = createFakeRedisProvider({ windowMs: WINDOW_MS });
+    redis.redis = "down";
+    const limiters = [
+      { name: "local", limit: 1, onBackendFailure: "local" as const },
+      {
+        name: "deny",
+        limit: 1,
+        onBackendFailure: "deny" as const,
+        skip: ({ method }: HttpRequest) => method === "GET",
+      },
+    ];
+    const guard = new Guard<object>({ provider: redis, limiters });
+    expect(await guard.check({ ...request(), method: "POST" })).toMatchObject({ answer: { status: 503 } });
+    expect(await guard.check(request())).toMatchObject({ answer: undefined });
+    expect(await guard.check(request())).toMatchObject({ answer: { status: 429 } });
   });
 
   it("decide as one by the provider's own policy too, and give back to where that counted", async () => {

@@ -55,7 +55,8 @@ describe("Fastify's plugin", () => {
     const answers = [];
     for (const path of ["/no", "/no", "/no", "/login", "/login", "/several"]) {
       const { statusCode, headers } = await app.inject(path);
-      answers.push(`${statusCode} ${headers.ratelimit} ${headers["retry-after"]}`);
+      const { ratelimit, "retry-after": retryAfter } = headers;
+      answers.push(`${statusCode} ${ratelimit} ${retryAfter}`);
     }
     expect(answers).toEqual([
       '404 "default";r=1;t=5 undefined',
