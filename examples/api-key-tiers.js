@@ -1,5 +1,5 @@
-// Plans: so many requests a second and a day for each API key, as its plan says. A request that comes too fast doesn't use
-// up the day. Only the hash of a key is kept. Run: node examples/api-key-tiers.js
+// Plans: so many requests a second and a day for each API key, as its plan says. A request that comes too fast doesn't
+// use up the day. Only the hash of a key is kept. Run: node examples/api-key-tiers.js
 // Try: curl -H "x-api-key: free-key" localhost:3000
 
 import Fastify from "fastify";

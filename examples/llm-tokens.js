@@ -1,5 +1,5 @@
-// Requests and LLM tokens, limited in one step: a request that has no tokens left doesn't use up a request either. The most
-// tokens that an answer may take are reserved first, and corrected when the answer is known.
+// Requests and LLM tokens, limited in one step: where no tokens are left, no request is used up either. The most tokens
+// that an answer may take are reserved first, and corrected when the answer is known.
 // Run: node examples/llm-tokens.js
 // Try: curl -d "say hello" -H "x-user: ann" localhost:3000/chat
 

@@ -169,8 +169,8 @@ export class Charge {
 }
 
 /**
- * How long until a limiter that admits a request has more; undefined when all that it has is free already. Nor is it told
- * with the denial by another limiter, because clients would take the longest of all times for the time to come back.
+ * How long until a limiter that admits a request has more; undefined when all that it has is free already. Nor is it
+ * told when another limiter denies the request, because clients would wait for the longest time that they are told.
  */
 function moreSecondsOf({ moreAfterMs }: Decision, windowSeconds: number, requestDenied: boolean): number | undefined {
   if (requestDenied || moreAfterMs === 0) return undefined;

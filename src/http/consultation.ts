@@ -13,8 +13,8 @@ export type KeepCharge<Raw> = (charge: Charge, limiter: HttpLimiter<Raw>) => boo
 
 /**
  * One request before several limiters. First all of them find what to ask, in their order, so that an error of a
- * callback takes nothing. Then those that can deny the request are asked, and after they have admitted it those that only
- * watch.
+ * callback takes nothing. Then the limiters that can deny the request are asked. The shadows are asked after these have
+ * admitted the request.
  */
 export class Consultation<Raw> {
   /** The limiter that was called last: an error is that limiter's. */

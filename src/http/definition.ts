@@ -38,8 +38,8 @@ export interface DecisionEvent<Raw = unknown> {
 }
 
 /**
- * A limiter. It has either a `rate` or a `limit`. What its functions throw or reject with, and a rate, a limit or a cost
- * that isn't valid, goes to the framework as an error of the request, which then takes nothing from any limiter.
+ * A limiter. It has either a `rate` or a `limit`. What its functions throw or reject with, and a rate, a limit or a
+ * cost that isn't valid, goes to the framework as an error of the request, which then takes nothing from any limiter.
  */
 export type LimiterDefinition<Raw = unknown> = LimiterFields<Raw> & (LimiterOfRate<Raw> | LimiterOfCount<Raw>);
 
@@ -54,7 +54,7 @@ export interface LimiterOfRate<Raw = unknown> {
   readonly limit?: undefined;
 }
 
-/** The same as a count. */
+/** How much a limiter allows, as a count. */
 export interface LimiterOfCount<Raw = unknown> {
   /** A limiter has one of the two. */
   readonly rate?: undefined;
@@ -68,15 +68,16 @@ export interface LimiterOfCount<Raw = unknown> {
 /** What a limiter says besides how much it allows. */
 export interface LimiterFields<Raw = unknown> {
   /**
-   * Part of what is counted, and of the header fields: 1 to 60 of `A-Z a-z 0-9 . _ / * -`. Default `"default"`. Limiters
-   * of one name, strategy and window on one provider share their counts, so limits that differ need names of their own.
+   * Part of what is counted, and of the header fields: 1 to 60 of `A-Z a-z 0-9 . _ / * -`. Default `"default"`.
+   * Limiters of one name, strategy and window on one provider share their counts, so limits that differ need names of
+   * their own.
    */
   readonly name?: string;
   /** How far back history counts, in ms; at least 1. Default: the provider's. */
   readonly windowMs?: number;
   /**
-   * Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default: 100 or a shorter `windowMs` where the
-   * limiter has one of its own, else the provider's.
+   * Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default: 100 or a shorter `windowMs` where
+   * the limiter has one of its own, else the provider's.
    */
   readonly bucketMs?: number;
   /** Default `"absolute"`. */

@@ -38,6 +38,8 @@ function sharedCountsOf(limiter: Limiter, name: string): SharedCounts {
   return found;
 }
 
+type LimitOfRequest<Raw> = (request: HttpRequest<Raw>) => Awaitable<number | "none">;
+
 /** What a limiter asks its provider about one request. Always holds: its key, its rate and its count are valid. */
 export class HttpAsk<Raw> implements Ask {
   readonly asker: HttpLimiter<Raw>;
@@ -73,6 +75,8 @@ export class HttpLimiter<Raw> {
   readonly #sharedCounts: SharedCounts;
   readonly #clientNotices: ClientNotices;
   #fallback: LocalProvider | undefined;
+  #lastGiven: number | "none" = "none";
+  #lastRate: Rate | "none" = "none";
   /** The stored keys of recent requests by their keys. Making and hashing one again costs as much as a decision. */
   readonly #storedKeys = new Map<string, string>();
 
@@ -100,8 +104,8 @@ export class HttpLimiter<Raw> {
   }
 
   /**
-   * Finds what to ask the provider about a request. A charge where that needs no asking; undefined where the limiter has
-   * nothing to do with the request. An error that a function of the definition throws, or that a wrong result of it
+   * Finds what to ask the provider about a request. A charge where that needs no asking; undefined where the limiter
+   * has nothing to do with the request. An error that a function of the definition throws, or that a wrong result of it
    * causes, is thrown or rejects the promise.
    */
   find(request: HttpRequest<Raw>): Awaitable<Found<Raw>> {
@@ -191,23 +195,30 @@ export class HttpLimiter<Raw> {
   }
 
   #findForStoredKey(request: HttpRequest<Raw>, key: string): Awaitable<Found<Raw>> {
-    const { cost = 1 } = this.definition;
-    if (this.#rate !== undefined && typeof cost !== "function") return this.#askFor(key, this.#rate, cost);
-    return chain(this.#rate ?? this.#rateOf(request), (rate) => {
-      if (typeof cost !== "function") return this.#askFor(key, rate, cost);
-      return chain(cost(request), (costNow) => {
-        checkCount("cost", costNow, 0);
-        return this.#askFor(key, rate, costNow);
-      });
-    });
+    if (this.#rate !== undefined) return this.#findAtRate(request, key, this.#rate);
+    const { rate, limit } = this.definition;
+    const given = typeof rate === "function" ? rate(request) : (limit as LimitOfRequest<Raw>)(request);
+    return isPromise(given)
+      ? (given as Promise<number | "none">).then((now) => this.#findAtRate(request, key, this.#checkedRate(now)))
+      : this.#findAtRate(request, key, this.#checkedRate(given));
   }
 
-  /** The rate of a request, where a function says it. */
-  #rateOf(request: HttpRequest<Raw>): Awaitable<Rate | "none"> {
-    const { definition, windowMs } = this;
-    const { rate, limit } = definition;
-    const given = typeof rate === "function" ? rate(request) : typeof limit === "function" ? limit(request) : "none";
-    return chain(given as Awaitable<number | "none">, (now) => rateOfRequest(definition, now, windowMs));
+  #findAtRate(request: HttpRequest<Raw>, key: string, rate: Rate | "none"): Awaitable<Found<Raw>> {
+    const { cost = 1 } = this.definition;
+    if (typeof cost !== "function") return this.#askFor(key, rate, cost);
+    const given = cost(request);
+    return isPromise(given)
+      ? given.then((now) => this.#askFor(key, rate, checkedCost(now)))
+      : this.#askFor(key, rate, checkedCost(given));
+  }
+
+  /** The rate that a function gave; successive requests mostly bring the same one. */
+  #checkedRate(given: number | "none"): Rate | "none" {
+    if (given !== this.#lastGiven) {
+      this.#lastRate = rateOfRequest(this.definition, given, this.windowMs);
+      this.#lastGiven = given;
+    }
+    return this.#lastRate;
   }
 
   /** At a cost of 0 the limiter has nothing to do with the request, unless its rate denies all requests. */
@@ -216,4 +227,9 @@ export class HttpLimiter<Raw> {
     if (cost === 0) return undefined;
     return new HttpAsk(this, this.#counts, key, rate, cost);
   }
+}
+
+function checkedCost(cost: number): number {
+  checkCount("cost", cost, 0);
+  return cost;
 }

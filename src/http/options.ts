@@ -36,7 +36,8 @@ export interface GuardOptions<Raw = unknown> {
 }
 
 /**
- * One limiter, or several, which are asked as one: each of them admits a request and counts it, or none counts anything.
+ * One limiter, or several, which are asked as one: each of them admits a request and counts it, or none counts
+ * anything.
  */
 export type RateLimitOptions<Raw = unknown> = GuardOptions<Raw> &
   (LimiterDefinition<Raw> | { readonly limiters: readonly LimiterDefinition<Raw>[] });
