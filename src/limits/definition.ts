@@ -57,7 +57,10 @@ export type LimitOverride = number | LimitOfCount | LimitOfRate;
 const NAMES = ["limit", "rate", "windowMs", "bucketMs", "strategy", "hardLimitFactor", "blockMs"];
 
 /** The same where an option that is left out may be undefined. */
-export type GivenFields = { readonly [Option in keyof LimitFields]: LimitFields[Option] | undefined };
+export type GivenFields = { readonly [Option in keyof LimitFields]: LimitFields[Option] | undefined } & {
+  readonly strategy?: "absolute" | "suppressed" | undefined;
+  readonly blockMs?: number | undefined;
+};
 
 /** What a limit counts, and for how long a denial blocks, checked. */
 export interface ResolvedFields extends NamedLimit {
