@@ -122,7 +122,7 @@ export class Guard<Raw> {
     this.#report(error, "callback", this.#limiters[0]!.name);
   }
 
-  /** Asks the only limiter. The usual case is apart, because it needs no lists of what to ask and of what was decided. */
+  /** Asks the only limiter. The usual case is apart, because it needs no lists of asks and decisions. */
   #askOne(limiter: HttpLimiter<Raw>, request: HttpRequest<Raw>, ledger: Ledger): Awaitable<Verdict> {
     const startMs = this.#observed ? performance.now() : 0;
     let charge: Awaitable<Charge | undefined>;
