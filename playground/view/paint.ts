@@ -28,7 +28,7 @@ export function paintBuckets(
   }
 }
 
-/** A tick a call; where several share a place, as high as their share. What the second limit denied comes last. */
+/** A tick a call; where several share a place, as high as their share. What the second limit denied comes lowest. */
 export function paintFate(context: CanvasRenderingContext2D, plot: uPlot, fate: readonly Answer[]): void {
   const wide = 2 * devicePixelRatio;
   const columns = new Map<number, { admitted: number; first: number; second: number }>();

@@ -1,6 +1,5 @@
 // What the types of several limits promise. `tsc` checks this file: a line that is expected to be an error has to be
-// one.
-// What doesn't compile is refused when it runs, too, for callers who have no types.
+// one. What doesn't compile is refused when it runs, too, for callers who have no types.
 
 import { type Awaitable, createLimits, createLocalProvider, type Decision, type Provider, perMinute } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
