@@ -7,7 +7,11 @@ import type { Rate } from "../core/rate.ts";
 import type { WindowOptions } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 
-/** One of several limits: how much, in which window, and by which strategy. It has either a `limit` or a `rate`. */
+/**
+ * One of several limits: a `limit` (a count) or a `rate`, and a `windowMs`. It may have a `bucketMs`, a `strategy`
+ * (`"absolute"`, which is the default, or `"suppressed"`), a `hardLimitFactor`, and where it is absolute a `blockMs`:
+ * for how long a denial blocks the key.
+ */
 export type LimitDefinition = LimitFields & (LimitOfCount | LimitOfRate) & (AbsoluteLimit | SuppressedLimit);
 
 /** How much one call or one definition allows, as a count. */

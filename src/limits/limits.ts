@@ -46,7 +46,10 @@ interface TakenFields<P extends Provider, Asked extends string> {
   settle(counts: CountsOf<Asked>): AnswerOf<P, void>;
 }
 
-/** The answer to a take: gate on `allowed`. */
+/**
+ * The answer to a take: gate on `allowed`. `decisions` has what each limit decided, by its name; `refund()` gives back
+ * what was taken, and `settle(counts)` corrects it to what it really was.
+ */
 export type TakenOf<P extends Provider, Asked extends string> = TakenFields<P, Asked> &
   (
     | {
