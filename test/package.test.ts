@@ -33,11 +33,17 @@ describe("the package", () => {
   it("exports the functions and types that the documentation names, and nothing else", () => {
     expect(Object.keys(trypema).sort()).toEqual([
       "TrypemaError",
+      "createLimits",
       "createLocalProvider",
+      "days",
+      "hours",
+      "minutes",
       "perDay",
       "perHour",
       "perMinute",
       "perSecond",
+      "perWeek",
+      "seconds",
       "unlimited",
     ]);
     expect(Object.keys(redis)).toEqual(["createRedisProvider"]);
@@ -115,7 +121,7 @@ describe("the package", () => {
     it("loads only what Local needs", () => {
       const loaded = loadedBy(join(ROOT, form), "index.js");
       expect(loaded.size).toBeGreaterThan(10);
-      for (const file of loaded) expect(file).toMatch(/^(index|(core|strategy|local)\/[a-z-]+)\.js$/);
+      for (const file of loaded) expect(file).toMatch(/^(index|(core|strategy|local|limits)\/[a-z-]+)\.js$/);
     });
 
     it.each(["express", "fastify", "fetch", "hono", "koa", "node"])(
@@ -124,7 +130,7 @@ describe("the package", () => {
         const loaded = loadedBy(join(ROOT, form), `adapters/${name}.js`);
         expect(loaded.size).toBeGreaterThan(10);
         for (const file of loaded) {
-          expect(file).toMatch(/^((core|strategy|local|http)\/[a-z-]+|adapters\/[a-z-]+)\.js$/);
+          expect(file).toMatch(/^((core|strategy|local|limits|http)\/[a-z-]+|adapters\/[a-z-]+)\.js$/);
           const shared = ["adapters/node-message.js", "adapters/web-response.js"];
           if (file.startsWith("adapters/")) expect([`adapters/${name}.js`, ...shared]).toContain(file);
         }

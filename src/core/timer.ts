@@ -20,7 +20,8 @@ function isCloudflareWorker(): boolean {
  * tests replace `setImmediate` later, and what waits would wait for ever then.
  */
 export const atTurnsEnd: (run: () => void) => unknown =
-  (globalThis as { setImmediate?: (run: () => void) => unknown }).setImmediate?.bind(globalThis) ?? queueMicrotask;
+  (globalThis as { setImmediate?: (run: () => void) => unknown }).setImmediate?.bind(globalThis) ??
+  ((run) => void Promise.resolve().then(run));
 
 /**
  * A timer that keeps nothing alive: not the process, and not the async context of the call that starts it. A
