@@ -17,7 +17,7 @@ export interface NamedLimit {
   readonly hardLimitFactor: number;
 }
 
-/** One limit of a take. Its key, its rate and its count are valid. */
+/** One limit of a take. Its rate and its count are valid. */
 export interface Ask {
   /** One that the family has made. No two asks of a take have the same. */
   readonly limiter: Limiter;
@@ -31,6 +31,8 @@ export interface Ask {
 
 /** What was decided about each ask, and when. */
 export interface TakeDecisions {
+  /** Whether every ask was admitted. */
+  readonly isTaken: boolean;
   readonly decisions: readonly Decision[];
   /** By the clock of the family. */
   readonly takenMs: number;
@@ -46,6 +48,8 @@ export interface Family {
   /**
    * Decides about all asks, and counts them if each is admitted. Where one is denied, absolute limits are left as they
    * were, and suppressed limits count what they were asked for as declined.
+   *
+   * @throws {TrypemaError} `INVALID_KEY`: then nothing was counted
    */
   take(asks: readonly Ask[]): Awaitable<TakeDecisions>;
   /** The present time by the clock that `takenMs` is of. */

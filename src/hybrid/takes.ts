@@ -11,6 +11,7 @@
 // often get a lease then.
 
 import type { Ask, TakeDecisions } from "../core/family.ts";
+import { checkKey } from "../core/key.ts";
 import type { Awaitable, Decision } from "../core/types.ts";
 import type { OpenRedis } from "../redis/open.ts";
 import { Takes } from "../redis/takes.ts";
@@ -27,12 +28,13 @@ export class HybridTakes {
   }
 
   take(asks: readonly Ask[]): Awaitable<TakeDecisions> {
+    for (const { key } of asks) checkKey(key);
     const takenMs = this.#redis.settings.clock.now();
     const weighed = asks.map((ask) => limiterOf(ask).weigh(ask, takenMs));
     const denied = asks.filter((_, index) => weighed[index]?.admits === false);
     const isTaken = denied.length === 0;
     const isDecided = isTaken ? !weighed.includes(undefined) : !denied.some(beginsBlock);
-    if (isDecided) return { decisions: conclude(asks, weighed, isTaken, takenMs), takenMs };
+    if (isDecided) return { isTaken, decisions: conclude(asks, weighed, isTaken, takenMs), takenMs };
     return this.#askRedis(asks, takenMs);
   }
 
@@ -42,7 +44,7 @@ export class HybridTakes {
     if (backend.refuses && policy !== "throw") {
       const decisions = this.#takes.decideInstead(ofRedis);
       const isTaken = decisions.every(({ allowed }) => allowed);
-      return { decisions: isTaken ? this.#noteDegraded(asks, decisions, takenMs) : decisions, takenMs };
+      return { isTaken, decisions: isTaken ? this.#noteDegraded(asks, decisions, takenMs) : decisions, takenMs };
     }
     const answer = await this.#takes.take(ofRedis);
     const nowMs = settings.clock.nowOrLast();

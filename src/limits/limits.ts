@@ -3,7 +3,6 @@
 import { checkCount } from "../core/count.ts";
 import { show, TrypemaError } from "../core/errors.ts";
 import { type Family, familyOf } from "../core/family.ts";
-import { checkKey } from "../core/key.ts";
 import { checkOptions } from "../core/options.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
 import { type LimitDefinition, type LimitOverride, type ResolvedLimit, rateFrom, resolveLimit } from "./definition.ts";
@@ -186,7 +185,11 @@ class SeveralLimits {
     const foreseen = foresee(asked);
     // It was taken at no time, so nothing of it can be corrected.
     const conclude = (decisions: readonly Decision[]) =>
-      new Taken(this.#family, asked, { decisions, takenMs: Number.NEGATIVE_INFINITY });
+      new Taken(this.#family, asked, {
+        isTaken: decisions.every(({ allowed }) => allowed),
+        decisions,
+        takenMs: Number.NEGATIVE_INFINITY,
+      });
     return foreseen instanceof Promise ? foreseen.then(conclude) : conclude(foreseen);
   }
 
@@ -194,7 +197,7 @@ class SeveralLimits {
     return this.#known(name).limiter;
   }
 
-  /** The limits that are asked, with what each is asked. All of it is checked before any limit is asked. */
+  /** The limits that are asked, with what each is asked. The family checks the keys, before anything is counted. */
   #asked(
     keys: string | KeysOf<string>,
     counts: CountsOf<string> | undefined,
@@ -205,23 +208,17 @@ class SeveralLimits {
   }
 
   #askAll(key: string): readonly AskedLimit[] {
-    checkKey(key);
-    const asked: AskedLimit[] = [];
-    for (const { limit, limiter } of this.#limits) asked.push(new AskedLimit(limit, limiter, key, limit.rate, 1));
-    return asked;
+    return this.#limits.map(({ limit, limiter }) => new AskedLimit(limit, limiter, key, limit.rate, 1));
   }
 
   #askNamed(keys: KeysOf<string>): readonly AskedLimit[] {
     if (typeof keys !== "object" || keys === null) {
       throw new TrypemaError("INVALID_KEY", `keys: got ${show(keys)}, expected a key or an object of keys by limit`);
     }
-    const asked: AskedLimit[] = [];
-    for (const name of Object.keys(keys)) {
+    const asked = Object.keys(keys).map((name) => {
       const { limit, limiter } = this.#known(name);
-      const key = keys[name]!;
-      checkKey(key);
-      asked.push(new AskedLimit(limit, limiter, key, limit.rate, 1));
-    }
+      return new AskedLimit(limit, limiter, keys[name]!, limit.rate, 1);
+    });
     if (asked.length > 0) return asked;
     throw new TrypemaError("INVALID_KEY", "keys: got none, expected at least one limit and whom it is for");
   }

@@ -39,33 +39,25 @@ export class Taken {
   /** The longest wait that a denial asks for; 0 when the call was admitted. Infinity when it can never be. */
   readonly retryAfterMs: number;
   readonly #asked: readonly AskedLimit[];
-  readonly #decided: readonly Decision[];
-  readonly #takenMs: number;
+  /** What was decided. Its decisions are made when they are asked for, because most callers never do. */
+  readonly #made: TakeDecisions;
   readonly #family: Family;
   /** What each limit has counted now, by its place among those asked; undefined until the first correction. */
   #counted: number[] | undefined;
 
-  constructor(family: Family, asked: readonly AskedLimit[], { decisions, takenMs }: TakeDecisions) {
-    let deniedBy: string | undefined;
-    let retryAfterMs = 0;
-    for (let i = 0; i < decisions.length; i++) {
-      const decision = decisions[i]!;
-      if (decision.allowed || (deniedBy !== undefined && decision.retryAfterMs <= retryAfterMs)) continue;
-      deniedBy = asked[i]!.limit.name;
-      retryAfterMs = decision.retryAfterMs;
-    }
-    this.allowed = deniedBy === undefined;
-    this.deniedBy = deniedBy;
-    this.retryAfterMs = retryAfterMs;
+  constructor(family: Family, asked: readonly AskedLimit[], made: TakeDecisions) {
+    const place = made.isTaken ? -1 : longestDenial(made.decisions);
+    this.allowed = made.isTaken;
+    this.deniedBy = place < 0 ? undefined : asked[place]!.limit.name;
+    this.retryAfterMs = place < 0 ? 0 : made.decisions[place]!.retryAfterMs;
     this.#family = family;
     this.#asked = asked;
-    this.#decided = decisions;
-    this.#takenMs = takenMs;
+    this.#made = made;
   }
 
   /** What each limit decided, by its name. Where the take was denied, those that admit it show what is left. */
   get decisions(): Record<string, Decision> {
-    return Object.fromEntries(this.#asked.map(({ limit }, index) => [limit.name, this.#decided[index]!]));
+    return Object.fromEntries(this.#asked.map(({ limit }, index) => [limit.name, this.#made.decisions[index]!]));
   }
 
   refund(): unknown {
@@ -101,14 +93,14 @@ export class Taken {
   /** Makes each limit count what is wanted. A value where all are corrected at once, else a promise. */
   #correct(wanted: readonly number[]): unknown {
     if (!this.allowed) return undefined;
-    const pastMs = this.#family.nowMs() - this.#takenMs;
+    const pastMs = this.#family.nowMs() - this.#made.takenMs;
     const counted = this.#countedNow;
     const corrections = this.#asked.map((ask, index) => {
       const { limit, limiter, key } = ask;
       const delta = wanted[index]! - counted[index]!;
       // What was counted has expired by then, so a correction would take from what other calls have used since.
       if (delta === 0 || pastMs >= limit.windowMs) return undefined;
-      const decision = this.#decided[index]!;
+      const decision = this.#made.decisions[index]!;
       const adjuster = decision.degraded ? adjusterOf(decision) : (adjusterOf(limiter) ?? limiter);
       counted[index] = wanted[index]!;
       const total = adjuster?.adjust(key, delta);
@@ -143,4 +135,13 @@ export async function later<T>(make: () => T): Promise<Awaited<T>> {
 /** The value that an object has under that name itself: every object inherits some, such as one named "constructor". */
 export function ownValue<T>(values: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(values, name) ? values[name] : undefined;
+}
+
+/** The place of the denial that makes the caller wait longest: the first of those. */
+function longestDenial(decisions: readonly Decision[]): number {
+  let longest = -1;
+  for (const [place, { allowed, retryAfterMs }] of decisions.entries()) {
+    if (!allowed && (longest < 0 || retryAfterMs > decisions[longest]!.retryAfterMs)) longest = place;
+  }
+  return longest;
 }

@@ -41,17 +41,24 @@ export class LocalAbsolute extends LocalLimiter {
   }
 
   /** @internal */
-  conclude(ask: Ask, isTaken: boolean): Decision {
+  count({ key, rate, count }: Ask, outcomes: (number | Decision)[], at: number): void {
     const { window } = this;
-    const { key, rate, count } = ask;
-    if (!this.admits) return this.#deny(ask);
-    const limit = this.limitOf(rate);
-    if (isTaken && count > 0) {
+    if (count > 0) {
       if (!this.isStored) this.store.insert(key, rate);
       window.addHit(count, 0);
-      return allowed(limit, window.used, window.oldestExpiresInMs);
     }
-    return this.isStored ? allowed(limit, window.used, window.oldestExpiresInMs) : allowed(limit, 0, 0);
+    const isKnown = this.isStored || count > 0;
+    outcomes[at] = this.limitOf(rate);
+    outcomes[at + 1] = isKnown ? window.used : 0;
+    // Whole, because V8 boxes other numbers.
+    outcomes[at + 2] = isKnown ? Math.ceil(window.oldestExpiresInMs) : 0;
+  }
+
+  /** @internal */
+  conclude(ask: Ask): Decision {
+    if (!this.admits) return this.#deny(ask);
+    const window = this.isStored ? this.window : this.unknown;
+    return allowed(this.limitOf(ask.rate), window.used, window.oldestExpiresInMs);
   }
 
   /** The decision about an ask that isn't admitted, and the block that it begins. */

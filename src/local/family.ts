@@ -13,6 +13,7 @@ import {
 } from "../core/family.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import type { Decision } from "../core/types.ts";
+import { allowed } from "../strategy/decision.ts";
 import { LocalAbsolute } from "./absolute.ts";
 import type { Cleanup } from "./cleanup.ts";
 import type { LocalLimiter } from "./limiter.ts";
@@ -43,11 +44,26 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> implements
     const takenMs = this.#settings.clock.now();
     let isTaken = true;
     for (const ask of asks) if (!limiterOf(ask).weigh(ask, takenMs)) isTaken = false;
-    const decisions: Decision[] = [];
-    for (const ask of asks) decisions.push(limiterOf(ask).conclude(ask, isTaken));
+    const taken = isTaken ? this.#count(asks, takenMs) : this.#deny(asks, takenMs);
     // Last, for a sweep selects other keys.
-    if (asks.some(isNew)) this.#cleanup?.start();
-    return { decisions, takenMs };
+    for (const ask of asks) if (limiterOf(ask).isNew) return this.#startCleanup(taken);
+    return taken;
+  }
+
+  #startCleanup(taken: TakeDecisions): TakeDecisions {
+    this.#cleanup?.start();
+    return taken;
+  }
+
+  #count(asks: readonly Ask[], takenMs: number): TakeDecisions {
+    const outcomes = new Array<number | Decision>(3 * asks.length);
+    for (let i = 0; i < asks.length; i++) limiterOf(asks[i]!).count(asks[i]!, outcomes, 3 * i);
+    return new LocalTake(outcomes, takenMs);
+  }
+
+  #deny(asks: readonly Ask[], takenMs: number): TakeDecisions {
+    const decisions = asks.map((ask) => limiterOf(ask).conclude(ask));
+    return { isTaken: false, decisions, takenMs };
   }
 
   nowMs(): number {
@@ -88,9 +104,37 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> implements
   }
 }
 
-/** Whether the key of an ask that was weighed last may have been stored, or blocked, for the first time. */
-function isNew(ask: Ask): boolean {
-  return limiterOf(ask).isNew;
+/**
+ * A take that was admitted. To make a decision takes as long as all else about an ask, and most callers look at none of
+ * them. So what they say is kept as numbers until somebody does.
+ */
+class LocalTake implements TakeDecisions {
+  readonly isTaken = true;
+  readonly takenMs: number;
+  /** For each ask three: limit, used and time until more is free; or its decision, and two zeros. */
+  readonly #outcomes: readonly (number | Decision)[];
+  #decisions: Decision[] | undefined;
+
+  constructor(outcomes: readonly (number | Decision)[], takenMs: number) {
+    this.#outcomes = outcomes;
+    this.takenMs = takenMs;
+  }
+
+  get decisions(): readonly Decision[] {
+    this.#decisions ??= this.#makeDecisions();
+    return this.#decisions;
+  }
+
+  #makeDecisions(): Decision[] {
+    const outcomes = this.#outcomes;
+    const decisions: Decision[] = [];
+    for (let i = 0; i < outcomes.length; i += 3) {
+      const outcome = outcomes[i]!;
+      const isNumber = typeof outcome === "number";
+      decisions.push(isNumber ? allowed(outcome, outcomes[i + 1] as number, outcomes[i + 2] as number) : outcome);
+    }
+    return decisions;
+  }
 }
 
 function limiterOf({ limiter }: Ask): LocalLimiter {

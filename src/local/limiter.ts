@@ -49,12 +49,13 @@ export abstract class LocalLimiter implements Limiter {
   abstract weigh(ask: Ask, nowMs: number): boolean;
 
   /**
-   * The decision about the ask that was weighed last.
-   *
-   * @param isTaken whether all asks of the take are admitted
-   * @internal
+   * Counts the ask that was weighed last, because all asks of its take are admitted. Puts three into `outcomes`, from
+   * `at` on: see `LocalTake`. @internal
    */
-  abstract conclude(ask: Ask, isTaken: boolean): Decision;
+  abstract count(ask: Ask, outcomes: (number | Decision)[], at: number): void;
+
+  /** The decision about the ask that was weighed last, where its take is denied. @internal */
+  abstract conclude(ask: Ask): Decision;
 
   isAllowed(key: string, count = 1, rate?: Rate): Decision {
     checkCount("count", count, 1);
@@ -161,6 +162,7 @@ export abstract class LocalLimiter implements Limiter {
   protected findForTake(key: string, rate: Rate, nowMs: number): boolean {
     this.isStored = this.store.findAt(key, nowMs);
     if (this.isStored) this.window.setRate(rate);
+    else checkKey(key);
     return this.isStored;
   }
 

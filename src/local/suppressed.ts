@@ -87,13 +87,23 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   }
 
   /** @internal */
-  conclude({ key, rate, count }: Ask, isTaken: boolean): Decision {
+  count(ask: Ask, outcomes: (number | Decision)[], at: number): void {
+    outcomes[at] = this.#concludeUnblocked(ask, true);
+    outcomes[at + 1] = 0;
+    outcomes[at + 2] = 0;
+  }
+
+  /** @internal */
+  conclude(ask: Ask): Decision {
+    const { key, rate, count } = ask;
+    const blockedMs = this.store.blockedMs(key);
+    if (blockedMs === 0) return this.#concludeUnblocked(ask, false);
+    return this.rejectBlocked(this.isStored ? this.window : this.unknown, rate, count === 0 ? 1 : count, blockedMs);
+  }
+
+  #concludeUnblocked({ key, rate, count }: Ask, isTaken: boolean): Decision {
     const { store, window } = this;
     const rule = this.#ruleOf(rate);
-    const blockedMs = store.blockedMs(key);
-    if (blockedMs > 0) {
-      return this.rejectBlocked(this.isStored ? window : this.unknown, rate, count === 0 ? 1 : count, blockedMs);
-    }
     if (count > 0) {
       if (!this.isStored) store.insert(key, rate);
       window.addHit(count, isTaken ? 0 : count);

@@ -4,6 +4,7 @@
 
 import { setAdjuster } from "../core/adjuster.ts";
 import { type Ask, familyOf, type TakeDecisions } from "../core/family.ts";
+import { checkKey } from "../core/key.ts";
 import type { Decision } from "../core/types.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { luaNumber } from "./commands.ts";
@@ -29,13 +30,14 @@ export class Takes {
   }
 
   async take(asks: readonly Ask[]): Promise<TakeDecisions> {
+    for (const { key } of asks) checkKey(key);
     const takenMs = this.#redis.settings.clock.now();
     try {
-      return { decisions: await this.#decide(asks, takenMs), takenMs };
+      return made(await this.#decide(asks, takenMs), takenMs);
     } catch (error) {
       const { policy } = this.#redis;
       if (policy === "throw" || !isBackendFailure(error)) throw error;
-      return { decisions: this.decideInstead(asks), takenMs };
+      return made(this.decideInstead(asks), takenMs);
     }
   }
 
@@ -109,6 +111,10 @@ export class Takes {
     const limit = limiter.limitFor(ask.rate);
     return markDegraded(this.#redis.policy === "allow" ? allowed(limit, 0, 0) : limiter.deny(limit));
   }
+}
+
+function made(decisions: readonly Decision[], takenMs: number): TakeDecisions {
+  return { isTaken: decisions.every(({ allowed }) => allowed), decisions, takenMs };
 }
 
 function limiterOf({ limiter }: Ask): RedisLimiter {

@@ -57,22 +57,26 @@ local function decide_take(asks, is_denied)
   return replies
 end
 
--- The window of an ask, without what has expired. What `weigh` has read is read again only if it was stored since.
+-- The window of an ask, without what has expired. What was read is read again only if it was stored since: then the
+-- state is nil, and it is false for a key that has none.
 local function open_window_of_ask(window, ask)
   local terms = ask.terms
   window.state_key, window.buckets_key = ask.state_key, ask.buckets_key
   window.window_ms, window.bucket_ms = terms.window_ms, terms.bucket_ms
   window.now_ms, window.has_callers_clock = ask.now_ms, ask.has_callers_clock
-  local state = ask.state or redis.call('GET', window.state_key)
-  ask.state = state
-  begin_window(window, state)
+  read_state_of_ask(ask)
+  begin_window(window, ask.state)
   expire(window)
+end
+
+local function read_state_of_ask(ask)
+  if ask.state == nil then ask.state = redis.call('GET', ask.state_key) end
 end
 
 -- Stores what has expired, because buckets may be gone from the list.
 local function save_weighed(window, ask)
   if window.stored_bytes == 0 then
-    ask.state = nil
+    ask.state = false
   elseif window.head_changed or window.rest_changed then
     ask.state = nil
     save(window)
@@ -82,11 +86,24 @@ end
 -- Says whether an absolute limit admits an ask. A count of 0 asks for a call of 1.
 local function weigh_absolute(ask)
   local window = {}
-  open_window_of_ask(window, ask)
   local terms = ask.terms
-  local taken = window.total + window.reserved
-  ask.admits = window.blocked_until_ms == 0 and taken + math.max(1, terms.count) <= terms.limit
-  save_weighed(window, ask)
+  local weight = math.max(1, terms.count)
+  read_state_of_ask(ask)
+  local state = ask.state
+  local is_simple = false
+  if state and #state == BYTES_TO_NEWEST then
+    unpack_head_to_newest(window, state)
+    local oldest_ms = window.oldest_count > 0 and window.oldest_ms or window.newest_ms
+    is_simple = ask.now_ms >= window.newest_ms and oldest_ms + terms.window_ms > ask.now_ms
+  end
+  if is_simple then
+    -- Nothing has expired, and there is no more than buckets. To make a window of it would take twice as long.
+    ask.admits = window.total + weight <= terms.limit
+  else
+    open_window_of_ask(window, ask)
+    ask.admits = window.blocked_until_ms == 0 and window.total + window.reserved + weight <= terms.limit
+    save_weighed(window, ask)
+  end
 end
 
 local function conclude_absolute(ask)
