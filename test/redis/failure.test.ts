@@ -299,7 +299,8 @@ it("an open breaker sends one call at a time, and none while that one is unanswe
     sendCommand: () => {
       sent++;
       return new Promise((resolve) => {
-        answer = () => resolve(1);
+        // One is taken, and the next is free in a minute.
+        answer = () => resolve(60_001 + 60_000);
       });
     },
   };
