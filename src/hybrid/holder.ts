@@ -393,9 +393,8 @@ export class Holder extends Visited {
   /** The answer to a report is lost: Redis may have been told of its rate. */
   unanswered({ rate, limit }: Report): void {
     if (this.#state !== "unknown") return;
+    this.#noteRate(rate, limit);
     this.#isRateTold = false;
-    this.#rate = rate;
-    this.#limit = limit;
   }
 
   /** Whether nobody has called for so long that the lease should go back. */
