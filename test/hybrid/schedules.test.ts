@@ -1,4 +1,5 @@
-// The bounds of the hybrid protocol over thousands of random schedules, on virtual time; see test/support/simulation.
+// The bounds of the hybrid protocol over more than a thousand random schedules, on virtual time; see
+// test/support/simulation.
 // After each event and each script the simulation checks what always holds, so a failure says where it began.
 
 import { perSecond, type Rate } from "trypema";
@@ -170,8 +171,8 @@ const SHORT = { windowsMs: [50, 100, 250], capacities: [1, 3, 10, 25], intervals
 const LONG = { windowsMs: [1_000, 2_000], capacities: [10, 200], intervalsMs: [1] };
 
 it.each([
-  ...cases(6, 250).map((seeds) => ({ ...SHORT, ...seeds })),
-  ...cases(5, 40).map((seeds) => ({ ...LONG, ...seeds })),
+  ...cases(6, 160).map((seeds) => ({ ...SHORT, ...seeds })),
+  ...cases(5, 25).map((seeds) => ({ ...LONG, ...seeds })),
 ])(
   "absolute: whatever happens, no window of $windowsMs has more than the capacity: $seeds seeds from $firstSeed",
   async (bounds) => {
@@ -203,7 +204,7 @@ it.each([
 /** Longer than a lease, so that what a crashed process has spent outlives its lease. */
 const OUTLIVING = { windowsMs: [1_500, 3_000], capacities: [10, 40], intervalsMs: [30, 90] };
 
-it.each(cases(3, 40))(
+it.each(cases(3, 25))(
   "absolute: no window has more than the capacity where hybrid processes crash and others use Redis only: $seeds seeds from $firstSeed",
   async (bounds) => {
     const seen: Seen = { admissions: 0, degraded: 0, full: 0 };
@@ -232,7 +233,7 @@ it.each(cases(3, 40))(
   },
 );
 
-it.each(cases(2, 250))(
+it.each(cases(2, 160))(
   "whatever is lost on the way, Redis counts each call once: $seeds seeds from $firstSeed",
   async (bounds) => {
     const seen = { degraded: 0 };
