@@ -249,18 +249,21 @@ export abstract class HybridLimiter implements Limiter {
     await this.#correct(key, delta);
   }
 
-  /** Corrects what was counted in Redis, if it knows all, or else what it is going to be told. */
-  async #correct(key: string, delta: number): Promise<void> {
+  /** Corrects what was counted in Redis, if it knows all, and returns the total; else what it is going to be told. */
+  async #correct(key: string, delta: number): Promise<number | undefined> {
     const holder = this.#holders.get(key);
     if (holder === undefined || (await this.#exchanges.settle(holder))) {
-      await this.#redis.adjustCounted(key, delta);
+      const total = await this.#redis.adjustCounted(key, delta);
       holder?.forget();
-    } else if (delta < 0) {
+      return total;
+    }
+    if (delta < 0) {
       holder.outbox.takeBack(-delta);
     } else {
       holder.addHit(delta, 0, this.#clock.now());
       this.#exchanges.schedule(holder);
     }
+    return undefined;
   }
 
   /**

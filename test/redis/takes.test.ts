@@ -209,6 +209,17 @@ describe("on Hybrid", () => {
     expect(total).toBeGreaterThan(1);
   });
 
+  it("counts what a take is settled to after it was settled to nothing, which forgets the key", async () => {
+    const provider = createHybridProvider(redis.client, { timeoutMs: 30_000 });
+    opened.push(provider);
+    const limits = createLimits(provider, DEFINITIONS);
+    const taken = await limits.take({ day: "k" });
+    await taken.settle({ day: 0 });
+    expect((await limits.limiter("day").get("k")).total).toBe(0);
+    await taken.settle({ day: 3 });
+    expect((await limits.limiter("day").get("k")).total).toBe(3);
+  });
+
   it("counts every admitted take once in each limit, with other processes beside it", async () => {
     const providers = [1, 2, 3].map(() => createHybridProvider(redis.client, { timeoutMs: 30_000 }));
     opened.push(...providers);
