@@ -29,6 +29,11 @@ export interface Ask {
   readonly blockMs: number;
 }
 
+/** What an ask of that count is judged by: one that counts nothing asks for a call of 1. */
+export function weightOf(count: number): number {
+  return count === 0 ? 1 : count;
+}
+
 /** What was decided about each ask, and when. */
 export interface TakeDecisions {
   /** Whether every ask was admitted. */
@@ -66,7 +71,7 @@ export interface Family {
  * Makes the providers and the limiters of a family, each once. Always holds: two limits with the same name, strategy,
  * window and factor have the same limiter.
  */
-export abstract class Members<P extends Provider, L extends Limiter> {
+export abstract class Members<P extends Provider, L extends Limiter> implements Family {
   readonly #providers = new Map<string, P>();
   readonly #windows = new WeakMap<Provider, Window>();
   readonly #limiters = new Map<string, L>();
@@ -77,6 +82,7 @@ export abstract class Members<P extends Provider, L extends Limiter> {
     let provider = this.#providers.get(id);
     if (provider === undefined) {
       provider = this.makeProvider(window);
+      setFamily(provider, this);
       this.#providers.set(id, provider);
       this.#windows.set(provider, window);
     }
@@ -101,19 +107,27 @@ export abstract class Members<P extends Provider, L extends Limiter> {
     return limiter;
   }
 
+  /** The limiter that a provider with that window has itself. */
+  protected ownLimiter(strategy: "absolute" | "suppressed", window: Window): L {
+    return this.limiter({ name: "", strategy, hardLimitFactor: this.hardLimitFactor, ...window });
+  }
+
   /** All limiters that there are. */
   protected get limiters(): Iterable<L> {
     return this.#limiters.values();
   }
 
+  abstract readonly hardLimitFactor: number;
+  abstract readonly answersLater: boolean;
+  abstract nowMs(): number;
+  abstract take(asks: readonly Ask[]): Awaitable<TakeDecisions>;
   protected abstract makeProvider(window: Window): P;
   protected abstract makeLimiter(limit: NamedLimit): L;
 }
 
 const families = new WeakMap<object, Family>();
 
-/** Names the family of a provider. */
-export function setFamily(provider: object, family: Family): void {
+function setFamily(provider: object, family: Family): void {
   families.set(provider, family);
 }
 

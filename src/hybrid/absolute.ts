@@ -1,3 +1,4 @@
+import { weightOf } from "../core/family.ts";
 import type { Decision } from "../core/types.ts";
 import type { RedisAbsolute } from "../redis/absolute.ts";
 import { decideAbsolute } from "../strategy/absolute.ts";
@@ -35,7 +36,7 @@ const ABSOLUTE: HolderStrategy = {
   },
 
   conclude(holder: Holder, { admits }: Weighed, { count, isTaken }: WeighedAsk, nowMs: number): Decision {
-    const weight = Math.max(1, count);
+    const weight = weightOf(count);
     if (!admits) {
       const blocked = holder.isBlocked ? holder.rejectBlocked(weight, holder.limit, nowMs) : undefined;
       return blocked ?? decideAbsolute(holder.viewAt(nowMs), holder.limit, weight);

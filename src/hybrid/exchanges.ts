@@ -30,11 +30,7 @@ export interface HolderStrategy {
   decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined;
   /** Whether a call would be admitted, and its factor over the soft limit; undefined if only Redis can decide. */
   weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined;
-  /**
-   * The decision about a call that was weighed.
-   *
-   * @param counted what it counts; 0 where it only asks, or where another limit of its take denied it
-   */
+  /** The decision about a call that was weighed, which is counted then as the take says. */
   conclude(holder: Holder, weighed: Weighed, ask: WeighedAsk, nowMs: number): Decision;
   /** Whether a call that is denied is counted too. */
   readonly countsDenied: boolean;

@@ -1,15 +1,7 @@
 // The Hybrid providers that are made of one another by `withWindow`, and the limiters of named limits on them. They
 // share the way to Redis, the breaker and the failure policy.
 
-import {
-  type Ask,
-  type Family,
-  Members,
-  type NamedLimit,
-  setFamily,
-  type TakeDecisions,
-  type Window,
-} from "../core/family.ts";
+import { type Ask, Members, type NamedLimit, type TakeDecisions, type Window } from "../core/family.ts";
 import type { Awaitable } from "../core/types.ts";
 import { RedisAbsolute } from "../redis/absolute.ts";
 import type { OpenRedis } from "../redis/open.ts";
@@ -20,7 +12,7 @@ import type { HybridProvider } from "./provider.ts";
 import { HybridSuppressed } from "./suppressed.ts";
 import { HybridTakes } from "./takes.ts";
 
-export class HybridFamily extends Members<HybridProvider, HybridLimiter> implements Family {
+export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
   readonly answersLater = false;
   readonly #takes: HybridTakes;
   readonly #redis: OpenRedis;
@@ -46,20 +38,15 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> impleme
   }
 
   protected makeProvider(window: Window): HybridProvider {
-    const { hardLimitFactor } = this;
-    const ofStrategy = (strategy: "absolute" | "suppressed") =>
-      this.limiter({ name: "", strategy, hardLimitFactor, ...window });
     const close = () => this.#close();
-    const provider: HybridProvider = {
-      absolute: ofStrategy("absolute") as HybridAbsolute,
-      suppressed: ofStrategy("suppressed") as HybridSuppressed,
+    return {
+      absolute: this.ownLimiter("absolute", window) as HybridAbsolute,
+      suppressed: this.ownLimiter("suppressed", window) as HybridSuppressed,
       windowMs: window.windowMs,
       withWindow: this.withWindow,
       close,
       [Symbol.asyncDispose]: close,
     };
-    setFamily(provider, this);
-    return provider;
   }
 
   protected makeLimiter(limit: NamedLimit): HybridLimiter {

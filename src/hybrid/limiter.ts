@@ -4,7 +4,7 @@
 import { type Adjuster, setAdjuster } from "../core/adjuster.ts";
 import type { ForwardClock } from "../core/clock.ts";
 import { checkCount } from "../core/count.ts";
-import type { Ask } from "../core/family.ts";
+import { type Ask, weightOf } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import { setStore } from "../core/store.ts";
@@ -162,7 +162,7 @@ export abstract class HybridLimiter implements Limiter {
     const holder = this.#asksAlways ? undefined : this.#holders.get(key);
     if (holder === undefined || !holder.knows(rate)) return undefined;
     holder.carryOn(nowMs);
-    return this.#strategy.weigh(holder, Math.max(1, count), nowMs);
+    return this.#strategy.weigh(holder, weightOf(count), nowMs);
   }
 
   /** Whether the key is known to be blocked. @internal */

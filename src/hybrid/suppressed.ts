@@ -1,3 +1,4 @@
+import { weightOf } from "../core/family.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
@@ -73,7 +74,7 @@ class Suppressed implements HolderStrategy {
 
   conclude(holder: Holder, weighed: Weighed, { count, isTaken }: WeighedAsk, nowMs: number): Decision {
     const rule = this.#ruleOf(holder.rate);
-    const weight = Math.max(1, count);
+    const weight = weightOf(count);
     const blocked = holder.isBlocked ? holder.rejectBlocked(weight, rule.hardLimit, nowMs) : undefined;
     if (blocked !== undefined) return blocked;
     const { factor, admits } = weighed;

@@ -60,7 +60,7 @@ export type LimitOverride = number | LimitOfCount | LimitOfRate;
 
 const NAMES = ["limit", "rate", "windowMs", "bucketMs", "strategy", "hardLimitFactor", "blockMs"];
 
-/** The same where an option that is left out may be undefined. */
+/** All options but how much a limit allows. One that is left out may be undefined. */
 export type GivenFields = { readonly [Option in keyof LimitFields]: LimitFields[Option] | undefined } & {
   readonly strategy?: "absolute" | "suppressed" | undefined;
   readonly blockMs?: number | undefined;

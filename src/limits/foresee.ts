@@ -1,12 +1,13 @@
 // What a take would decide, from what each of its limits would decide by itself.
 
+import { weightOf } from "../core/family.ts";
 import type { Awaitable, Decision } from "../core/types.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import type { AskedLimit } from "./taken.ts";
 
 /** What each limit would decide by itself. A limit that is asked without counting is asked about a call of 1. */
 export function foresee(asked: readonly AskedLimit[]): Awaitable<readonly Decision[]> {
-  const decisions = asked.map((ask) => ask.limiter.isAllowed(ask.key, weightOf(ask), ask.rate));
+  const decisions = asked.map((ask) => ask.limiter.isAllowed(ask.key, weightOf(ask.count), ask.rate));
   const conclude = (all: readonly Decision[]) => asOneTake(asked, all);
   return decisions.some((one) => one instanceof Promise)
     ? Promise.all(decisions).then(conclude)
@@ -18,12 +19,8 @@ function asOneTake(asked: readonly AskedLimit[], decisions: readonly Decision[])
   const isTaken = decisions.every((decision) => decision.allowed);
   return decisions.map((decision, index) => {
     const ask = asked[index]!;
-    return withoutCount(decision, isTaken ? weightOf(ask) - ask.count : weightOf(ask));
+    return withoutCount(decision, isTaken ? weightOf(ask.count) - ask.count : weightOf(ask.count));
   });
-}
-
-function weightOf({ count }: AskedLimit): number {
-  return count === 0 ? 1 : count;
 }
 
 function withoutCount(decision: Decision, count: number): Decision {

@@ -1,5 +1,5 @@
 import { checkCount } from "../core/count.ts";
-import type { Ask } from "../core/family.ts";
+import { type Ask, weightOf } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
@@ -36,7 +36,7 @@ export class LocalAbsolute extends LocalLimiter {
   /** @internal */
   weigh({ key, rate, count }: Ask, nowMs: number): boolean {
     const used = this.findForTake(key, rate, nowMs) ? this.window.used : 0;
-    this.admits = this.store.blockedMs(key) === 0 && used + (count === 0 ? 1 : count) <= this.limitOf(rate);
+    this.admits = this.store.blockedMs(key) === 0 && used + weightOf(count) <= this.limitOf(rate);
     return this.admits;
   }
 
@@ -65,7 +65,7 @@ export class LocalAbsolute extends LocalLimiter {
   #deny({ key, rate, count, blockMs }: Ask): Decision {
     const { store } = this;
     const window = this.isStored ? this.window : this.unknown;
-    const weight = count === 0 ? 1 : count;
+    const weight = weightOf(count);
     if (blockMs > 0 && count > 0 && store.blockedMs(key) === 0) store.block(key, blockMs);
     const blockedMs = store.blockedMs(key);
     if (blockedMs > 0) return this.rejectBlocked(window, rate, weight, blockedMs);

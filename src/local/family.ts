@@ -2,15 +2,7 @@
 // share the clock and the sweep. Each window, strategy and name has a store of its own, so the same key in two of them
 // is two counts, and a take can keep its place in each store while it weighs the others.
 
-import {
-  type Ask,
-  type Family,
-  Members,
-  type NamedLimit,
-  setFamily,
-  type TakeDecisions,
-  type Window,
-} from "../core/family.ts";
+import { type Ask, Members, type NamedLimit, type TakeDecisions, type Window } from "../core/family.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import type { Decision } from "../core/types.ts";
 import { allowed } from "../strategy/decision.ts";
@@ -21,7 +13,7 @@ import type { LocalProvider } from "./provider.ts";
 import { LocalSuppressed } from "./suppressed.ts";
 import { WindowStore } from "./window-store.ts";
 
-export class LocalFamily extends Members<LocalProvider, LocalLimiter> implements Family {
+export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
   readonly answersLater = false;
   readonly #settings: LimiterSettings;
   readonly #maxKeys: number;
@@ -71,20 +63,15 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> implements
   }
 
   protected makeProvider(window: Window): LocalProvider {
-    const { hardLimitFactor } = this.#settings;
-    const ofStrategy = (strategy: "absolute" | "suppressed") =>
-      this.limiter({ name: "", strategy, hardLimitFactor, ...window });
     const close = () => this.#cleanup?.close();
-    const provider: LocalProvider = {
-      absolute: ofStrategy("absolute") as LocalAbsolute,
-      suppressed: ofStrategy("suppressed") as LocalSuppressed,
+    return {
+      absolute: this.ownLimiter("absolute", window) as LocalAbsolute,
+      suppressed: this.ownLimiter("suppressed", window) as LocalSuppressed,
       windowMs: window.windowMs,
       withWindow: this.withWindow,
       close,
       [Symbol.dispose]: close,
     };
-    setFamily(provider, this);
-    return provider;
   }
 
   protected makeLimiter({ hardLimitFactor, ...counts }: NamedLimit): LocalLimiter {

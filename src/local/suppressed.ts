@@ -1,5 +1,5 @@
 import { checkCount } from "../core/count.ts";
-import type { Ask } from "../core/family.ts";
+import { type Ask, weightOf } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
 import type { LimiterSettings } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
@@ -74,7 +74,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     if (this.store.blockedMs(key) > 0) return false;
     const rule = this.#ruleOf(rate);
     const view = isStored ? this.window : this.unknown;
-    const weight = count === 0 ? 1 : count;
+    const weight = weightOf(count);
     this.#factor = NO_FACTOR;
     if (view.used + weight <= rule.limit) return true;
     this.#factor = knownFactor(view, rule, weight);
@@ -98,7 +98,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     const { key, rate, count } = ask;
     const blockedMs = this.store.blockedMs(key);
     if (blockedMs === 0) return this.#concludeUnblocked(ask, false);
-    return this.rejectBlocked(this.isStored ? this.window : this.unknown, rate, count === 0 ? 1 : count, blockedMs);
+    return this.rejectBlocked(this.isStored ? this.window : this.unknown, rate, weightOf(count), blockedMs);
   }
 
   #concludeUnblocked({ key, rate, count }: Ask, isTaken: boolean): Decision {
@@ -112,7 +112,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     const { used, oldestExpiresInMs } = view;
     if (this.#factor === NO_FACTOR) return allowed(rule.limit, used, oldestExpiresInMs);
     if (this.admits) return admittedByDraw(rule, used, oldestExpiresInMs, this.#factor);
-    return deniedByFactor(view, rule, count === 0 ? 1 : count, this.#factor, oldestExpiresInMs);
+    return deniedByFactor(view, rule, weightOf(count), this.#factor, oldestExpiresInMs);
   }
 
   protected rejectBlocked(window: WindowView, rate: Rate, count: number, leftMs: number): Decision {

@@ -1,4 +1,4 @@
-import type { Ask } from "../core/family.ts";
+import { type Ask, weightOf } from "../core/family.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { absoluteFactor, decideAbsolute } from "../strategy/absolute.ts";
@@ -58,7 +58,7 @@ export class RedisAbsolute extends RedisLimiter {
   /** @internal */
   concluded(reply: unknown, { rate, count }: Ask, _: string, isTaken: boolean): Decision {
     const limit = this.limitOf(rate);
-    const weight = Math.max(1, count);
+    const weight = weightOf(count);
     if (Array.isArray(reply)) return this.#denied(reply, rate, limit, weight);
     const { used, moreAfterMs } = admissionFrom(reply, isTaken ? count : 0, limit, this.settings.windowMs);
     return allowed(limit, used, moreAfterMs);

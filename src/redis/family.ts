@@ -1,15 +1,7 @@
 // The Redis providers that are made of one another by `withWindow`, and the limiters of named limits on them. They
 // share the way to Redis, the breaker and the failure policy.
 
-import {
-  type Ask,
-  type Family,
-  Members,
-  type NamedLimit,
-  setFamily,
-  type TakeDecisions,
-  type Window,
-} from "../core/family.ts";
+import { type Ask, Members, type NamedLimit, type TakeDecisions, type Window } from "../core/family.ts";
 import { RedisAbsolute } from "./absolute.ts";
 import type { RedisLimiter } from "./limiter.ts";
 import type { OpenRedis } from "./open.ts";
@@ -17,7 +9,7 @@ import type { RedisProvider } from "./provider.ts";
 import { RedisSuppressed } from "./suppressed.ts";
 import { Takes } from "./takes.ts";
 
-export class RedisFamily extends Members<RedisProvider, RedisLimiter> implements Family {
+export class RedisFamily extends Members<RedisProvider, RedisLimiter> {
   readonly answersLater = true;
   readonly #redis: OpenRedis;
   readonly #takes: Takes;
@@ -41,20 +33,15 @@ export class RedisFamily extends Members<RedisProvider, RedisLimiter> implements
   }
 
   protected makeProvider(window: Window): RedisProvider {
-    const { hardLimitFactor } = this;
-    const ofStrategy = (strategy: "absolute" | "suppressed") =>
-      this.limiter({ name: "", strategy, hardLimitFactor, ...window });
     const close = async () => this.#redis.close();
-    const provider: RedisProvider = {
-      absolute: ofStrategy("absolute") as RedisAbsolute,
-      suppressed: ofStrategy("suppressed") as RedisSuppressed,
+    return {
+      absolute: this.ownLimiter("absolute", window) as RedisAbsolute,
+      suppressed: this.ownLimiter("suppressed", window) as RedisSuppressed,
       windowMs: window.windowMs,
       withWindow: this.withWindow,
       close,
       [Symbol.asyncDispose]: close,
     };
-    setFamily(provider, this);
-    return provider;
   }
 
   protected makeLimiter(limit: NamedLimit): RedisLimiter {

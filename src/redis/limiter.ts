@@ -43,9 +43,9 @@ export interface Backend {
   /** A report of a hybrid process; it may share a script with others. */
   report(call: ReportCall): Promise<unknown>;
   run(script: Script, keys: string[], args: string[]): Promise<unknown>;
-  /** Removes the Redis keys whose names begin so. */
   /** Sees to it that the deadlines of calls pass which began earlier; see `Deadlines.keepTimer`. */
   keepTimer(): void;
+  /** Removes the Redis keys whose names begin so. */
   forget(start: string): Promise<void>;
   /** Whether Redis has failed so often that calls are refused, but for one at times. */
   readonly isOut: boolean;

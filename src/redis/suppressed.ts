@@ -1,4 +1,4 @@
-import type { Ask } from "../core/family.ts";
+import { type Ask, weightOf } from "../core/family.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { allowed, suppressed } from "../strategy/decision.ts";
@@ -86,7 +86,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   /** @internal */
   concluded(reply: unknown, { rate, count }: Ask, draw: string, isTaken: boolean): Decision {
     const rule = this.#ruleOf(rate);
-    const weight = Math.max(1, count);
+    const weight = weightOf(count);
     if (!Array.isArray(reply)) {
       const { used, moreAfterMs } = admissionFrom(reply, isTaken ? count : 0, rule.limit, this.settings.windowMs);
       this.#draws.push(Number(draw));

@@ -12,7 +12,6 @@ import {
   familyOf,
   Members,
   type NamedLimit,
-  setFamily,
   type TakeDecisions,
   type Window,
 } from "../core/family.ts";
@@ -68,7 +67,7 @@ export function createFakeRedisProvider(options: RedisOptions = {}): FakeRedisPr
   return new FakeFamily(new FakeRedis(options)).provider(resolveLimiterOptions(options));
 }
 
-class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> implements Family {
+class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> {
   readonly answersLater = true;
   readonly #fake: FakeRedis;
 
@@ -93,12 +92,10 @@ class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> implements
 
   protected makeProvider(window: Window): FakeRedisProvider {
     const fake = this.#fake;
-    const ofStrategy = (strategy: "absolute" | "suppressed") =>
-      this.limiter({ name: "", strategy, hardLimitFactor: this.hardLimitFactor, ...window });
     const close = () => fake.close();
-    const provider: FakeRedisProvider = {
-      absolute: ofStrategy("absolute"),
-      suppressed: ofStrategy("suppressed") as FakeRedisSuppressed,
+    return {
+      absolute: this.ownLimiter("absolute", window),
+      suppressed: this.ownLimiter("suppressed", window) as FakeRedisSuppressed,
       get redis() {
         return fake.state;
       },
@@ -110,8 +107,6 @@ class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> implements
       close,
       [Symbol.asyncDispose]: close,
     };
-    setFamily(provider, this);
-    return provider;
   }
 
   protected makeLimiter(limit: NamedLimit): FakeRedisLimiter {
