@@ -14,18 +14,33 @@ import { NodeRequest, settleAtEnd } from "./node-message.ts";
 
 export * from "../http/index.ts";
 
-/** What a route says: limits of its own in place of the plugin's, or false for none. Their names must be their own. */
-export type RouteRateLimit =
-  | false
-  | (Omit<GuardOptions<FastifyRequest>, "provider"> &
-      (
-        | (LimiterDefinition<FastifyRequest> & { readonly name: string })
-        | { readonly limiters: readonly LimiterDefinition<FastifyRequest>[] }
-      ));
+/** Limits of a route or of a hook, in the provider of the plugin. Their names must be their own. */
+export type OwnRateLimit = Omit<GuardOptions<FastifyRequest>, "provider"> &
+  (
+    | (LimiterDefinition<FastifyRequest> & { readonly name: string })
+    | { readonly limiters: readonly LimiterDefinition<FastifyRequest>[] }
+  );
+
+/** What a route says: limits of its own in place of the plugin's, or false for none. */
+export type RouteRateLimit = false | OwnRateLimit;
+
+/** A hook of Fastify that limits, for `onRequest`, `preHandler` and the hooks between them. */
+export type RateLimitHook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void;
 
 declare module "fastify" {
   interface FastifyContextConfig {
     rateLimit?: RouteRateLimit;
+  }
+
+  interface FastifyInstance<RawServer, RawRequest, RawReply, Logger, TypeProvider> {
+    /**
+     * A hook with limits of its own, which hold beside the plugin's. A request that meets the hook again counts once.
+     *
+     * `app.setNotFoundHandler({ preHandler: app.rateLimit({ name: "unknown", rate: perMinute(10) }) }, handler)`
+     *
+     * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
+     */
+    rateLimit(options: OwnRateLimit): RateLimitHook;
   }
 }
 
@@ -51,8 +66,7 @@ function noteOwnLimits(route: object, provider: unknown): boolean {
   return !providers.has(provider) && providers.add(provider) !== undefined;
 }
 
-type Done = (error?: Error) => void;
-type Hook = (request: FastifyRequest, reply: FastifyReply, done: Done) => void;
+type Done = Parameters<RateLimitHook>[2];
 
 /**
  * The plugin. It limits the routes of the instance that it is registered on, those of plugins that are registered after
@@ -67,6 +81,10 @@ export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app
     "rate" in shared || "limit" in shared || "limiters" in shared ? hookOf(new Guard(shared)) : undefined;
   const limitOf = (own: RouteRateLimit | undefined) =>
     own === undefined ? limitUnknown : own === false ? undefined : hookOf(guardOfRoute(shared, own));
+  // Of several plugins on one instance the first one makes the hooks, as with @fastify/rate-limit.
+  const makeHook = (own: OwnRateLimit) => hookOnce(guardOfRoute(shared, own));
+  // The cast is for programs that have the types of @fastify/rate-limit too, which declare another one.
+  if (!Object.hasOwn(app, "rateLimit")) app.decorate("rateLimit", makeHook as FastifyInstance["rateLimit"]);
   const hasEarlierRoutes = app.printRoutes().trim() !== "(empty tree)";
   const met = Symbol("trypema.met");
   // Limits are chosen here for each route, and not for each request, because Fastify makes a request's `routeOptions`
@@ -82,8 +100,8 @@ export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app
   if (limitUnknown === undefined && !hasEarlierRoutes) return;
 
   // A plugin that isn't awaited is loaded after the rest of the turn, so there may be routes that it hasn't met.
-  const earlier = new WeakMap<object, Hook>();
-  const limitEarlier: Hook = (request, reply, done) => {
+  const earlier = new WeakMap<object, RateLimitHook>();
+  const limitEarlier: RateLimitHook = (request, reply, done) => {
     const { config } = request.routeOptions;
     if (met in config) return done();
     const limit = earlier.get(config) ?? limitOf(config.rateLimit) ?? pass;
@@ -122,9 +140,9 @@ class PluginRequest extends NodeRequest<FastifyRequest> {
   }
 }
 
-const pass: Hook = (_, __, done) => done();
+const pass: RateLimitHook = (_, __, done) => done();
 
-function hookOf(guard: Guard<FastifyRequest>): Hook {
+function hookOf(guard: Guard<FastifyRequest>): RateLimitHook {
   return (request, reply, done) => {
     const verdict = guard.check(new PluginRequest(request, request.raw, reply.raw));
     if (isPromise(verdict)) verdict.then((given) => carryOut(given, reply, done)).catch(done);
@@ -132,10 +150,21 @@ function hookOf(guard: Guard<FastifyRequest>): Hook {
   };
 }
 
-function guardOfRoute(
-  shared: GuardOptions<FastifyRequest>,
-  own: Exclude<RouteRateLimit, false>,
-): Guard<FastifyRequest> {
+/**
+ * The hook of a guard, which counts each request once. A request meets a hook of both its route and of the not-found
+ * handler when the route's handler calls `reply.callNotFound()`, which is no mistake to give a notice of.
+ */
+function hookOnce(guard: Guard<FastifyRequest>): RateLimitHook {
+  const limit = hookOf(guard);
+  const met = new WeakSet<FastifyRequest>();
+  return (request, reply, done) => {
+    if (met.has(request)) return done();
+    met.add(request);
+    limit(request, reply, done);
+  };
+}
+
+function guardOfRoute(shared: GuardOptions<FastifyRequest>, own: OwnRateLimit): Guard<FastifyRequest> {
   const { provider, headers, exposeHeaders, status, respond, metrics, onError, onNotice } = shared;
   const given = Object.entries({ headers, exposeHeaders, status, respond, metrics, onError, onNotice }).filter(
     ([, value]) => value !== undefined,

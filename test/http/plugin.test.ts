@@ -9,7 +9,7 @@ import { join } from "node:path";
 import express from "express";
 import Fastify from "fastify";
 import Koa from "koa";
-import { createLocalProvider, days, hours, minutes, perSecond, seconds } from "trypema";
+import { createLocalProvider, days, hours, minutes, perSecond, seconds, TrypemaError } from "trypema";
 import { rateLimit as expressLimit } from "trypema/express";
 import { rateLimit as fastifyLimit } from "trypema/fastify";
 import { clientAddress, type GuardOptions, type LimiterDefinition, reservationOf } from "trypema/http";
@@ -160,6 +160,45 @@ describe("Fastify's plugin", () => {
     app.register(fastifyLimit, { provider: provider() });
     app.get("/", { config: { rateLimit: { name: "a b", rate: ONE } } }, () => "hello");
     for (let i = 0; i < 2; i++) expect((await app.inject("/")).statusCode).toBe(500);
+  });
+
+  it("gives hooks with limits of their own, also for the not-found handler, beside its own limits", async () => {
+    const { app } = await application({ rate: perSecond(1) });
+    const unknown = app.rateLimit({ name: "unknown", rate: perSecond(0.2) });
+    app.setNotFoundHandler({ preHandler: unknown }, (_, reply) => reply.code(404).send("nothing here"));
+    app.get("/gone", { preHandler: unknown }, (_, reply) => reply.callNotFound());
+    app.get("/two", { onRequest: app.rateLimit({ limiters: [{ name: "two", limit: 2 }] }) }, () => "hello");
+    const answers: string[] = [];
+    for (const path of ["/nowhere", "/gone", "/nowhere", "/two"]) {
+      const { statusCode, headers } = await app.inject(path);
+      const { ratelimit } = headers;
+      answers.push(`${statusCode} ${ratelimit}`);
+    }
+    expect(answers).toEqual([
+      '404 "default";r=9;t=10, "unknown";r=1;t=10',
+      '404 "default";r=8;t=10, "unknown";r=0;t=10',
+      '429 "default";r=8, "unknown";r=0;t=10',
+      '200 "two";r=1;t=10, "default";r=7;t=10',
+    ]);
+  });
+
+  it("makes hooks in the provider of the nearest plugin, with what it shares, and refuses wrong ones at once", async () => {
+    const [outer, inner] = [provider(), provider()];
+    const app = Fastify();
+    await app.register(fastifyLimit, { provider: outer, status: 420 });
+    await app.register(fastifyLimit, { provider: provider(), name: "second", rate: perSecond(1) });
+    app.get("/outer", { preHandler: app.rateLimit({ name: "hook", rate: ONE }) }, () => "hello");
+    await app.register(async (child) => {
+      await child.register(fastifyLimit, { provider: inner });
+      child.get("/inner", { preHandler: child.rateLimit({ name: "hook", rate: ONE }) }, () => "hello");
+    });
+    const seen: number[] = [];
+    for (const path of ["/outer", "/outer", "/inner", "/inner"]) seen.push((await app.inject(path)).statusCode);
+    expect(seen).toEqual([200, 420, 200, 429]);
+    expect([outer, inner].map((each) => limiterOf(each, "hook").get("127.0.0.1").total)).toEqual([1, 1]);
+    expect(() => app.rateLimit({ name: "a b", rate: ONE })).toThrow(TrypemaError);
+    // @ts-expect-error the limits of a hook have a name of their own
+    app.rateLimit({ rate: ONE });
   });
 
   it("refuses a route whose limits are wrong when it is registered", async () => {
