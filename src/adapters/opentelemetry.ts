@@ -5,7 +5,7 @@ import type { Metrics } from "../http/index.ts";
 
 /**
  * Records `trypema.http.decisions` and `trypema.http.failures`, counters, and `trypema.http.decision.duration`, a
- * histogram in seconds. Their attributes are the limiter's name and the outcome, never a client's key.
+ * histogram in seconds. Their attributes are the limiter's name, the strategy and the outcome, never a client's key.
  *
  * `app.use(rateLimit({ provider, rate: perMinute(60), metrics: openTelemetryMetrics() }))`
  *
@@ -19,7 +19,7 @@ export function openTelemetryMetrics(meter?: Meter): Metrics {
     decided({ durationMs, ...attributes }) {
       const { decisions, duration } = instruments();
       decisions.add(1, attributes);
-      duration.record(durationMs / 1_000, { limiter: attributes.limiter });
+      if (attributes.outcome !== "skipped") duration.record(durationMs / 1_000, { limiter: attributes.limiter });
     },
     failed(limiter, kind) {
       instruments().failures.add(1, { limiter, kind });

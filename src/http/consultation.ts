@@ -8,8 +8,11 @@ import { Charge } from "./charge.ts";
 import type { Found, HttpAsk, HttpLimiter } from "./limiter.ts";
 import type { HttpRequest } from "./request.ts";
 
-/** Keeps a charge of a limiter with the request. Returns whether the charge denies the request; never throws. */
-export type KeepCharge<Raw> = (charge: Charge, limiter: HttpLimiter<Raw>) => boolean;
+/**
+ * Keeps a charge of a limiter with the request, or notes that the limiter skipped the request. Returns whether the
+ * charge denies the request; never throws.
+ */
+export type KeepCharge<Raw> = (charge: Charge | undefined, limiter: HttpLimiter<Raw>) => boolean;
 
 /**
  * One request before several limiters. First all of them find what to ask, in their order, so that an error of a
@@ -60,8 +63,8 @@ export class Consultation<Raw> {
 
   /** Returns whether the request is denied unasked. */
   #note(limiter: HttpLimiter<Raw>, found: Found<Raw>): boolean {
-    if (found instanceof Charge) return this.#keep(found, limiter);
-    if (found !== undefined) (limiter.shadow ? this.#asksOfShadows : this.#asks).push(found);
+    if (found === undefined || found instanceof Charge) return this.#keep(found, limiter);
+    (limiter.shadow ? this.#asksOfShadows : this.#asks).push(found);
     return false;
   }
 

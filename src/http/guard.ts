@@ -12,9 +12,9 @@ import { Consultation } from "./consultation.ts";
 import { denialOf } from "./denial.ts";
 import { exposureOf, type Fields, type Serialiser, serialiserOf } from "./headers.ts";
 import { HttpLimiter } from "./limiter.ts";
-import type { FailureKind } from "./metrics.ts";
 import { checkedOnNotice, Notices } from "./notices.ts";
 import { checkGuardOptions, checkNames, definitionsOf, type GuardOptions, type RateLimitOptions } from "./options.ts";
+import { Reporter } from "./reporter.ts";
 import { AdapterRequest, ForeignRequest, type HttpRequest } from "./request.ts";
 import { Ledger } from "./reservation.ts";
 
@@ -46,6 +46,7 @@ export class Guard<Raw> {
   readonly #serialise: Serialiser | undefined;
   readonly #exposure: Fields;
   readonly #options: GuardOptions<Raw>;
+  readonly #reporter: Reporter<Raw>;
   readonly #status: number;
   readonly #settles: boolean;
   readonly #observed: boolean;
@@ -53,7 +54,7 @@ export class Guard<Raw> {
     const fields = this.#rateLimitFields(ledger);
     return this.#exposure.length === 0 ? fields : [...fields, ...this.#exposure];
   };
-  readonly #reportSettlement = (error: unknown, limiter: string) => this.#report(error, "settlement", limiter);
+  readonly #reportSettlement = (error: unknown, limiter: string) => this.#reporter.report(error, "settlement", limiter);
 
   /**
    * With the options that users give to your adapter.
@@ -63,6 +64,7 @@ export class Guard<Raw> {
   constructor(options: RateLimitOptions<Raw>) {
     checkGuardOptions(options);
     this.#options = options;
+    this.#reporter = new Reporter(options);
     this.#status = integerOption("status", options.status, 429, 400, 599);
     const { headers = "draft-10", exposeHeaders = false } = options;
     this.#serialise = serialiserOf(headers);
@@ -74,7 +76,7 @@ export class Guard<Raw> {
     const onNotice = checkedOnNotice(options.onNotice);
     this.#limiters = definitions.map((definition) => {
       const { name = "default" } = definition;
-      const notices = new Notices(name, onNotice, (error) => this.#report(error, "callback", name));
+      const notices = new Notices(name, onNotice, (error) => this.#reporter.report(error, "callback", name));
       return new HttpLimiter(definition, options.provider, notices);
     });
     checkNames(this.#limiters);
@@ -119,7 +121,7 @@ export class Guard<Raw> {
 
   /** Reports a failure that no request is answered with; never throws. */
   reportCallback(error: unknown): void {
-    this.#report(error, "callback", this.#limiters[0]!.name);
+    this.#reporter.report(error, "callback", this.#limiters[0]!.name);
   }
 
   /** Asks the only limiter. The usual case is apart, because it needs no lists of asks and decisions. */
@@ -163,7 +165,10 @@ export class Guard<Raw> {
     return new AdmittedVerdict(ledger, this.#fieldsOf, this.#settlement(ledger));
   }
 
-  /** Keeps a charge with the request and reports it. Returns whether the charge denies the request. */
+  /**
+   * Keeps a charge with the request and reports it, or that the limiter skipped the request. Returns whether the charge
+   * denies the request.
+   */
   #keep(
     charge: Charge | undefined,
     limiter: HttpLimiter<Raw>,
@@ -171,38 +176,14 @@ export class Guard<Raw> {
     ledger: Ledger,
     startMs: number,
   ): boolean {
-    if (charge === undefined) return false;
-    ledger.addCharge(charge);
-    if (charge.error !== undefined) this.#report(charge.error, "backend", limiter.name);
-    if (this.#observed) this.#observe(charge, limiter, request, performance.now() - startMs);
-    return !charge.admitted;
-  }
-
-  #observe(charge: Charge, limiter: HttpLimiter<Raw>, request: HttpRequest<Raw>, durationMs: number): void {
-    const { name, shadow, definition } = limiter;
-    const { outcome, admitted, decision, key, cost, error } = charge;
-    try {
-      const degraded = decision?.degraded ?? outcome === "unavailable";
-      this.#options.metrics?.decided({ limiter: name, outcome, admitted, shadow, degraded, durationMs });
-      const told = definition.onDecision?.({
-        limiter: name,
-        request,
-        outcome,
-        admitted,
-        shadow,
-        decision,
-        key,
-        cost,
-        error,
-      });
-      if (isPromise(told)) told.then(undefined, (reason) => this.#report(reason, "callback", name));
-    } catch (thrown) {
-      this.#report(thrown, "callback", name);
-    }
+    if (charge !== undefined) ledger.addCharge(charge);
+    if (charge?.error !== undefined) this.#reporter.report(charge.error, "backend", limiter.name);
+    if (this.#observed) this.#reporter.observe(charge, limiter, request, performance.now() - startMs);
+    return charge !== undefined && !charge.admitted;
   }
 
   async #fail(limiter: HttpLimiter<Raw>, ledger: Ledger, error: unknown): Promise<never> {
-    this.#count("callback", limiter.name);
+    this.#reporter.count("callback", limiter.name);
     await ledger.giveBack();
     throw error;
   }
@@ -214,7 +195,7 @@ export class Guard<Raw> {
       this.#status,
     );
     await ledger.giveBack();
-    const report = (error: unknown) => this.#report(error, "callback", denial.limiter);
+    const report = (error: unknown) => this.#reporter.report(error, "callback", denial.limiter);
     const answer = await answerTo(denial, fields, request, this.#options.respond, report);
     return { answer, fields: NO_FIELDS, settle: undefined };
   }
@@ -248,26 +229,7 @@ export class Guard<Raw> {
           : uncounted === (status < 400 ? "successful" : "failed");
       if (isUncounted) await ledger.giveBack([charge]);
     } catch (error) {
-      this.#report(error, "callback", name);
-    }
-  }
-
-  #count(kind: FailureKind, limiter: string): void {
-    try {
-      this.#options.metrics?.failed(limiter, kind);
-    } catch {
-      // The metrics failed, so their own failure can't be counted.
-    }
-  }
-
-  #report(error: unknown, kind: FailureKind, limiter: string): void {
-    this.#count(kind, limiter);
-    try {
-      const { onError } = this.#options;
-      if (onError !== undefined) onError(error, kind, limiter);
-      else if (kind === "callback") console.error(error);
-    } catch {
-      // There is nobody left to tell.
+      this.#reporter.report(error, "callback", name);
     }
   }
 }

@@ -66,6 +66,7 @@ export class HttpLimiter<Raw> {
   readonly name: string;
   readonly shadow: boolean;
   readonly windowMs: number;
+  readonly strategy: "absolute" | "suppressed";
   readonly definition: LimiterDefinition<Raw>;
   readonly notices: Notices;
   readonly #key: Key<Raw>;
@@ -89,6 +90,7 @@ export class HttpLimiter<Raw> {
     this.shadow = definition.shadow === true;
     this.#counts = countsOf(definition, provider);
     this.windowMs = this.#counts.windowMs;
+    this.strategy = this.#counts.strategy;
     this.#key = definition.key ?? clientAddress();
     this.#clientNotices = new ClientNotices(this.#key, notices);
     this.#rate = commonRateOf(definition, this.windowMs);

@@ -13,8 +13,10 @@ export type Outcome = "allowed" | "rejected" | "suppressed" | "blocked" | "missi
 export interface Observation {
   /** The limiter's name. */
   readonly limiter: string;
-  /** What was decided, or why nothing was. */
-  readonly outcome: Outcome;
+  /** The strategy by which it decides. */
+  readonly strategy: "absolute" | "suppressed";
+  /** What was decided, or why nothing was. `"skipped"`: the limiter has nothing to do with the request. */
+  readonly outcome: Outcome | "skipped";
   /** Whether the request may go on, as far as this limiter is concerned; always true of a shadow. */
   readonly admitted: boolean;
   /** Whether the limiter only watches. */
@@ -34,7 +36,7 @@ export type FailureKind = "backend" | "settlement" | "callback";
 
 /** Where decisions and failures are counted. What it throws is reported to `onError` and does no other harm. */
 export interface Metrics {
-  /** A limiter has decided about a request. */
+  /** A limiter has decided about a request, or has skipped it. */
   decided(observation: Observation): void;
   /** A limiter's backend or one of its callbacks has failed. */
   failed(limiter: string, kind: FailureKind): void;

@@ -32,9 +32,10 @@ export function prometheusMetrics(): PrometheusMetrics {
   const count = (counts: Map<string, number>, labels: string) => counts.set(labels, (counts.get(labels) ?? 0) + 1);
   return {
     contentType: "text/plain; version=0.0.4; charset=utf-8",
-    decided({ limiter, outcome, admitted, shadow, degraded, durationMs }: Observation) {
+    decided({ limiter, strategy, outcome, admitted, shadow, degraded, durationMs }: Observation) {
       const flags = `admitted="${admitted}",shadow="${shadow}",degraded="${degraded}"`;
-      count(decisions, `limiter="${limiter}",outcome="${outcome}",${flags}`);
+      count(decisions, `limiter="${limiter}",strategy="${strategy}",outcome="${outcome}",${flags}`);
+      if (outcome === "skipped") return;
       let histogram = durations.get(limiter);
       if (histogram === undefined) {
         histogram = { counts: new Array<number>(BUCKETS_SECONDS.length + 1).fill(0), sumSeconds: 0 };

@@ -240,6 +240,31 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     expect(await statuses(port, 5, { headers: [ann], path: "/health?x" })).toEqual([200, 200, 200, 200, 200]);
   });
 
+  it("tells the metrics the strategy of each limiter, and which requests it skipped, but no callback", async () => {
+    const observed: string[] = [];
+    const onDecision = vi.fn();
+    const limiters = [
+      { name: "free", rate: THREE, cost: 0, onDecision },
+      { name: "calls", rate: THREE, skip: async ({ path }: HttpRequest) => path === "/health", onDecision },
+      { name: "load", rate: THREE, strategy: "suppressed" as const, onDecision },
+    ];
+    const { port } = await serve({
+      limiters,
+      metrics: {
+        decided: ({ limiter, strategy, outcome, admitted, degraded }) =>
+          observed.push(`${limiter} ${strategy} ${outcome} ${admitted} ${degraded}`),
+        failed() {},
+      },
+    });
+    expect(limitLines(await send(port, { path: "/health" }))[0]).toBe('ratelimit-policy: "load";q=3;w=10');
+    expect(observed).toEqual([
+      "free absolute skipped true false",
+      "calls absolute skipped true false",
+      "load suppressed allowed true false",
+    ]);
+    expect(onDecision).toHaveBeenCalledTimes(1);
+  });
+
   it("lets callbacks take the request's methods out", async () => {
     const { port } = await serve({ rate: perSecond(0.1), key: ({ header }) => header("x-user") });
     expect(await statuses(port, 2, { headers: ["X-User: ann"] })).toEqual([200, 429]);

@@ -547,6 +547,8 @@ describe("metrics", () => {
     await guard.check(request("203.0.113.7"));
     await guard.check(request("203.0.113.7"));
     await guard.check(request(""));
+    const skipping = { name: "api", rate: ONE, skip: () => true };
+    await new Guard({ provider: provider(), ...skipping, metrics }).check(request());
     const fail = () => Promise.reject(new TrypemaError("BACKEND_TIMEOUT", "slow"));
     const broken = { ...provider(), absolute: { inc: fail } } as never;
     await new Guard({ provider: broken, name: "api", rate: ONE, metrics }).check(request());
@@ -563,13 +565,14 @@ describe("metrics", () => {
     await use(metrics);
     const lines = metrics.text().split("\n");
     const labels = (outcome: string, admitted: boolean, degraded = false) =>
-      `limiter="api",outcome="${outcome}",admitted="${admitted}",shadow="false",degraded="${degraded}"`;
+      `limiter="api",strategy="absolute",outcome="${outcome}",admitted="${admitted}",shadow="false",degraded="${degraded}"`;
     expect(lines).toEqual(
       expect.arrayContaining([
         "# TYPE trypema_http_decisions_total counter",
         `trypema_http_decisions_total{${labels("allowed", true)}} 1`,
         `trypema_http_decisions_total{${labels("rejected", false)}} 1`,
         `trypema_http_decisions_total{${labels("missing-key", false)}} 1`,
+        `trypema_http_decisions_total{${labels("skipped", true)}} 1`,
         `trypema_http_decisions_total{${labels("unavailable", true, true)}} 1`,
         'trypema_http_failures_total{limiter="api",kind="backend"} 1',
         'trypema_http_failures_total{limiter="bad",kind="callback"} 1',
@@ -593,11 +596,12 @@ describe("metrics", () => {
       recorded
         .find(({ descriptor }) => descriptor.name === name)!
         .dataPoints.map(({ attributes, value }) => ({ ...attributes, value }));
-    const rest = { limiter: "api", shadow: false };
+    const rest = { limiter: "api", strategy: "absolute", shadow: false };
     expect(points("trypema.http.decisions")).toEqual([
       { ...rest, outcome: "allowed", admitted: true, degraded: false, value: 1 },
       { ...rest, outcome: "rejected", admitted: false, degraded: false, value: 1 },
       { ...rest, outcome: "missing-key", admitted: false, degraded: false, value: 1 },
+      { ...rest, outcome: "skipped", admitted: true, degraded: false, value: 1 },
       { ...rest, outcome: "unavailable", admitted: true, degraded: true, value: 1 },
     ]);
     expect(points("trypema.http.failures")).toEqual([
