@@ -34,7 +34,9 @@ function patient(code: string): string {
 }
 
 const guide = readdirSync(join(ROOT, "docs")).filter((file) => file.endsWith(".md"));
-const documents = ["README.md", "CONTRIBUTING.md", ...guide.map((file) => `docs/${file}`)];
+const documents = ["README.md", "CONTRIBUTING.md", ...guide.map((file) => `docs/${file}`), "docs/frameworks/README.md"];
+/** Of these the code is run by `npm run test:frameworks`. */
+const recipes = readdirSync(join(ROOT, "docs", "frameworks")).map((file) => `docs/frameworks/${file}`);
 const examples = documents.flatMap(examplesOf);
 const folder = join(ROOT, ".build", "examples");
 
@@ -90,7 +92,7 @@ describe("the documentation's examples", () => {
 });
 
 describe("the documentation's links", () => {
-  it.each(documents)("%s", (file) => {
+  it.each([...new Set([...documents, ...recipes])])("%s", (file) => {
     const text = readFileSync(join(ROOT, file), "utf8");
     for (const [, target] of text.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
       if (/^https?:/.test(target!)) continue;

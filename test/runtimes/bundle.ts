@@ -1,20 +1,15 @@
 // The package as users get it, and the suite in one file, for runtimes that have no test runner of ours.
 
-import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "vite";
 import { ROOT } from "../support/process.ts";
+import { pack, unpack } from "../support/tarball.ts";
 
 /** Packs the package, and installs it in `folder`, which becomes a package that depends on it. */
-export function unpackPackage(folder: string): void {
-  const home = join(folder, "node_modules", "trypema");
-  rmSync(home, { recursive: true, force: true });
-  mkdirSync(home, { recursive: true });
-  const flags = ["--json", "--ignore-scripts", "--pack-destination", folder];
-  const [{ filename }] = JSON.parse(execFileSync("npm", ["pack", ...flags], { cwd: ROOT, encoding: "utf8" }));
+export async function installPackage(folder: string): Promise<void> {
   writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", dependencies: { trypema: "*" } }));
-  execFileSync("tar", ["-xzf", join(folder, filename), "-C", home, "--strip-components=1"]);
+  await unpack(pack(folder), folder);
 }
 
 /**

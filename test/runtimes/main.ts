@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { ROOT } from "../support/process.ts";
 import { RedisServer } from "../support/redis.ts";
 import { startUpstash } from "../support/upstash.ts";
-import { bundle, unpackPackage } from "./bundle.ts";
+import { bundle, installPackage } from "./bundle.ts";
 import { runInChromium } from "./chromium.ts";
 import { install, RUNTIMES, WORKERD } from "./install.ts";
 import type { Summary } from "./suite.ts";
@@ -16,7 +16,7 @@ import { COMPATIBILITY_DATES, runInWorkerd } from "./workerd.ts";
 
 const folder = join(ROOT, ".build", "runtimes");
 mkdirSync(folder, { recursive: true });
-unpackPackage(folder);
+await installPackage(folder);
 
 const redis = await RedisServer.start();
 const upstash = await startUpstash(redis.port);

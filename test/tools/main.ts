@@ -3,10 +3,9 @@
 //
 // The arguments choose tools by their names, and name another tarball to try: `… main.js jest old.tgz`.
 
-import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { ROOT } from "../support/process.ts";
+import { pack } from "../support/tarball.ts";
 import { BUNDLING } from "./bundlers.ts";
 import type { Check, Tool } from "./check.ts";
 import { ESLINT } from "./eslint.ts";
@@ -21,7 +20,7 @@ const TOOLS: readonly Tool[] = [NODE, TYPESCRIPT, ...JESTS, BUNDLING, TRACER, ES
 const folder = join(ROOT, ".build", "tools");
 const chosen = process.argv.slice(2).filter((argument) => !argument.endsWith(".tgz"));
 const other = process.argv.slice(2).find((argument) => argument.endsWith(".tgz"));
-const tarball = other === undefined ? pack() : resolve(other);
+const tarball = other === undefined ? pack(folder) : resolve(other);
 const notRun: string[] = [];
 let passed = 0;
 let failed = 0;
@@ -35,13 +34,6 @@ for (const tool of TOOLS) {
 console.log(`\n${passed} passed, ${failed} failed`);
 if (notRun.length > 0) console.log(`NOT RUN, since they could not be installed here: ${notRun.join(", ")}.`);
 process.exitCode = failed > 0 ? 1 : 0;
-
-function pack(): string {
-  mkdirSync(folder, { recursive: true });
-  const args = ["pack", "--json", "--ignore-scripts", "--pack-destination", folder];
-  const [{ filename }] = JSON.parse(execFileSync("npm", args, { cwd: ROOT, encoding: "utf8" }));
-  return join(folder, filename);
-}
 
 async function installed({ name, dependencies }: Tool): Promise<Project | undefined> {
   return Project.install(join(folder, name), tarball, dependencies).catch((error: Error) => {

@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { unpack } from "../support/tarball.ts";
 
 const INSTALL_MS = 300_000;
 const RUN_MS = 120_000;
@@ -33,10 +34,7 @@ export class Project {
       await promisify(execFile)("npm", ["install", ...FLAGS], { cwd: folder, timeout: INSTALL_MS });
       writeFileSync(done, manifest);
     }
-    const home = join(folder, "node_modules", "trypema");
-    rmSync(home, { recursive: true, force: true });
-    mkdirSync(home, { recursive: true });
-    await promisify(execFile)("tar", ["-xzf", tarball, "-C", home, "--strip-components=1"]);
+    await unpack(tarball, folder);
     return new Project(folder);
   }
 
