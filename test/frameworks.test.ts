@@ -19,7 +19,9 @@ const projects = readdirSync(PROJECTS, { withFileTypes: true })
 function recipesOf(page: string): string[] {
   const text = readFileSync(join(PAGES, `${page}.md`), "utf8");
   const blocks = [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)];
-  return blocks.filter(([, language]) => !["", "sh", "json", "http"].includes(language!)).map(([, , code]) => code!);
+  return blocks
+    .filter(([, language]) => !["", "sh", "json", "http", "text"].includes(language!))
+    .map(([, , code]) => code!);
 }
 
 /** Each recipe begins with a comment that has the path of its file. */

@@ -13,6 +13,15 @@ const RUN_MS = 240_000;
 // versions of what it asks for itself, and of the rest it gets what a user gets today.
 const FLAGS = ["--no-package-lock", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"];
 
+/** No colours, no questions, and no reports to the makers of the frameworks. */
+const QUIET = {
+  NO_COLOR: "1",
+  CI: "1",
+  DO_NOT_TRACK: "1",
+  NEXT_TELEMETRY_DISABLED: "1",
+  ASTRO_TELEMETRY_DISABLED: "1",
+};
+
 /** The paths of what runs a project. */
 export interface Programs {
   /** A Node that runs TypeScript. */
@@ -85,7 +94,7 @@ async function runTest(folder: string, { programs, redisUrl }: Settings): Promis
   const child = spawn(program, ["test.ts"], {
     cwd: folder,
     detached: true,
-    env: { PATH: `${join(program, "..")}:${PATH}`, HOME, NO_COLOR: "1", CI: "1", REDIS_URL: redisUrl },
+    env: { PATH: `${join(program, "..")}:${PATH}`, HOME, ...QUIET, REDIS_URL: redisUrl },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let printed = "";
