@@ -1,11 +1,14 @@
 // `trypema/express`: a middleware for Express 4 and 5.
 
-import type { Request, RequestHandler, Response } from "express";
+import type { NextFunction, Request, RequestHandler, Response } from "express";
 import { isPromise } from "../http/awaitable.ts";
-import { Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
-import { NodeRequest, sendAnswer, setFields, settleAtEnd } from "./node-message.ts";
+import { type Denial, Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import { NodeRequest, sendAnswer, setFields, setHead, settleAtEnd } from "./node-message.ts";
 
 export * from "../http/index.ts";
+
+/** Answers a denied request with Express' own means; `next(error)` passes it on to the error handlers. */
+export type DenialHandler = (request: Request, response: Response, next: NextFunction, denial: Denial) => unknown;
 
 /**
  * A middleware that limits what comes after it.
@@ -14,12 +17,23 @@ export * from "../http/index.ts";
  *
  * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
  */
-export function rateLimit(options: RateLimitOptions<Request>): RequestHandler {
+export function rateLimit(options: RateLimitOptions<Request, DenialHandler>): RequestHandler {
   const guard = new Guard(options);
+  const { handler } = options;
+  const carryOut = (verdict: Verdict, request: Request, response: Response, next: NextFunction): unknown => {
+    const { answer, denial, fields, settle } = verdict;
+    if (answer !== undefined) {
+      if (handler === undefined) return sendAnswer(response, answer);
+      return setHead(response, answer) ? handler(request, response, next, denial!) : undefined;
+    }
+    setFields(response, fields);
+    settleAtEnd(response, settle);
+    return next();
+  };
   return (request, response, next) => {
     const verdict = guard.check(new ExpressRequest(request, request, response));
-    if (isPromise(verdict)) verdict.then((given) => carryOut(given, response, next)).catch(next);
-    else carryOut(verdict, response, next);
+    if (isPromise(verdict)) verdict.then((given) => carryOut(given, request, response, next)).catch(next);
+    else carryOut(verdict, request, response, next);
   };
 }
 
@@ -27,14 +41,4 @@ class ExpressRequest extends NodeRequest<Request> {
   override get proxySetting(): string | undefined {
     return this.raw.app?.get("trust proxy") ? "trust proxy" : undefined;
   }
-}
-
-function carryOut({ answer, fields, settle }: Verdict, response: Response, next: () => void): void {
-  if (answer !== undefined) {
-    sendAnswer(response, answer);
-    return;
-  }
-  setFields(response, fields);
-  settleAtEnd(response, settle);
-  next();
 }

@@ -1,21 +1,28 @@
 // `trypema/fastify`: a plugin, with options by route.
 
 import type { FastifyContextConfig, FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
-import { isPromise } from "../http/awaitable.ts";
+import { chain, isPromise } from "../http/awaitable.ts";
 import { fieldValue } from "../http/headers.ts";
 import {
+  type Denial,
   Guard,
   type GuardOptions,
   type LimiterDefinition,
   type RateLimitOptions,
   type Verdict,
 } from "../http/index.ts";
+import { GUARD_NAMES } from "../http/options.ts";
 import { NodeRequest, settleAtEnd } from "./node-message.ts";
 
 export * from "../http/index.ts";
 
+type SharedOptions = GuardOptions<FastifyRequest, DenialHandler>;
+
+/** Answers a denied request with Fastify's own means: it sends a reply, or returns the payload to send. */
+export type DenialHandler = (request: FastifyRequest, reply: FastifyReply, denial: Denial) => unknown;
+
 /** Limits of a route or of a hook, in the provider of the plugin. Their names must be their own. */
-export type OwnRateLimit = Omit<GuardOptions<FastifyRequest>, "provider"> &
+export type OwnRateLimit = Omit<SharedOptions, "provider"> &
   (
     | (LimiterDefinition<FastifyRequest> & { readonly name: string })
     | { readonly limiters: readonly LimiterDefinition<FastifyRequest>[] }
@@ -51,7 +58,7 @@ export type FastifyRateLimitOptions = {
    * after the hooks of that name that instances and routes have, such as those that authenticate.
    */
   readonly hook?: "onRequest" | "preHandler";
-} & (RateLimitOptions<FastifyRequest> | GuardOptions<FastifyRequest>);
+} & (RateLimitOptions<FastifyRequest, DenialHandler> | SharedOptions);
 
 /** The providers that the own limits of a route count in, by route. */
 const providersOfRoutes = new WeakMap<object, Set<unknown>>();
@@ -77,12 +84,11 @@ type Done = Parameters<RateLimitHook>[2];
  */
 export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app, options) => {
   const { hook = "onRequest", ...shared } = options;
-  const limitUnknown =
-    "rate" in shared || "limit" in shared || "limiters" in shared ? hookOf(new Guard(shared)) : undefined;
+  const limitUnknown = "rate" in shared || "limit" in shared || "limiters" in shared ? hookOf(shared) : undefined;
   const limitOf = (own: RouteRateLimit | undefined) =>
-    own === undefined ? limitUnknown : own === false ? undefined : hookOf(guardOfRoute(shared, own));
+    own === undefined ? limitUnknown : own === false ? undefined : hookOf(optionsOfRoute(shared, own));
   // Of several plugins on one instance the first one makes the hooks, as with @fastify/rate-limit.
-  const makeHook = (own: OwnRateLimit) => hookOnce(guardOfRoute(shared, own));
+  const makeHook = (own: OwnRateLimit) => hookOnce(optionsOfRoute(shared, own));
   // The cast is for programs that have the types of @fastify/rate-limit too, which declare another one.
   if (!Object.hasOwn(app, "rateLimit")) app.decorate("rateLimit", makeHook as FastifyInstance["rateLimit"]);
   const hasEarlierRoutes = app.printRoutes().trim() !== "(empty tree)";
@@ -142,20 +148,24 @@ class PluginRequest extends NodeRequest<FastifyRequest> {
 
 const pass: RateLimitHook = (_, __, done) => done();
 
-function hookOf(guard: Guard<FastifyRequest>): RateLimitHook {
+type Limits = RateLimitOptions<FastifyRequest, DenialHandler>;
+
+function hookOf(limits: Limits): RateLimitHook {
+  const guard = new Guard(limits);
+  const { handler } = limits;
   return (request, reply, done) => {
     const verdict = guard.check(new PluginRequest(request, request.raw, reply.raw));
-    if (isPromise(verdict)) verdict.then((given) => carryOut(given, reply, done)).catch(done);
-    else carryOut(verdict, reply, done);
+    if (isPromise(verdict)) verdict.then((given) => carryOut(given, request, reply, done, handler)).catch(done);
+    else carryOut(verdict, request, reply, done, handler);
   };
 }
 
 /**
- * The hook of a guard, which counts each request once. A request meets a hook of both its route and of the not-found
+ * A hook that counts each request once. A request meets a hook of both its route and of the not-found
  * handler when the route's handler calls `reply.callNotFound()`, which is no mistake to give a notice of.
  */
-function hookOnce(guard: Guard<FastifyRequest>): RateLimitHook {
-  const limit = hookOf(guard);
+function hookOnce(limits: Limits): RateLimitHook {
+  const limit = hookOf(limits);
   const met = new WeakSet<FastifyRequest>();
   return (request, reply, done) => {
     if (met.has(request)) return done();
@@ -164,27 +174,40 @@ function hookOnce(guard: Guard<FastifyRequest>): RateLimitHook {
   };
 }
 
-function guardOfRoute(shared: GuardOptions<FastifyRequest>, own: OwnRateLimit): Guard<FastifyRequest> {
-  const { provider, headers, exposeHeaders, status, respond, metrics, onError, onNotice } = shared;
-  const given = Object.entries({ headers, exposeHeaders, status, respond, metrics, onError, onNotice }).filter(
-    ([, value]) => value !== undefined,
-  );
-  return new Guard({ provider, ...Object.fromEntries(given), ...own });
+/** The limits of a route or of a hook, with what the plugin's options share. */
+function optionsOfRoute(shared: SharedOptions, own: OwnRateLimit): Limits {
+  const answersItself = own.respond !== undefined || own.handler !== undefined;
+  const isInherited = (name: (typeof GUARD_NAMES)[number]) =>
+    shared[name] !== undefined && !(answersItself && (name === "respond" || name === "handler"));
+  const given = Object.fromEntries(GUARD_NAMES.filter(isInherited).map((name) => [name, shared[name]]));
+  return { ...given, ...own } as Limits;
 }
 
-function carryOut(verdict: Verdict, reply: FastifyReply, done: Done): void {
-  if (reply.sent) return;
-  const { answer, settle } = verdict;
+function carryOut(
+  verdict: Verdict,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  done: Done,
+  handler: DenialHandler | undefined,
+): unknown {
+  if (reply.sent) return undefined;
+  const { answer, denial, settle } = verdict;
   const fields = answer?.fields ?? verdict.fields;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!;
     reply.header(name, fieldValue(name, fields[i + 1]!, reply));
   }
   if (answer !== undefined) {
+    reply.code(answer.status);
+    if (handler !== undefined) return chain(handler(request, reply, denial!), (payload) => sendPayload(reply, payload));
     // The body is sent as bytes, because Fastify would add a charset to the content type of a JSON text.
-    reply.code(answer.status).send(Buffer.from(answer.body));
-    return;
+    return reply.send(Buffer.from(answer.body));
   }
   settleAtEnd(reply.raw, settle);
-  done();
+  return done();
+}
+
+/** Sends what a handler returned, as Fastify does with what its own handlers return. */
+function sendPayload(reply: FastifyReply, payload: unknown): void {
+  if (payload !== undefined && payload !== reply && !reply.sent) reply.send(payload);
 }

@@ -2,7 +2,7 @@
 
 import type { Awaitable } from "../core/types.ts";
 import { isPromise } from "../http/awaitable.ts";
-import { type Answer, Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import { type Answer, type Denial, Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
 import { AdapterRequest } from "../http/request.ts";
 import { noteDenial, setFields, statusOf, withFields } from "./web-response.ts";
 
@@ -17,6 +17,9 @@ export type FetchHandler<
   Context extends unknown[],
   Output extends Response | undefined = Response,
 > = (request: Input, ...context: Context) => Awaitable<Output>;
+
+/** Makes the response to a denied request, which gets the fields that it doesn't have yet. */
+export type DenialHandler<Input extends Request> = (request: Input, denial: Denial) => Awaitable<Response>;
 
 /** What only the runtime knows. */
 export interface FetchOptions<Input extends Request, Context extends unknown[]> {
@@ -50,7 +53,7 @@ export function rateLimit<
   Context extends unknown[],
   Output extends Response | undefined = Response,
 >(
-  options: RateLimitOptions<Input> & FetchOptions<Input, Context>,
+  options: RateLimitOptions<Input, DenialHandler<Input>> & FetchOptions<Input, Context>,
   handler: FetchHandler<Input, Context, Output>,
 ): (request: Input, ...context: Context) => Promise<Response | Output>;
 /** The same where `peerAddress` and the handler don't take equally much of what the runtime passes. */
@@ -60,15 +63,15 @@ export function rateLimit<
   PeerContext extends unknown[],
   Output extends Response | undefined = Response,
 >(
-  options: RateLimitOptions<Input> & FetchOptions<Input, PeerContext>,
+  options: RateLimitOptions<Input, DenialHandler<Input>> & FetchOptions<Input, PeerContext>,
   handler: FetchHandler<Input, Context, Output>,
 ): (request: Input, ...context: LongerContext<Context, PeerContext>) => Promise<Response | Output>;
 export function rateLimit<Input extends Request, Output extends Response | undefined>(
-  options: RateLimitOptions<Input> & FetchOptions<Input, unknown[]>,
+  options: RateLimitOptions<Input, DenialHandler<Input>> & FetchOptions<Input, unknown[]>,
   handler: FetchHandler<Input, unknown[], Output>,
 ): (request: Input, ...context: unknown[]) => Promise<Response | Output> {
   const { peerAddress, ...limits } = options;
-  const guard = new Guard(limits as RateLimitOptions<Input>);
+  const guard = new Guard(limits as RateLimitOptions<Input, DenialHandler<Input>>);
   if (peerAddress === undefined) {
     guard.requireKeysOfTheirOwn("give peerAddress, or a key, or, behind a proxy, key: clientAddress({ proxies: 1 })");
   }
@@ -78,7 +81,8 @@ export function rateLimit<Input extends Request, Output extends Response | undef
     try {
       const checked = guard.check(limited);
       verdict = isPromise(checked) ? await checked : checked;
-      if (verdict.answer !== undefined) return responseOf(verdict.answer, request);
+      const { answer, denial } = verdict;
+      if (answer !== undefined) return await responseOf(answer, request, denial!, options.handler);
       const response = await handler(request, ...context);
       verdict.settle?.(statusOf(response));
       return withFields(response, verdict.fields, request);
@@ -118,8 +122,17 @@ class FetchRequest<Raw> extends AdapterRequest<Raw> {
   }
 }
 
-function responseOf(answer: Answer, request: Request): Response {
-  const { status, body, fields } = answer;
+async function responseOf<Input extends Request>(
+  { status, body, fields }: Answer,
+  request: Input,
+  denial: Denial,
+  handler: DenialHandler<Input> | undefined,
+): Promise<Response> {
+  if (handler !== undefined) {
+    const response = withFields(await handler(request, denial), fields, request);
+    noteDenial(response, fields, request);
+    return response;
+  }
   const response = new Response(request.method === "HEAD" ? null : body, { status });
   setFields(response.headers, fields);
   noteDenial(response, fields, request);

@@ -1,9 +1,18 @@
 // `trypema/hono`: a middleware for Hono, on any runtime.
 
 import type { Context, Env, MiddlewareHandler } from "hono";
+import type { Awaitable } from "../core/types.ts";
 import { isPromise } from "../http/awaitable.ts";
 import { addNames, EXPOSED_FIELDS } from "../http/headers.ts";
-import { type Answer, type Fields, Guard, pathOf, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import {
+  type Answer,
+  type Denial,
+  type Fields,
+  Guard,
+  pathOf,
+  type RateLimitOptions,
+  type Verdict,
+} from "../http/index.ts";
 import { AdapterRequest } from "../http/request.ts";
 import { noteDenial, statusOf, withFields } from "./web-response.ts";
 
@@ -19,6 +28,9 @@ export interface HonoOptions<E extends Env> {
   readonly peerAddress?: (context: Context<E>) => string | undefined;
 }
 
+/** Answers a denied request with Hono's own means. */
+export type DenialHandler<E extends Env> = (context: Context<E>, denial: Denial) => Awaitable<Response>;
+
 /**
  * A middleware that limits what comes after it.
  *
@@ -28,17 +40,18 @@ export interface HonoOptions<E extends Env> {
  */
 // biome-ignore lint/suspicious/noExplicitAny: the default of Hono's own middlewares, which fit into any application
 export function rateLimit<E extends Env = any>(
-  options: RateLimitOptions<Context<E>> & HonoOptions<E>,
+  options: RateLimitOptions<Context<E>, DenialHandler<E>> & HonoOptions<E>,
 ): MiddlewareHandler<E> {
   const { peerAddress = nodePeerAddress, ...limits } = options;
-  const guard = new Guard(limits as RateLimitOptions<Context<E>>);
+  const guard = new Guard(limits as RateLimitOptions<Context<E>, DenialHandler<E>>);
   return async (context, next) => {
     const request = new HonoRequest(context, peerAddress);
     let verdict: Verdict | undefined;
     try {
       const checked = guard.check(request);
       verdict = isPromise(checked) ? await checked : checked;
-      if (verdict.answer !== undefined) return responseOf(verdict.answer, context);
+      const { answer, denial } = verdict;
+      if (answer !== undefined) return await responseOf(answer, context, denial!, options.handler);
       await next();
       verdict.settle?.(context.res.status);
       addFields(context, verdict.fields);
@@ -55,14 +68,22 @@ export function rateLimit<E extends Env = any>(
 }
 
 /** The fields are set on the context, because Hono prefers them to the fields of a Response. */
-function responseOf({ status, fields, body }: Answer, context: Context): Response {
+async function responseOf<E extends Env>(
+  { status, fields, body }: Answer,
+  context: Context<E>,
+  denial: Denial,
+  handler: DenialHandler<E> | undefined,
+): Promise<Response> {
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!;
     const value = fields[i + 1]!;
     context.header(name, name === EXPOSED_FIELDS ? addNames(context.res.headers.get(name), value) : value);
   }
   // Hono's types take only statuses that they list, so the status is cast to one of these.
-  const response = context.body(body, status as 429);
+  context.status(status as 429);
+  // A handler may return a Response that isn't made by the context.
+  const response =
+    handler === undefined ? context.body(body) : withFields(await handler(context, denial), fields, context);
   noteDenial(response, fields, context);
   return response;
 }

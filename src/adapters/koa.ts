@@ -2,10 +2,13 @@
 
 import type { Context, Middleware } from "koa";
 import { isPromise } from "../http/awaitable.ts";
-import { Guard, pathOf, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import { type Denial, Guard, pathOf, type RateLimitOptions, type Verdict } from "../http/index.ts";
 import { NodeRequest, setFields, setMissingFields, settleAtEnd } from "./node-message.ts";
 
 export * from "../http/index.ts";
+
+/** Answers a denied request with Koa's own means: it sets the body of the context. */
+export type DenialHandler = (context: Context, denial: Denial) => unknown;
 
 /**
  * A middleware that limits what comes after it.
@@ -14,12 +17,13 @@ export * from "../http/index.ts";
  *
  * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
  */
-export function rateLimit(options: RateLimitOptions<Context>): Middleware {
+export function rateLimit(options: RateLimitOptions<Context, DenialHandler>): Middleware {
   const guard = new Guard(options);
+  const { handler } = options;
   return (context, next) => {
     const verdict = guard.check(new KoaRequest(context, context.req, context.res));
-    if (isPromise(verdict)) return verdict.then((given) => carryOut(given, context, next));
-    return carryOut(verdict, context, next);
+    if (isPromise(verdict)) return verdict.then((given) => carryOut(given, context, next, handler));
+    return carryOut(verdict, context, next, handler);
   };
 }
 
@@ -35,8 +39,13 @@ class KoaRequest extends NodeRequest<Context> {
   }
 }
 
-function carryOut(verdict: Verdict, context: Context, next: () => Promise<unknown>): unknown {
-  const { answer, settle } = verdict;
+function carryOut(
+  verdict: Verdict,
+  context: Context,
+  next: () => Promise<unknown>,
+  handler: DenialHandler | undefined,
+): unknown {
+  const { answer, denial, settle } = verdict;
   setFields(context.res, answer?.fields ?? verdict.fields);
   if (answer === undefined) {
     keepFieldsOnError(context, verdict);
@@ -44,6 +53,7 @@ function carryOut(verdict: Verdict, context: Context, next: () => Promise<unknow
     return next();
   }
   context.status = answer.status;
+  if (handler !== undefined) return handler(context, denial!);
   context.body = answer.body;
   return undefined;
 }

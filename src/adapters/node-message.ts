@@ -60,11 +60,16 @@ export function setMissingFields(response: OutgoingMessage, fields: Fields): voi
   }
 }
 
-export function sendAnswer(response: ServerResponse, { status, fields, body }: Answer): void {
-  if (response.headersSent) return;
+export function sendAnswer(response: ServerResponse, answer: Answer): void {
+  if (setHead(response, answer)) response.end(answer.body);
+}
+
+/** Sets the status and the fields of an answer. Returns false where something else has answered meanwhile. */
+export function setHead(response: ServerResponse, { status, fields }: Answer): boolean {
+  if (response.headersSent) return false;
   response.statusCode = status;
   setFields(response, fields);
-  response.end(body);
+  return true;
 }
 
 /** Settles when the response has been sent. A response that was broken off is not settled, so it stays counted. */

@@ -2,13 +2,16 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isPromise } from "../http/awaitable.ts";
-import { Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
-import { NodeRequest, sendAnswer, setFields, settleAtEnd } from "./node-message.ts";
+import { type Denial, Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
+import { NodeRequest, sendAnswer, setFields, setHead, settleAtEnd } from "./node-message.ts";
 
 export * from "../http/index.ts";
 
 /** A handler of `node:http`. */
 export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+/** Answers a denied request with the means of node:http. */
+export type DenialHandler = (request: IncomingMessage, response: ServerResponse, denial: Denial) => unknown;
 
 /**
  * The handler with limits. When a callback of the limits, or the handler, throws or rejects, the answer is a 500 if
@@ -18,15 +21,22 @@ export type NodeHandler = (request: IncomingMessage, response: ServerResponse) =
  *
  * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
  */
-export function rateLimit(options: RateLimitOptions<IncomingMessage>, handler: NodeHandler): NodeHandler {
+export function rateLimit(
+  options: RateLimitOptions<IncomingMessage, DenialHandler>,
+  handler: NodeHandler,
+): NodeHandler {
   const guard = new Guard(options);
   const fail = (error: unknown, response: ServerResponse) => {
     guard.reportCallback(error);
     if (response.headersSent) response.destroy();
     else sendAnswer(response, { status: 500, fields: [], body: "" });
   };
-  const carryOut = ({ answer, fields, settle }: Verdict, request: IncomingMessage, response: ServerResponse) => {
-    if (answer !== undefined) return sendAnswer(response, answer);
+  const carryOut = (verdict: Verdict, request: IncomingMessage, response: ServerResponse) => {
+    const { answer, denial, fields, settle } = verdict;
+    if (answer !== undefined) {
+      if (options.handler === undefined) return sendAnswer(response, answer);
+      return setHead(response, answer) ? options.handler(request, response, denial!) : undefined;
+    }
     setFields(response, fields);
     settleAtEnd(response, settle);
     return handler(request, response);

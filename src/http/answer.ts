@@ -59,7 +59,12 @@ export async function answerTo<Raw>(
   } catch (error) {
     onFailure(error);
   }
-  const { retryAfterSeconds } = denial;
+  const head = headOf(denial, fields);
+  return { status, fields: [...head.fields, ...Object.entries(headers).flat()], body };
+}
+
+/** The answer without what describes a body, and without a body. */
+export function headOf({ status, retryAfterSeconds }: Denial, fields: Fields): Answer {
   const retry = retryAfterSeconds === undefined ? [] : ["retry-after", String(retryAfterSeconds)];
-  return { status, fields: [...retry, ...fields, ...Object.entries(headers).flat()], body };
+  return { status, fields: [...retry, ...fields], body: "" };
 }

@@ -5,11 +5,11 @@ import { show, TrypemaError } from "../core/errors.ts";
 import { type Family, familyOf } from "../core/family.ts";
 import { integerOption } from "../core/options.ts";
 import type { Awaitable } from "../core/types.ts";
-import { type Answer, answerTo } from "./answer.ts";
+import { type Answer, answerTo, headOf } from "./answer.ts";
 import { isPromise } from "./awaitable.ts";
 import type { Charge } from "./charge.ts";
 import { Consultation } from "./consultation.ts";
-import { denialOf } from "./denial.ts";
+import { type Denial, denialOf } from "./denial.ts";
 import { exposureOf, type Fields, type Serialiser, serialiserOf } from "./headers.ts";
 import { HttpLimiter } from "./limiter.ts";
 import { checkedOnNotice, Notices } from "./notices.ts";
@@ -22,6 +22,8 @@ import { Ledger } from "./reservation.ts";
 export interface Verdict {
   /** The answer to a denied request; undefined when the request may go on. */
   readonly answer: Answer | undefined;
+  /** Why a denied request is denied, for the option `handler`; undefined when the request may go on. */
+  readonly denial: Denial | undefined;
   /**
    * Header fields for the response of the handler, as they stand when they are asked for: limiters further on add to
    * them. `access-control-expose-headers` is to be added to what the response has of it, the others are to be set.
@@ -45,7 +47,7 @@ export class Guard<Raw> {
   readonly #family: Family | undefined;
   readonly #serialise: Serialiser | undefined;
   readonly #exposure: Fields;
-  readonly #options: GuardOptions<Raw>;
+  readonly #options: GuardOptions<Raw, unknown>;
   readonly #reporter: Reporter<Raw>;
   readonly #status: number;
   readonly #settles: boolean;
@@ -57,11 +59,12 @@ export class Guard<Raw> {
   readonly #reportSettlement = (error: unknown, limiter: string) => this.#reporter.report(error, "settlement", limiter);
 
   /**
-   * With the options that users give to your adapter.
+   * With the options that users give to your adapter. With a `handler` among them answers have no body, because the
+   * adapter calls the handler to make one.
    *
    * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
    */
-  constructor(options: RateLimitOptions<Raw>) {
+  constructor(options: RateLimitOptions<Raw, unknown>) {
     checkGuardOptions(options);
     this.#options = options;
     this.#reporter = new Reporter(options);
@@ -195,9 +198,11 @@ export class Guard<Raw> {
       this.#status,
     );
     await ledger.giveBack();
+    const { respond, handler } = this.#options;
     const report = (error: unknown) => this.#reporter.report(error, "callback", denial.limiter);
-    const answer = await answerTo(denial, fields, request, this.#options.respond, report);
-    return { answer, fields: NO_FIELDS, settle: undefined };
+    const answer =
+      handler === undefined ? await answerTo(denial, fields, request, respond, report) : headOf(denial, fields);
+    return { answer, denial, fields: NO_FIELDS, settle: undefined };
   }
 
   /** What the client is told about all limiters that have decided about the request. */
@@ -237,6 +242,7 @@ export class Guard<Raw> {
 /** Lets a request go on. */
 class AdmittedVerdict implements Verdict {
   readonly answer = undefined;
+  readonly denial = undefined;
   readonly settle: Verdict["settle"];
   readonly #ledger: Ledger;
   readonly #fieldsOf: (ledger: Ledger) => Fields;

@@ -9,8 +9,12 @@ import type { HeaderForm } from "./headers.ts";
 import type { FailureKind, Metrics } from "./metrics.ts";
 import type { OnNotice } from "./notices.ts";
 
-/** What all limiters of a route share. */
-export interface GuardOptions<Raw = unknown> {
+/**
+ * What all limiters of a route share.
+ *
+ * @typeParam Handler the form of `handler` in the adapter, with the framework's own arguments
+ */
+export interface GuardOptions<Raw = unknown, Handler = never> {
   /** Local, Redis or Hybrid. */
   readonly provider: Provider;
   /** The form of the rate limit header fields. Default `"draft-10"`. */
@@ -24,6 +28,11 @@ export interface GuardOptions<Raw = unknown> {
   readonly status?: number;
   /** Answers denied requests in its own words. When it fails, the default answer is given. */
   readonly respond?: Responder<Raw>;
+  /**
+   * Answers denied requests by the framework's own means, in place of `respond`. The status and the header fields are set
+   * before it is called. What it throws or rejects with goes to the framework's error handling.
+   */
+  readonly handler?: Handler;
   /** Where decisions and failures are counted. */
   readonly metrics?: Metrics;
   /**
@@ -39,15 +48,36 @@ export interface GuardOptions<Raw = unknown> {
  * One limiter, or several, which are asked as one: each of them admits a request and counts it, or none counts
  * anything.
  */
-export type RateLimitOptions<Raw = unknown> = GuardOptions<Raw> &
+export type RateLimitOptions<Raw = unknown, Handler = never> = GuardOptions<Raw, Handler> &
   (LimiterDefinition<Raw> | { readonly limiters: readonly LimiterDefinition<Raw>[] });
 
-const GUARD_NAMES = ["provider", "headers", "exposeHeaders", "status", "respond", "metrics", "onError", "onNotice"];
+/** The options that all limiters share. */
+export const GUARD_NAMES = [
+  "provider",
+  "headers",
+  "exposeHeaders",
+  "status",
+  "respond",
+  "handler",
+  "metrics",
+  "onError",
+  "onNotice",
+] as const satisfies (keyof GuardOptions)[];
 
-/** @throws {TrypemaError} `INVALID_OPTION` for a name that is no option, and for what is no provider */
-export function checkGuardOptions<Raw>(options: GuardOptions<Raw>): void {
+/** @throws {TrypemaError} `INVALID_OPTION` for a name that is no option, and for a value that is wrong */
+export function checkGuardOptions<Raw>(options: GuardOptions<Raw, unknown>): void {
   checkOptions("options", options, [...GUARD_NAMES, "limiters", ...DEFINITION_NAMES]);
   checkProvider(options.provider);
+  for (const option of ["respond", "handler"] as const) {
+    const value = options[option];
+    if (value === undefined || typeof value === "function") continue;
+    throw new TrypemaError("INVALID_OPTION", `${option}: got ${show(value)}, expected a function`);
+  }
+  if (options.respond === undefined || options.handler === undefined) return;
+  throw new TrypemaError(
+    "INVALID_OPTION",
+    "handler: got one beside respond, expected one of the two to answer denials",
+  );
 }
 
 /**
@@ -55,7 +85,7 @@ export function checkGuardOptions<Raw>(options: GuardOptions<Raw>): void {
  *
  * @throws {TrypemaError} `INVALID_OPTION`
  */
-export function definitionsOf<Raw>(options: RateLimitOptions<Raw>): readonly LimiterDefinition<Raw>[] {
+export function definitionsOf<Raw>(options: RateLimitOptions<Raw, unknown>): readonly LimiterDefinition<Raw>[] {
   const own = Object.keys(options).filter((name) => DEFINITION_NAMES.includes(name));
   if (!("limiters" in options)) {
     return [
@@ -66,7 +96,8 @@ export function definitionsOf<Raw>(options: RateLimitOptions<Raw>): readonly Lim
   if (Array.isArray(limiters) && limiters.length > 0 && own.length === 0) return limiters;
   throw new TrypemaError(
     "INVALID_OPTION",
-    `limiters: got ${show(limiters)}${own.length > 0 ? ` beside ${own.join(", ")}` : ""}, expected either an array of limiters or one limiter's options`,
+    `limiters: got ${show(limiters)}${own.length > 0 ? ` beside ${own.join(", ")}` : ""}, expected either an array of ` +
+      "limiters or one limiter's options",
   );
 }
 

@@ -14,6 +14,7 @@ import {
 import {
   combined,
   type DecisionEvent,
+  type Denial,
   type GuardOptions,
   type HttpRequest,
   type LimiterDefinition,
@@ -21,7 +22,7 @@ import {
 } from "trypema/http";
 import { createFakeRedisProvider, manualClock } from "trypema/testing";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { frameworks, type Running, start, UPSTREAM } from "./frameworks.ts";
+import { frameworks, type OnDenial, type Running, start, UPSTREAM } from "./frameworks.ts";
 import { limiterOf } from "./limiter-of.ts";
 import { bytesOf, limitLines, type RawRequest, send, sendAll } from "./raw-client.ts";
 
@@ -72,9 +73,11 @@ const providers: Record<string, () => Provider> = {
 const cases = frameworks.flatMap((framework) => Object.keys(providers).map((kind) => ({ framework, kind })));
 
 describe.each(cases)("$framework, with a provider that returns $kind", ({ framework, kind }) => {
-  async function serve(...limits: readonly Limits[]): Promise<Running> {
+  const serve = (...limits: readonly Limits[]) => serveWith(undefined, ...limits);
+
+  async function serveWith(onDenial: OnDenial | undefined, ...limits: readonly Limits[]): Promise<Running> {
     const stacked = limits.map((each) => ({ provider: providers[kind]!(), ...each }));
-    const server = await start(framework, stacked);
+    const server = await start(framework, stacked, undefined, onDenial);
     running.push(server);
     return server;
   }
@@ -393,6 +396,42 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     expect(denied.body).toBe("default 420 10 /a\n");
     expect(denied.lines).toEqual(expect.arrayContaining(["content-type: text/x", "x-why: quota-exceeded"]));
     expect(limitLines(denied)).toEqual(["retry-after: 10"]);
+  });
+
+  it("answers by a handler with the framework's own means, with the status and the fields set before", async () => {
+    const denials: Denial[] = [];
+    const onDenial = (denial: Denial) => {
+      denials.push(denial);
+      return { status: denial.status, chunks: ["slow", " down"], headers: { "x-why": denial.reason } };
+    };
+    const { port, handled } = await serveWith(
+      onDenial,
+      { name: "burst", rate: perSecond(0.5) },
+      { rate: perSecond(0.1), exposeHeaders: true },
+    );
+    await send(port);
+    const denied = await send(port);
+    expect([denied.status, denied.body]).toEqual([429, "slow down"]);
+    expect(limitLines(denied)).toEqual([
+      'ratelimit-policy: "burst";q=5;w=10, "default";q=1;w=10',
+      'ratelimit: "burst";r=4, "default";r=0;t=10',
+      "retry-after: 10",
+    ]);
+    expect(denied.lines).toContain("x-why: quota-exceeded");
+    expect(denied.lines).toContain("access-control-expose-headers: ratelimit-policy, ratelimit, retry-after");
+    expect(denied.lines.join()).not.toContain("problem+json");
+    expect(denials).toMatchObject([{ limiter: "default", violated: ["default"], status: 429, retryAfterSeconds: 10 }]);
+    expect(handled()).toBe(1);
+  });
+
+  it("passes what a handler throws to the framework's error handling, and goes on denying", async () => {
+    const { port, handled } = await serveWith(() => undefined, { rate: perSecond(0.1) });
+    const failed = framework === "node:http" ? 500 : 401;
+    expect(await statuses(port, 3)).toEqual([200, failed, failed]);
+    expect(handled()).toBe(1);
+    await expect(
+      start(framework, { provider: local(), rate: THREE, respond: () => ({}) }, undefined, () => undefined),
+    ).rejects.toMatchObject({ code: "INVALID_OPTION", message: expect.stringContaining("one of the two") });
   });
 
   it("decides in the shadow without denying or telling anybody", async () => {

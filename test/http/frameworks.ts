@@ -8,15 +8,15 @@ import { setImmediate } from "node:timers/promises";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import express from "express";
 import Fastify from "fastify";
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import Koa from "koa";
-import { rateLimit as expressLimit } from "trypema/express";
-import { rateLimit as fastifyLimit } from "trypema/fastify";
+import { type DenialHandler as ExpressDenialHandler, rateLimit as expressLimit } from "trypema/express";
+import { type DenialHandler as FastifyDenialHandler, rateLimit as fastifyLimit } from "trypema/fastify";
 import { rateLimit as fetchLimit } from "trypema/fetch";
 import { rateLimit as honoLimit } from "trypema/hono";
-import { type RateLimitOptions, reservationOf } from "trypema/http";
-import { rateLimit as koaLimit } from "trypema/koa";
-import { type NodeHandler, rateLimit as nodeLimit } from "trypema/node";
+import { type Denial, type RateLimitOptions, reservationOf } from "trypema/http";
+import { type DenialHandler as KoaDenialHandler, rateLimit as koaLimit } from "trypema/koa";
+import { type DenialHandler as NodeDenialHandler, type NodeHandler, rateLimit as nodeLimit } from "trypema/node";
 
 export interface Running {
   readonly port: number;
@@ -54,8 +54,15 @@ const express4: typeof express = createRequire(import.meta.url)("express4");
 
 const TEXT = { "content-type": "text/plain; charset=utf-8" };
 
+/** How a framework's own handler answers a denied request, if the test has one. */
+export type OnDenial = (denial: Denial) => Page | undefined;
+
 /** Limiters are stacked in their order. */
-type Start = (limits: readonly RateLimitOptions[], count: () => void) => Promise<Server> | Server;
+type Start = (
+  limits: readonly RateLimitOptions[],
+  count: () => void,
+  onDenial: OnDenial | undefined,
+) => Promise<Server> | Server;
 
 async function sendNode(raw: object, path: string, response: ServerResponse, count: () => void): Promise<void> {
   count();
@@ -84,27 +91,44 @@ async function fetchResponse(raw: object, path: string, count: () => void): Prom
 }
 
 const starts: Record<string, Start> = {
-  "Express 5"(limits, count) {
+  "Express 5"(limits, count, onDenial) {
     const app = express();
     app.set("env", "test");
-    for (const each of limits) app.use(expressLimit(each));
+    const handler: ExpressDenialHandler = (_, response, next, denial) => {
+      const page = onDenial!(denial);
+      if (page === undefined) return next(new Unauthorized("denied"));
+      return response.set(page.headers ?? {}).send(page.chunks.join(""));
+    };
+    for (const each of limits) app.use(expressLimit({ ...each, ...(onDenial && { handler }) }));
     app.get("/throw", fail);
     app.use((request, response) => sendNode(request, request.path, response, count));
     return createServer(app);
   },
 
-  "Express 4"(limits, count) {
+  "Express 4"(limits, count, onDenial) {
     const app = express4();
     app.set("env", "test");
-    for (const each of limits) app.use(expressLimit(each));
+    const handler: ExpressDenialHandler = (_, response, next, denial) => {
+      const page = onDenial!(denial);
+      if (page === undefined) return next(new Unauthorized("denied"));
+      return response.set(page.headers ?? {}).send(page.chunks.join(""));
+    };
+    for (const each of limits) app.use(expressLimit({ ...each, ...(onDenial && { handler }) }));
     app.get("/throw", fail);
     app.use((request, response) => void sendNode(request, request.path, response, count));
     return createServer(app);
   },
 
-  async Fastify(limits, count) {
+  async Fastify(limits, count, onDenial) {
     const app = Fastify();
-    for (const each of limits) await app.register(fastifyLimit, each as Parameters<typeof fastifyLimit>[1]);
+    const handler: FastifyDenialHandler = async (_, reply, denial) => {
+      const { headers = {}, chunks } = onDenial!(denial) ?? fail();
+      reply.headers(headers);
+      return chunks.join("");
+    };
+    for (const each of limits) {
+      await app.register(fastifyLimit, { ...each, ...(onDenial && { handler }) } as Parameters<typeof fastifyLimit>[1]);
+    }
     app.get("/throw", fail);
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", (_, payload, done) => {
@@ -120,19 +144,28 @@ const starts: Record<string, Start> = {
     return app.server;
   },
 
-  Hono(limits, count) {
+  Hono(limits, count, onDenial) {
     const app = new Hono<{ Bindings: HttpBindings }>();
     app.onError((error, context) => context.text("error\n", error instanceof Unauthorized ? 401 : 500));
-    for (const each of limits) app.use(honoLimit(each));
+    const handler = (context: Context, denial: Denial) => {
+      const { headers = {}, chunks } = onDenial!(denial) ?? fail();
+      return context.body(chunks.join(""), { headers });
+    };
+    for (const each of limits) app.use(honoLimit({ ...each, ...(onDenial && { handler }) }));
     app.get("/throw", fail);
     app.all("*", (context) => fetchResponse(context, context.req.path, count));
     return createAdaptorServer({ fetch: app.fetch }) as Server;
   },
 
-  Koa(limits, count) {
+  Koa(limits, count, onDenial) {
     const app = new Koa();
     app.silent = true;
-    for (const each of limits) app.use(koaLimit(each));
+    const handler: KoaDenialHandler = async (context, denial) => {
+      const { headers = {}, chunks } = onDenial!(denial) ?? fail();
+      context.set(headers);
+      context.body = chunks.join("");
+    };
+    for (const each of limits) app.use(koaLimit({ ...each, ...(onDenial && { handler }) }));
     app.use((context) => {
       if (context.path === "/throw") fail();
       context.respond = false;
@@ -141,27 +174,39 @@ const starts: Record<string, Start> = {
     return createServer(app.callback());
   },
 
-  "node:http"(limits, count) {
+  "node:http"(limits, count, onDenial) {
+    const denialHandler: NodeDenialHandler = async (_, response, denial) => {
+      const { headers = {}, chunks } = onDenial!(denial) ?? fail();
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+      response.end(chunks.join(""));
+    };
+    const options = { onError() {}, ...(onDenial && { handler: denialHandler }) };
     const handler: NodeHandler = (request, response) => {
       if (request.url === "/throw") response.statusCode = 401;
       return request.url === "/throw" ? response.end() : sendNode(request, request.url!, response, count);
     };
-    return createServer(limits.reduceRight((inner, each) => nodeLimit({ onError() {}, ...each }, inner), handler));
+    return createServer(limits.reduceRight((inner, each) => nodeLimit({ ...options, ...each }, inner), handler));
   },
 
-  fetch(limits, count) {
+  fetch(limits, count, onDenial) {
     const peerAddress = (_: Request, { incoming }: HttpBindings) => incoming.socket.remoteAddress;
     const handler = (request: Request, _: HttpBindings) => {
       const { pathname } = new URL(request.url);
       if (pathname === "/throw") throw new Response("error\n", { status: 401 });
       return fetchResponse(request, pathname, count);
     };
-    const limited = limits.reduceRight((inner, each) => fetchLimit({ ...each, peerAddress }, inner), handler);
+    const denialHandler = (_: Request, denial: Denial) => {
+      const { headers = {}, chunks } = onDenial!(denial) ?? fail();
+      return new Response(chunks.join(""), { status: denial.status, headers });
+    };
+    const options = { peerAddress, ...(onDenial && { handler: denialHandler }) };
+    const limited = limits.reduceRight((inner, each) => fetchLimit({ ...each, ...options }, inner), handler);
     const fetch = async (request: Request, env: unknown) => {
       try {
         return await limited(request, env as HttpBindings);
       } catch (thrown) {
-        return thrown instanceof Response ? thrown : new Response("error\n", { status: 500 });
+        if (thrown instanceof Response) return thrown;
+        return new Response("error\n", { status: thrown instanceof Unauthorized ? 401 : 500 });
       }
     };
     return createAdaptorServer({ fetch }) as Server;
@@ -178,9 +223,10 @@ export async function start(
   framework: string,
   limits: RateLimitOptions | readonly RateLimitOptions[],
   listenOn?: string,
+  onDenial?: OnDenial,
 ): Promise<Running> {
   let handled = 0;
-  const server = await starts[framework]!([limits].flat(), () => handled++);
+  const server = await starts[framework]!([limits].flat(), () => handled++, onDenial);
   if (listenOn === undefined) server.listen(0, "127.0.0.1");
   else server.listen(listenOn);
   await once(server, "listening");
