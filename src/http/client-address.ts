@@ -74,20 +74,34 @@ export function clientAddress(options: ClientAddressOptions = {}): (request: Htt
   return key;
 }
 
-function keyOf(
-  { proxies, headerName, readClient }: ClientSource,
-  ipv6Bits: number,
-): (request: HttpRequest) => string | undefined {
+function keyOf(source: ClientSource, ipv6Bits: number): (request: HttpRequest) => string | undefined {
   const peerName = ({ peerAddress }: HttpRequest) => (peerAddress === undefined ? undefined : plainName(peerAddress));
   const peerKey = (request: HttpRequest) => peerName(request) ?? nameOfText(request.peerAddress, ipv6Bits);
+  const { proxies } = source;
   if (proxies === undefined) return peerKey;
   return (request) => {
-    if (!isTrusted(request.peerAddress, proxies)) return peerKey(request);
-    const value = request.header(headerName);
-    const client = value === undefined ? "nobody" : readClient(value, proxies);
-    if (client === "nobody") return request.peerAddress === "unix" ? "unix" : peerKey(request);
-    return client && nameOf(client, ipv6Bits);
+    const client = namedClient(source, request);
+    if (client !== "nobody") return client && nameOf(client, ipv6Bits);
+    return request.peerAddress === "unix" && proxies.trustsUnix ? "unix" : peerKey(request);
   };
+}
+
+/** The whole address of the client; `"unix"` for a peer on a unix socket; undefined when there is none to trust. */
+export function clientOf(source: ClientSource, request: HttpRequest): Address | "unix" | undefined {
+  const client = namedClient(source, request);
+  if (client !== "nobody") return client;
+  const { peerAddress } = request;
+  return peerAddress === undefined || peerAddress === "unix" ? peerAddress : parsePeer(peerAddress);
+}
+
+/** Whom a trusted proxy names, as a {@link HeaderReader} says; `"nobody"` also where the peer is no trusted proxy. */
+function namedClient(
+  { proxies, headerName, readClient }: ClientSource,
+  request: HttpRequest,
+): ReturnType<HeaderReader> {
+  if (proxies === undefined || !isTrusted(request.peerAddress, proxies)) return "nobody";
+  const value = request.header(headerName);
+  return value === undefined ? "nobody" : readClient(value, proxies);
 }
 
 function isTrusted(peerAddress: string | undefined, { hops, trusts, trustsUnix }: Proxies): boolean {
@@ -174,12 +188,21 @@ function isEscaped(list: string, at: number): boolean {
   return (at - start) % 2 === 1;
 }
 
+/**
+ * A name and a value, in quotes or not, up to the next semicolon. It takes colons and brackets outside of quotes too,
+ * because many proxies leave the quotes out.
+ */
+const FORWARDED_PAIR = new RegExp(
+  String.raw`[ \t]*(?:([\w!#$%&'*+.^\x60|~-]+)=` +
+    String.raw`(?:"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)"|([\w!#$%&'*+.^\x60|~:[\]-]+))[ \t]*)?(?:;|$)`,
+  "y",
+);
+
 /** The address in the `for` of an element of `Forwarded` (RFC 7239, section 4); its port may be a made-up name. */
 function forwardedFor(element: string): Address | undefined {
   if (element.length > 500) return undefined;
-  // The pattern takes colons and brackets outside of quotes too, because many proxies leave the quotes out.
-  const pair =
-    /[ \t]*(?:([\w!#$%&'*+.^`|~-]+)=(?:"((?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*)"|([\w!#$%&'*+.^`|~:[\]-]+))[ \t]*)?(?:;|$)/y;
+  const pair = FORWARDED_PAIR;
+  pair.lastIndex = 0;
   let found: string | undefined;
   while (pair.lastIndex < element.length) {
     const match = pair.exec(element);

@@ -70,8 +70,8 @@ export class ClientNotices {
     if (value === undefined || !/[^\s,]/.test(value) || readClient(value, proxies!) !== "nobody") return;
     this.#tell(
       "PROXIES_MISSING",
-      `proxies: ${proxies!.hops} were counted, but ${headerName} came with fewer addresses, and such requests count for the ` +
-        "nearest proxy; count those that are in front of the server",
+      `proxies: ${proxies!.hops} were counted, but ${headerName} came with fewer addresses, and such requests count ` +
+        "for the nearest proxy; count those that are in front of the server",
     );
   }
 
@@ -87,8 +87,9 @@ export class ClientNotices {
     if (peerAddress === undefined) {
       this.#notices.tell(
         "PEER_UNKNOWN",
-        "requests have no key, because nobody tells the peer's address and no trusted proxy names a client; give " +
-          "the adapter its option peerAddress, or the limiter a key, or, behind a proxy, key: clientAddress({ proxies: 1 })",
+        "requests have no key, because nobody tells the peer's address and no trusted proxy names a client; " +
+          "give the adapter its option peerAddress, or the limiter a key, or, behind a proxy, " +
+          "key: clientAddress({ proxies: 1 })",
       );
     } else if (peerAddress === "unix") {
       this.#notices.tell(

@@ -43,13 +43,21 @@ export interface DecisionEvent<Raw = unknown> {
  */
 export type LimiterDefinition<Raw = unknown> = LimiterFields<Raw> & (LimiterOfRate<Raw> | LimiterOfCount<Raw>);
 
+/**
+ * Says something of a request.
+ *
+ * @param key the text that the request counts for, as the limiter's `key` gave it; `""` for requests without one, where
+ *   they share one
+ */
+export type ForRequest<Raw, T> = (request: HttpRequest<Raw>, key: string) => Awaitable<T>;
+
 /** How much a limiter allows, as a rate. */
 export interface LimiterOfRate<Raw = unknown> {
   /**
    * The rate, or the rate of a request: of its plan, say. `"none"` admits nobody: requests are denied as those over a
    * limit of 0 are, whatever they cost.
    */
-  readonly rate: Rate | "none" | ((request: HttpRequest<Raw>) => Awaitable<Rate | "none">);
+  readonly rate: Rate | "none" | ForRequest<Raw, Rate | "none">;
   /** A limiter has one of the two. */
   readonly limit?: undefined;
 }
@@ -62,7 +70,7 @@ export interface LimiterOfCount<Raw = unknown> {
    * How many fit into a window: a positive integer, or that of a request: of its plan, say. `"none"` admits nobody, as
    * a rate of `"none"` does.
    */
-  readonly limit: number | "none" | ((request: HttpRequest<Raw>) => Awaitable<number | "none">);
+  readonly limit: number | "none" | ForRequest<Raw, number | "none">;
 }
 
 /** What a limiter says besides how much it allows. */
@@ -88,13 +96,18 @@ export interface LimiterFields<Raw = unknown> {
    */
   readonly blockMs?: number;
   /** How much a request takes, an integer from 0 up. Default 1. At 0 the limiter has nothing to do with it. */
-  readonly cost?: number | ((request: HttpRequest<Raw>) => Awaitable<number>);
+  readonly cost?: number | ForRequest<Raw, number>;
   /** Who a request counts for. Default `clientAddress()`, the peer's address. */
   readonly key?: Key<Raw>;
   /** Default `"reject"`: a request whose key can't be found is answered with 400. */
   readonly onMissingKey?: MissingKeyPolicy;
   /** True for requests that this limiter has nothing to do with. */
   readonly skip?: (request: HttpRequest<Raw>) => Awaitable<boolean>;
+  /**
+   * Whom this limiter doesn't limit: their requests pass, are not counted, and get no fields. Either addresses and
+   * networks of clients, as in the `proxies` of `clientAddress()`, which the key has to be made of; or a function.
+   */
+  readonly allow?: readonly string[] | ForRequest<Raw, boolean>;
   /**
    * Responses that are not counted, by status: `"failed"` from 400 on, `"successful"` below, or a function, which may
    * be async. What the request took is given back when the response is sent; one that is broken off is counted.
@@ -120,6 +133,7 @@ export const DEFINITION_NAMES: readonly string[] = [
   "key",
   "onMissingKey",
   "skip",
+  "allow",
   "uncounted",
   "shadow",
   "onBackendFailure",

@@ -3,6 +3,7 @@ export { type ClientAddressOptions, clientAddress } from "./client-address.ts";
 export type {
   BackendFailurePolicy,
   DecisionEvent,
+  ForRequest,
   LimiterDefinition,
   LimiterFields,
   LimiterOfCount,

@@ -8,12 +8,13 @@ import type { Rate } from "../core/rate.ts";
 import { storeOf } from "../core/store.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
+import { allowListOf } from "./allow.ts";
 import { chain, isPromise } from "./awaitable.ts";
 import { Charge } from "./charge.ts";
 import { clientAddress } from "./client-address.ts";
 import { ClientNotices, needsPeer } from "./client-notices.ts";
 import { askOne, type Counts, commonRateOf, countsOf, rateOfRequest } from "./counts.ts";
-import { checkDefinition, type LimiterDefinition } from "./definition.ts";
+import { checkDefinition, type ForRequest, type LimiterDefinition } from "./definition.ts";
 import { type FoundKey, type Key, storedKey, storedSharedKey, textOfKey } from "./keys.ts";
 import type { Notices } from "./notices.ts";
 import type { HttpRequest } from "./request.ts";
@@ -37,8 +38,6 @@ function sharedCountsOf(limiter: Limiter, name: string): SharedCounts {
   byName.set(fullName, found);
   return found;
 }
-
-type LimitOfRequest<Raw> = (request: HttpRequest<Raw>) => Awaitable<number | "none">;
 
 /** What a limiter asks its provider about one request. Always holds: its key, its rate and its count are valid. */
 export class HttpAsk<Raw> implements Ask {
@@ -70,6 +69,7 @@ export class HttpLimiter<Raw> {
   readonly definition: LimiterDefinition<Raw>;
   readonly notices: Notices;
   readonly #key: Key<Raw>;
+  readonly #isListed: ((request: HttpRequest) => boolean) | undefined;
   readonly #counts: Counts;
   /** The rate where all requests have the same. */
   readonly #rate: Rate | "none" | undefined;
@@ -92,6 +92,7 @@ export class HttpLimiter<Raw> {
     this.windowMs = this.#counts.windowMs;
     this.strategy = this.#counts.strategy;
     this.#key = definition.key ?? clientAddress();
+    this.#isListed = allowListOf(definition.allow, this.#key);
     this.#clientNotices = new ClientNotices(this.#key, notices);
     this.#rate = commonRateOf(definition, this.windowMs);
     this.#sharedCounts = sharedCountsOf(this.#counts.limiter, this.name);
@@ -169,6 +170,7 @@ export class HttpLimiter<Raw> {
 
   #findUnskipped(request: HttpRequest<Raw>): Awaitable<Found<Raw>> {
     if (this.#clientNotices.isInspecting) this.#clientNotices.inspect(request);
+    if (this.#isListed?.(request)) return undefined;
     const key = this.#key(request);
     return isPromise(key) ? key.then((found) => this.#findForKey(request, found)) : this.#findForKey(request, key);
   }
@@ -177,18 +179,18 @@ export class HttpLimiter<Raw> {
     const key = textOfKey(found);
     if (key !== undefined) {
       const known = this.#storedKeys.get(key);
-      if (known !== undefined) return this.#findForStoredKey(request, known);
+      if (known !== undefined) return this.#findUnlessAllowed(request, key, known);
       this.#clientNotices.noteNewKey(key);
       const stored = storedKey(this.#counts.keyPrefix, key);
       if (typeof stored === "string") this.#remember(key, stored);
       return isPromise(stored)
-        ? stored.then((text) => this.#findForStoredKey(request, text))
-        : this.#findForStoredKey(request, stored);
+        ? stored.then((text) => this.#findUnlessAllowed(request, key, text))
+        : this.#findUnlessAllowed(request, key, stored);
     }
     this.#clientNotices.noteMissingKey(request);
     const policy = this.definition.onMissingKey ?? "reject";
     if (typeof policy !== "object") return Charge.undecided(this, "missing-key", this.shadow || policy === "skip");
-    return this.#findForStoredKey(request, storedSharedKey(this.#counts.keyPrefix, policy.shared));
+    return this.#findUnlessAllowed(request, "", storedSharedKey(this.#counts.keyPrefix, policy.shared));
   }
 
   #remember(key: string, stored: string): void {
@@ -196,22 +198,31 @@ export class HttpLimiter<Raw> {
     this.#storedKeys.set(key, stored);
   }
 
-  #findForStoredKey(request: HttpRequest<Raw>, key: string): Awaitable<Found<Raw>> {
-    if (this.#rate !== undefined) return this.#findAtRate(request, key, this.#rate);
-    const { rate, limit } = this.definition;
-    const given = typeof rate === "function" ? rate(request) : (limit as LimitOfRequest<Raw>)(request);
-    return isPromise(given)
-      ? (given as Promise<number | "none">).then((now) => this.#findAtRate(request, key, this.#checkedRate(now)))
-      : this.#findAtRate(request, key, this.#checkedRate(given));
+  /** @param stored the form of the key that the provider gets */
+  #findUnlessAllowed(request: HttpRequest<Raw>, key: string, stored: string): Awaitable<Found<Raw>> {
+    const { allow } = this.definition;
+    if (typeof allow !== "function") return this.#findForStoredKey(request, key, stored);
+    return chain(allow(request, key), (isAllowed) =>
+      isAllowed ? undefined : this.#findForStoredKey(request, key, stored),
+    );
   }
 
-  #findAtRate(request: HttpRequest<Raw>, key: string, rate: Rate | "none"): Awaitable<Found<Raw>> {
-    const { cost = 1 } = this.definition;
-    if (typeof cost !== "function") return this.#askFor(key, rate, cost);
-    const given = cost(request);
+  #findForStoredKey(request: HttpRequest<Raw>, key: string, stored: string): Awaitable<Found<Raw>> {
+    if (this.#rate !== undefined) return this.#findAtRate(request, key, stored, this.#rate);
+    const { rate, limit } = this.definition;
+    const given = ((rate ?? limit) as ForRequest<Raw, number | "none">)(request, key);
     return isPromise(given)
-      ? given.then((now) => this.#askFor(key, rate, checkedCost(now)))
-      : this.#askFor(key, rate, checkedCost(given));
+      ? given.then((now) => this.#findAtRate(request, key, stored, this.#checkedRate(now)))
+      : this.#findAtRate(request, key, stored, this.#checkedRate(given));
+  }
+
+  #findAtRate(request: HttpRequest<Raw>, key: string, stored: string, rate: Rate | "none"): Awaitable<Found<Raw>> {
+    const { cost = 1 } = this.definition;
+    if (typeof cost !== "function") return this.#askFor(stored, rate, cost);
+    const given = cost(request, key);
+    return isPromise(given)
+      ? given.then((now) => this.#askFor(stored, rate, checkedCost(now)))
+      : this.#askFor(stored, rate, checkedCost(given));
   }
 
   /** The rate that a function gave; successive requests mostly bring the same one. */

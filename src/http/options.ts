@@ -29,8 +29,8 @@ export interface GuardOptions<Raw = unknown, Handler = never> {
   /** Answers denied requests in its own words. When it fails, the default answer is given. */
   readonly respond?: Responder<Raw>;
   /**
-   * Answers denied requests by the framework's own means, in place of `respond`. The status and the header fields are set
-   * before it is called. What it throws or rejects with goes to the framework's error handling.
+   * Answers denied requests by the framework's own means, in place of `respond`. The status and the header fields are
+   * set before it is called. What it throws or rejects with goes to the framework's error handling.
    */
   readonly handler?: Handler;
   /** Where decisions and failures are counted. */
@@ -96,8 +96,8 @@ export function definitionsOf<Raw>(options: RateLimitOptions<Raw, unknown>): rea
   if (Array.isArray(limiters) && limiters.length > 0 && own.length === 0) return limiters;
   throw new TrypemaError(
     "INVALID_OPTION",
-    `limiters: got ${show(limiters)}${own.length > 0 ? ` beside ${own.join(", ")}` : ""}, expected either an array of ` +
-      "limiters or one limiter's options",
+    `limiters: got ${show(limiters)}${own.length > 0 ? ` beside ${own.join(", ")}` : ""}, ` +
+      "expected either an array of limiters or one limiter's options",
   );
 }
 

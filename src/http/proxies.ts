@@ -1,4 +1,5 @@
-// Which proxies are trusted to name the client: those of some networks, or a number of them.
+// Lists of networks, as users write them; and which proxies are trusted to name the client: those of some networks, or
+// a number of them.
 
 import { show, TrypemaError } from "../core/errors.ts";
 import { type Address, contains, masked, type Network, parseNetwork, parsePeer } from "./address.ts";
@@ -27,6 +28,12 @@ const EXPECTED = [
   '"unix"',
 ].join(", ");
 
+/** Networks, and whoever connects by a unix socket. */
+export interface Networks {
+  readonly haveUnix: boolean;
+  readonly contain: (address: Address) => boolean;
+}
+
 /** The trusted proxies. */
 export interface Proxies {
   /** How many proxies are in front, whatever their addresses; undefined when the addresses decide. */
@@ -34,6 +41,21 @@ export interface Proxies {
   readonly trustsUnix: boolean;
   readonly trusts: (address: Address) => boolean;
 }
+
+/** The option that has a list of networks, for messages about what is wrong with one. */
+interface ListOption {
+  readonly name: string;
+  /** What else the option may be. */
+  readonly orElse: string;
+  /** Why it may not have everybody. */
+  readonly notEverybody: string;
+}
+
+const PROXIES: ListOption = {
+  name: "proxies",
+  orElse: "a number of proxies in place of the array",
+  notEverybody: "each client could choose its key; name your proxies only, or write how many are in front: proxies: 1",
+};
 
 /**
  * @returns undefined when no proxy is trusted
@@ -43,41 +65,45 @@ export function checkedProxies(proxies: unknown): Proxies | undefined {
   if (typeof proxies === "number" && Number.isInteger(proxies) && proxies >= 0 && proxies <= MAX_HOPS) {
     return proxies === 0 ? undefined : { hops: proxies, trustsUnix: true, trusts: () => true };
   }
-  const list: readonly unknown[] | undefined = Array.isArray(proxies) ? proxies : undefined;
-  if (list === undefined) {
+  if (!Array.isArray(proxies)) {
     const array = typeof proxies === "string" && !/^\d*$/.test(proxies) ? `[${show(proxies)}]` : '["10.0.0.0/8"]';
     throw new TrypemaError(
       "INVALID_OPTION",
-      `proxies: got ${show(proxies)}, expected an array such as ${array}, or how many proxies are in front, 0 to ${MAX_HOPS}`,
+      `proxies: got ${show(proxies)}, expected an array such as ${array}, ` +
+        `or how many proxies are in front, 0 to ${MAX_HOPS}`,
     );
   }
-  if (list.length === 0) return undefined;
+  if (proxies.length === 0) return undefined;
+  const { haveUnix, contain } = checkedNetworks(proxies, PROXIES);
+  return { hops: undefined, trustsUnix: haveUnix, trusts: contain };
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` */
+export function checkedNetworks(list: readonly unknown[], option: ListOption): Networks {
   const networks = list
-    .filter((proxy) => proxy !== "unix")
-    .flatMap((proxy): readonly unknown[] =>
-      typeof proxy === "string" && Object.hasOwn(NAMED, proxy) ? NAMED[proxy]! : [proxy],
+    .filter((entry) => entry !== "unix")
+    .flatMap((entry): readonly unknown[] =>
+      typeof entry === "string" && Object.hasOwn(NAMED, entry) ? NAMED[entry]! : [entry],
     )
-    .map(checkedNetwork);
+    .map((entry) => checkedNetwork(entry, option));
   return {
-    hops: undefined,
-    trustsUnix: list.includes("unix"),
-    trusts: (address) => networks.some((network) => contains(network, address)),
+    haveUnix: list.includes("unix"),
+    contain: (address) => networks.some((network) => contains(network, address)),
   };
 }
 
-function checkedNetwork(text: unknown): Network {
+function checkedNetwork(text: unknown, { name, orElse, notEverybody }: ListOption): Network {
   const network = typeof text === "string" ? parseNetwork(text) : undefined;
   if (network !== undefined && !isEverybody(network)) return network;
   const meant = typeof text === "string" ? networkMeant(text) : undefined;
   const wanted =
     meant === undefined
-      ? `expected ${EXPECTED}, or a number of proxies in place of the array`
+      ? `expected ${EXPECTED}, or ${orElse}`
       : isEverybody(meant)
-        ? "which is everybody, so that each client could choose its key; name your proxies only, " +
-          "or write how many are in front: proxies: 1"
+        ? `which is everybody, so that ${notEverybody}`
         : `write ${show(written(meant))}: plain addresses and networks, IPv4 as IPv4, without ports, zones, ` +
           "leading zeros and bits beyond the prefix";
-  throw new TrypemaError("INVALID_OPTION", `proxies: got ${show(text)}, ${wanted}`);
+  throw new TrypemaError("INVALID_OPTION", `${name}: got ${show(text)}, ${wanted}`);
 }
 
 function isEverybody(network: Network): boolean {

@@ -12,6 +12,7 @@ import {
   TrypemaError,
 } from "trypema";
 import {
+  clientAddress,
   combined,
   type DecisionEvent,
   type Denial,
@@ -268,6 +269,62 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     expect(onDecision).toHaveBeenCalledTimes(1);
   });
 
+  it("limits nobody whom a list allows, by the address that a trusted proxy names, and tells them nothing", async () => {
+    const allow = ["203.0.113.0/24", "2001:db8::1"];
+    const key = clientAddress({ proxies: ["loopback"] });
+    const provider = providers[kind]!();
+    const { port } = await serve({ provider, rate: perSecond(0.1), key, allow });
+    const via = (list: string) => ({ headers: [`X-Forwarded-For: ${list}`] });
+    for (const client of ["203.0.113.7", "::ffff:203.0.113.7", "8.8.8.8, [::ffff:cb00:7107]:80", "2001:DB8:0::1"]) {
+      expect(await statuses(port, 2, via(client))).toEqual([200, 200]);
+      expect(limitLines(await send(port, via(client)))).toEqual([]);
+    }
+    expect((await limiterOf(provider).get("203.0.113.7")).total).toBe(0);
+    // What a client writes to the left of its own address is worth nothing, and neither is a neighbour in the /64.
+    expect(await statuses(port, 2, via("203.0.113.7, 198.51.100.1"))).toEqual([200, 429]);
+    expect(await statuses(port, 2, via("2001:db8::2"))).toEqual([200, 429]);
+    const direct = await serve({ rate: perSecond(0.1), allow });
+    expect(await statuses(direct.port, 2, via("203.0.113.7"))).toEqual([200, 429]);
+    const peers = await serve({ rate: perSecond(0.1), allow: ["loopback"] });
+    expect(await statuses(peers.port, 2)).toEqual([200, 200]);
+  });
+
+  it("limits nobody whom a function allows, which is told the key", async () => {
+    const asked: string[] = [];
+    const allow = async ({ path }: HttpRequest, key: string) => {
+      asked.push(key);
+      return key === "staff" || path === "/allowed";
+    };
+    const key = requestHeader("x-user");
+    const { port } = await serve({ rate: perSecond(0.1), key, allow, onMissingKey: { shared: "staff" } });
+    expect(await statuses(port, 2, { headers: ["X-User: staff"] })).toEqual([200, 200]);
+    expect(await statuses(port, 2, { headers: ["X-User: ann"] })).toEqual([200, 429]);
+    expect(await statuses(port, 1, { headers: ["X-User: ann"], path: "/allowed" })).toEqual([200]);
+    // Requests without a key share one, but not the name of a client.
+    expect(await statuses(port, 2)).toEqual([200, 429]);
+    expect(asked).toEqual(["staff", "staff", "ann", "ann", "ann", "", ""]);
+  });
+
+  it("tells the key to the functions of rate, limit and cost", async () => {
+    const plans: Record<string, number> = { ann: 2 };
+    const long = "x".repeat(100);
+    const key = requestHeader("x-user");
+    const limit = async (_: HttpRequest, user: string) => plans[user] ?? (user === long ? 3 : 1);
+    const limited = await serve({ limit, key });
+    for (const [user, seen] of [
+      ["ann", [200, 200, 429]],
+      ["bob", [200, 429, 429]],
+      [long, [200, 200, 200]],
+    ] as const) {
+      expect(await statuses(limited.port, 3, { headers: [`X-User: ${user}`] })).toEqual(seen);
+    }
+    const rate = (_: HttpRequest, user: string) => (user === "closed" ? "none" : THREE);
+    const rated = await serve({ rate, key, cost: (_, user) => (user === "heavy" ? 3 : 1) });
+    expect(await statuses(rated.port, 1, { headers: ["X-User: closed"] })).toEqual([429]);
+    expect(await statuses(rated.port, 2, { headers: ["X-User: heavy"] })).toEqual([200, 429]);
+    expect(await statuses(rated.port, 2, { headers: ["X-User: light"] })).toEqual([200, 200]);
+  });
+
   it("lets callbacks take the request's methods out", async () => {
     const { port } = await serve({ rate: perSecond(0.1), key: ({ header }) => header("x-user") });
     expect(await statuses(port, 2, { headers: ["X-User: ann"] })).toEqual([200, 429]);
@@ -306,6 +363,7 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
       { rate: THREE, cost: async (request) => (isBad(request) ? boom() : 1) },
       { rate: THREE, cost: (request) => (isBad(request) ? Number.NaN : 1) },
       { rate: THREE, skip: async (request) => isBad(request) && boom() },
+      { rate: THREE, allow: (request) => isBad(request) && boom() },
     ] satisfies LimiterDefinition[]) {
       const limiters = [
         { name: "first", rate: THREE },

@@ -66,6 +66,22 @@ describe("a guard", () => {
     [{ provider: provider(), rate, onMissingKey: {} }, "INVALID_OPTION", /onMissingKey: got an object/],
     [{ provider: provider(), rate, onBackendFailure: "throw" }, "INVALID_OPTION", /onBackendFailure: got "throw"/],
     [{ provider: provider(), rate, uncounted: "all" }, "INVALID_OPTION", /uncounted: got "all"/],
+    [{ provider: provider(), rate, respond: "no" }, "INVALID_OPTION", /respond: got "no", expected a function/],
+    [{ provider: provider(), rate, handler: {} }, "INVALID_OPTION", /handler: got an object, expected a function/],
+    [{ provider: provider(), rate, handler() {}, respond() {} }, "INVALID_OPTION", /handler: got one beside respond/],
+    [{ provider: provider(), rate, allow: "::1" }, "INVALID_OPTION", /allow: got "::1", .* such as \["::1"\], or a f/],
+    [
+      { provider: provider(), rate, allow: ["::/0"] },
+      "INVALID_OPTION",
+      /allow: got "::\/0", .* nobody would be limited/,
+    ],
+    [{ provider: provider(), rate, allow: ["10.0.0.1/8"] }, "INVALID_OPTION", /allow: .*, write "10.0.0.0\/8"/],
+    [{ provider: provider(), rate, allow: [7] }, "INVALID_OPTION", /allow: got 7, .* or a function in place/],
+    [
+      { provider: provider(), rate, allow: ["::1"], key: () => "k" },
+      "INVALID_OPTION",
+      /allow: got a list, but the limit/,
+    ],
     [{ provider: provider(), rate, headers: "draft-8" }, "INVALID_OPTION", /headers: got "draft-8"/],
     [{ provider: provider(), rate, status: 200 }, "INVALID_OPTION", /status: got 200/],
   ])("is not made of %o", (options, code, message) => {
@@ -83,6 +99,8 @@ describe("a guard", () => {
     expect(() => new Guard({ ...shared, limiters: [{ name: "a" }] })).toThrow();
     // @ts-expect-error
     expect(() => new Guard({ ...shared, limit: 5, windowMs: () => 5 })).toThrow();
+    // @ts-expect-error a list
+    expect(() => new Guard({ ...shared, rate, allow: "::1" })).toThrow();
     const limiters = [
       { name: "a", limit: 5 },
       { name: "b", limit: () => 5 },
