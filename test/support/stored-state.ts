@@ -61,13 +61,15 @@ export async function readStored(redis: Redis, name: string): Promise<StoredKey>
   const read = await redis
     .callBuffer("EVALSHA", READ_SHA1, 3, ...keys)
     .catch(() => redis.callBuffer("EVAL", READ, 3, ...keys));
-  const [state, buckets, leases, times] = (read as [Buffer, Buffer, Buffer, Buffer]).map(numbersIn) as Four<number[]>;
+  const [state, buckets, leases, times] = (read as [Buffer, Buffer, Buffer, Buffer]).map(
+    numbersIn,
+  ) as Four<Float64Array>;
   const listed = recordsIn(buckets, BUCKET_FIELDS);
   return {
     state: state.length === 0 ? undefined : stateOf(state, listed),
     listed,
     leases: recordsIn(leases, LEASE_FIELDS),
-    timesToLiveMs: times.filter((timeMs) => timeMs !== ABSENT),
+    timesToLiveMs: Array.from(times).filter((timeMs) => timeMs !== ABSENT),
   };
 }
 
@@ -108,27 +110,28 @@ export async function writeStored(
 
 type Four<T> = [T, T, T, T];
 
-function numbersIn(bytes: Buffer): number[] {
-  return Array.from({ length: bytes.length / 8 }, (_, i) => bytes.readDoubleLE(i * 8));
+function numbersIn({ buffer, byteOffset, length }: Buffer): Float64Array {
+  return new Float64Array(buffer.slice(byteOffset, byteOffset + length));
 }
 
 function bytesOf(numbers: readonly number[]): Buffer {
   return Buffer.from(Float64Array.from(numbers).buffer);
 }
 
-/** Numbers by their names, as many as there are. */
-function named(numbers: readonly number[], names: readonly string[]): Record<string, number> {
-  return Object.fromEntries(numbers.map((number, i) => [names[i], number]));
+/** The numbers from `start` on by their names, as many as there are. */
+function named(numbers: Float64Array, names: readonly string[], start = 0): Record<string, number> {
+  const record: Record<string, number> = {};
+  const count = Math.min(names.length, numbers.length - start);
+  for (let i = 0; i < count; i++) record[names[i]!] = numbers[start + i]!;
+  return record;
 }
 
-function recordsIn<Names extends readonly string[]>(numbers: readonly number[], names: Names): Named<Names>[] {
-  const size = names.length;
-  return Array.from({ length: numbers.length / size }, (_, i) => {
-    return named(numbers.slice(size * i, size * (i + 1)), names) as Named<Names>;
-  });
+function recordsIn<Names extends readonly string[]>(numbers: Float64Array, names: Names): Named<Names>[] {
+  const count = numbers.length / names.length;
+  return Array.from({ length: count }, (_, i) => named(numbers, names, names.length * i) as Named<Names>);
 }
 
-function stateOf(numbers: readonly number[], listed: readonly ListedBucket[]): StoredState {
+function stateOf(numbers: Float64Array, listed: readonly ListedBucket[]): StoredState {
   const state = { ...NOT_STORED, ...named(numbers, STATE_FIELDS) } as StateFields;
   // With one bucket only, the oldest is the newest.
   const oldest = { hitMs: state.oldestMs, count: state.oldestCount, declined: state.oldestDeclined };
@@ -150,33 +153,40 @@ export interface Circumstances {
 /** What doesn't hold of a key and always should, in words; none where all is well. */
 export function unsoundnessOf(stored: StoredKey, circumstances: Circumstances): string[] {
   const problems: string[] = [];
-  const check = (holds: boolean, problem: string) => {
-    if (!holds) problems.push(problem);
+  const check: Check = (holds, problem) => {
+    if (!holds) problems.push(problem());
   };
   check(
     stored.timesToLiveMs.every((ms) => ms > 0),
-    `a Redis key is kept for ever: ${stored.timesToLiveMs}`,
+    () => `a Redis key is kept for ever: ${stored.timesToLiveMs}`,
   );
   const { state, listed } = stored;
   if (state !== undefined) {
     checkBuckets(state, circumstances, check);
-    check(state.between === listed.length, `between is ${state.between}, and the list has ${listed.length} buckets`);
+    check(
+      state.between === listed.length,
+      () => `between is ${state.between}, and the list has ${listed.length} buckets`,
+    );
     checkRecent(state, check);
     checkBarren(state, listed, check);
   } else {
-    check(listed.length === 0, `the list has ${listed.length} buckets, and there is no state`);
+    check(listed.length === 0, () => `the list has ${listed.length} buckets, and there is no state`);
   }
   checkLeases(stored, circumstances, check);
   const { total, declined, reserved } = state ?? { total: 0, declined: 0, reserved: 0 };
   const { capacity } = circumstances;
   if (capacity !== undefined) {
     const accepted = total - declined;
-    check(accepted + reserved <= capacity, `${accepted} accepted and ${reserved} leased of a capacity of ${capacity}`);
+    check(
+      accepted + reserved <= capacity,
+      () => `${accepted} accepted and ${reserved} leased of a capacity of ${capacity}`,
+    );
   }
   return problems;
 }
 
-type Check = (holds: boolean, problem: string) => void;
+/** The problem is put into words only where there is one, because the simulations check some million buckets. */
+type Check = (holds: boolean, problem: () => string) => void;
 
 function sumOf<T>(items: readonly T[], countOf: (item: T) => number): number {
   return items.reduce((sum, item) => sum + countOf(item), 0);
@@ -188,36 +198,39 @@ function checkBuckets(
   check: Check,
 ): void {
   const counted = sumOf(buckets, ({ count }) => count);
-  check(total === counted, `total is ${total}, and the buckets count ${counted}`);
+  check(total === counted, () => `total is ${total}, and the buckets count ${counted}`);
   const countedDeclined = sumOf(buckets, (bucket) => bucket.declined);
-  check(declined === countedDeclined, `declined is ${declined}, and the buckets count ${countedDeclined}`);
+  check(declined === countedDeclined, () => `declined is ${declined}, and the buckets count ${countedDeclined}`);
   for (const [i, { hitMs, count, declined: ofBucket }] of buckets.entries()) {
     check(
       count > 0 && ofBucket >= 0 && ofBucket <= count,
-      `bucket ${i} counts ${count}, of which ${ofBucket} declined`,
+      () => `bucket ${i} counts ${count}, of which ${ofBucket} declined`,
     );
-    check(hitMs <= nowMs, `bucket ${i} was hit ${hitMs - nowMs} ms from now`);
+    check(hitMs <= nowMs, () => `bucket ${i} was hit ${hitMs - nowMs} ms from now`);
     const before = buckets[i - 1]?.hitMs ?? Number.NEGATIVE_INFINITY;
     const isLater = Math.floor(before / bucketMs) < Math.floor(hitMs / bucketMs);
-    check(isLater, `bucket ${i} was hit at ${hitMs}, in the cell of the bucket before or an earlier one: ${before}`);
+    check(
+      isLater,
+      () => `bucket ${i} was hit at ${hitMs}, in the cell of the bucket before or an earlier one: ${before}`,
+    );
   }
 }
 
 /** What the suppressed strategy keeps of the recent span: the buckets from number `seen` on count `recent`. */
 function checkRecent({ stored, seen, recent }: StoredState, check: Check): void {
   if (seen < 0) return;
-  check(seen < Math.max(1, stored.length), `${seen} buckets have left the recent span, of ${stored.length}`);
+  check(seen < Math.max(1, stored.length), () => `${seen} buckets have left the recent span, of ${stored.length}`);
   const counted = sumOf(stored.slice(seen), ({ count }) => count);
-  check(recent === counted, `recent is ${recent}, and the buckets from number ${seen} on count ${counted}`);
+  check(recent === counted, () => `recent is ${recent}, and the buckets from number ${seen} on count ${counted}`);
 }
 
 /** In the buckets that a refund passes in one step nothing is accepted. */
 function checkBarren({ stored, barrenBefore }: StoredState, listed: readonly ListedBucket[], check: Check): void {
   for (const [i, known] of [...listed.map((bucket) => bucket.barrenBefore), barrenBefore].entries()) {
     const isBarren = listed.slice(Math.max(0, i - known), i).every(({ count, declined }) => count === declined);
-    check(isBarren, `of the ${known} buckets before the listed bucket ${i} something is accepted`);
+    check(isBarren, () => `of the ${known} buckets before the listed bucket ${i} something is accepted`);
   }
-  check(stored[0]?.count !== 0 && stored.at(-1)?.count !== 0, "a bucket at the end counts nothing");
+  check(stored[0]?.count !== 0 && stored.at(-1)?.count !== 0, () => "a bucket at the end counts nothing");
 }
 
 /** A lease that is gone may still be reckoned with, until a report notices. */
@@ -226,11 +239,11 @@ function checkLeases({ state, leases }: StoredKey, { nowMs }: Circumstances, che
   const { reserved, holders, firstGoneMs, lastGoneMs } = state ?? NOT_STORED;
   const held = sumOf(live, (lease) => lease.held);
   const isNoneGone = holders === 0 || firstGoneMs > nowMs;
-  check(isNoneGone ? reserved === held : reserved >= held, `${reserved} are reserved, and leases are ${held}`);
+  check(isNoneGone ? reserved === held : reserved >= held, () => `${reserved} are reserved, and leases are ${held}`);
   const count = live.length;
-  check(isNoneGone ? holders === count : holders >= count, `there are ${holders} holders, and ${count} leases`);
+  check(isNoneGone ? holders === count : holders >= count, () => `there are ${holders} holders, and ${count} leases`);
   for (const { goneMs } of live) {
     const isBetween = firstGoneMs <= goneMs && goneMs <= lastGoneMs;
-    check(isBetween, `a lease is gone at ${goneMs}, not between ${firstGoneMs} and ${lastGoneMs}`);
+    check(isBetween, () => `a lease is gone at ${goneMs}, not between ${firstGoneMs} and ${lastGoneMs}`);
   }
 }

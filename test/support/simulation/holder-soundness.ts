@@ -13,21 +13,26 @@ const MOST_CELLS = 4 * 64;
 export function unsoundnessOf(holder: Holder, capacity: number | undefined): string[] {
   const { lease, outbox, used, limit } = holder;
   const problems: string[] = [];
-  const check = (holds: boolean, problem: string) => {
-    if (!holds) problems.push(problem);
+  // It is put into words only where there is one, because this runs after each of some million events.
+  const check = (holds: boolean, problem: () => string) => {
+    if (!holds) problems.push(problem());
   };
-  check(Number.isInteger(lease.left) && lease.left >= 0, `a lease of ${lease.left}`);
-  check(lease.left === 0 || lease.isSetAside(lease.expiryMs), `a lease of ${lease.left} that Redis has not set aside`);
+  check(Number.isInteger(lease.left) && lease.left >= 0, () => `a lease of ${lease.left}`);
+  check(
+    lease.left === 0 || lease.isSetAside(lease.expiryMs),
+    () => `a lease of ${lease.left} that Redis has not set aside`,
+  );
   if (holder.isCurrent) {
-    check(used >= 0, `used ${used}`);
-    if (capacity !== undefined) check(used + lease.left <= limit, `used ${used} and leased ${lease.left} of ${limit}`);
+    check(used >= 0, () => `used ${used}`);
+    if (capacity !== undefined)
+      check(used + lease.left <= limit, () => `used ${used} and leased ${lease.left} of ${limit}`);
   }
   const { hits } = outbox;
-  check(outbox.isEmpty === (hits.length === 0), "an outbox that is wrong about being empty");
-  check(hits.length <= MOST_CELLS, `${hits.length} cells in the outbox`);
+  check(outbox.isEmpty === (hits.length === 0), () => "an outbox that is wrong about being empty");
+  check(hits.length <= MOST_CELLS, () => `${hits.length} cells in the outbox`);
   for (const [i, { count, declined, hitMs }] of hits.entries()) {
-    check(count > 0 && declined >= 0 && declined <= count, `a hit of ${count} with ${declined} declined`);
-    check(i === 0 || hits[i - 1]!.hitMs <= hitMs, "hits that are not in the order of their times");
+    check(count > 0 && declined >= 0 && declined <= count, () => `a hit of ${count} with ${declined} declined`);
+    check(i === 0 || hits[i - 1]!.hitMs <= hitMs, () => "hits that are not in the order of their times");
   }
   return problems;
 }
