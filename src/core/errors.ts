@@ -9,6 +9,14 @@ export type TrypemaErrorCode =
   | "BACKEND_TIMEOUT"
   | "BACKEND_SCRIPT";
 
+/** The page with the cause and the fix of each code. It comes with the package, so it fits the version in use. */
+const PAGE = "trypema/docs/errors.md";
+
+/** The message, with the address of the section about its code. */
+export function withHelp(message: string, code: string): string {
+  return `${message} (${PAGE}#${code.toLowerCase()})`;
+}
+
 /**
  * Marks the errors of every copy of this package. There may be two copies in a program, such as one in a bundle and one
  * beside it, and a user's `instanceof` has to be true for the errors of both.
@@ -23,9 +31,9 @@ export class TrypemaError extends Error {
   /** What is wrong, for programs. */
   readonly code: TrypemaErrorCode;
 
-  /** For a limiter or a client of your own, which fails as ours do. */
+  /** For a limiter or a client of your own, which fails as ours do. The address of the code's section is added. */
   constructor(code: TrypemaErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    super(withHelp(message, code), options);
     this.name = "TrypemaError";
     this.code = code;
   }

@@ -1,7 +1,7 @@
 // Misuse that would pass in silence, told to whoever runs the program: a limit that counts wrongly looks like one that
 // works. A notice never changes a decision.
 
-import { show, TrypemaError } from "../core/errors.ts";
+import { show, TrypemaError, withHelp } from "../core/errors.ts";
 import { isPromise } from "./awaitable.ts";
 
 /**
@@ -27,7 +27,7 @@ export interface Notice {
   readonly code: NoticeCode;
   /** The name of the limiter that noticed it. */
   readonly limiter: string;
-  /** What was noticed and how to mend it. */
+  /** What was noticed, how to correct it, and the address of the section about its code. */
   readonly message: string;
 }
 
@@ -56,7 +56,7 @@ export class Notices {
     if (this.#onNotice === false || this.#told.has(code)) return;
     this.#told.add(code);
     try {
-      const told = this.#onNotice({ code, limiter: this.#limiter, message });
+      const told = this.#onNotice({ code, limiter: this.#limiter, message: withHelp(message, code) });
       if (isPromise(told)) told.then(undefined, this.#reportCallback);
     } catch (error) {
       this.#reportCallback(error);

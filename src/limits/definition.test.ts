@@ -45,11 +45,11 @@ describe("a limit", () => {
   });
 
   it.each<[unknown, RegExp]>([
-    [{ windowMs: WINDOW_MS }, /^day: expected either a limit, such as 100, or a rate$/],
+    [{ windowMs: WINDOW_MS }, /^day: expected either a limit, such as 100, or a rate \(trypema/],
     [{ limit: 5, rate: perMinute(5), windowMs: WINDOW_MS }, /^day: expected either a limit/],
     ...[0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, "5", null, {}].map((limit): [unknown, RegExp] => [
       { limit, windowMs: WINDOW_MS },
-      /^day\.limit: got .*, expected a positive integer$/,
+      /^day\.limit: got .*, expected a positive integer \(trypema/,
     ]),
     [{ limit: 5 }, /^windowMs: expected a number/],
     [{ limit: 5, windowMs: 0 }, /^windowMs: got 0/],
@@ -57,17 +57,17 @@ describe("a limit", () => {
     [{ limit: 5, windowMs: 10, hardLimitFactor: 0.5 }, /^hardLimitFactor: got 0\.5/],
     [
       { limit: 5, windowMs: 10, strategy: "fixed" },
-      /^day\.strategy: got "fixed", expected "absolute" or "suppressed"$/,
+      /^day\.strategy: got "fixed", expected "absolute" or "suppressed" \(trypema/,
     ],
     [{ limit: 5, windowMs: 10, strategy: null }, /^day\.strategy: got null/],
     [{ limit: 5, windowMs: 10, blockMs: 0 }, /^day\.blockMs: got 0, expected a number of milliseconds from 1 /],
     [{ limit: 5, windowMs: 10, blockMs: "5" }, /^day\.blockMs: got "5"/],
     [
       { limit: 5, windowMs: 10, strategy: "suppressed", blockMs: 5 },
-      /^day\.blockMs: only a denial by an absolute limit blocks$/,
+      /^day\.blockMs: only a denial by an absolute limit blocks \(trypema/,
     ],
     [{ limit: 5, windowMs: 10, blockMS: 5 }, /^limit "day"\.blockMS is not an option; there are limit, rate, windowMs/],
-    [null, /^limit "day": got null, expected an object$/],
+    [null, /^limit "day": got null, expected an object \(trypema/],
     [5, /^limit "day": got 5/],
     [[], /^limit "day": got an array/],
   ])("can't be %j", (definition, message) => {

@@ -186,7 +186,7 @@ it.each(Object.entries(prefixed))("%s: its key prefix is before all keys, and cl
   }
 });
 
-/** What has the same names, but for the prefix, on the server or in the Cluster that has keys. */
+/** What has the same names, except for the prefix, on the server or in the Cluster that has keys. */
 async function inRedisWithoutPrefix(
   use: (limiter: ReturnType<typeof createRedisProvider>["absolute"]) => Promise<unknown>,
 ): Promise<void> {

@@ -29,7 +29,7 @@ beforeEach(async () => {
   clock = manualClock(1_000_000);
 });
 
-/** Sends a report of the process "a" that asks for nothing, but for what `values` say. */
+/** Sends a report of the process "a" that asks for nothing, except for what `values` say. */
 async function sync(values: Partial<SyncArguments>) {
   const args = argumentsOf(SYNC, {
     ...WINDOW,
