@@ -23,6 +23,7 @@ const SLOW = [
   "test/hybrid/load.test.ts",
   "test/hybrid/schedules.test.ts",
   "test/package.test.ts",
+  "test/packed.test.ts",
   "test/redis/failure.test.ts",
   "test/redis/processes.test.ts",
   "test/redis/topology.test.ts",
@@ -38,6 +39,7 @@ const BUILT = [
   "test/docs.test.ts",
   "test/hybrid/fleet.test.ts",
   "test/package.test.ts",
+  "test/packed.test.ts",
 ];
 
 /** Everything else imports the package by its name too, and gets the sources as they are on disk. */

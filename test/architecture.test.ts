@@ -97,7 +97,7 @@ describe("the sources", () => {
   );
 
   // A file may name the types of a file that imports it: that is gone at run time, and says only what the two agree on.
-  it("import each other in no circle, but for types", () => {
+  it("import each other in no circle, except for types", () => {
     const done = new Set<string>();
     for (const file of files) expect(cycleFrom(file, [], done)).toBeUndefined();
   });

@@ -75,15 +75,47 @@ describe("the package", () => {
     expect(manifest.sideEffects).toBe(false);
   });
 
+  it("has the same version and parts on JSR, except for Fastify, whose types JSR doesn't take", () => {
+    const jsr = JSON.parse(readFileSync(join(ROOT, "jsr.json"), "utf8"));
+    expect(jsr.version).toBe(manifest.version);
+    expect(entries).toEqual(expect.arrayContaining(Object.keys(jsr.exports)));
+    expect(jsr.exports).not.toHaveProperty("./fastify");
+    for (const [entry, source] of Object.entries(jsr.exports)) {
+      const built = manifest.exports[entry].default as string;
+      expect(source).toBe(built.replace("./dist", "./src").replace(/js$/, "ts"));
+    }
+  });
+
+  it("is not published before it says where it lives", async () => {
+    const named = {
+      repository: { type: "git", url: "git+https://git.example/a/b.git" },
+      homepage: "https://b.example",
+      bugs: { url: "https://git.example/a/b/issues" },
+    };
+    const check = (given: object) => {
+      const file = join(ROOT, ".build", "addresses.json");
+      writeFileSync(file, JSON.stringify(given));
+      return promisify(execFile)(process.execPath, [join(ROOT, "scripts", "check-addresses.js"), file]);
+    };
+    await expect(check(named)).resolves.toBeDefined();
+    for (const field of Object.keys(named)) {
+      await expect(check({ ...named, [field]: undefined })).rejects.toThrow(`package.json has no ${field}`);
+    }
+    expect(manifest.scripts.prepublishOnly).toBe("node scripts/check-addresses.js");
+  });
+
   it("ships what users need and nothing of how it is made", async () => {
     // Without scripts: a build now would pull the files from under other tests.
     const { stdout } = await promisify(execFile)("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
       cwd: ROOT,
     });
     const paths: string[] = JSON.parse(stdout)[0].files.map((file: { path: string }) => file.path);
-    const others = paths.filter((path) => !/^dist\/.+\.(m?js|d\.m?ts)$/.test(path));
+    const made = /^dist\/.+\.(m?js|d\.m?ts|(js|d\.ts)\.map)$/;
+    const read = /^(docs\/.+\.(md|svg)|examples\/.+\.(md|ts|js|json)|src\/.+\.(ts|js|lua))$/;
+    const others = paths.filter((path) => !made.test(path) && !read.test(path));
     const folders = entries.filter((entry) => entry !== ".").map((entry) => `${entry.slice(2)}/package.json`);
-    const expected = ["CHANGELOG.md", "LICENSE", "README.md", "dist/cjs/package.json", "package.json", ...folders];
+    const texts = ["AGENTS.md", "llms.txt", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md"];
+    const expected = [...texts, "dist/cjs/package.json", "package.json", ...folders];
     expect(others.sort()).toEqual(expected.sort());
     expect(paths.filter((path) => path.includes(".test."))).toEqual([]);
   });

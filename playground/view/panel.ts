@@ -60,6 +60,7 @@ export class Panel {
       title,
       element("p", { class: "rule" }, RULES[run.strategy]),
       this.#numbers(),
+      element("p", { class: "note" }, this.#unevenness()),
       ...charts,
       tableOf(`${TITLES[run.strategy]}, second by second`, this.#seconds, this.#factors, run.frameMs),
     );
@@ -234,6 +235,15 @@ export class Panel {
     });
   }
 
+  /** What the number means, and with what to compare it. */
+  #unevenness(): string {
+    const { ratePerSecond } = this.#simulation.settings;
+    return (
+      "Unevenness says how much the calls admitted per second differ from each other: 0 is the same number in each " +
+      `second. Calls that come at random, ${number(ratePerSecond, 1)} a second, have ${number(1 / Math.sqrt(ratePerSecond), 2)}.`
+    );
+  }
+
   #numbers(): HTMLElement {
     const { offered, admitted, meanOverLimit, variation } = totalsOf(this.#simulation, this.#run);
     const share = offered === 0 ? 0 : (admitted / offered) * 100;
@@ -247,7 +257,7 @@ export class Panel {
       [
         "unevenness",
         number(variation, 2),
-        "standard deviation over mean of the calls admitted per second, in the second half of the run",
+        "standard deviation, divided by the mean, of the calls admitted per second in the second half of the run",
       ],
     ] as const;
     const { first, second } = denialsOf(this.#simulation, this.#run);

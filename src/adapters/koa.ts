@@ -59,8 +59,8 @@ function carryOut(
 }
 
 /**
- * Koa takes all fields away before it answers an error. Then they are set again when the head is written, but for those
- * that the error has itself.
+ * Koa takes all fields away before it answers an error. Then they are set again when the head is written, except for
+ * those that the error has itself.
  */
 function keepFieldsOnError(context: Context, verdict: Verdict): void {
   const { onerror } = context;

@@ -72,7 +72,7 @@ export function setHead(response: ServerResponse, { status, fields }: Answer): b
   return true;
 }
 
-/** Settles when the response has been sent. A response that was broken off is not settled, so it stays counted. */
+/** Settles when the response has been sent. A response that ended early is not settled, so it stays counted. */
 export function settleAtEnd(response: ServerResponse, settle: Verdict["settle"]): void {
   if (settle !== undefined) response.once("finish", () => settle(response.statusCode));
 }

@@ -21,7 +21,7 @@ interface WithHeaders {
 }
 
 /**
- * What a handler returned or threw, with the fields, but for those that the handler set. It is the same object, or a
+ * What a handler returned or threw, with the fields, except for those that the handler set. It is the same object, or a
  * copy where that is a response whose headers can't be changed, as those of a `fetch` can't. What can't be copied
  * either is left alone: a websocket, a network error, a response of another realm.
  *

@@ -97,7 +97,7 @@ const table: Row[] = [
   ["two in front, one a nameless one", { proxies: 2 }, request("203.0.113.9", xff("2.2.2.2, unknown")), "2.2.2.2"],
   ["none in front", { proxies: 0 }, request("203.0.113.9", xff("1.1.1.1")), "203.0.113.9"],
   ["fewer than were counted", { proxies: 2 }, request("203.0.113.9", xff("1.1.1.1")), "203.0.113.9"],
-  ["fewer, but for what is empty", { proxies: 2 }, request("203.0.113.9", xff("1.1.1.1, ,")), "203.0.113.9"],
+  ["fewer, without the empty ones", { proxies: 2 }, request("203.0.113.9", xff("1.1.1.1, ,")), "203.0.113.9"],
   ["a counted proxy that says nothing", { proxies: 1 }, request("203.0.113.9"), "203.0.113.9"],
   ["a counted proxy of which nobody knows", { proxies: 1 }, request(undefined, xff("2.2.2.2")), "2.2.2.2"],
   ["of which nobody knows, and that says nothing", { proxies: 1 }, request(undefined), undefined],

@@ -110,7 +110,8 @@ export interface LimiterFields<Raw = unknown> {
   readonly allow?: readonly string[] | ForRequest<Raw, boolean>;
   /**
    * Responses that are not counted, by status: `"failed"` from 400 on, `"successful"` below, or a function, which may
-   * be async. What the request took is given back when the response is sent; one that is broken off is counted.
+   * be async. What the request took is given back when the response is sent. A response that ends early, because the
+   * client went away, is counted.
    */
   readonly uncounted?: "failed" | "successful" | ((status: number) => Awaitable<boolean>);
   /** Decides, records and reports, but denies nobody and tells clients nothing. Default false. */

@@ -31,7 +31,7 @@ export interface Verdict {
   readonly fields: Fields;
   /**
    * Present when it matters how the request ends: to be called with the status of the response once that is sent, or
-   * not at all when it is broken off.
+   * not at all when the connection ends before the response does.
    */
   readonly settle: ((status: number) => void) | undefined;
 }

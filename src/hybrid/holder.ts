@@ -67,7 +67,7 @@ export class Holder extends Visited {
    */
   #isGrowing = false;
   #isBlocked = false;
-  readonly lease = new Lease();
+  readonly lease: Lease = new Lease();
   readonly outbox: Outbox;
   readonly key: string;
   readonly #terms: Terms;

@@ -47,7 +47,7 @@ export interface Backend {
   keepTimer(): void;
   /** Removes the Redis keys whose names begin so. */
   forget(start: string): Promise<void>;
-  /** Whether Redis has failed so often that calls are refused, but for one at times. */
+  /** Whether Redis has failed so often that calls are refused, except for one now and then. */
   readonly isOut: boolean;
   /** Whether a call now would be refused. */
   readonly refuses: boolean;

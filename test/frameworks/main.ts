@@ -30,8 +30,7 @@ mkdirSync(folder, { recursive: true });
 for (const shared of ["check.ts", "tsconfig.json"]) cpSync(join(sources, shared), join(folder, shared));
 writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
 const tarball = pack(folder);
-const redis = await RedisServer.start(undefined, "--databases", "100");
-let databases = 0;
+const redis = await RedisServer.start();
 const programs: Programs = {
   node: await install(runtimeOf("node", "24"), join(ROOT, ".build", "runtimes")),
   bun: await install(runtimeOf("bun", ""), join(ROOT, ".build", "runtimes")),
@@ -50,8 +49,7 @@ process.exitCode = failures.length > 0 || passed === 0 ? 1 : 0;
 async function runNext(): Promise<void> {
   const name = names.shift();
   if (name === undefined) return;
-  // A database for each, because projects use the same names of keys.
-  const settings = { tarball, programs, redisUrl: `redis://127.0.0.1:${redis.port}/${databases++}` };
+  const settings = { tarball, programs, redisUrl: `redis://127.0.0.1:${redis.port}` };
   const { lines, seconds } = await runProject(join(sources, name), join(folder, name), settings);
   console.log(`${name} (${seconds} s)`);
   for (const line of lines) console.log(line);

@@ -395,7 +395,7 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     expect(new Set(onError.mock.calls.map(([, what]) => what))).toEqual(new Set(["callback"]));
   });
 
-  it("gives back what failed responses took, if told so, and counts those that are broken off", async () => {
+  it("gives back what failed responses took, if told so, and counts those that ended early", async () => {
     const provider = providers[kind]!();
     const { port, handled } = await serve({ provider, rate: THREE, uncounted: "failed" });
     expect(await statuses(port, 6, { path: "/fail" })).toEqual([500, 500, 500, 500, 500, 500]);
@@ -416,7 +416,7 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     expect(limitLines(await send(port))).toContain('ratelimit: "default";r=1;t=10');
   });
 
-  it("survives requests that are broken off while it decides", async () => {
+  it("survives clients that go away while it decides", async () => {
     let decide = () => {};
     const decided = new Promise<void>((resolve) => {
       decide = resolve;

@@ -443,7 +443,7 @@ describe("a limiter with options that providers have", () => {
     expect(await guard.check(request())).toMatchObject({ answer: undefined });
   });
 
-  it("has the provider's window and buckets but for those of its own", () => {
+  it("has the provider's window and buckets except for those of its own", () => {
     const shared = createLocalProvider({ windowMs: 60_000, bucketMs: 10_000 });
     const limiters = [
       { name: "a", limit: 5 },

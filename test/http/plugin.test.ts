@@ -266,7 +266,7 @@ it("a unix socket's peer is nobody, unless it is trusted to name the client", as
   }
 });
 
-it("a failed response that is broken off is counted, by those who can tell", async () => {
+it("a failed response that ended early is counted, by adapters that can tell", async () => {
   const limits = provider();
   let begun = () => {};
   const isBegun = new Promise<void>((resolve) => {
@@ -341,7 +341,7 @@ describe("Koa's answers to errors", () => {
   };
   const policy = 'ratelimit-policy: "default";q=10;w=10';
 
-  it("have the fields, but for those that the error has itself", async () => {
+  it("have the fields, except for those that the error has itself", async () => {
     const headers = { ratelimit: '"mine";r=1', "access-control-expose-headers": "x-why", "x-why": "because" };
     const response = await asked(createServer(koa((context) => context.throw(401, { headers }))));
     expect(response.status).toBe(401);

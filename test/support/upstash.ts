@@ -58,7 +58,7 @@ export async function startUpstash(redisPort: number) {
   };
 }
 
-/** Texts are encoded, at any depth, but for the status that most commands reply. */
+/** Texts are encoded, at any depth, except for the status that most commands reply. */
 function inBase64(result: unknown): unknown {
   if (Array.isArray(result)) return result.map(inBase64);
   return typeof result === "string" && result !== "OK" ? Buffer.from(result).toString("base64") : result;

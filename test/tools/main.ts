@@ -10,12 +10,13 @@ import { BUNDLING } from "./bundlers.ts";
 import type { Check, Tool } from "./check.ts";
 import { ESLINT } from "./eslint.ts";
 import { JESTS } from "./jest.ts";
+import { JSR } from "./jsr.ts";
 import { NODE } from "./node.ts";
 import { Project } from "./project.ts";
 import { TRACER } from "./tracer.ts";
 import { TYPESCRIPT } from "./typescript.ts";
 
-const TOOLS: readonly Tool[] = [NODE, TYPESCRIPT, ...JESTS, BUNDLING, TRACER, ESLINT];
+const TOOLS: readonly Tool[] = [NODE, TYPESCRIPT, ...JESTS, BUNDLING, TRACER, ESLINT, JSR];
 
 const folder = join(ROOT, ".build", "tools");
 const chosen = process.argv.slice(2).filter((argument) => !argument.endsWith(".tgz"));

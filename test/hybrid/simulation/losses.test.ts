@@ -89,7 +89,7 @@ it("a call whose answer was lost is counted once, also after a long outage", asy
   world.network.lostRequests = 1;
   for (let i = 0; i < 6; i++) process.call("absolute", `other-${i}`, rate);
   await world.runUntil(world.nowMs + 60);
-  // The process decides without Redis now, but for a call at times. Redis executes that one, and its answer is lost.
+  // The process decides without Redis now, except for some calls. Redis executes that one, and its answer is lost.
   // One more call is decided meanwhile.
   Object.assign(world.network, { lostRequests: 0, lostAnswers: 1 });
   for (const { waits } = process; process.waits === waits; await world.runUntil(world.nowMs + 1)) {
