@@ -30,7 +30,8 @@ mkdirSync(folder, { recursive: true });
 for (const shared of ["check.ts", "tsconfig.json"]) cpSync(join(sources, shared), join(folder, shared));
 writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
 const tarball = pack(folder);
-const redis = await RedisServer.start();
+const redis = await RedisServer.start(undefined, "--databases", "100");
+let databases = 0;
 const programs: Programs = {
   node: await install(runtimeOf("node", "24"), join(ROOT, ".build", "runtimes")),
   bun: await install(runtimeOf("bun", ""), join(ROOT, ".build", "runtimes")),
@@ -49,7 +50,8 @@ process.exitCode = failures.length > 0 || passed === 0 ? 1 : 0;
 async function runNext(): Promise<void> {
   const name = names.shift();
   if (name === undefined) return;
-  const settings = { tarball, programs, redisUrl: `redis://127.0.0.1:${redis.port}` };
+  // A database for each, because projects use the same names of keys.
+  const settings = { tarball, programs, redisUrl: `redis://127.0.0.1:${redis.port}/${databases++}` };
   const { lines, seconds } = await runProject(join(sources, name), join(folder, name), settings);
   console.log(`${name} (${seconds} s)`);
   for (const line of lines) console.log(line);
