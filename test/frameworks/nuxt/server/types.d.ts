@@ -1,0 +1,2 @@
+/** Nitro puts it there. */
+declare var $fetch: (path: string) => Promise<unknown>;
