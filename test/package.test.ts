@@ -71,6 +71,7 @@ describe("the package", () => {
     for (const path of [...targets, manifest.main, manifest.types]) {
       expect(existsSync(join(ROOT, path)), path).toBe(true);
     }
+    expect(readFileSync(join(ROOT, manifest.bin.trypema), "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
     expect(manifest.dependencies).toBeUndefined();
     expect(manifest.sideEffects).toBe(false);
   });

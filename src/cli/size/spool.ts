@@ -1,0 +1,197 @@
+// All requests of a log, in the order of their times, whatever the order of its lines. The first million stays in
+// memory. Of more, each million is sorted and put into a temporary file of 16 bytes a request, and reading merges these
+// runs. The file has no name from the beginning on, so it is gone with the process, however that ends.
+
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+
+/** A request is a time, 8 bytes, the number of its client and its cost, 4 bytes each. */
+const REQUEST_BYTES = 16;
+const RUN_LENGTH = 2 ** 20;
+/** So many requests of a run are read at once. */
+const BLOCK_LENGTH = 2 ** 12;
+
+/** Requests beside one another in memory. */
+class Requests {
+  readonly bytes: Uint8Array;
+  readonly #times: Float64Array;
+  readonly #numbers: Uint32Array;
+
+  constructor(length: number) {
+    const buffer = new ArrayBuffer(length * REQUEST_BYTES);
+    this.bytes = new Uint8Array(buffer);
+    this.#times = new Float64Array(buffer);
+    this.#numbers = new Uint32Array(buffer);
+  }
+
+  set(index: number, timeMs: number, client: number, cost: number): void {
+    this.#times[2 * index] = timeMs;
+    this.#numbers[4 * index + 2] = client;
+    this.#numbers[4 * index + 3] = cost;
+  }
+
+  timeMs(index: number): number {
+    return this.#times[2 * index]!;
+  }
+
+  client(index: number): number {
+    return this.#numbers[4 * index + 2]!;
+  }
+
+  cost(index: number): number {
+    return this.#numbers[4 * index + 3]!;
+  }
+
+  /** The first `length` of them by their times; those of the same time stay in their order. */
+  sorted(length: number): Requests {
+    const order = Uint32Array.from({ length }, (_, index) => index);
+    order.sort((one, other) => this.timeMs(one) - this.timeMs(other));
+    const sorted = new Requests(length);
+    for (let index = 0; index < length; index++) {
+      const from = order[index]!;
+      sorted.set(index, this.timeMs(from), this.client(from), this.cost(from));
+    }
+    return sorted;
+  }
+}
+
+interface Run {
+  /** Where the run is; a run in the file begins at the byte `offset`. */
+  readonly place: Requests | { readonly offset: number };
+  readonly length: number;
+}
+
+/** Where reading a run is. Always holds: `index` is less than `count`, which is how many requests `block` has. */
+interface Cursor {
+  readonly run: Run;
+  block: Requests;
+  count: number;
+  index: number;
+  /** How many requests of the run come after the block. */
+  left: number;
+}
+
+/** Is told of each request. */
+export type RequestReader = (timeMs: number, client: number, cost: number) => void;
+
+/** Always holds: all runs are sorted, and `#current` has `#length` requests that are in no run. Reading comes last. */
+export class Spool {
+  readonly #runLength: number;
+  readonly #runs: Run[] = [];
+  #current: Requests;
+  #length = 0;
+  #isSorted = true;
+  #newestMs = Number.NEGATIVE_INFINITY;
+  #file: number | undefined;
+  #fileBytes = 0;
+
+  constructor(runLength = RUN_LENGTH) {
+    this.#runLength = runLength;
+    this.#current = new Requests(runLength);
+  }
+
+  add(timeMs: number, client: number, cost: number): void {
+    if (this.#length === this.#runLength) this.#endRun();
+    if (timeMs < this.#newestMs) this.#isSorted = false;
+    else this.#newestMs = timeMs;
+    this.#current.set(this.#length++, timeMs, client, cost);
+  }
+
+  /** Tells all requests in the order of their times. Gives other work of the process a turn now and then. */
+  async read(tell: RequestReader, onProgress: (share: number) => void = () => {}): Promise<void> {
+    const total = this.#runs.reduce((sum, { length }) => sum + length, this.#length);
+    const cursors = this.#openCursors();
+    let told = 0;
+    while (cursors.length > 0) {
+      const cursor = cursors.shift()!;
+      const { block, index: first } = cursor;
+      const next = cursors[0];
+      const untilMs = next === undefined ? Number.POSITIVE_INFINITY : next.block.timeMs(next.index);
+      const end = Math.min(cursor.count, first + BLOCK_LENGTH);
+      do {
+        tell(block.timeMs(cursor.index), block.client(cursor.index), block.cost(cursor.index));
+        cursor.index++;
+      } while (cursor.index < end && block.timeMs(cursor.index) <= untilMs);
+      const toldBefore = told;
+      told += cursor.index - first;
+      if (cursor.index < cursor.count || this.#fill(cursor)) insert(cursors, cursor);
+      if (Math.floor(told / BLOCK_LENGTH) === Math.floor(toldBefore / BLOCK_LENGTH)) continue;
+      onProgress(told / total);
+      await setImmediate();
+    }
+  }
+
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
+  }
+
+  #endRun(): void {
+    this.#file ??= openNamelessFile();
+    const { bytes } = this.#sortedCurrent();
+    for (let written = 0; written < bytes.length; ) written += writeSync(this.#file, bytes, written);
+    this.#runs.push({ place: { offset: this.#fileBytes }, length: this.#length });
+    this.#fileBytes += bytes.length;
+    this.#length = 0;
+    this.#newestMs = Number.NEGATIVE_INFINITY;
+  }
+
+  #sortedCurrent(): Requests {
+    if (!this.#isSorted) this.#current = this.#current.sorted(this.#length);
+    this.#isSorted = true;
+    return this.#current;
+  }
+
+  /** A cursor for each run, sorted by the time of its first request. */
+  #openCursors(): Cursor[] {
+    const runs: Run[] = [...this.#runs, { place: this.#sortedCurrent(), length: this.#length }];
+    const cursors: Cursor[] = [];
+    for (const run of runs) {
+      if (run.length === 0) continue;
+      const cursor: Cursor = { run, block: this.#current, count: 0, index: 0, left: run.length };
+      this.#fill(cursor);
+      insert(cursors, cursor);
+    }
+    return cursors;
+  }
+
+  /** Reads the next block of a run. @returns whether there is one */
+  #fill(cursor: Cursor): boolean {
+    const { run } = cursor;
+    if (cursor.left === 0) return false;
+    if (run.place instanceof Requests) {
+      Object.assign(cursor, { block: run.place, count: run.length, index: 0, left: 0 });
+      return true;
+    }
+    if (cursor.block === this.#current) cursor.block = new Requests(Math.min(BLOCK_LENGTH, run.length));
+    const count = Math.min(BLOCK_LENGTH, cursor.left);
+    const offset = run.place.offset + (run.length - cursor.left) * REQUEST_BYTES;
+    const bytes = count * REQUEST_BYTES;
+    for (let read = 0; read < bytes; ) {
+      const more = readSync(this.#file!, cursor.block.bytes, read, bytes - read, offset + read);
+      if (more === 0) throw new Error("the temporary file is shorter than what was written to it");
+      read += more;
+    }
+    cursor.count = count;
+    cursor.index = 0;
+    cursor.left -= count;
+    return true;
+  }
+}
+
+function insert(cursors: Cursor[], cursor: Cursor): void {
+  const timeMs = cursor.block.timeMs(cursor.index);
+  const at = cursors.findIndex((other) => other.block.timeMs(other.index) > timeMs);
+  cursors.splice(at === -1 ? cursors.length : at, 0, cursor);
+}
+
+function openNamelessFile(): number {
+  const folder = mkdtempSync(join(tmpdir(), "trypema-"));
+  try {
+    return openSync(join(folder, "requests"), "wx+", 0o600);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
