@@ -4,7 +4,7 @@ import type { Awaitable } from "../core/types.ts";
 import { isPromise } from "../http/awaitable.ts";
 import { type Answer, type Denial, Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
 import { AdapterRequest } from "../http/request.ts";
-import { noteDenial, setFields, statusOf, withFields } from "./web-response.ts";
+import { noteDenial, responseTo, setFields, withFields } from "./web-response.ts";
 
 export * from "../http/index.ts";
 
@@ -84,11 +84,11 @@ export function rateLimit<Input extends Request, Output extends Response | undef
       const { answer, denial } = verdict;
       if (answer !== undefined) return await responseOf(answer, request, denial!, options.handler);
       const response = await handler(request, ...context);
-      verdict.settle?.(statusOf(response));
+      verdict.settle?.(responseTo(response));
       return withFields(response, verdict.fields, request);
     } catch (thrown) {
       if (verdict === undefined) throw thrown;
-      verdict.settle?.(statusOf(thrown));
+      verdict.settle?.(responseTo(thrown));
       throw withFields(thrown, verdict.fields, request);
     } finally {
       limited.isAnswered = true;

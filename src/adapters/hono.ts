@@ -14,7 +14,7 @@ import {
   type Verdict,
 } from "../http/index.ts";
 import { AdapterRequest } from "../http/request.ts";
-import { noteDenial, statusOf, withFields } from "./web-response.ts";
+import { noteDenial, responseTo, withFields } from "./web-response.ts";
 
 export * from "../http/index.ts";
 
@@ -53,13 +53,13 @@ export function rateLimit<E extends Env = any>(
       const { answer, denial } = verdict;
       if (answer !== undefined) return await responseOf(answer, context, denial!, options.handler);
       await next();
-      verdict.settle?.(context.res.status);
+      verdict.settle?.(responseTo(context.res));
       addFields(context, verdict.fields);
       return undefined;
     } catch (thrown) {
       // Hono has made responses of errors by now. A handler can also throw something that is no Error.
       if (verdict === undefined) throw thrown;
-      verdict.settle?.(statusOf(thrown));
+      verdict.settle?.(responseTo(thrown));
       throw withFields(thrown, verdict.fields, context);
     } finally {
       request.isAnswered = true;

@@ -38,8 +38,7 @@ export class NodeRequest<Raw> extends AdapterRequest<Raw> {
   }
 
   headerOf(name: string): string | undefined {
-    const value = this.#message.headers[name];
-    return Array.isArray(value) ? value.join(", ") : value;
+    return textOf(this.#message.headers[name]);
   }
 }
 
@@ -74,7 +73,25 @@ export function setHead(response: ServerResponse, { status, fields }: Answer): b
 
 /** Settles when the response has been sent. A response that ended early is not settled, so it stays counted. */
 export function settleAtEnd(response: ServerResponse, settle: Verdict["settle"]): void {
-  if (settle !== undefined) response.once("finish", () => settle(response.statusCode));
+  if (settle === undefined) return;
+  keepHeaders(response);
+  response.once("finish", () =>
+    settle({ status: response.statusCode, header: (name) => textOf(response.getHeader(name)) }),
+  );
+}
+
+/**
+ * Has the response remember the headers that `writeHead` is given. Node does so only for a response that already has
+ * headers, or had some.
+ */
+function keepHeaders(response: ServerResponse): void {
+  if (response.headersSent || response.getHeaderNames().length > 0) return;
+  response.setHeader("x-ratelimit", "");
+  response.removeHeader("x-ratelimit");
+}
+
+function textOf(value: number | string | readonly string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(", ") : value?.toString();
 }
 
 /** A peer without an address has disconnected, or came by the unix socket that the server listens on. */

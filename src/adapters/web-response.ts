@@ -1,7 +1,7 @@
 // What Hono and fetch handlers have in common: the fields are added to a response that the handler has made.
 
 import { addNames, EXPOSED_FIELDS } from "../http/headers.ts";
-import type { Fields } from "../http/index.ts";
+import type { Fields, HttpResponse } from "../http/index.ts";
 
 /**
  * The fields that a limiter gave a response last, kept with it. They tell a limiter's fields from its handler's, also
@@ -37,8 +37,15 @@ export function withFields<T>(outcome: T, fields: Fields, request: object): T {
   }
 }
 
-/** The status that a client gets for what a handler returned or threw. */
-export function statusOf(outcome: unknown): number {
+/** The response that a client gets for what a handler returned or threw. */
+export function responseTo(outcome: unknown): HttpResponse {
+  return {
+    status: statusOf(outcome),
+    header: (name) => (hasHeaders(outcome) ? (outcome.headers.get(name) ?? undefined) : undefined),
+  };
+}
+
+function statusOf(outcome: unknown): number {
   // Bun wants nothing returned once a request has become a websocket.
   if (outcome === undefined) return 101;
   const { status, statusCode } = (outcome ?? {}) as { status?: unknown; statusCode?: unknown };

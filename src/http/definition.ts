@@ -7,7 +7,7 @@ import type { Rate } from "../core/rate.ts";
 import type { Awaitable, Decision } from "../core/types.ts";
 import { checkMissingKeyPolicy, type Key, type MissingKeyPolicy } from "./keys.ts";
 import type { Outcome } from "./metrics.ts";
-import type { HttpRequest } from "./request.ts";
+import type { HttpRequest, HttpResponse } from "./request.ts";
 
 /**
  * Who decides when the provider fails: `"allow"` lets the request pass, `"deny"` answers it with 503, `"local"` asks a
@@ -109,11 +109,14 @@ export interface LimiterFields<Raw = unknown> {
    */
   readonly allow?: readonly string[] | ForRequest<Raw, boolean>;
   /**
-   * Responses that are not counted, by status: `"failed"` from 400 on, `"successful"` below, or a function, which may
-   * be async. What the request took is given back when the response is sent. A response that ends early, because the
-   * client went away, is counted.
+   * Responses that are not counted: `"failed"`, with a status from 400 on, `"successful"`, below, or a function of the
+   * response, which may be async. What the request took is given back when the response is sent. A response that ends
+   * early, because the client went away, is counted.
    */
-  readonly uncounted?: "failed" | "successful" | ((status: number) => Awaitable<boolean>);
+  readonly uncounted?:
+    | "failed"
+    | "successful"
+    | ((response: HttpResponse, request: HttpRequest<Raw>) => Awaitable<boolean>);
   /** Decides, records and reports, but denies nobody and tells clients nothing. Default false. */
   readonly shadow?: boolean;
   /** Default `"allow"`. */

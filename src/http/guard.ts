@@ -15,7 +15,7 @@ import { HttpLimiter } from "./limiter.ts";
 import { checkedOnNotice, Notices } from "./notices.ts";
 import { checkGuardOptions, checkNames, definitionsOf, type GuardOptions, type RateLimitOptions } from "./options.ts";
 import { Reporter } from "./reporter.ts";
-import { AdapterRequest, ForeignRequest, type HttpRequest } from "./request.ts";
+import { AdapterRequest, ForeignRequest, type HttpRequest, type HttpResponse } from "./request.ts";
 import { Ledger } from "./reservation.ts";
 
 /** What becomes of a request. */
@@ -30,10 +30,10 @@ export interface Verdict {
    */
   readonly fields: Fields;
   /**
-   * Present when it matters how the request ends: to be called with the status of the response once that is sent, or
-   * not at all when the connection ends before the response does.
+   * Present when it matters how the request ends: to be called with the response once that is sent, or not at all when
+   * the connection ends before the response does.
    */
-  readonly settle: ((status: number) => void) | undefined;
+  readonly settle: ((response: HttpResponse) => void) | undefined;
 }
 
 const NO_FIELDS: Fields = [];
@@ -69,12 +69,11 @@ export class Guard<Raw> {
     this.#options = options;
     this.#reporter = new Reporter(options);
     this.#status = integerOption("status", options.status, 429, 400, 599);
-    const { headers = "draft-10", exposeHeaders = false } = options;
-    this.#serialise = serialiserOf(headers);
-    if (typeof exposeHeaders !== "boolean") {
-      throw new TrypemaError("INVALID_OPTION", `exposeHeaders: got ${show(exposeHeaders)}, expected true or false`);
-    }
-    this.#exposure = exposeHeaders ? exposureOf(headers) : NO_FIELDS;
+    const { exposeHeaders = false, headers = "draft-10", hideRemaining = false } = options;
+    checkBoolean("exposeHeaders", exposeHeaders);
+    checkBoolean("hideRemaining", hideRemaining);
+    this.#serialise = serialiserOf({ headers, hideRemaining });
+    this.#exposure = exposeHeaders ? exposureOf({ headers, hideRemaining }) : NO_FIELDS;
     const definitions = definitionsOf(options);
     const onNotice = checkedOnNotice(options.onNotice);
     this.#limiters = definitions.map((definition) => {
@@ -165,7 +164,7 @@ export class Guard<Raw> {
 
   #conclude(isDenied: boolean, request: HttpRequest<Raw>, ledger: Ledger): Awaitable<Verdict> {
     if (isDenied) return this.#deny(request, ledger);
-    return new AdmittedVerdict(ledger, this.#fieldsOf, this.#settlement(ledger));
+    return new AdmittedVerdict(ledger, this.#fieldsOf, this.#settlement(request, ledger));
   }
 
   /**
@@ -215,28 +214,34 @@ export class Guard<Raw> {
     return limits.length === 0 ? NO_FIELDS : this.#serialise(limits);
   }
 
-  #settlement(ledger: Ledger): Verdict["settle"] {
+  #settlement(request: HttpRequest<Raw>, ledger: Ledger): Verdict["settle"] {
     if (!this.#settles) return undefined;
-    return (status) => {
+    return (response) => {
       for (const limiter of this.#limiters) {
         const charge = ledger.charges.find((made) => made.limiter === limiter);
-        if (charge !== undefined) void this.#settle(limiter, charge, ledger, status);
+        if (charge === undefined) continue;
+        const { uncounted } = limiter.definition;
+        const isUncounted = () =>
+          typeof uncounted === "function"
+            ? uncounted(response, request)
+            : uncounted === (response.status < 400 ? "successful" : "failed");
+        void this.#settle(limiter.name, charge, ledger, isUncounted);
       }
     };
   }
 
-  async #settle({ name, definition }: HttpLimiter<Raw>, charge: Charge, ledger: Ledger, status: number): Promise<void> {
-    const { uncounted } = definition;
+  async #settle(limiter: string, charge: Charge, ledger: Ledger, isUncounted: () => Awaitable<boolean>): Promise<void> {
     try {
-      const isUncounted =
-        typeof uncounted === "function"
-          ? await uncounted(status)
-          : uncounted === (status < 400 ? "successful" : "failed");
-      if (isUncounted) await ledger.giveBack([charge]);
+      if (await isUncounted()) await ledger.giveBack([charge]);
     } catch (error) {
-      this.#reporter.report(error, "callback", name);
+      this.#reporter.report(error, "callback", limiter);
     }
   }
+}
+
+function checkBoolean(option: string, value: unknown): void {
+  if (typeof value === "boolean") return;
+  throw new TrypemaError("INVALID_OPTION", `${option}: got ${show(value)}, expected true or false`);
 }
 
 /** Lets a request go on. */

@@ -33,17 +33,35 @@ export type Serialiser = (limits: readonly ServiceLimit[]) => Fields;
  */
 export const EXPOSED_FIELDS = "access-control-expose-headers";
 
-const fieldNames: Record<HeaderForm, string> = {
-  "draft-10": "ratelimit-policy, ratelimit, retry-after",
-  "draft-7": "ratelimit-policy, ratelimit, retry-after",
-  "draft-6": "ratelimit-policy, ratelimit-limit, ratelimit-remaining, ratelimit-reset, retry-after",
-  "x-ratelimit": "x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, retry-after",
-  none: "retry-after",
+/** The rate limit fields of each form. */
+const fieldNames: Record<HeaderForm, readonly string[]> = {
+  "draft-10": ["ratelimit-policy", "ratelimit"],
+  "draft-7": ["ratelimit-policy", "ratelimit"],
+  "draft-6": ["ratelimit-policy", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
+  "x-ratelimit": ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"],
+  none: [],
 };
 
-/** The field that exposes the rate limit fields of a form. */
-export function exposureOf(form: HeaderForm): Fields {
-  return [EXPOSED_FIELDS, fieldNames[form]];
+/** The fields that say how much was used. The others say only what the limit is. */
+const USAGE: ReadonlySet<string> = new Set(
+  Object.values(fieldNames)
+    .flat()
+    .filter((name) => !/-(policy|limit)$/.test(name)),
+);
+
+/** The form or the forms of the fields, and whether they say how much is left. */
+export interface HeaderOptions {
+  readonly headers: HeaderForm | readonly HeaderForm[];
+  readonly hideRemaining: boolean;
+}
+
+/** The field that exposes the rate limit fields and `Retry-After`. */
+export function exposureOf({ headers, hideRemaining }: HeaderOptions): Fields {
+  const names = [headers]
+    .flat()
+    .flatMap((form) => fieldNames[form])
+    .filter((name) => !(hideRemaining && USAGE.has(name)));
+  return [EXPOSED_FIELDS, [...names, "retry-after"].join(", ")];
 }
 
 /** The value to set a field to. For the list of exposed fields that is what `response` has, and then `value`. */
@@ -70,12 +88,50 @@ const makers: Record<Exclude<HeaderForm, "none">, () => Serialiser> = {
   "x-ratelimit": () => xRateLimit,
 };
 
-/** @throws {TrypemaError} `INVALID_OPTION` */
-export function serialiserOf(form: HeaderForm): Serialiser | undefined {
-  if (form === "none") return undefined;
-  if (Object.hasOwn(makers, form)) return makers[form]();
-  const forms = [...Object.keys(makers), "none"].join(", ");
-  throw new TrypemaError("INVALID_OPTION", `headers: got ${show(form)}, expected one of ${forms}`);
+/**
+ * The maker of the fields; undefined for none.
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`
+ */
+export function serialiserOf({ headers, hideRemaining }: HeaderOptions): Serialiser | undefined {
+  if (headers === "none") return undefined;
+  const forms = checkedForms(Array.isArray(headers) ? headers : [headers]);
+  const serialisers = forms.map((form) => makers[form]());
+  const only = serialisers[0]!;
+  const all: Serialiser =
+    serialisers.length === 1 ? only : (limits) => serialisers.flatMap((serialise) => serialise(limits));
+  return hideRemaining ? (limits) => withoutUsage(all(limits)) : all;
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` unless they are at least one form, and no two of them have the same field */
+function checkedForms(forms: readonly HeaderForm[]): readonly Exclude<HeaderForm, "none">[] {
+  const formsOfFields = new Map<string, HeaderForm>();
+  const check = (form: HeaderForm): form is Exclude<HeaderForm, "none"> => {
+    if (!Object.hasOwn(makers, form)) {
+      const known = `${Object.keys(makers).join(", ")} or a list of these, or none`;
+      throw new TrypemaError("INVALID_OPTION", `headers: got ${show(form)}, expected one of ${known}`);
+    }
+    for (const field of fieldNames[form]) {
+      const other = formsOfFields.get(field);
+      if (other !== undefined) {
+        const both = `${show(other)} and ${show(form)}`;
+        throw new TrypemaError(
+          "INVALID_OPTION",
+          `headers: got ${both}, which both have the field ${field}; choose one`,
+        );
+      }
+      formsOfFields.set(field, form);
+    }
+    return true;
+  };
+  if (forms.length > 0) return forms.filter(check);
+  throw new TrypemaError("INVALID_OPTION", 'headers: got an empty array, expected forms; for no fields give "none"');
+}
+
+function withoutUsage(fields: Fields): Fields {
+  const kept: string[] = [];
+  for (let i = 0; i < fields.length; i += 2) if (!USAGE.has(fields[i]!)) kept.push(fields[i]!, fields[i + 1]!);
+  return kept;
 }
 
 /** The parts of a limiter's items that rarely change. */

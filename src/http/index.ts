@@ -17,5 +17,5 @@ export type { FailureKind, Metrics, Observation, Outcome } from "./metrics.ts";
 export type { Notice, NoticeCode, OnNotice } from "./notices.ts";
 export type { GuardOptions, RateLimitOptions } from "./options.ts";
 export { type PrometheusMetrics, prometheusMetrics } from "./prometheus.ts";
-export { type HttpRequest, pathOf } from "./request.ts";
+export { type HttpRequest, type HttpResponse, pathOf } from "./request.ts";
 export { type Reservation, reservationOf } from "./reservation.ts";

@@ -17,8 +17,16 @@ import type { OnNotice } from "./notices.ts";
 export interface GuardOptions<Raw = unknown, Handler = never> {
   /** Local, Redis or Hybrid. */
   readonly provider: Provider;
-  /** The form of the rate limit header fields. Default `"draft-10"`. */
-  readonly headers?: HeaderForm;
+  /**
+   * The form of the rate limit header fields, or several forms that have no field in common, such as `"draft-10"` and
+   * `"x-ratelimit"`. Default `"draft-10"`.
+   */
+  readonly headers?: HeaderForm | readonly Exclude<HeaderForm, "none">[];
+  /**
+   * Tells clients the limit, but not how much of it is left, nor when there is more: who shares a key would learn from
+   * that what the others do. `Retry-After` is sent all the same. Default false.
+   */
+  readonly hideRemaining?: boolean;
   /**
    * Adds the rate limit fields and `Retry-After` to `Access-Control-Expose-Headers`, so that browsers show them to
    * scripts of other origins. Who may ask at all is for CORS to say. Default false.
@@ -55,6 +63,7 @@ export type RateLimitOptions<Raw = unknown, Handler = never> = GuardOptions<Raw,
 export const GUARD_NAMES = [
   "provider",
   "headers",
+  "hideRemaining",
   "exposeHeaders",
   "status",
   "respond",

@@ -1,4 +1,4 @@
-// What of a request the limiters look at, whatever framework it comes from.
+// What the limiters look at of a request and of its response, whatever framework they come from.
 
 /** A request. Adapters make one over their framework's own, which is `raw`. */
 export interface HttpRequest<Raw = unknown> {
@@ -25,6 +25,14 @@ export interface HttpRequest<Raw = unknown> {
    * A header by its name in lower case. Several lines of the same name are one value, joined by commas. It may be taken
    * out: `({ header }) => header("x-api-key")`.
    */
+  readonly header: (name: string) => string | undefined;
+}
+
+/** The response to a request, in one form for all frameworks. */
+export interface HttpResponse {
+  /** The status that the client gets. */
+  readonly status: number;
+  /** A header by its name in lower case. Several lines of the same name are one value, joined by commas. */
   readonly header: (name: string) => string | undefined;
 }
 

@@ -18,6 +18,7 @@ import {
   type Denial,
   type GuardOptions,
   type HttpRequest,
+  type HttpResponse,
   type LimiterDefinition,
   requestHeader,
 } from "trypema/http";
@@ -408,6 +409,54 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     socket.destroy();
     await once(socket, "close");
     expect(await statuses(port, 2)).toEqual([200, 429]);
+  });
+
+  it("gives back what a function says of the response, which is told its status and its headers", async () => {
+    const provider = providers[kind]!();
+    const seen: unknown[] = [];
+    const uncounted = async ({ status, header }: HttpResponse, { path }: HttpRequest) => {
+      seen.push([path, status, header("retry-after"), header("content-type"), header("x-nothing")]);
+      return header("retry-after") === "77";
+    };
+    const { port } = await serve({ provider, rate: THREE, headers: "none", uncounted });
+    expect(await statuses(port, 4, { path: "/upstream" })).toEqual([503, 503, 503, 503]);
+    await vi.waitFor(async () => expect((await limiterOf(provider).get("127.0.0.1")).total).toBe(0));
+    expect(await statuses(port, 4)).toEqual([200, 200, 200, 429]);
+    const text = "text/plain; charset=utf-8";
+    await vi.waitFor(() => expect(seen).toHaveLength(7));
+    expect(seen.slice(3, 5)).toEqual([
+      ["/upstream", 503, "77", text, undefined],
+      ["/", 200, undefined, text, undefined],
+    ]);
+  });
+
+  it("sends the fields of several forms at once, and the limit without what is left if told so", async () => {
+    const headers = ["draft-10", "x-ratelimit"] as const;
+    const both = await serve({ rate: THREE, headers, exposeHeaders: true });
+    const response = await send(both.port);
+    const lines = [...response.lines].filter((line) => /^(x-)?ratelimit|expose/.test(line));
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'ratelimit-policy: "default";q=3;w=10',
+        'ratelimit: "default";r=2;t=10',
+        "x-ratelimit-limit: 3",
+        "x-ratelimit-remaining: 2",
+        expect.stringMatching(/^x-ratelimit-reset: \d+$/),
+        "access-control-expose-headers: ratelimit-policy, ratelimit, " +
+          "x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, retry-after",
+      ]),
+    );
+    const silent = await serve({ rate: perSecond(0.1), headers, hideRemaining: true, exposeHeaders: true });
+    for (const status of [200, 429]) {
+      const told = await send(silent.port);
+      expect(told.status).toBe(status);
+      expect(told.lines.filter((line) => /ratelimit|retry/.test(line)).toSorted()).toEqual([
+        "access-control-expose-headers: ratelimit-policy, x-ratelimit-limit, retry-after",
+        'ratelimit-policy: "default";q=1;w=10',
+        ...(status === 429 ? ["retry-after: 10"] : []),
+        "x-ratelimit-limit: 1",
+      ]);
+    }
   });
 
   it("lets a handler correct the cost", async () => {

@@ -37,7 +37,7 @@ function limited(provider: Provider, rate = HUNDRED) {
     return {
       status: verdict.answer?.status ?? 200,
       adjust: (delta: number) => reservationOf(request.raw).adjust(delta),
-      giveBack: () => verdict.settle!(500),
+      giveBack: () => verdict.settle!({ status: 500, header: () => undefined }),
     };
   };
   return { take, failed };
@@ -200,7 +200,7 @@ it("with the Local provider of onBackendFailure, what that counted is given back
       header: () => undefined,
     });
     expect(verdict.answer).toBe(undefined);
-    verdict.settle!(500);
+    verdict.settle!({ status: 500, header: () => undefined });
   }
 });
 

@@ -83,6 +83,18 @@ describe("a guard", () => {
       /allow: got a list, but the limit/,
     ],
     [{ provider: provider(), rate, headers: "draft-8" }, "INVALID_OPTION", /headers: got "draft-8"/],
+    [{ provider: provider(), rate, headers: [] }, "INVALID_OPTION", /headers: got an empty array/],
+    [
+      { provider: provider(), rate, headers: ["none"] },
+      "INVALID_OPTION",
+      /headers: got "none", expected one of draft-10/,
+    ],
+    [
+      { provider: provider(), rate, headers: ["draft-6", "draft-10"] },
+      "INVALID_OPTION",
+      /headers: got "draft-6" and "draft-10", which both have the field ratelimit-policy/,
+    ],
+    [{ provider: provider(), rate, hideRemaining: "yes" }, "INVALID_OPTION", /hideRemaining: got "yes", expected true/],
     [{ provider: provider(), rate, status: 200 }, "INVALID_OPTION", /status: got 200/],
   ])("is not made of %o", (options, code, message) => {
     expect(() => new Guard(options as never)).toThrow(expect.objectContaining({ code }));
@@ -99,6 +111,10 @@ describe("a guard", () => {
     expect(() => new Guard({ ...shared, limiters: [{ name: "a" }] })).toThrow();
     // @ts-expect-error
     expect(() => new Guard({ ...shared, limit: 5, windowMs: () => 5 })).toThrow();
+    // @ts-expect-error no form among others
+    expect(() => new Guard({ ...shared, rate, headers: ["none", "draft-6"] })).toThrow();
+    // @ts-expect-error a response
+    expect(new Guard({ ...shared, rate, uncounted: (status: number) => status === 404 })).toBeDefined();
     // @ts-expect-error a list
     expect(() => new Guard({ ...shared, rate, allow: "::1" })).toThrow();
     const limiters = [
@@ -422,7 +438,7 @@ describe("several limiters of a guard", () => {
     for (let i = 0; i < 3; i++) {
       const verdict = await guard.check(request());
       expect(stateOf(verdict)).toBe('"first";r=2;t=10, "second";r=0;t=10');
-      verdict.settle!(500);
+      verdict.settle!({ status: 500, header: () => undefined });
     }
     await guard.check(request());
     expect(stateOf(await guard.check(request()))).toMatch(/^"first";r=2, "second";r=0;t=10$/);

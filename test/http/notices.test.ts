@@ -13,7 +13,14 @@ import { rateLimit as expressLimit } from "trypema/express";
 import { rateLimit as fastifyLimit } from "trypema/fastify";
 import { rateLimit as fetchLimit } from "trypema/fetch";
 import { rateLimit as honoLimit } from "trypema/hono";
-import { Guard, type HttpRequest, type Notice, type RateLimitOptions, reservationOf } from "trypema/http";
+import {
+  Guard,
+  type HttpRequest,
+  type HttpResponse,
+  type Notice,
+  type RateLimitOptions,
+  reservationOf,
+} from "trypema/http";
 import { createHybridProvider } from "trypema/hybrid";
 import { rateLimit as koaLimit } from "trypema/koa";
 import { rateLimit as nodeLimit } from "trypema/node";
@@ -347,7 +354,7 @@ describe("a notice", () => {
 });
 
 describe("what is not counted", () => {
-  const settled = async (uncounted: (status: number) => unknown) => {
+  const settled = async (uncounted: (response: HttpResponse) => unknown) => {
     const shared = provider();
     const onError = vi.fn();
     const limits = { provider: shared, rate: FIVE, key, onError, uncounted } as RateLimitOptions<Request>;
@@ -359,7 +366,7 @@ describe("what is not counted", () => {
   it("may be found out by a function that has to wait", async () => {
     expect(await settled(async () => false)).toMatchObject({ total: 1 });
     expect(await settled(async () => true)).toMatchObject({ total: 0 });
-    expect(await settled(async (status) => status === 200)).toMatchObject({ total: 0 });
+    expect(await settled(async ({ status }) => status === 200)).toMatchObject({ total: 0 });
   });
 
   it("is counted when that function rejects, which is told", async () => {
