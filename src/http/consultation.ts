@@ -106,6 +106,9 @@ export class Consultation<Raw> {
 
   /** Has each limiter do what it is to do where the provider has failed, until one denies the request. */
   #standIn(asks: readonly HttpAsk<Raw>[], error: unknown): Awaitable<boolean> {
-    return some(asks, (ask) => chain(ask.asker.standIn(ask, error), (charge) => this.#keep(charge, ask.asker)));
+    return some(asks, (ask) => {
+      this.current = ask.asker;
+      return chain(ask.asker.standIn(ask, error), (charge) => this.#keep(charge, ask.asker));
+    });
   }
 }

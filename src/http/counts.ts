@@ -46,6 +46,15 @@ export function countsOf<Raw>(definition: LimiterDefinition<Raw>, provider: Prov
   return { ...fields, family, limiter, keyPrefix: `${name}:` };
 }
 
+/** @throws {TrypemaError} `INVALID_OPTION` for what is no provider */
+export function checkProvider(option: string, provider: unknown): asserts provider is Provider {
+  const { absolute, suppressed, windowMs } = (provider ?? {}) as Partial<Provider>;
+  if (typeof windowMs === "number" && typeof absolute?.inc === "function" && typeof suppressed?.inc === "function") {
+    return;
+  }
+  throw new TrypemaError("INVALID_OPTION", `${option}: got ${show(provider)}, expected a provider`);
+}
+
 function withWindow(provider: Provider, { windowMs, bucketMs }: Window): Provider {
   if (typeof provider.withWindow === "function") return provider.withWindow({ windowMs, bucketMs });
   throw new TrypemaError("INVALID_OPTION", `windowMs: got ${show(windowMs)}, but this provider has no withWindow`);

@@ -4,16 +4,22 @@ import { checkCount } from "../core/count.ts";
 import { show, TrypemaError } from "../core/errors.ts";
 import { checkOptions } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
-import type { Awaitable, Decision } from "../core/types.ts";
+import type { Awaitable, Decision, Provider } from "../core/types.ts";
 import { checkMissingKeyPolicy, type Key, type MissingKeyPolicy } from "./keys.ts";
 import type { Outcome } from "./metrics.ts";
 import type { HttpRequest, HttpResponse } from "./request.ts";
 
 /**
  * Who decides when the provider fails: `"allow"` lets the request pass, `"deny"` answers it with 503, `"local"` asks a
- * Local provider with the same window, each process for itself.
+ * Local provider with the same window, each process for itself, and `{ provider }` asks that one; a request passes when
+ * that fails too. A function says for each request whether it passes.
  */
-export type BackendFailurePolicy = "allow" | "deny" | "local";
+export type BackendFailurePolicy<Raw = unknown> =
+  | "allow"
+  | "deny"
+  | "local"
+  | { readonly provider: Provider }
+  | ((request: HttpRequest<Raw>, error: unknown) => Awaitable<"allow" | "deny">);
 
 /** What one limiter has decided about one request. */
 export interface DecisionEvent<Raw = unknown> {
@@ -120,7 +126,7 @@ export interface LimiterFields<Raw = unknown> {
   /** Decides, records and reports, but denies nobody and tells clients nothing. Default false. */
   readonly shadow?: boolean;
   /** Default `"allow"`. */
-  readonly onBackendFailure?: BackendFailurePolicy;
+  readonly onBackendFailure?: BackendFailurePolicy<Raw>;
   /** Told of every decision. What it throws or rejects with is reported to `onError`, and does no other harm. */
   readonly onDecision?: (event: DecisionEvent<Raw>) => unknown;
 }
@@ -155,7 +161,10 @@ export function checkDefinition<Raw>(definition: LimiterDefinition<Raw>): void {
   if (typeof name !== "string" || !/^[\w./*-]{1,60}$/.test(name)) {
     throw new TrypemaError("INVALID_OPTION", `name: got ${show(name)}, expected 1 to 60 of A-Z a-z 0-9 . _ / * -`);
   }
-  checkOneOf("onBackendFailure", definition.onBackendFailure ?? "allow", ["allow", "deny", "local"]);
+  const { onBackendFailure = "allow" } = definition;
+  if (typeof onBackendFailure !== "function" && (typeof onBackendFailure !== "object" || onBackendFailure === null)) {
+    checkOneOf("onBackendFailure", onBackendFailure, ["allow", "deny", "local"], ", { provider } or a function");
+  }
   checkMissingKeyPolicy(onMissingKey);
   for (const option of ["key", "skip", "onDecision"] as const) {
     const value = definition[option];
@@ -168,8 +177,12 @@ export function checkDefinition<Raw>(definition: LimiterDefinition<Raw>): void {
   if (typeof cost !== "function") checkCount("cost", cost, 0);
 }
 
-function checkOneOf(option: string, value: unknown, known: readonly unknown[]): void {
+/** @param orElse what else is accepted, where the caller has checked that */
+function checkOneOf(option: string, value: unknown, known: readonly unknown[], orElse = ""): void {
   if (known.includes(value)) return;
   const names = known.filter((one) => one !== undefined).map(show);
-  throw new TrypemaError("INVALID_OPTION", `${option}: got ${show(value)}, expected one of ${names.join(", ")}`);
+  throw new TrypemaError(
+    "INVALID_OPTION",
+    `${option}: got ${show(value)}, expected one of ${names.join(", ")}${orElse}`,
+  );
 }

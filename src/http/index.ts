@@ -12,7 +12,14 @@ export type {
 export type { Denial, DenialAnswer, DenialReason } from "./denial.ts";
 export { Guard, type Verdict } from "./guard.ts";
 export type { Fields, HeaderForm } from "./headers.ts";
-export { combined, type Key, type MissingKeyPolicy, type RequestHeaderOptions, requestHeader } from "./keys.ts";
+export {
+  combined,
+  derivedKey,
+  type Key,
+  type MissingKeyPolicy,
+  type RequestHeaderOptions,
+  requestHeader,
+} from "./keys.ts";
 export type { FailureKind, Metrics, Observation, Outcome } from "./metrics.ts";
 export type { Notice, NoticeCode, OnNotice } from "./notices.ts";
 export type { GuardOptions, RateLimitOptions } from "./options.ts";

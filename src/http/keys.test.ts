@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { createLocalProvider, perSecond } from "trypema";
 import { describe, expect, it } from "vitest";
-import { combined, requestHeader, storedKey, storedSharedKey } from "./keys.ts";
+import { combined, derivedKey, requestHeader, storedKey, storedSharedKey } from "./keys.ts";
 import type { HttpRequest } from "./request.ts";
 
 function request(headers: Record<string, string>): HttpRequest {
@@ -86,5 +86,16 @@ describe("a stored key", () => {
     expect(storedKey("", "x".repeat(60))).toBe("x".repeat(60));
     expect(storedKey("", "x".repeat(61))).toBeInstanceOf(Promise);
     expect(storedKey("", "!x")).toBeInstanceOf(Promise);
+  });
+});
+
+describe("a derived key", () => {
+  it("is not made of what is no key", async () => {
+    for (const key of ["", Number.NaN, undefined as never]) {
+      await expect(derivedKey(key)).rejects.toMatchObject({ code: "INVALID_KEY" });
+    }
+    await expect(derivedKey({ shared: "" })).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    await expect(derivedKey("k", { hashed: true } as never)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    expect(await derivedKey(7n)).toBe("7");
   });
 });

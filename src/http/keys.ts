@@ -104,6 +104,30 @@ export function storedKey(prefix: string, key: string): Awaitable<string> {
   return chain(hashOf(key), (hash) => `${prefix}${hash}`);
 }
 
+/**
+ * The key by which a limiter counts for a client, for its methods `get`, `block` and `delete`. `createLimits` gives the
+ * limiter: it has the counts of the HTTP limiter of the same name, window and strategy.
+ *
+ * `createLimits(provider, { login }).limiter("login").block(await derivedKey("ann"), hours(1))`
+ *
+ * @param key what the limiter's `key` finds, or the `shared` of `onMissingKey`
+ * @param options those of `requestHeader`, where it makes the key: with `hash`, `key` is the value of the header
+ * @throws {TrypemaError} as a rejection: `INVALID_KEY`, `INVALID_OPTION`
+ */
+export async function derivedKey(
+  key: string | number | bigint | { readonly shared: string },
+  options: RequestHeaderOptions = {},
+): Promise<string> {
+  checkOptions("derivedKey", options, ["hash"]);
+  if (typeof key === "object" && key !== null) {
+    checkMissingKeyPolicy(key);
+    return storedSharedKey("", key.shared);
+  }
+  const text = textOfKey(key);
+  if (text === undefined) throw new TrypemaError("INVALID_KEY", `key: got ${show(key)}, expected a key`);
+  return storedKey("", options.hash === true ? await hashOf(text) : text);
+}
+
 /** The key that all requests without a key share. It is never the stored key of another request. */
 export function storedSharedKey(prefix: string, shared: string): string {
   return `${prefix}${SHARED}${shared}`;

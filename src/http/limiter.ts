@@ -2,18 +2,18 @@
 // when one of them can't say.
 
 import { checkCount } from "../core/count.ts";
-import { TrypemaError } from "../core/errors.ts";
-import { type Ask, familyOf } from "../core/family.ts";
+import { show, TrypemaError } from "../core/errors.ts";
+import type { Ask } from "../core/family.ts";
 import type { Rate } from "../core/rate.ts";
 import { storeOf } from "../core/store.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
-import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
+import { createLocalProvider } from "../local/provider.ts";
 import { allowListOf } from "./allow.ts";
 import { chain, isPromise } from "./awaitable.ts";
 import { Charge } from "./charge.ts";
 import { clientAddress } from "./client-address.ts";
 import { ClientNotices, needsPeer } from "./client-notices.ts";
-import { askOne, type Counts, commonRateOf, countsOf, rateOfRequest } from "./counts.ts";
+import { askOne, type Counts, checkProvider, commonRateOf, countsOf, rateOfRequest } from "./counts.ts";
 import { checkDefinition, type ForRequest, type LimiterDefinition } from "./definition.ts";
 import { type FoundKey, type Key, storedKey, storedSharedKey, textOfKey } from "./keys.ts";
 import type { Notices } from "./notices.ts";
@@ -42,14 +42,23 @@ function sharedCountsOf(limiter: Limiter, name: string): SharedCounts {
 /** What a limiter asks its provider about one request. Always holds: its key, its rate and its count are valid. */
 export class HttpAsk<Raw> implements Ask {
   readonly asker: HttpLimiter<Raw>;
+  readonly request: HttpRequest<Raw>;
   readonly limiter: Limiter;
   readonly key: string;
   readonly rate: Rate;
   readonly count: number;
   readonly blockMs: number;
 
-  constructor(asker: HttpLimiter<Raw>, { limiter, blockMs }: Counts, key: string, rate: Rate, count: number) {
+  constructor(
+    asker: HttpLimiter<Raw>,
+    request: HttpRequest<Raw>,
+    { limiter, blockMs }: Counts,
+    key: string,
+    rate: Rate,
+    count: number,
+  ) {
     this.asker = asker;
+    this.request = request;
     this.limiter = limiter;
     this.key = key;
     this.rate = rate;
@@ -75,7 +84,8 @@ export class HttpLimiter<Raw> {
   readonly #rate: Rate | "none" | undefined;
   readonly #sharedCounts: SharedCounts;
   readonly #clientNotices: ClientNotices;
-  #fallback: LocalProvider | undefined;
+  /** Where it counts while the provider fails, if anywhere. */
+  #fallback: Counts | undefined;
   #lastGiven: number | "none" = "none";
   #lastRate: Rate | "none" = "none";
   /** The stored keys of recent requests by their keys. Making and hashing one again costs as much as a decision. */
@@ -94,6 +104,8 @@ export class HttpLimiter<Raw> {
     this.#key = definition.key ?? clientAddress();
     this.#isListed = allowListOf(definition.allow, this.#key);
     this.#clientNotices = new ClientNotices(this.#key, notices);
+    const { onBackendFailure } = definition;
+    if (typeof onBackendFailure === "object") this.#fallback = this.#countsOn(onBackendFailure.provider);
     this.#rate = commonRateOf(definition, this.windowMs);
     this.#sharedCounts = sharedCountsOf(this.#counts.limiter, this.name);
     this.#sharedCounts.latestRate = this.#rate;
@@ -143,16 +155,41 @@ export class HttpLimiter<Raw> {
   /** Does what `onBackendFailure` says, after the provider has failed. */
   standIn(ask: HttpAsk<Raw>, error: unknown): Awaitable<Charge> {
     if (error instanceof TrypemaError && !error.code.startsWith("BACKEND")) throw error;
-    const policy = this.definition.onBackendFailure ?? "allow";
-    if (policy !== "local") return Charge.undecided(this, "unavailable", this.shadow || policy === "allow", error);
-    const { windowMs, bucketMs, strategy } = this.#counts;
-    this.#fallback ??= createLocalProvider({ windowMs, bucketMs });
-    const counter = this.#fallback[strategy];
-    const { key, count: cost } = ask;
-    const decision = askOne({ ...ask, limiter: counter }, familyOf(this.#fallback), windowMs);
-    return chain(decision, (made) =>
-      Charge.decided(this, { decision: made, isCounted: true, counter, key, cost, error }),
-    );
+    const { onBackendFailure = "allow" } = this.definition;
+    if (typeof onBackendFailure === "function") {
+      return chain(onBackendFailure(ask.request, error), (answer) => this.#undecided(checkedAnswer(answer), error));
+    }
+    if (onBackendFailure === "allow" || onBackendFailure === "deny") return this.#undecided(onBackendFailure, error);
+    const { windowMs, bucketMs } = this.#counts;
+    this.#fallback ??= this.#countsOn(createLocalProvider({ windowMs, bucketMs }));
+    return this.#askFallback(ask, this.#fallback, error);
+  }
+
+  #undecided(answer: "allow" | "deny", error: unknown): Charge {
+    return Charge.undecided(this, "unavailable", this.shadow || answer === "allow", error);
+  }
+
+  /** Where this limiter counts on another provider: in the same window. */
+  #countsOn(provider: Provider): Counts {
+    checkProvider("onBackendFailure.provider", provider);
+    const window = provider.windowMs === this.windowMs ? {} : { windowMs: this.windowMs };
+    return countsOf({ ...this.definition, ...window }, provider);
+  }
+
+  /** Asks the provider that decides meanwhile. */
+  #askFallback(ask: HttpAsk<Raw>, { limiter, family, keyPrefix }: Counts, error: unknown): Awaitable<Charge> {
+    const key = keyPrefix + ask.key.slice(this.#counts.keyPrefix.length);
+    const { count: cost } = ask;
+    const fail = (again: unknown) =>
+      this.#undecided("allow", new AggregateError([error, again], "both providers failed"));
+    try {
+      const decision = askOne({ ...ask, limiter, key }, family, this.windowMs);
+      const charge = (made: Decision) =>
+        Charge.decided(this, { decision: made, isCounted: true, counter: limiter, key, cost, error });
+      return isPromise(decision) ? decision.then(charge, fail) : charge(decision);
+    } catch (again) {
+      return fail(again);
+    }
   }
 
   #noticeSharedName(): void {
@@ -218,11 +255,11 @@ export class HttpLimiter<Raw> {
 
   #findAtRate(request: HttpRequest<Raw>, key: string, stored: string, rate: Rate | "none"): Awaitable<Found<Raw>> {
     const { cost = 1 } = this.definition;
-    if (typeof cost !== "function") return this.#askFor(stored, rate, cost);
+    if (typeof cost !== "function") return this.#askFor(request, stored, rate, cost);
     const given = cost(request, key);
     return isPromise(given)
-      ? given.then((now) => this.#askFor(stored, rate, checkedCost(now)))
-      : this.#askFor(stored, rate, checkedCost(given));
+      ? given.then((now) => this.#askFor(request, stored, rate, checkedCost(now)))
+      : this.#askFor(request, stored, rate, checkedCost(given));
   }
 
   /** The rate that a function gave; successive requests mostly bring the same one. */
@@ -235,11 +272,17 @@ export class HttpLimiter<Raw> {
   }
 
   /** At a cost of 0 the limiter has nothing to do with the request, unless its rate denies all requests. */
-  #askFor(key: string, rate: Rate | "none", cost: number): Found<Raw> {
+  #askFor(request: HttpRequest<Raw>, key: string, rate: Rate | "none", cost: number): Found<Raw> {
     if (rate === "none") return Charge.atRateNone(this, key, cost);
     if (cost === 0) return undefined;
-    return new HttpAsk(this, this.#counts, key, rate, cost);
+    return new HttpAsk(this, request, this.#counts, key, rate, cost);
   }
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` unless it is what a function as `onBackendFailure` may say */
+function checkedAnswer(answer: unknown): "allow" | "deny" {
+  if (answer === "allow" || answer === "deny") return answer;
+  throw new TrypemaError("INVALID_OPTION", `onBackendFailure: got ${show(answer)}, expected "allow" or "deny"`);
 }
 
 function checkedCost(cost: number): number {

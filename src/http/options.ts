@@ -4,6 +4,7 @@ import { show, TrypemaError } from "../core/errors.ts";
 import { checkOptions } from "../core/options.ts";
 import type { Provider } from "../core/types.ts";
 import type { Responder } from "./answer.ts";
+import { checkProvider } from "./counts.ts";
 import { DEFINITION_NAMES, type LimiterDefinition } from "./definition.ts";
 import type { HeaderForm } from "./headers.ts";
 import type { FailureKind, Metrics } from "./metrics.ts";
@@ -76,7 +77,7 @@ export const GUARD_NAMES = [
 /** @throws {TrypemaError} `INVALID_OPTION` for a name that is no option, and for a value that is wrong */
 export function checkGuardOptions<Raw>(options: GuardOptions<Raw, unknown>): void {
   checkOptions("options", options, [...GUARD_NAMES, "limiters", ...DEFINITION_NAMES]);
-  checkProvider(options.provider);
+  checkProvider("provider", options.provider);
   for (const option of ["respond", "handler"] as const) {
     const value = options[option];
     if (value === undefined || typeof value === "function") continue;
@@ -123,12 +124,4 @@ export function checkNames(limiters: readonly { readonly name: string }[]): void
     "INVALID_OPTION",
     `limiters: got ${show(twice)} for the name of more than one, expected each to have a name of its own`,
   );
-}
-
-function checkProvider(provider: unknown): asserts provider is Provider {
-  const { absolute, suppressed, windowMs } = (provider ?? {}) as Partial<Provider>;
-  if (typeof windowMs === "number" && typeof absolute?.inc === "function" && typeof suppressed?.inc === "function") {
-    return;
-  }
-  throw new TrypemaError("INVALID_OPTION", `provider: got ${show(provider)}, expected a provider`);
 }

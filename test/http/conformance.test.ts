@@ -16,6 +16,7 @@ import {
   combined,
   type DecisionEvent,
   type Denial,
+  derivedKey,
   type GuardOptions,
   type HttpRequest,
   type HttpResponse,
@@ -730,5 +731,77 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     const standing = await serve({ provider: provider(), ...limits });
     expect(await statuses(standing.port, 3)).toEqual([200, 200, 429]);
     expect(events.map(({ decision }) => decision?.degraded)).toEqual([true, true, true]);
+  });
+
+  it("asks another provider while the backend fails, and lets requests pass when that fails too", async () => {
+    const events: DecisionEvent[] = [];
+    const onDecision = (event: DecisionEvent) => events.push(event);
+    const away = () => failing(async () => Promise.reject(unavailable()));
+    const second = providers[kind]!();
+    const limits = { name: "api", rate: perSecond(0.2), onDecision, uncounted: "failed" } as const;
+    const { port } = await serve({ ...limits, provider: away(), onBackendFailure: { provider: second } });
+    expect(await statuses(port, 1, { path: "/fail" })).toEqual([500]);
+    await vi.waitFor(async () => expect((await limiterOf(second, "api").get("127.0.0.1")).total).toBe(0));
+    expect(await statuses(port, 3)).toEqual([200, 200, 429]);
+    expect((await limiterOf(second, "api").get("127.0.0.1")).total).toBe(2);
+    expect(events.map(({ outcome, decision }) => [outcome, decision?.degraded])).toEqual([
+      ["allowed", true],
+      ["allowed", true],
+      ["allowed", true],
+      ["rejected", true],
+    ]);
+    expect(events[0]!.error).toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    events.length = 0;
+    const both = await serve({ ...limits, provider: away(), onBackendFailure: { provider: away() } });
+    expect(await statuses(both.port, 3)).toEqual([200, 200, 200]);
+    expect(events[0]).toMatchObject({ outcome: "unavailable", admitted: true, decision: undefined });
+    expect((events[0]!.error as AggregateError).errors).toMatchObject([
+      { code: "BACKEND_UNAVAILABLE" },
+      { code: "BACKEND_UNAVAILABLE" },
+    ]);
+  });
+
+  it("asks a function whether a request passes while the backend fails", async () => {
+    const told: unknown[] = [];
+    const answers: Record<string, string> = { "/deny": "deny", "/wrong": "perhaps" };
+    const provider = failing(async () => Promise.reject(unavailable()));
+    const { port } = await serve({
+      provider,
+      rate: THREE,
+      onBackendFailure: async ({ path }, error) => {
+        told.push((error as TrypemaError).code);
+        return (answers[path] ?? "allow") as "allow" | "deny";
+      },
+    });
+    expect(await statuses(port, 1)).toEqual([200]);
+    expect(await statuses(port, 1, { path: "/deny" })).toEqual([503]);
+    expect(await statuses(port, 1, { path: "/wrong" })).toEqual([500]);
+    expect(told).toEqual(["BACKEND_UNAVAILABLE", "BACKEND_UNAVAILABLE", "BACKEND_UNAVAILABLE"]);
+  });
+
+  it("has for each key a derived one, by which an operator finds, blocks and forgets it", async () => {
+    const provider = providers[kind]!();
+    const long = "x".repeat(200);
+    const key = requestHeader("x-user");
+    const secret = requestHeader("x-api-key", { hash: true });
+    const shared = { shared: "nobody" };
+    const { port } = await serve({
+      provider,
+      limiters: [
+        { name: "user", rate: THREE, key, onMissingKey: shared },
+        { name: "secret", rate: THREE, key: secret, onMissingKey: "skip" },
+      ],
+    });
+    for (const header of ["X-User: ann", `X-User: ${long}`, "X-API-Key: s3cret"]) {
+      expect(await statuses(port, 1, { headers: [header] })).toEqual([200]);
+    }
+    const user = limiterOf(provider, "user");
+    for (const each of ["ann", long, shared]) expect((await user.get(await derivedKey(each))).total).toBe(1);
+    const hashed = await derivedKey("s3cret", { hash: true });
+    expect((await limiterOf(provider, "secret").get(hashed)).total).toBe(1);
+    expect(await user.delete(await derivedKey("ann"))).toBe(1);
+    await user.block(await derivedKey(long), seconds(60));
+    expect(await statuses(port, 1, { headers: ["X-User: ann"] })).toEqual([200]);
+    expect(await statuses(port, 1, { headers: [`X-User: ${long}`] })).toEqual([429]);
   });
 });

@@ -64,7 +64,16 @@ describe("a guard", () => {
     [{ provider: provider(), rate: "no" }, "INVALID_RATE", /rate "no"/],
     [{ provider: provider(), rate, key: "ip" }, "INVALID_OPTION", /key: got "ip", expected a function/],
     [{ provider: provider(), rate, onMissingKey: {} }, "INVALID_OPTION", /onMissingKey: got an object/],
-    [{ provider: provider(), rate, onBackendFailure: "throw" }, "INVALID_OPTION", /onBackendFailure: got "throw"/],
+    [
+      { provider: provider(), rate, onBackendFailure: "throw" },
+      "INVALID_OPTION",
+      /onBackendFailure: got "throw".* or a function/,
+    ],
+    [
+      { provider: provider(), rate, onBackendFailure: {} },
+      "INVALID_OPTION",
+      /onBackendFailure.provider: got undefined/,
+    ],
     [{ provider: provider(), rate, uncounted: "all" }, "INVALID_OPTION", /uncounted: got "all"/],
     [{ provider: provider(), rate, respond: "no" }, "INVALID_OPTION", /respond: got "no", expected a function/],
     [{ provider: provider(), rate, handler: {} }, "INVALID_OPTION", /handler: got an object, expected a function/],
