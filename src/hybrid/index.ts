@@ -11,5 +11,6 @@ export type {
 export type { FailurePolicy } from "../redis/limiter.ts";
 export type { RedisOptions } from "../redis/open.ts";
 export type { HybridAbsolute } from "./absolute.ts";
+export type { Estimate } from "./estimate.ts";
 export { createHybridProvider, type HybridOptions, type HybridProvider } from "./provider.ts";
 export type { HybridSuppressed } from "./suppressed.ts";

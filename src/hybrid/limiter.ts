@@ -13,6 +13,7 @@ import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usa
 import type { RedisLimiter } from "../redis/limiter.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed } from "../strategy/decision.ts";
+import { type Estimate, estimateOf } from "./estimate.ts";
 import { Exchanges, type HolderStrategy, type HybridParts, type Weighed } from "./exchanges.ts";
 import { Fallback } from "./fallback.ts";
 import { Holder, type WaitingCall } from "./holder.ts";
@@ -78,6 +79,35 @@ export abstract class HybridLimiter implements Limiter {
       }
     }
     return this.#askOrCount(key, holder, { rate, limit, count });
+  }
+
+  /**
+   * What `inc` would decide at once, with what this process knows of the key; undefined where `inc` would have to ask
+   * Redis. Starts no request itself: what it counts is reported in the background, as ever. A process gets its first
+   * lease of a key by `inc` only.
+   *
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
+   */
+  tryInc(key: string, rate: Rate, count = 1): Decision | undefined {
+    const limit = this.limitOf(rate);
+    if (count !== 1) checkCount("count", count, 1);
+    const holder = this.#holders.get(key);
+    if (holder === undefined) checkKey(key);
+    if (holder === undefined || this.#asksAlways) return undefined;
+    const decision = this.#decideHere(holder, rate, count);
+    if (decision !== undefined) holder.noteCall(count, limit);
+    return decision;
+  }
+
+  /**
+   * What this process knows of a key, without asking Redis; undefined where it knows nothing. Records nothing.
+   *
+   * @throws {TrypemaError} `INVALID_KEY`
+   */
+  getEstimate(key: string): Estimate | undefined {
+    const holder = this.#holders.get(key);
+    if (holder === undefined) checkKey(key);
+    return holder === undefined || this.#asksAlways ? undefined : estimateOf(holder, this.#clock.now());
   }
 
   async isAllowed(key: string, count = 1, rate?: Rate): Promise<Decision> {

@@ -1,7 +1,8 @@
-import { afterEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ForwardClock } from "../core/clock.ts";
 import { perSecond } from "../core/rate.ts";
 import { Cleanup } from "./cleanup.ts";
+import { createLocalProvider, type LocalProvider } from "./provider.ts";
 import { WindowStore } from "./window-store.ts";
 
 const WINDOW_MS = 1_000;
@@ -23,7 +24,7 @@ function open(count: number, staleAfterMs = WINDOW_MS) {
   nowMs = 500;
   for (let i = 0; i < count; i++) hit(`new-${i}`);
   const other = new WindowStore(WINDOW_MS, 10, 1_000_000, clock);
-  const cleanup = new Cleanup(clock, 30_000, staleAfterMs);
+  const cleanup = new Cleanup(clock, 30_000, staleAfterMs, "running");
   for (const swept of [store, other]) cleanup.add(swept, WINDOW_MS);
   const at = (ms: number) => {
     nowMs = ms;
@@ -112,7 +113,7 @@ it("harms no program by a clock that throws, and goes on when it shows a time ag
   store.find("k");
   store.insert("k", perSecond(5));
   store.window.addHit(1, 0);
-  const cleanup = new Cleanup(clock, 30_000, WINDOW_MS);
+  const cleanup = new Cleanup(clock, 30_000, WINDOW_MS, "running");
   cleanup.add(store, WINDOW_MS);
   read = () => {
     throw new Error("no time");
@@ -147,15 +148,65 @@ it("sweeps without timers where these end with requests, a slice with each new k
   const { store, other, at } = open(5_000);
   const nowMs = 1_500;
   vi.spyOn(performance, "now").mockImplementation(() => nowMs);
-  const cleanup = new IsolateCleanup(new ForwardClock(() => nowMs), 30_000, WINDOW_MS);
+  const cleanup = new IsolateCleanup(new ForwardClock(() => nowMs), 30_000, WINDOW_MS, "running");
   for (const swept of [store, other]) cleanup.add(swept, WINDOW_MS);
   at(nowMs);
   for (let calls = 0; store.size > 0; calls++) {
     expect(calls).toBeLessThan(10_000);
     const before = store.size;
-    cleanup.start();
+    cleanup.noteNewKey();
     expect(before - store.size).toBeLessThanOrEqual(2_048);
   }
-  cleanup.start();
+  cleanup.noteNewKey();
   expect(timers).not.toHaveBeenCalled();
+});
+
+describe("a provider's cleanup", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  const INTERVAL_MS = 100;
+  const LATER_MS = 10 * INTERVAL_MS;
+  const cleanup = { intervalMs: INTERVAL_MS };
+  const sizeOf = ({ absolute }: LocalProvider) => (absolute as unknown as { store: WindowStore }).store.size;
+
+  it("stops and starts as often as it is told, and forgets what became stale meanwhile", async () => {
+    const provider = createLocalProvider({ windowMs: 10, cleanup, clock: () => Date.now() });
+    const kept: number[] = [];
+    for (const step of ["stopCleanup", "stopCleanup", "startCleanup", "startCleanup", "stopCleanup"] as const) {
+      provider[step]();
+      provider.absolute.inc("k", perSecond(100));
+      await vi.advanceTimersByTimeAsync(LATER_MS);
+      kept.push(sizeOf(provider));
+    }
+    expect(kept).toEqual([1, 1, 0, 0, 1]);
+    provider.startCleanup();
+    await vi.advanceTimersByTimeAsync(LATER_MS);
+    expect(sizeOf(provider)).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("starts where there was none, in all windows, and never again once it is closed", async () => {
+    const provider = createLocalProvider({ windowMs: 10, cleanup: false, clock: () => Date.now() });
+    const other = provider.withWindow({ windowMs: 20 });
+    other.absolute.inc("k", perSecond(100));
+    await vi.advanceTimersByTimeAsync(40_000);
+    expect([sizeOf(other), vi.getTimerCount()]).toEqual([1, 0]);
+    provider.startCleanup();
+    await vi.advanceTimersByTimeAsync(40_000);
+    expect(sizeOf(other)).toBe(0);
+    provider.close();
+    other.startCleanup();
+    other.absolute.inc("k", perSecond(100));
+    await vi.advanceTimersByTimeAsync(40_000);
+    expect([sizeOf(other), vi.getTimerCount()]).toEqual([1, 0]);
+    other.stopCleanup();
+    other.startCleanup();
+    await vi.advanceTimersByTimeAsync(40_000);
+    expect(sizeOf(other)).toBe(1);
+  });
 });

@@ -26,10 +26,14 @@ export class Cleanup {
   readonly #timer: BackgroundTimer;
   #sweeping: { store: number; end: number } | undefined;
   #nextSweepMs = 0;
-  #closed = false;
+  #state: "running" | "stopped" | "closed";
 
-  /** @param staleAfterMs the least; a key is never stale before its window has passed */
-  constructor(clock: ForwardClock, intervalMs: number, staleAfterMs: number) {
+  /**
+   * @param staleAfterMs the least; a key is never stale before its window has passed
+   * @param state whether it runs at first
+   */
+  constructor(clock: ForwardClock, intervalMs: number, staleAfterMs: number, state: "running" | "stopped") {
+    this.#state = state;
     this.#clock = clock;
     this.#intervalMs = intervalMs;
     this.#staleAfterMs = staleAfterMs;
@@ -43,13 +47,26 @@ export class Cleanup {
   }
 
   /** A new key is about to be stored. */
-  start(): void {
+  noteNewKey(): void {
+    if (this.#state !== "running") return;
     if (TIMERS_END_WITH_REQUESTS) this.#sweepNow();
     else this.#timer.start(this.#intervalMs);
   }
 
+  /** Runs from now on, unless it is closed. */
+  start(): void {
+    if (this.#state === "closed") return;
+    this.#state = "running";
+    if (this.#hasKeys) this.#timer.start(this.#intervalMs);
+  }
+
+  /** Sweeps nothing until it is started. */
+  stop(): void {
+    if (this.#state === "running") this.#state = "stopped";
+  }
+
   close(): void {
-    this.#closed = true;
+    this.#state = "closed";
     this.#timer.stop();
   }
 
@@ -75,14 +92,19 @@ export class Cleanup {
 
   /** What the timer calls: a slice, and then the next one or the next sweep, while there are keys. */
   run(): void {
+    if (this.#state !== "running") return;
     if (!this.slice()) this.#timer.start(0);
-    else if (this.#swept.some(({ store }) => !store.isEmpty)) this.#timer.start(this.#intervalMs);
+    else if (this.#hasKeys) this.#timer.start(this.#intervalMs);
+  }
+
+  get #hasKeys(): boolean {
+    return this.#swept.some(({ store }) => !store.isEmpty);
   }
 
   /** A slice if one is due: those of a sweep follow each other call by call, and then there is a pause. */
   #sweepNow(): void {
     const nowMs = systemClock();
-    if (this.#closed || nowMs < this.#nextSweepMs) return;
+    if (nowMs < this.#nextSweepMs) return;
     if (this.slice()) this.#nextSweepMs = nowMs + this.#intervalMs;
   }
 }

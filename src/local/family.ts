@@ -17,11 +17,11 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
   readonly answersLater = false;
   readonly #settings: LimiterSettings;
   readonly #maxKeys: number;
-  readonly #cleanup: Cleanup | undefined;
+  readonly #cleanup: Cleanup;
   /** Limits that differ in nothing but their hard limit have the same counts. */
   readonly #stores = new Map<string, WindowStore>();
 
-  constructor(settings: LimiterSettings, maxKeys: number, cleanup: Cleanup | undefined) {
+  constructor(settings: LimiterSettings, maxKeys: number, cleanup: Cleanup) {
     super();
     this.#settings = settings;
     this.#maxKeys = maxKeys;
@@ -43,7 +43,7 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
   }
 
   #startCleanup(taken: TakeDecisions): TakeDecisions {
-    this.#cleanup?.start();
+    this.#cleanup.noteNewKey();
     return taken;
   }
 
@@ -63,12 +63,14 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
   }
 
   protected makeProvider(window: Window): LocalProvider {
-    const close = () => this.#cleanup?.close();
+    const close = () => this.#cleanup.close();
     return {
       absolute: this.ownLimiter("absolute", window) as LocalAbsolute,
       suppressed: this.ownLimiter("suppressed", window) as LocalSuppressed,
       windowMs: window.windowMs,
       withWindow: this.withWindow,
+      startCleanup: () => this.#cleanup.start(),
+      stopCleanup: () => this.#cleanup.stop(),
       close,
       [Symbol.dispose]: close,
     };
@@ -86,7 +88,7 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
 
   #makeStore(windowMs: number, bucketMs: number): WindowStore {
     const store = new WindowStore(windowMs, bucketMs, this.#maxKeys, this.#settings.clock);
-    this.#cleanup?.add(store, windowMs);
+    this.#cleanup.add(store, windowMs);
     return store;
   }
 }

@@ -28,12 +28,12 @@ export abstract class LocalLimiter implements Limiter {
   /** Whether the key of the ask is stored that was weighed last, and whether it would be admitted. */
   protected isStored = false;
   protected admits = false;
-  readonly #cleanup: Cleanup | undefined;
+  readonly #cleanup: Cleanup;
   #lastRate: number = Number.NaN;
   #lastLimit: number = Number.NaN;
 
   /** @internal */
-  constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup | undefined) {
+  constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup) {
     this.store = store;
     this.window = store.window;
     this.unknown = emptyWindow(settings.windowMs);
@@ -123,7 +123,7 @@ export abstract class LocalLimiter implements Limiter {
     checkBlockMs("ms", ms);
     this.store.find(key);
     checkKey(key);
-    this.#cleanup?.start();
+    this.#cleanup.noteNewKey();
     this.store.block(key, ms);
   }
 
@@ -176,7 +176,7 @@ export abstract class LocalLimiter implements Limiter {
   /** Stores and selects a valid key, in which something is counted at once. */
   protected insert(key: string, rate: Rate): void {
     // First, for a sweep selects other keys.
-    this.#cleanup?.start();
+    this.#cleanup.noteNewKey();
     this.store.insert(key, rate);
   }
 

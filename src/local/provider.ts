@@ -35,7 +35,7 @@ export interface LocalOptions extends LimiterOptions {
    * unless all are.
    */
   readonly maxKeys?: number;
-  /** The background sweep for stale keys; `false` for none. */
+  /** The background sweep for stale keys; `false` for none until `startCleanup`. */
   readonly cleanup?: CleanupOptions | false;
 }
 
@@ -52,6 +52,10 @@ export interface LocalProvider extends Provider, Disposable {
    * @throws {TrypemaError} `INVALID_OPTION`
    */
   withWindow(window: WindowOptions): LocalProvider;
+  /** Starts the background sweep again after `stopCleanup`, or where `cleanup` is `false`. Not after `close`. */
+  startCleanup(): void;
+  /** Stops the background sweep until `startCleanup`. Limits go on, with memory bounded by `maxKeys`. */
+  stopCleanup(): void;
   /** Stops the background sweep for good. Limits go on, with memory bounded by `maxKeys`. */
   close(): void;
 }
@@ -79,13 +83,13 @@ export function createLocalProvider(options: LocalOptions = {}): LocalProvider {
   return new LocalFamily(settings, maxKeys, cleanup).provider(settings);
 }
 
-function cleanupOf(options: CleanupOptions | false = {}, { windowMs, clock }: LimiterSettings): Cleanup | undefined {
-  if (options === false) return undefined;
-  checkOptions("cleanup", options, ["intervalMs", "staleAfterMs"], "an object or false");
-  const { intervalMs, staleAfterMs } = options;
+function cleanupOf(options: CleanupOptions | false = {}, { windowMs, clock }: LimiterSettings): Cleanup {
+  if (options !== false) checkOptions("cleanup", options, ["intervalMs", "staleAfterMs"], "an object or false");
+  const { intervalMs, staleAfterMs } = options || {};
   return new Cleanup(
     clock,
     timerOption("cleanup.intervalMs", intervalMs, 30_000),
     numberOption("cleanup.staleAfterMs", staleAfterMs, windowMs, windowMs, Number.MAX_SAFE_INTEGER),
+    options === false ? "stopped" : "running",
   );
 }

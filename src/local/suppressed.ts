@@ -36,7 +36,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   #factor = NO_FACTOR;
 
   /** @internal */
-  constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup | undefined) {
+  constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup) {
     super(settings, store, cleanup);
     this.#settings = settings;
   }

@@ -8,7 +8,7 @@ import { HTTPException } from "hono/http-exception";
 import { createLocalProvider, perSecond } from "trypema";
 import { rateLimit as fetchLimit } from "trypema/fetch";
 import { rateLimit as honoLimit } from "trypema/hono";
-import { type RateLimitOptions, reservationOf } from "trypema/http";
+import { type HttpResponse, type RateLimitOptions, reservationOf } from "trypema/http";
 import { describe, expect, it } from "vitest";
 import { limiterOf } from "./limiter-of.ts";
 
@@ -129,8 +129,8 @@ describe("what a handler throws", () => {
       [new Response("", { status: 302 }), "failed", 1],
       [new Response("", { status: 302 }), "successful", 0],
       ["a text", "failed", 0],
-      [{ status: 404 }, (status: number) => status === 404, 0],
-      [{ statusCode: 404 }, (status: number) => status === 404, 0],
+      [{ status: 404 }, ({ status }: HttpResponse) => status === 404, 0],
+      [{ statusCode: 404 }, ({ status }: HttpResponse) => status === 404, 0],
     ] as const) {
       const options: RateLimitOptions = { ...limits(), uncounted };
       await thrownBy(outcome, options, onHono);

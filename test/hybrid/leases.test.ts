@@ -57,6 +57,36 @@ it("a key over its limit costs Redis nothing, and neither does an idle one", asy
   expect(await scriptsRun()).toBe(before);
 });
 
+it("tryInc decides what inc would decide at once, and starts no request where Redis had to be asked", async () => {
+  const { absolute, suppressed } = open();
+  for (const limiter of [absolute, suppressed]) {
+    expect(limiter.tryInc("k", perSecond(1_000))).toBeUndefined();
+    expect(limiter.getEstimate("k")).toBeUndefined();
+    expect(() => limiter.tryInc("", perSecond(1))).toThrow(expect.objectContaining({ code: "INVALID_KEY" }));
+    expect(() => limiter.tryInc("k", 0 as never)).toThrow(expect.objectContaining({ code: "INVALID_RATE" }));
+    expect(() => limiter.tryInc("k", perSecond(1), 0)).toThrow(expect.objectContaining({ code: "INVALID_COUNT" }));
+    expect(() => limiter.getEstimate("")).toThrow(expect.objectContaining({ code: "INVALID_KEY" }));
+  }
+  await sleep(50);
+  expect(await scriptsRun()).toBe(0);
+  for (let call = 0; call < 20; call++) await absolute.inc("k", perSecond(1_000));
+  while ((absolute.getEstimate("k")?.leased ?? 0) < 10) await absolute.inc("k", perSecond(1_000));
+  const { remaining } = absolute.tryInc("k", perSecond(1_000), 2)!;
+  expect(absolute.inc("k", perSecond(1_000))).toMatchObject({ allowed: true, remaining: remaining - 1 });
+  expect(absolute.getEstimate("k")).toMatchObject({ used: 60_000 - remaining + 1, limit: 60_000 });
+  // A new rate is for Redis to hear of.
+  expect(absolute.tryInc("k", perSecond(500))).toBeUndefined();
+  expect(absolute.tryInc("k", perSecond(1_000), 60_001)).toMatchObject({ outcome: "rejected" });
+});
+
+it("tryInc and getEstimate know nothing after close", async () => {
+  const provider = open();
+  while (provider.absolute.inc("k", perSecond(1_000)) instanceof Promise) await sleep(1);
+  await provider.close();
+  expect(provider.absolute.tryInc("k", perSecond(1_000))).toBeUndefined();
+  expect(provider.absolute.getEstimate("k")).toBeUndefined();
+});
+
 it("a call heavier than the capacity is denied at once, without asking Redis", async () => {
   const { absolute } = open();
   await absolute.inc("k", perSecond(1));

@@ -55,7 +55,7 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
     const sentMs = this.world.nowMs;
     const decision = this.do(() => this.provider[strategy].inc(key, rate, count));
     if (!(decision instanceof Promise)) {
-      this.#note(decision, sentMs, key, count);
+      this.note(decision, sentMs, key, count);
       return;
     }
     this.waits++;
@@ -63,7 +63,7 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
       const { nowMs } = this.world;
       this.longestWaitMs = Math.max(this.longestWaitMs, nowMs - sentMs);
       const executedMs = late.degraded ? undefined : this.#connection.executedMs.get(key);
-      this.#note(late, executedMs ?? nowMs, key, count);
+      this.note(late, executedMs ?? nowMs, key, count);
     });
   }
 
@@ -72,7 +72,7 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
     return this.#connection.sendLastAgain();
   }
 
-  #note({ allowed, degraded }: Decision, timeMs: number, key: string, count: number): void {
+  protected note({ allowed, degraded }: Decision, timeMs: number, key: string, count: number): void {
     if (!allowed) return;
     this.admitted.push({ timeMs, key, count, degraded });
     // A process that stalls while an answer is under way admits the call when it goes on, and reports it as of then.
@@ -88,6 +88,13 @@ export class HybridProcess extends SimulatedProcess<HybridProvider> {
     const open = (client: CommandClient, given: Given) =>
       createHybridProvider(client, { prefix, random, timeoutMs: TIMEOUT_MS, ...options, ...given });
     super(world, open, clock);
+  }
+
+  /** Calls only if it can decide by itself; says whether it could. */
+  tryCall(strategy: "absolute" | "suppressed", key: string, rate: Rate, count = 1): boolean {
+    const decision = this.do(() => this.provider[strategy].tryInc(key, rate, count));
+    if (decision !== undefined) this.note(decision, this.world.nowMs, key, count);
+    return decision !== undefined;
   }
 
   /** Checks what it has of each key. */
