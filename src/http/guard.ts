@@ -90,6 +90,8 @@ export class Guard<Raw> {
   /**
    * Asks the limiters about a request, as one. A value, unless a provider or a callback made it wait. What the
    * callbacks throw is thrown, or rejects the promise; then nothing is taken.
+   *
+   * @throws {TrypemaError} `INVALID_OPTION` unless the request's `raw` is an object
    */
   check(request: HttpRequest<Raw>): Awaitable<Verdict> {
     const own = request instanceof AdapterRequest ? request : new ForeignRequest(request);

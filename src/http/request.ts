@@ -1,5 +1,7 @@
 // What the limiters look at of a request and of its response, whatever framework they come from.
 
+import { show, TrypemaError } from "../core/errors.ts";
+
 /** A request. Adapters make one over their framework's own, which is `raw`. */
 export interface HttpRequest<Raw = unknown> {
   /** The framework's own request, for what isn't here: a user, a session, a parsed body. */
@@ -60,8 +62,15 @@ export class ForeignRequest<Raw> extends AdapterRequest<Raw> {
   readonly raw: Raw;
   readonly #request: HttpRequest<Raw>;
 
+  /** @throws {TrypemaError} `INVALID_OPTION` unless `raw` is an object, by which the request is known again */
   constructor(request: HttpRequest<Raw>) {
     super();
+    if (!isObject(request.raw)) {
+      throw new TrypemaError(
+        "INVALID_OPTION",
+        `request.raw: got ${show(request.raw)}, expected an object of this request`,
+      );
+    }
     this.raw = request.raw;
     this.#request = request;
   }
@@ -89,6 +98,11 @@ export class ForeignRequest<Raw> extends AdapterRequest<Raw> {
   headerOf(name: string): string | undefined {
     return this.#request.header(name);
   }
+}
+
+/** Whether something can be kept with a value. */
+export function isObject(value: unknown): value is object {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
 }
 
 /** The path of a request target, `/a?b` or `http://host/a?b`. */

@@ -5,7 +5,7 @@ import { checkCount } from "../core/count.ts";
 import { show, TrypemaError } from "../core/errors.ts";
 import type { Decision } from "../core/types.ts";
 import type { Charge } from "./charge.ts";
-import type { HttpRequest } from "./request.ts";
+import { type HttpRequest, isObject } from "./request.ts";
 
 /** What the limiters of a request have taken for it. */
 export interface Reservation {
@@ -139,7 +139,7 @@ export class Ledger implements Reservation {
  * @throws {TrypemaError} `INVALID_OPTION` when no limiter has seen the request
  */
 export function reservationOf(raw: object): Reservation {
-  const ledger = ledgerOf(raw);
+  const ledger = isObject(raw) ? ledgerOf(raw) : undefined;
   if (ledger !== undefined) return ledger;
   throw new TrypemaError("INVALID_OPTION", `reservationOf: got ${show(raw)} that no limiter has seen`);
 }

@@ -14,11 +14,25 @@ export function capacityOf(rate: Rate, windowMs: number): number {
   checkRate(rate);
   const capacity = capacityIn(rate, windowMs);
   if (capacity >= 1) return capacity;
+  const meant = Object.entries(SPANS_MS).find(([, spanMs]) =>
+    isWhole(capacityIn(rate, spanMs), rate * (spanMs / 1_000)),
+  );
+  const [span, spanMs] = meant ?? ["", 0];
+  const count = capacityIn(rate, spanMs);
   throw new TrypemaError(
     "CAPACITY_BELOW_ONE",
-    `rate ${show(rate)} per second: a window of ${windowMs} ms holds less than one request; ` +
-      `raise the rate, or windowMs to at least ${Math.ceil(1_000 / rate)}`,
+    `rate ${show(rate)} per second${meant ? `, ${count} per ${span}` : ""}: ` +
+      `a window of ${windowMs} ms holds less than one request; ` +
+      `raise the rate, or windowMs to at least ${Math.ceil(1_000 / rate)}` +
+      (meant ? `; for ${count} in any ${span} windowMs is ${spanMs}` : ""),
   );
+}
+
+/** What a rate may have been made of: `perDay(1_000)` is a thousand in a day. */
+const SPANS_MS = { minute: 60_000, hour: 3_600_000, day: 86_400_000, week: 604_800_000 };
+
+function isWhole(count: number, value: number): boolean {
+  return count >= 1 && Math.abs(value - count) < 1e-6;
 }
 
 /** The same where it may be below 1, for a rate that isn't known to be one. */

@@ -110,6 +110,15 @@ describe("a guard", () => {
     expect(() => new Guard(options as never)).toThrow(message);
   });
 
+  it.each([undefined, null, "GET /", 7])("says that a request can't be known again by %o", (raw) => {
+    const wrong = expect.objectContaining({
+      code: "INVALID_OPTION",
+      message: expect.stringMatching(/^request.raw: got /),
+    });
+    expect(() => new Guard({ provider: provider(), rate }).check({ ...request(), raw: raw as never })).toThrow(wrong);
+    expect(() => reservationOf(raw as never)).toThrow(/that no limiter has seen/);
+  });
+
   it("has a rate or a limit, which the compiler sees to", () => {
     const shared = { provider: provider() };
     // @ts-expect-error
