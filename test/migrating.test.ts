@@ -4,7 +4,16 @@ import type { AddressInfo } from "node:net";
 import express, { type RequestHandler } from "express";
 import { rateLimit as rateLimitOfExpress } from "express-rate-limit";
 import { RateLimiterMemory, RateLimiterRes, RateLimiterUnion } from "rate-limiter-flexible";
-import { createLimits, createLocalProvider, type Limiter, minutes, perMinute, type Rate } from "trypema";
+import {
+  createLimits,
+  createLocalProvider,
+  type Limiter,
+  minutes,
+  perDay,
+  perMinute,
+  perSecond,
+  type Rate,
+} from "trypema";
 import { rateLimit } from "trypema/express";
 import { expect, it } from "vitest";
 
@@ -149,4 +158,34 @@ it("getKey and resetKey of express-rate-limit are get and delete of the limiter"
   await peer.resetKey(KEY);
   expect([await peer.getKey(KEY), limiter.delete(KEY)]).toEqual([undefined, 2]);
   expect(limiter.get(KEY).total).toBe(0);
+});
+
+it("has what the Rust crate's version 2 has: its words, its rates, its conditional updates, and the wait of its example", () => {
+  let nowMs = 0;
+  const provider = createLocalProvider({ windowMs: 10_000, clock: () => nowMs, cleanup: false, random: () => 0 });
+  const { absolute, suppressed } = provider;
+  const rate = perSecond(1);
+  absolute.inc(KEY, rate, 3);
+  nowMs = 1_000;
+  absolute.inc(KEY, rate, 7);
+  // Buckets of 3 and 7: the crate tells the wait for the oldest one whatever the count.
+  expect(absolute.inc(KEY, rate)).toMatchObject({ outcome: "rejected", retryAfterMs: 9_000, remainingAfterWaiting: 3 });
+  expect(absolute.inc(KEY, rate, 4)).toMatchObject({ retryAfterMs: 10_000, remainingAfterWaiting: 10 });
+  expect(absolute.isAllowed(KEY, 1, perSecond(2))).toMatchObject({ allowed: true });
+  expect(absolute.setIf(KEY, rate, { op: "lt", value: 5 }, 1)).toEqual({
+    matched: false,
+    previousTotal: 10,
+    currentTotal: 10,
+  });
+  expect(absolute.setIf(KEY, rate, { op: "always" }, 4, "preserve-newest")).toMatchObject({ currentTotal: 4 });
+  expect(absolute.setIf(KEY, rate, { op: "always" }, 0)).toMatchObject({ currentTotal: 0 });
+  expect(absolute.get(KEY).limit).toBe(0);
+  for (let call = 0; call < 12; call++) suppressed.inc(KEY, rate, 1);
+  expect(suppressed.get(KEY)).toMatchObject({ total: 12, declined: expect.any(Number) });
+  provider.startCleanup();
+  provider.startCleanup();
+  provider.stopCleanup();
+  provider.close();
+  // A month of the crate has 30 days.
+  expect((perDay(90 / 30) as number) * 30 * 86_400).toBeCloseTo(90);
 });

@@ -12,7 +12,7 @@ export interface Estimate {
   readonly leased: number;
   /** The accepted counts that Redis hasn't confirmed yet. They are part of `used`. */
   readonly unreported: number;
-  /** Whether something has expired since Redis spoke of the key last, and it isn't known how much: `used` is too high. */
+  /** Whether `used` is too high, because something has expired of which this process doesn't know how much it was. */
   readonly stale: boolean;
 }
 
