@@ -58,6 +58,7 @@ export interface GuardOptions<Raw = unknown, Handler = never> {
  * anything.
  */
 export type RateLimitOptions<Raw = unknown, Handler = never> = GuardOptions<Raw, Handler> &
+  ({ readonly respond?: undefined } | { readonly handler?: undefined }) &
   (LimiterDefinition<Raw> | { readonly limiters: readonly LimiterDefinition<Raw>[] });
 
 /** The options that all limiters share. */

@@ -99,7 +99,8 @@ const starts: Record<string, Start> = {
       if (page === undefined) return next(new Unauthorized("denied"));
       return response.set(page.headers ?? {}).send(page.chunks.join(""));
     };
-    for (const each of limits) app.use(expressLimit({ ...each, ...(onDenial && { handler }) }));
+    for (const each of limits)
+      app.use(expressLimit({ ...each, ...(onDenial && { handler }) } as Parameters<typeof expressLimit>[0]));
     app.get("/throw", fail);
     app.use((request, response) => sendNode(request, request.path, response, count));
     return createServer(app);
@@ -113,7 +114,8 @@ const starts: Record<string, Start> = {
       if (page === undefined) return next(new Unauthorized("denied"));
       return response.set(page.headers ?? {}).send(page.chunks.join(""));
     };
-    for (const each of limits) app.use(expressLimit({ ...each, ...(onDenial && { handler }) }));
+    for (const each of limits)
+      app.use(expressLimit({ ...each, ...(onDenial && { handler }) } as Parameters<typeof expressLimit>[0]));
     app.get("/throw", fail);
     app.use((request, response) => void sendNode(request, request.path, response, count));
     return createServer(app);
@@ -151,7 +153,8 @@ const starts: Record<string, Start> = {
       const { headers = {}, chunks } = onDenial!(denial) ?? fail();
       return context.body(chunks.join(""), { headers });
     };
-    for (const each of limits) app.use(honoLimit({ ...each, ...(onDenial && { handler }) }));
+    for (const each of limits)
+      app.use(honoLimit({ ...each, ...(onDenial && { handler }) } as Parameters<typeof honoLimit>[0]));
     app.get("/throw", fail);
     app.all("*", (context) => fetchResponse(context, context.req.path, count));
     return createAdaptorServer({ fetch: app.fetch }) as Server;
@@ -165,7 +168,8 @@ const starts: Record<string, Start> = {
       context.set(headers);
       context.body = chunks.join("");
     };
-    for (const each of limits) app.use(koaLimit({ ...each, ...(onDenial && { handler }) }));
+    for (const each of limits)
+      app.use(koaLimit({ ...each, ...(onDenial && { handler }) } as Parameters<typeof koaLimit>[0]));
     app.use((context) => {
       if (context.path === "/throw") fail();
       context.respond = false;
@@ -185,7 +189,12 @@ const starts: Record<string, Start> = {
       if (request.url === "/throw") response.statusCode = 401;
       return request.url === "/throw" ? response.end() : sendNode(request, request.url!, response, count);
     };
-    return createServer(limits.reduceRight((inner, each) => nodeLimit({ ...options, ...each }, inner), handler));
+    return createServer(
+      limits.reduceRight(
+        (inner, each) => nodeLimit({ ...options, ...each } as Parameters<typeof nodeLimit>[0], inner),
+        handler,
+      ),
+    );
   },
 
   fetch(limits, count, onDenial) {
@@ -200,7 +209,10 @@ const starts: Record<string, Start> = {
       return new Response(chunks.join(""), { status: denial.status, headers });
     };
     const options = { peerAddress, ...(onDenial && { handler: denialHandler }) };
-    const limited = limits.reduceRight((inner, each) => fetchLimit({ ...each, ...options }, inner), handler);
+    const limited = limits.reduceRight(
+      (inner, each) => fetchLimit({ ...each, ...options } as typeof each & typeof options, inner),
+      handler,
+    );
     const fetch = async (request: Request, env: unknown) => {
       try {
         return await limited(request, env as HttpBindings);

@@ -380,6 +380,20 @@ describe("Koa's answers to errors", () => {
   });
 });
 
+it("one of respond and handler answers denials, which the compiler sees to", () => {
+  const limits = { provider: provider(), rate: ONE };
+  const respond = () => ({});
+  // @ts-expect-error both
+  expect(() => expressLimit({ ...limits, respond, handler: (_, response) => response.end() })).toThrow(
+    /beside respond/,
+  );
+  // @ts-expect-error both
+  expect(() => koaLimit({ ...limits, respond, handler: (context) => context.throw(429) })).toThrow(/beside respond/);
+  // @ts-expect-error the arguments are Koa's
+  expect(koaLimit({ ...limits, handler: (_, __, next: () => void) => next() })).toBeDefined();
+  expect(koaLimit({ ...limits, handler: (context, { status }) => context.throw(status) })).toBeDefined();
+});
+
 it("reservations want a request that was limited", () => {
   expect(() => reservationOf({})).toThrow(/that no limiter has seen/);
 });
