@@ -53,6 +53,7 @@ describe("the package", () => {
       "Guard",
       "clientAddress",
       "combined",
+      "derivedKey",
       "pathOf",
       "prometheusMetrics",
       "requestHeader",
