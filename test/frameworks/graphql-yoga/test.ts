@@ -3,7 +3,15 @@ import { check, startServer } from "../check.ts";
 
 const { url, stop } = await startServer("server.ts");
 
-async function ask(authorization: string, query: string): Promise<{ status: number; wait: string | null; body: any }> {
+interface Body {
+  readonly data?: { readonly hello?: string; readonly search: readonly object[] };
+  readonly errors?: readonly {
+    readonly message: string;
+    readonly extensions: { readonly code: string; readonly retryAfterMs: number };
+  }[];
+}
+
+async function ask(authorization: string, query: string): Promise<{ status: number; wait: string | null; body: Body }> {
   const headers = { "content-type": "application/json", accept: "application/graphql-response+json", authorization };
   const response = await fetch(`${url}/graphql`, { method: "POST", headers, body: JSON.stringify({ query }) });
   return { status: response.status, wait: response.headers.get("retry-after"), body: await response.json() };
@@ -12,11 +20,11 @@ async function ask(authorization: string, query: string): Promise<{ status: numb
 const search = '{ search(text: "a") { title } }';
 
 await check("fields cost what the schema says, and over the limit the answer is a 429 with the wait", async () => {
-  for (let i = 0; i < 3; i++) assert.equal((await ask("ann", search)).body.data.search.length, 2);
+  for (let i = 0; i < 3; i++) assert.equal((await ask("ann", search)).body.data?.search.length, 2);
   const { status, wait, body } = await ask("ann", search);
   assert.equal(status, 429);
   assert.ok(Number(wait) > 0 && Number(wait) <= 61);
-  const [{ message, extensions }] = body.errors;
+  const { message, extensions } = body.errors![0]!;
   assert.equal(message, "Too many points.");
   assert.equal(extensions.code, "RATE_LIMITED");
   assert.ok(extensions.retryAfterMs > 0 && extensions.retryAfterMs <= 60_100);

@@ -12,7 +12,7 @@ function open(): Socket {
 }
 
 /** What the next event of that name brings. */
-function next(socket: Socket, event: string): Promise<any> {
+function next<T>(socket: Socket, event: string): Promise<T> {
   return new Promise((resolve) => socket.once(event, resolve));
 }
 
@@ -30,7 +30,7 @@ await check("a client has 30 messages a minute, and is told the wait in the ackn
 });
 
 await check("a message without an acknowledgement is answered by an event", async () => {
-  const denied = next(socket, "denied");
+  const denied = next<{ error: string }>(socket, "denied");
   socket.emit("shout", "hello");
   assert.equal((await denied).error, "too many messages");
   assert.equal(socket.connected, true);
@@ -38,7 +38,7 @@ await check("a message without an acknowledgement is answered by an event", asyn
 
 await check("a client has 20 connections a minute", async () => {
   for (let i = 1; i < 20; i++) await next(open(), "connect");
-  const error = await next(open(), "connect_error");
+  const error = await next<Error & { data: { retryAfterMs: number } }>(open(), "connect_error");
   assert.equal(error.message, "too many connections");
   assert.ok(error.data.retryAfterMs > 0 && error.data.retryAfterMs <= 60_100);
 });
