@@ -33,13 +33,17 @@ export class NodeRequest<Raw> extends AdapterRequest<Raw> {
   }
 
   get peerAddress(): string | undefined {
-    const { socket } = this.#message;
-    return socket.remoteAddress ?? (isUnixSocket(socket) ? "unix" : undefined);
+    return peerAddressOf(this.#message);
   }
 
   headerOf(name: string): string | undefined {
     return textOf(this.#message.headers[name]);
   }
+}
+
+/** The address of the other end of the connection; `"unix"` for a unix socket. */
+export function peerAddressOf({ socket }: IncomingMessage): string | undefined {
+  return socket.remoteAddress ?? (isUnixSocket(socket) ? "unix" : undefined);
 }
 
 export function setFields(response: OutgoingMessage, fields: Fields): void {
@@ -90,7 +94,8 @@ function keepHeaders(response: ServerResponse): void {
   response.removeHeader("x-ratelimit");
 }
 
-function textOf(value: number | string | readonly string[] | undefined): string | undefined {
+/** A header's value as one text. Several lines of the same name are joined by commas. */
+export function textOf(value: number | string | readonly string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value?.toString();
 }
 

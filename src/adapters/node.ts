@@ -2,8 +2,15 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isPromise } from "../http/awaitable.ts";
-import { type Denial, Guard, type RateLimitOptions, type Verdict } from "../http/index.ts";
-import { NodeRequest, sendAnswer, setFields, setHead, settleAtEnd } from "./node-message.ts";
+import {
+  type ClientAddressOptions,
+  clientAddress,
+  type Denial,
+  Guard,
+  type RateLimitOptions,
+  type Verdict,
+} from "../http/index.ts";
+import { NodeRequest, peerAddressOf, sendAnswer, setFields, setHead, settleAtEnd, textOf } from "./node-message.ts";
 
 export * from "../http/index.ts";
 
@@ -53,4 +60,25 @@ export function rateLimit(
       return fail(error, response);
     }
   };
+}
+
+/**
+ * The client's address, from a message of node:http that no handler with limits meets: the request that opened a
+ * websocket, or one that another library has. As a key it is the same as `clientAddress` with these options.
+ *
+ * `const addressOf = messageClientAddress({ proxies: 1 }); const address = addressOf(request);`
+ *
+ * @returns undefined where nobody can tell the address: then refuse the client
+ * @throws {TrypemaError} `INVALID_OPTION`
+ */
+export function messageClientAddress(options?: ClientAddressOptions): (message: IncomingMessage) => string | undefined {
+  const key = clientAddress(options);
+  return (message) =>
+    key({
+      raw: message,
+      method: message.method ?? "GET",
+      path: "/",
+      peerAddress: peerAddressOf(message),
+      header: (name) => textOf(message.headers[name]),
+    });
 }
