@@ -135,6 +135,8 @@ function membersOf(symbol) {
   const named = checker.getPropertiesOfType(type).filter((member) => {
     const [declaration] = member.declarations ?? [];
     if (declaration === undefined || program.isSourceFileDefaultLibrary(declaration.getSourceFile())) return false;
+    // What a class inherits from one of a framework is told by the framework.
+    if (declaration.getSourceFile().fileName.includes("/node_modules/")) return false;
     if (ts.isPrivateIdentifier(declaration.name)) return false;
     if (ts.getCombinedModifierFlags(declaration) & (ts.ModifierFlags.Protected | ts.ModifierFlags.Private))
       return false;

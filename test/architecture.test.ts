@@ -14,16 +14,19 @@ const LAYERS: Record<string, readonly string[]> = {
   hybrid: ["core", "strategy", "redis", "hybrid"],
   testing: ["core", "local", "redis", "testing"],
   http: ["core", "strategy", "local", "limits", "http"],
-  adapters: ["core", "http", "adapters"],
+  adapters: ["core", "local", "http", "adapters"],
   limits: ["core", "strategy", "limits"],
   // A program of its own: nothing imports it.
   cli: ["core", "strategy", "local", "redis", "http", "testing", "cli"],
   "": ["core", "local", "limits"],
 };
 
+/** Nest has the packages for sockets and microservices loaded only where a handler needs their exceptions. */
+const FROM_NEST = /^import .* from "@nestjs\/(common|core)";$|import\("@nestjs\/(websockets|microservices)"\)/gm;
+
 /**
- * What an adapter adapts, which it knows by its types; only the API of OpenTelemetry is there to be called. The command
- * line runs in Node alone.
+ * What an adapter adapts, which it knows by its types; only Nest and the API of OpenTelemetry are there to be called.
+ * The command line runs in Node alone.
  */
 const OUTSIDE: Record<string, RegExp> = {
   cli: /^import .* from "node:[a-z_/]+";$/gm,
@@ -31,6 +34,14 @@ const OUTSIDE: Record<string, RegExp> = {
   "adapters/fastify.ts": /^(import type .* from|declare module) "fastify"/gm,
   "adapters/hono.ts": /^import type .* from "hono";$/gm,
   "adapters/koa.ts": /^import type .* from "koa";$/gm,
+  "adapters/nestjs/decorators.ts": FROM_NEST,
+  "adapters/nestjs/exceptions.ts": FROM_NEST,
+  "adapters/nestjs/guard.ts": FROM_NEST,
+  "adapters/nestjs/limiters.ts": FROM_NEST,
+  "adapters/nestjs/module.ts": FROM_NEST,
+  "adapters/nestjs/options.ts": FROM_NEST,
+  "adapters/nestjs/rate-limits.ts": FROM_NEST,
+  "adapters/nestjs/request.ts": /^import type .* from "(node:http|@nestjs\/common)";$/gm,
   "adapters/node.ts": /^import type .* from "node:http";$/gm,
   "adapters/node-message.ts": /^import type .* from "node:(http|net)";$/gm,
   "adapters/opentelemetry.ts": /^import .* from "@opentelemetry\/api";$/gm,

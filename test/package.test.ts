@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import * as trypema from "trypema";
+import * as betterAuth from "trypema/better-auth";
 import * as express from "trypema/express";
 import * as fastify from "trypema/fastify";
 import * as fetch from "trypema/fetch";
@@ -12,6 +13,7 @@ import * as hono from "trypema/hono";
 import * as http from "trypema/http";
 import * as hybrid from "trypema/hybrid";
 import * as koa from "trypema/koa";
+import * as nestjs from "trypema/nestjs";
 import * as node from "trypema/node";
 import * as opentelemetry from "trypema/opentelemetry";
 import * as redis from "trypema/redis";
@@ -64,6 +66,19 @@ describe("the package", () => {
       expect(Object.keys(adapter).sort()).toEqual([...core, "rateLimit"].sort());
     }
     expect(Object.keys(opentelemetry)).toEqual(["openTelemetryMetrics"]);
+    expect(Object.keys(betterAuth)).toEqual(["rateLimitStorage"]);
+    expect(Object.keys(nestjs).filter((name) => !core.includes(name))).toEqual([
+      "RateLimit",
+      "RateLimitCost",
+      "RateLimitException",
+      "RateLimitGuard",
+      "RateLimits",
+      "SkipRateLimit",
+      "TRYPEMA_PROVIDER",
+      "TrypemaModule",
+      "requestOf",
+      "throttlerStorage",
+    ]);
   });
 
   it("has what its manifest promises", () => {
@@ -77,11 +92,11 @@ describe("the package", () => {
     expect(manifest.sideEffects).toBe(false);
   });
 
-  it("has the same version and parts on JSR, except for Fastify, whose types JSR doesn't take", () => {
+  it("has the same version and parts on JSR, except for Fastify and Nest, whose types JSR doesn't take", () => {
     const jsr = JSON.parse(readFileSync(join(ROOT, "jsr.json"), "utf8"));
     expect(jsr.version).toBe(manifest.version);
     expect(entries).toEqual(expect.arrayContaining(Object.keys(jsr.exports)));
-    expect(jsr.exports).not.toHaveProperty("./fastify");
+    for (const entry of ["./fastify", "./nestjs"]) expect(jsr.exports).not.toHaveProperty(entry);
     for (const [entry, source] of Object.entries(jsr.exports)) {
       const built = manifest.exports[entry].default as string;
       expect(source).toBe(built.replace("./dist", "./src").replace(/js$/, "ts"));

@@ -27,7 +27,9 @@ export interface Counts {
 
 /** @throws {TrypemaError} `INVALID_OPTION` */
 export function countsOf<Raw>(definition: LimiterDefinition<Raw>, provider: Provider): Counts {
-  const { name = "default", strategy, windowMs, bucketMs, blockMs } = definition;
+  const { name: ownName = "default", scope, strategy, windowMs, bucketMs, blockMs } = definition;
+  // No name has an @ in it, so no name and scope together are the name of another limiter.
+  const name = scope === undefined ? ownName : `${ownName}@${scope}`;
   const family = familyOf(provider);
   const inherited: Partial<Window> = family?.windowOf(provider) ?? {};
   const given = {

@@ -87,6 +87,13 @@ export interface LimiterFields<Raw = unknown> {
    * their own.
    */
   readonly name?: string;
+  /**
+   * Part of what is counted, beside the name, and told to no client: limiters of one name in two scopes have counts of
+   * their own.
+   *
+   * @internal
+   */
+  readonly scope?: string;
   /** How far back history counts, in ms; at least 1. Default: the provider's. */
   readonly windowMs?: number;
   /**
@@ -133,6 +140,7 @@ export interface LimiterFields<Raw = unknown> {
 
 export const DEFINITION_NAMES: readonly string[] = [
   "name",
+  "scope",
   "rate",
   "limit",
   "windowMs",

@@ -107,7 +107,7 @@ export class HttpLimiter<Raw> {
     const { onBackendFailure } = definition;
     if (typeof onBackendFailure === "object") this.#fallback = this.#countsOn(onBackendFailure.provider);
     this.#rate = commonRateOf(definition, this.windowMs);
-    this.#sharedCounts = sharedCountsOf(this.#counts.limiter, this.name);
+    this.#sharedCounts = sharedCountsOf(this.#counts.limiter, `${this.#counts.keyPrefix}${this.name}`);
     this.#sharedCounts.latestRate = this.#rate;
   }
 

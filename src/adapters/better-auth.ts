@@ -1,0 +1,56 @@
+// `trypema/better-auth`: where better-auth counts requests.
+
+import { seconds } from "../core/duration.ts";
+import type { Provider } from "../core/types.ts";
+import { CallLimits } from "./call-limits.ts";
+
+/** What better-auth says about a request: how many of a key may pass in a window. */
+export interface BetterAuthRule {
+  /** The window in seconds, at least 0.001. */
+  readonly window: number;
+  /** How many requests fit into the window; below 1 none does. */
+  readonly max: number;
+}
+
+/** What better-auth is told about a request. */
+export interface BetterAuthDecision {
+  /** Whether the request may go on; then it is counted. */
+  readonly allowed: boolean;
+  /** Whole seconds, rounded up, until a request would be allowed; null where this one is. */
+  readonly retryAfter: number | null;
+}
+
+/** The `customStorage` of better-auth 1.7 and later. */
+export interface BetterAuthRateLimitStorage {
+  /**
+   * Decides about a request and counts it, in one step.
+   *
+   * @throws {TrypemaError} `INVALID_OPTION` for a window that isn't one, and what the provider throws without Redis
+   */
+  consume(key: string, rule: BetterAuthRule): Promise<BetterAuthDecision>;
+}
+
+/**
+ * Counts better-auth's requests on a provider, in sliding windows.
+ *
+ * `betterAuth({ rateLimit: { enabled: true, customStorage: rateLimitStorage(provider) } })`
+ *
+ * @param provider Local, Redis or Hybrid. Its failure policy decides when Redis is away; by default better-auth's
+ *   handler rejects then, so choose `onFailure`. It stays yours: better-auth doesn't close it
+ * @throws {TrypemaError} `INVALID_OPTION` for what is no provider
+ *
+ * @example
+ * const storage = rateLimitStorage(createLocalProvider());
+ * const { allowed } = await storage.consume("203.0.113.7|/sign-in/email", { window: 10, max: 3 });
+ * console.log(allowed); // true
+ */
+export function rateLimitStorage(provider: Provider): BetterAuthRateLimitStorage {
+  const limits = new CallLimits(provider, "better-auth");
+  return {
+    async consume(key, { window, max }) {
+      const decision = await limits.take({ key, windowMs: seconds(window), limit: max, blockMs: 0 });
+      if (decision?.allowed) return { allowed: true, retryAfter: null };
+      return { allowed: false, retryAfter: decision === undefined ? window : Math.ceil(decision.retryAfterMs / 1_000) };
+    },
+  };
+}

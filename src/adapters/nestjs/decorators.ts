@@ -1,0 +1,89 @@
+// The decorators. They only note what they are told, with the controller or the handler that they stand on.
+
+import type { ExecutionContext } from "@nestjs/common";
+import { show, TrypemaError } from "../../core/errors.ts";
+import type { Awaitable } from "../../core/types.ts";
+import type { HttpRequest, LimiterFields, LimiterOfCount, LimiterOfRate } from "../../http/index.ts";
+
+/** A limiter of a decorator. What it leaves out it has from the limiter of the same name that it replaces. */
+export type DecoratedLimiter = LimiterFields<ExecutionContext> &
+  (
+    | LimiterOfRate<ExecutionContext>
+    | LimiterOfCount<ExecutionContext>
+    | { readonly rate?: undefined; readonly limit?: undefined }
+  );
+
+/** What a call costs: an integer from 0 up, or that of a request. */
+export type Cost = number | ((request: HttpRequest<ExecutionContext>) => Awaitable<number>);
+
+/** What the decorators of one place say. */
+export interface Marks {
+  readonly limiters?: readonly DecoratedLimiter[];
+  readonly skip?: boolean | Readonly<Record<string, boolean>>;
+  readonly cost?: Cost | Readonly<Record<string, Cost>>;
+}
+
+const MARKS = Symbol.for("trypema.nestjs.marks");
+
+/** What the decorators on a controller or a handler say; undefined where there are none. Subclasses inherit them. */
+export function marksOf(place: object): Marks | undefined {
+  return Reflect.getMetadata(MARKS, place);
+}
+
+type Decorator = MethodDecorator & ClassDecorator;
+
+function mark(addTo: (marks: Marks) => Marks): Decorator {
+  return (target: object, _name?: string | symbol, descriptor?: PropertyDescriptor) => {
+    const place: object = descriptor?.value ?? target;
+    Reflect.defineMetadata(MARKS, addTo(Reflect.getOwnMetadata(MARKS, place) ?? {}), place);
+  };
+}
+
+/**
+ * Limits a handler, or all handlers of a controller together.
+ *
+ * `@RateLimit({ name: "login", limit: 5, windowMs: minutes(15), blockMs: hours(1) })`
+ *
+ * A limiter replaces the one of the same name that the handler would have otherwise: that of its controller, or of the
+ * module. From that one it has what it leaves out. A limiter of another name is added. What a limiter of a decorator
+ * counts is counted apart, for the handler or the controller that the decorator stands on.
+ *
+ * @param limiters at least one, each with a name of its own; default `"default"`
+ * @throws {TrypemaError} `INVALID_OPTION`; what else is wrong with a limiter stops the start of the application
+ */
+export function RateLimit(...limiters: readonly DecoratedLimiter[]): Decorator {
+  if (limiters.length === 0 || !limiters.every((limiter) => typeof limiter === "object" && limiter !== null)) {
+    throw new TrypemaError("INVALID_OPTION", `@RateLimit: got ${show(limiters)}, expected limiters`);
+  }
+  return mark((marks) => {
+    const all = [...limiters, ...(marks.limiters ?? [])];
+    const names = all.map(({ name = "default" }) => name);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    if (twice === undefined) return { ...marks, limiters: all };
+    throw new TrypemaError("INVALID_OPTION", `@RateLimit: got ${show(twice)} for the name of more than one limiter`);
+  });
+}
+
+/**
+ * Takes limiters from a handler or from all handlers of a controller, or gives them back what the controller has taken.
+ *
+ * `@SkipRateLimit()` takes all, `@SkipRateLimit({ burst: true })` the one of that name; `@SkipRateLimit(false)` and
+ * `@SkipRateLimit({ burst: false })` on a handler give them back. A `@RateLimit` in the same place still holds: both
+ * together say that nothing else does.
+ *
+ * @param skip default true
+ */
+export function SkipRateLimit(skip: boolean | Readonly<Record<string, boolean>> = true): Decorator {
+  return mark((marks) => ({ ...marks, skip }));
+}
+
+/**
+ * What a call of the handler costs, or of each handler of the controller.
+ *
+ * `@RateLimitCost(10)`, `@RateLimitCost({ tokens: ({ header }) => Number(header("x-tokens")) })`
+ *
+ * @param cost an integer from 0 up, or a function of the request; for all limiters, or by their names. 0 is free
+ */
+export function RateLimitCost(cost: Cost | Readonly<Record<string, Cost>>): Decorator {
+  return mark((marks) => ({ ...marks, cost }));
+}

@@ -1,0 +1,48 @@
+// What a user says to the module, and the names by which Nest injects what comes of it.
+
+import { type ConfigurableModuleAsyncOptions, ConfigurableModuleBuilder, type ExecutionContext } from "@nestjs/common";
+import type { Provider } from "../../core/types.ts";
+import type { GuardOptions } from "../../http/index.ts";
+import type { NestLimiter } from "./limiters.ts";
+
+/** What all limiters of the application share. */
+export interface TrypemaSharedOptions extends Omit<GuardOptions<ExecutionContext>, "provider" | "respond" | "handler"> {
+  /**
+   * Local, Redis or Hybrid. It stays yours: closing the application doesn't close it. Default: a Local provider of the
+   * module's own, with a window of a minute, which the module closes.
+   */
+  readonly provider?: Provider;
+}
+
+/**
+ * The limiter of every handler that a guard stands before, or several `limiters`, which are asked as one; or none,
+ * where only decorators limit. Their functions get a request whose `raw` is Nest's `ExecutionContext`: see `requestOf`.
+ */
+export type TrypemaModuleOptions = TrypemaSharedOptions &
+  (NestLimiter | { readonly limiters: readonly NestLimiter[] } | { readonly limiters?: undefined });
+
+/** A class with this method gives `forRootAsync` its options, by `useClass` or `useExisting`. */
+export interface TrypemaOptionsFactory {
+  /** Makes the options of the module. */
+  createTrypemaOptions(): Promise<TrypemaModuleOptions> | TrypemaModuleOptions;
+}
+
+const built = new ConfigurableModuleBuilder<TrypemaModuleOptions>({ moduleName: "Trypema" })
+  .setClassMethodName("forRoot")
+  .setFactoryMethodName("createTrypemaOptions")
+  .build();
+
+/** The class that Nest makes modules with options of. */
+export const ConfigurableModule = built.ConfigurableModuleClass;
+
+/** What the module's options are injected by. */
+export const TRYPEMA_OPTIONS = built.MODULE_OPTIONS_TOKEN;
+
+/** What `forRootAsync` takes: `imports`, `inject` and `useFactory`, or `useClass`, or `useExisting`. */
+export type TrypemaModuleAsyncOptions = ConfigurableModuleAsyncOptions<TrypemaModuleOptions, "createTrypemaOptions">;
+
+/**
+ * What the provider of limits is injected by: `@Inject(TRYPEMA_PROVIDER) provider: Provider`. A test overrides it:
+ * `overrideProvider(TRYPEMA_PROVIDER).useValue(createLocalProvider({ clock }))`.
+ */
+export const TRYPEMA_PROVIDER: symbol = Symbol.for("trypema.nestjs.provider");

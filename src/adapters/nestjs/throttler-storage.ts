@@ -1,0 +1,83 @@
+// Where @nestjs/throttler counts, in place of its memory. Its types aren't imported, so that who doesn't use it doesn't
+// need it.
+
+import type { Provider } from "../../core/types.ts";
+import { CallLimits } from "../call-limits.ts";
+
+/** What `@nestjs/throttler` 6 is told about a request. */
+export interface ThrottlerRecord {
+  /** What the key has used in the window. For a denied request this is more than the limit. */
+  totalHits: number;
+  /** Whole seconds, rounded up, until the oldest hits expire. */
+  timeToExpire: number;
+  /** Whether the request is denied. */
+  isBlocked: boolean;
+  /** Whole seconds, rounded up, until a request would be admitted; 0 where this one is. */
+  timeToBlockExpire: number;
+}
+
+/** The `storage` of `@nestjs/throttler` 6. */
+export interface TrypemaThrottlerStorage {
+  /**
+   * Decides about a request and counts it, in one step.
+   *
+   * @param ttl the window in ms, at least 1
+   * @param limit how many requests fit into it; below 1 none does
+   * @param blockDuration for how long a denial blocks the key, in ms; 0 for no block
+   * @throws {TrypemaError} `INVALID_OPTION` for a window that isn't one, and what the provider throws without Redis
+   */
+  increment(
+    key: string,
+    ttl: number,
+    limit: number,
+    blockDuration: number,
+    throttlerName: string,
+  ): Promise<ThrottlerRecord>;
+}
+
+/**
+ * Counts the requests of `@nestjs/throttler` 6 on a provider, in sliding windows.
+ *
+ * `ThrottlerModule.forRoot({ throttlers: [{ ttl: 60_000, limit: 60 }], storage: throttlerStorage(provider) })`
+ *
+ * A throttler's `ttl` may be a function of the request. The first hundred windows are kept as they are, and further
+ * ones are rounded up to a power of two milliseconds.
+ *
+ * @param provider Local, Redis or Hybrid. Its failure policy decides when Redis is away; by default that is an error of
+ *   the request, so choose `onFailure`. It stays yours: closing the application doesn't close it
+ * @throws {TrypemaError} `INVALID_OPTION` for what is no provider
+ *
+ * @example
+ * const storage = throttlerStorage(createLocalProvider());
+ * const { totalHits, isBlocked } = await storage.increment("203.0.113.7", minutes(1), 60, minutes(1), "default");
+ * console.log(totalHits, isBlocked); // 1 false
+ */
+export function throttlerStorage(provider: Provider): TrypemaThrottlerStorage {
+  const limits = new CallLimits(provider, "throttler");
+  return {
+    async increment(key, ttl, limit, blockDuration, throttlerName) {
+      // The escaped name has no colon, so no two names and keys make the same text.
+      const own = `${encodeURIComponent(throttlerName)}:${key}`;
+      const blockMs = Math.max(0, Math.ceil(blockDuration));
+      const decision = await limits.take({ key: own, windowMs: ttl, limit, blockMs });
+      if (decision === undefined) return denied(1, ttl, Math.max(ttl, blockDuration));
+      const { allowed, remaining, moreAfterMs, retryAfterMs } = decision;
+      const used = Number.isFinite(decision.limit) ? decision.limit - remaining : 1;
+      if (!allowed) return denied(Math.max(decision.limit, used) + 1, moreAfterMs, retryAfterMs);
+      return { totalHits: used, timeToExpire: wholeSeconds(moreAfterMs), isBlocked: false, timeToBlockExpire: 0 };
+    },
+  };
+}
+
+function denied(totalHits: number, expireMs: number, blockMs: number): ThrottlerRecord {
+  return {
+    totalHits,
+    timeToExpire: wholeSeconds(expireMs),
+    isBlocked: true,
+    timeToBlockExpire: wholeSeconds(blockMs),
+  };
+}
+
+function wholeSeconds(ms: number): number {
+  return Math.ceil(ms / 1_000);
+}
