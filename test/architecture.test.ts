@@ -17,7 +17,7 @@ const LAYERS: Record<string, readonly string[]> = {
   adapters: ["core", "local", "http", "adapters"],
   limits: ["core", "strategy", "limits"],
   // A program of its own: nothing imports it.
-  cli: ["core", "strategy", "local", "redis", "http", "testing", "cli"],
+  cli: ["core", "strategy", "local", "redis", "hybrid", "http", "testing", "cli"],
   "": ["core", "local", "limits"],
 };
 

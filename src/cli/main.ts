@@ -4,10 +4,13 @@
 import { readFileSync } from "node:fs";
 import { messageOf } from "../core/errors.ts";
 import { type Command, Failure, type Streams, UsageError } from "./command.ts";
+import { doctor } from "./redis/doctor.ts";
+import { block, deleteKey, get, rate, unblock } from "./redis/key-commands.ts";
+import { top } from "./redis/top.ts";
 import { size } from "./size/command.ts";
 import { printable } from "./text.ts";
 
-const COMMANDS: Readonly<Record<string, Command>> = { size };
+const COMMANDS: Readonly<Record<string, Command>> = { size, get, block, unblock, delete: deleteKey, rate, top, doctor };
 
 const HELP = `Usage: npx trypema COMMAND [options]
 

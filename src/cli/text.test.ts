@@ -18,11 +18,13 @@ it("lets nothing through that a terminal acts on", () => {
 
 it("shows numbers, shares and times for people", () => {
   expect([0, 7, 1_234, 1_234_567, 0.25].map(grouped)).toEqual(["0", "7", "1 234", "1 234 567", "0.3"]);
-  expect([0, 1e-9, 0.0123, 0.5, 0.9999, 1].map(percent)).toEqual([
-    ...["0 %", "< 0.01 %", "1.2 %", "50 %", "> 99.9 %", "100 %"],
+  expect([0, 1e-9, 0.0123, 0.5, 0.9999, 1, 1.5].map(percent)).toEqual([
+    ...["0 %", "< 0.01 %", "1.2 %", "50 %", "> 99.9 %", "100 %", "150 %"],
   ]);
   expect([5, 1_000, 90_000, 3_600_000, 86_400_000].map(duration)).toEqual(["5 ms", "1 s", "90 s", "1 h", "1 d"]);
-  expect([1_500, 5_400_000, 200_000_000].map(roughDuration)).toEqual(["1.5 s", "1.5 h", "2.3 d"]);
+  expect([0.4, 1_500, 3_599_000, 5_400_000, 200_000_000].map(roughDuration)).toEqual([
+    ...["0.4 ms", "1.5 s", "1 h", "1.5 h", "2.3 d"],
+  ]);
 });
 
 it("ends numbers of a column at one place", () => {

@@ -43,7 +43,7 @@ export function counted(count: number, noun: string): string {
 export function percent(share: number): string {
   if (share === 0 || share === 1) return `${100 * share} %`;
   if (share < 0.0001) return "< 0.01 %";
-  if (share > 0.999) return "> 99.9 %";
+  if (share > 0.999 && share < 1) return "> 99.9 %";
   return `${Number((100 * share).toPrecision(share > 0.1 ? 3 : 2))} %`;
 }
 
@@ -61,9 +61,9 @@ export function duration(ms: number): string {
   return `${Number((ms / unitMs).toFixed(1))} ${unit}`;
 }
 
-/** A length of time in about two digits: "1.5 h". */
+/** A length of time in about two digits: "1.5 h". What is nearly an hour isn't 60 minutes. */
 export function roughDuration(ms: number): string {
-  const [unit, unitMs] = UNITS.find(([, one]) => ms >= one) ?? UNITS.at(-1)!;
+  const [unit, unitMs] = UNITS.find(([, one]) => ms >= 0.996 * one) ?? UNITS.at(-1)!;
   return `${Number((ms / unitMs).toPrecision(ms / unitMs < 100 ? 2 : 3))} ${unit}`;
 }
 

@@ -1,6 +1,7 @@
 // Forgets all limited keys of one kind, by a walk through the whole database.
 
 import type { Connection } from "./client.ts";
+import { escapeGlob } from "./keys.ts";
 import { isWithin, misfit, numberFrom, pageFrom, textFrom } from "./reply.ts";
 
 /** Runs one step of a longer work, `send`. It is async, so an error of the client always rejects and never throws. */
@@ -56,8 +57,4 @@ async function unlink(connection: Connection, keys: readonly string[], runStep: 
     const replies = await runStep(() => Promise.all(some.map(async (key) => connection.eval(UNLINK, [key], []))));
     for (const reply of replies) if (!isWithin(numberFrom(reply), 1)) throw misfit(reply);
   }
-}
-
-function escapeGlob(text: string): string {
-  return text.replaceAll(/[\\*?[\]^]/g, "\\$&");
 }

@@ -31,3 +31,43 @@ export class KeyNames {
     return [state, buckets, `${state}l`];
   }
 }
+
+/** What the name of a state says of its limit. */
+export type StoredLimit = Omit<NamedLimit, "hardLimitFactor">;
+
+const STATE_NAME = /^([as]):([\d.]+):([\d.]+):(?:([^:{}]+):)?\{:(.*)\}$/s;
+
+/**
+ * The limit and the key that a Redis key has the state of.
+ *
+ * @returns undefined for any other Redis key, those of the buckets and the leases included
+ */
+export function readStateName(prefix: string, redisKey: string): { limit: StoredLimit; key: string } | undefined {
+  if (!redisKey.startsWith(`${prefix}:`)) return undefined;
+  const found = STATE_NAME.exec(redisKey.slice(prefix.length + 1));
+  if (found === null) return undefined;
+  const [, letter, windowMs, bucketMs, part = "", key = ""] = found;
+  const name = decodedName(part);
+  if (name === undefined) return undefined;
+  const strategy = letter === "a" ? "absolute" : "suppressed";
+  return { limit: { name, strategy, windowMs: Number(windowMs), bucketMs: Number(bucketMs) }, key };
+}
+
+/** Undefined for a name that this package can't have written. */
+function decodedName(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A pattern for SCAN that the names of the states of a key meet, or those of all keys. It may meet others too. */
+export function statePattern(prefix: string, key?: string): string {
+  return `${escapeGlob(prefix)}:[as]:*{:${key === undefined ? "*" : escapeGlob(key)}}`;
+}
+
+/** `text` for a pattern, as itself. */
+export function escapeGlob(text: string): string {
+  return text.replaceAll(/[\\*?[\]^]/g, "\\$&");
+}

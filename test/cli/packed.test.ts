@@ -21,4 +21,9 @@ it("runs by npx from an installed tarball, with nothing else installed", async (
   const { stdout, stderr, code } = await npx("size", "-");
   expect([stderr, code]).toEqual(["", 0]);
   expect(stdout).toContain("2 requests of 2 clients");
+  expect(await npx("get", "--url", "redis://127.0.0.1:1", "user-1")).toEqual({
+    stdout: "",
+    stderr: "trypema get: no client of Redis is installed here: npm install ioredis, or npm install redis\n",
+    code: 1,
+  });
 });

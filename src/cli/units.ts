@@ -1,0 +1,28 @@
+// Lengths of time and rates as people write them on a command line: 90s, 15min, 100/min.
+
+import { perDay, perHour, perMinute, perSecond, perWeek, type Rate, unlimited } from "../core/rate.ts";
+import { UsageError } from "./command.ts";
+import { printable } from "./text.ts";
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  ...{ ms: 1, s: 1_000, min: 60_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 },
+};
+const MAKERS: Readonly<Record<string, (count: number) => Rate>> = {
+  ...{ s: perSecond, min: perMinute, m: perMinute, h: perHour, d: perDay, w: perWeek },
+};
+
+/** @throws {UsageError} */
+export function durationFrom(what: string, text: string): number {
+  const [, number, unit = ""] = /^(\d{1,15}(?:\.\d{1,6})?) ?([a-z]+)$/.exec(text) ?? [];
+  const ms = Number(number) * (Object.hasOwn(UNITS_MS, unit) ? UNITS_MS[unit]! : Number.NaN);
+  if (ms >= 1 && ms <= Number.MAX_SAFE_INTEGER) return ms;
+  throw new UsageError(`${what} ${printable(text)}: expected a length of time, such as 90s, 15min, 1h or 2d`);
+}
+
+/** @throws {UsageError} */
+export function rateFrom(text: string): Rate {
+  if (text === "unlimited") return unlimited();
+  const [, number, unit = ""] = /^(\d{1,15}(?:\.\d{1,6})?) ?\/ ?([a-z]+)$/.exec(text) ?? [];
+  if (Number(number) > 0 && Object.hasOwn(MAKERS, unit)) return MAKERS[unit]!(Number(number));
+  throw new UsageError(`${printable(text)} is no rate: expected such as 100/min, 5/s, 1000/h, 20000/d, or unlimited`);
+}
