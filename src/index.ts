@@ -1,8 +1,22 @@
 export type { Clock } from "./core/clock.ts";
 export { days, hours, minutes, seconds } from "./core/duration.ts";
 export { TrypemaError, type TrypemaErrorCode } from "./core/errors.ts";
+export type {
+  BreakerClosedEvent,
+  BreakerOpenedEvent,
+  DegradedEvent,
+  EvictedEvent,
+  OnEvent,
+  ProviderEvent,
+  RecoveredEvent,
+  ReportsLostEvent,
+  SweptEvent,
+  TimeoutEvent,
+} from "./core/events.ts";
 export type { LimiterOptions } from "./core/options.ts";
 export { perDay, perHour, perMinute, perSecond, perWeek, type Rate, unlimited } from "./core/rate.ts";
+export type { HybridStats, LocalStats, ProviderStats, RedisStats, StatsSource } from "./core/stats.ts";
+export type { LimitStats } from "./core/tally.ts";
 export type {
   AllowedDecision,
   Awaitable,

@@ -6,6 +6,7 @@
 import { resolveWindow } from "./options.ts";
 import type { Rate } from "./rate.ts";
 import type { Awaitable, Decision, Limiter, Provider, WindowOptions } from "./types.ts";
+import type { Watch } from "./watch.ts";
 
 /** Which counts a limiter of a family has. */
 export interface NamedLimit {
@@ -63,6 +64,8 @@ export interface Family {
   readonly hardLimitFactor: number;
   /** Whether each answer is a promise, also where nothing has to be waited for, and an error rejects it. */
   readonly answersLater: boolean;
+  /** What the family counts and tells. */
+  readonly watch: Watch;
   /** The window of a provider of the family. */
   windowOf(provider: Provider): Window;
 }
@@ -119,6 +122,7 @@ export abstract class Members<P extends Provider, L extends Limiter> implements 
 
   abstract readonly hardLimitFactor: number;
   abstract readonly answersLater: boolean;
+  abstract readonly watch: Watch;
   abstract nowMs(): number;
   abstract take(asks: readonly Ask[]): Awaitable<TakeDecisions>;
   protected abstract makeProvider(window: Window): P;

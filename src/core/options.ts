@@ -1,5 +1,6 @@
 import { type Clock, ForwardClock, systemClock } from "./clock.ts";
 import { show, TrypemaError } from "./errors.ts";
+import type { OnEvent } from "./events.ts";
 import type { WindowOptions } from "./types.ts";
 
 /** The options that every provider takes. */
@@ -16,6 +17,8 @@ export interface LimiterOptions {
   readonly random?: () => number;
   /** The time in ms, for tests. Default: the monotonic `performance.now()`. */
   readonly clock?: Clock;
+  /** Told of what an operator wants to know; see {@link OnEvent}. Default: warnings of a failure policy that decides. */
+  readonly onEvent?: OnEvent;
 }
 
 export const LIMITER_OPTION_NAMES: readonly (keyof LimiterOptions)[] = [
@@ -25,10 +28,11 @@ export const LIMITER_OPTION_NAMES: readonly (keyof LimiterOptions)[] = [
   "suppressionCacheMs",
   "random",
   "clock",
+  "onEvent",
 ];
 
 /** {@link LimiterOptions} checked, with the defaults filled in. */
-export interface LimiterSettings extends Required<Omit<LimiterOptions, "clock">> {
+export interface LimiterSettings extends Required<Omit<LimiterOptions, "clock" | "onEvent">> {
   readonly clock: ForwardClock;
 }
 

@@ -1,9 +1,11 @@
 // One limiter of a guard: finds the key, the rate and the cost of a request, asks the provider, and knows what happens
 // when one of them can't say.
 
+import { systemClock } from "../core/clock.ts";
 import { checkCount } from "../core/count.ts";
 import { show, TrypemaError } from "../core/errors.ts";
 import type { Ask } from "../core/family.ts";
+import { Outage } from "../core/outage.ts";
 import type { Rate } from "../core/rate.ts";
 import { storeOf } from "../core/store.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
@@ -14,12 +16,18 @@ import { Charge } from "./charge.ts";
 import { clientAddress } from "./client-address.ts";
 import { ClientNotices, needsPeer } from "./client-notices.ts";
 import { askOne, type Counts, checkProvider, commonRateOf, countsOf, rateOfRequest } from "./counts.ts";
-import { checkDefinition, type ForRequest, type LimiterDefinition } from "./definition.ts";
+import { type BackendFailurePolicy, checkDefinition, type ForRequest, type LimiterDefinition } from "./definition.ts";
 import { type FoundKey, type Key, storedKey, storedSharedKey, textOfKey } from "./keys.ts";
 import type { Notices } from "./notices.ts";
 import type { HttpRequest } from "./request.ts";
 
 const REMEMBERED_KEYS = 1_000;
+
+const OUTCOMES_WHILE_AWAY: Readonly<Record<"allow" | "deny" | "local", string>> = {
+  allow: "pass without a limit",
+  deny: "are answered with 503",
+  local: "are limited by each process for itself",
+};
 
 /** What limiters of one name in one store share, because they count for the same keys. */
 interface SharedCounts {
@@ -86,6 +94,7 @@ export class HttpLimiter<Raw> {
   readonly #clientNotices: ClientNotices;
   /** Where it counts while the provider fails, if anywhere. */
   #fallback: Counts | undefined;
+  readonly #outage = new Outage();
   #lastGiven: number | "none" = "none";
   #lastRate: Rate | "none" = "none";
   /** The stored keys of recent requests by their keys. Making and hashing one again costs as much as a decision. */
@@ -149,6 +158,7 @@ export class HttpLimiter<Raw> {
 
   /** @param isCounted false where the provider admits the request, but another limiter of the same take denies it */
   charge({ limiter, key, count }: HttpAsk<Raw>, decision: Decision, isCounted: boolean): Charge {
+    if (this.#outage.lasts && !decision.degraded) this.#noteAnswer();
     return Charge.decided(this, { decision, isCounted, counter: limiter, key, cost: count });
   }
 
@@ -156,6 +166,7 @@ export class HttpLimiter<Raw> {
   standIn(ask: HttpAsk<Raw>, error: unknown): Awaitable<Charge> {
     if (error instanceof TrypemaError && !error.code.startsWith("BACKEND")) throw error;
     const { onBackendFailure = "allow" } = this.definition;
+    if (this.#outage.addCall(systemClock())) this.#noteAway(onBackendFailure, error);
     if (typeof onBackendFailure === "function") {
       return chain(onBackendFailure(ask.request, error), (answer) => this.#undecided(checkedAnswer(answer), error));
     }
@@ -190,6 +201,21 @@ export class HttpLimiter<Raw> {
     } catch (again) {
       return fail(again);
     }
+  }
+
+  #noteAway(policy: BackendFailurePolicy<Raw>, error: unknown): void {
+    const does = typeof policy === "string" ? OUTCOMES_WHILE_AWAY[policy] : "are decided by your function, or by the other provider";
+    const { code } = error instanceof TrypemaError ? error : { code: "the provider's own error" };
+    this.notices.tellAgain(
+      "BACKEND_AWAY",
+      `the provider fails (${code}); until it is back requests ${does}, as onBackendFailure says`,
+    );
+  }
+
+  #noteAnswer(): void {
+    const past = this.#outage.endAt(systemClock());
+    if (past === undefined) return;
+    this.notices.tellAgain("BACKEND_BACK", `the provider decides again; it failed at ${past.calls} requests`);
   }
 
   #noticeSharedName(): void {

@@ -2,6 +2,7 @@
 // works. A notice never changes a decision.
 
 import { show, TrypemaError, withHelp } from "../core/errors.ts";
+import { warn } from "../core/warning.ts";
 import { isPromise } from "./awaitable.ts";
 
 /**
@@ -12,6 +13,8 @@ import { isPromise } from "./awaitable.ts";
  * - `"PROXIES_MISSING"`: fewer proxies wrote into the header than were counted
  * - `"PEER_UNKNOWN"`: requests have no key, because the peer's address isn't known
  * - `"IPV6_WHOLE"`: a key function returned a whole IPv6 address, of which a client has as many as it likes
+ * - `"BACKEND_AWAY"`: the provider fails, and `onBackendFailure` decides about requests; once for each outage
+ * - `"BACKEND_BACK"`: the provider decides again, and has for five seconds
  */
 export type NoticeCode =
   | "MET_TWICE"
@@ -19,7 +22,9 @@ export type NoticeCode =
   | "PROXY_UNNAMED"
   | "PROXIES_MISSING"
   | "PEER_UNKNOWN"
-  | "IPV6_WHOLE";
+  | "IPV6_WHOLE"
+  | "BACKEND_AWAY"
+  | "BACKEND_BACK";
 
 /** Misuse that a limiter has noticed. */
 export interface Notice {
@@ -32,7 +37,7 @@ export interface Notice {
 }
 
 /**
- * Told of each notice once per limiter; false for none. By default a notice is a warning of the process where there is
+ * Told of each notice once per limiter, or once per outage of the backend; false for none. By default a notice is a warning of the process where there is
  * one (`process.emitWarning`), else `console.warn` writes it.
  */
 export type OnNotice = false | ((notice: Notice) => unknown);
@@ -53,8 +58,14 @@ export class Notices {
 
   /** Tells of a code once, however often it is called; never throws. */
   tell(code: NoticeCode, message: string): void {
-    if (this.#onNotice === false || this.#told.has(code)) return;
+    if (this.#told.has(code)) return;
     this.#told.add(code);
+    this.tellAgain(code, message);
+  }
+
+  /** Tells of a code, whether or not it was told before; never throws. */
+  tellAgain(code: NoticeCode, message: string): void {
+    if (this.#onNotice === false) return;
     try {
       const told = this.#onNotice({ code, limiter: this.#limiter, message: withHelp(message, code) });
       if (isPromise(told)) told.then(undefined, this.#reportCallback);
@@ -66,14 +77,11 @@ export class Notices {
 
 /** @throws {TrypemaError} `INVALID_OPTION` */
 export function checkedOnNotice(onNotice: OnNotice | undefined): OnNotice {
-  if (onNotice === undefined) return warn;
+  if (onNotice === undefined) return warnOfNotice;
   if (onNotice === false || typeof onNotice === "function") return onNotice;
   throw new TrypemaError("INVALID_OPTION", `onNotice: got ${show(onNotice)}, expected a function or false`);
 }
 
-function warn({ code, limiter, message }: Notice): void {
-  const text = `limiter ${show(limiter)}: ${message}`;
-  const { process } = globalThis as { process?: { emitWarning?(text: string, options: object): void } };
-  if (typeof process?.emitWarning === "function") process.emitWarning(text, { type: "TrypemaNotice", code });
-  else console.warn(`TrypemaNotice ${code}: ${text}`);
+function warnOfNotice({ code, limiter, message }: Notice): void {
+  warn(code, `limiter ${show(limiter)}: ${message}`);
 }

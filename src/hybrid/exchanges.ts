@@ -4,6 +4,7 @@
 import { type ForwardClock, systemClock } from "../core/clock.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
+import type { Counts } from "../core/watch.ts";
 import { timeoutError } from "../redis/failure.ts";
 import type { RedisParts } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
@@ -130,6 +131,7 @@ export class Exchanges {
       const talk = this.#talkOf(holder);
       talk.callers.push({ ...call, sinceMs: systemClock(), resolve, reject });
       holder.noteCall(call.count, call.limit);
+      this.#parts.watch.counts.waited++;
       this.#parts.backend.keepTimer();
       if (talk.callers.length === 1 && talk.current === undefined) {
         talk.current = Promise.resolve().then(() => this.#serve(holder, talk));
@@ -221,18 +223,20 @@ export class Exchanges {
 
   /** One report, and what Redis says to it. False if there was no answer: then no call waits any longer. */
   async #exchange(holder: Holder, talk: Talk, purpose: "to settle" | "to go on" = "to go on"): Promise<boolean> {
-    const { backend, names, settings } = this.#parts;
+    const { backend, names, settings, watch } = this.#parts;
     let request: OutgoingReport | undefined;
     try {
       const beganMs = systemClock();
       this.#reports += 2;
       request = holder.makeReport(this.#reports, talk.callers, this.#clock.nowOrLast());
+      noteReport(request, watch.counts);
       // To settle a key is no call to it. A factor that Redis computed now would be kept for calls that come later.
       const needsFactor = purpose === "to go on" || request.asked > 0;
       const factor = needsFactor ? this.#strategy.factorArguments(request.rate) : NO_FACTOR;
       const args = argumentsOfReport(request, this.#senderOnce(), factor);
       const reply = await backend.report({ command: SYNC, keys: names.withLeases(holder.key), ...args });
       const answer = answerFrom(reply, request, settings.windowMs);
+      watch.counts.granted += answer.granted;
       holder.answered(answer, request, this.#clock.nowOrLast());
       this.#answerCallers(holder, talk, new Serving(answer, request));
       await this.#giveUp(holder, talk, beganMs);
@@ -276,7 +280,7 @@ export class Exchanges {
       holder.carryOn(nowMs);
       const decision = this.#strategy.decide(holder, count, nowMs, serving);
       if (decision === undefined) return "undecided";
-      caller.resolve(decision);
+      caller.resolve(this.#parts.tally.add(decision));
     } catch (error) {
       // The user's clock or random generator throws.
       caller.reject(error);
@@ -303,7 +307,10 @@ export class Exchanges {
    * number after the report's, and no other calls.
    */
   async #fail(holder: Holder, talk: Talk, request: OutgoingReport | undefined, error: unknown): Promise<void> {
-    if (request !== undefined) holder.unanswered(request);
+    if (request !== undefined) {
+      this.#parts.watch.noteLostReport();
+      holder.unanswered(request);
+    }
     const callers = talk.callers.splice(0);
     const isAsked = (caller: Caller) => request?.asking.has(caller) === true;
     await this.#decideInstead(holder, callers.filter(isAsked), error, (request?.number ?? 0) + 1);
@@ -329,4 +336,10 @@ export class Exchanges {
       }
     }
   }
+}
+
+function noteReport({ number, hits }: OutgoingReport, counts: Counts): void {
+  counts.reports++;
+  // Hits of an earlier report, which got no answer, were noted with that report.
+  for (const { report, count, declined } of hits) if (report === number) counts.reported += count - declined;
 }

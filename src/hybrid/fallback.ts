@@ -3,8 +3,8 @@
 
 import { type Adjuster, setAdjuster } from "../core/adjuster.ts";
 import type { Decision } from "../core/types.ts";
+import { policyFor } from "../redis/failure.ts";
 import type { RedisLimiter, RedisParts } from "../redis/limiter.ts";
-import { isBackendFailure } from "../redis/limiter.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import type { Holder, WaitingCall } from "./holder.ts";
 
@@ -27,12 +27,22 @@ export class Fallback {
    * @throws `error` itself if the policy leaves it to the caller, or if it isn't about Redis
    */
   decideAfter(error: unknown, holder: Holder, call: WaitingCall, countedAs: number): Decision {
-    if (this.#parts.policy === "throw" || !isBackendFailure(error)) throw error;
-    return this.decide(holder, call, countedAs);
+    policyFor(error, this.#parts.policy, this.#parts.watch);
+    return this.#decide(holder, call, countedAs);
   }
 
-  /** Decides about a call under any policy but `"throw"`. At once, so that the hit is there before the next report. */
-  decide(holder: Holder, { rate, limit, count }: WaitingCall, countedAs = 0): Decision {
+  /** Decides about a call that wasn't sent, because the breaker refuses calls. */
+  decideRefused(policy: "allow" | "deny" | "local", holder: Holder, call: WaitingCall): Decision {
+    this.#parts.watch.noteDegraded(policy, "BACKEND_UNAVAILABLE");
+    return this.#decide(holder, call, 0);
+  }
+
+  #decide(holder: Holder, call: WaitingCall, countedAs: number): Decision {
+    return this.#parts.tally.add(this.#decisionOf(holder, call, countedAs));
+  }
+
+  /** Under any policy but `"throw"`. At once, so that the hit is there before the next report. */
+  #decisionOf(holder: Holder, { rate, limit, count }: WaitingCall, countedAs: number): Decision {
     holder.degrade(rate, limit);
     const { policy, local, settings } = this.#parts;
     if (policy === "deny") return markDegraded(this.#redis.deny(limit));

@@ -2,13 +2,16 @@
 // share the way to Redis, the breaker and the failure policy.
 
 import { type Ask, Members, type NamedLimit, type TakeDecisions, type Window } from "../core/family.ts";
+import type { HybridStats } from "../core/stats.ts";
 import type { Awaitable } from "../core/types.ts";
+import type { Watch } from "../core/watch.ts";
 import { RedisAbsolute } from "../redis/absolute.ts";
 import type { OpenRedis } from "../redis/open.ts";
 import { RedisSuppressed } from "../redis/suppressed.ts";
 import { HybridAbsolute } from "./absolute.ts";
 import type { HybridLimiter } from "./limiter.ts";
 import type { HybridProvider } from "./provider.ts";
+import { hybridStats } from "./stats.ts";
 import { HybridSuppressed } from "./suppressed.ts";
 import { HybridTakes } from "./takes.ts";
 
@@ -29,6 +32,10 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
     return this.#redis.settings.hardLimitFactor;
   }
 
+  get watch(): Watch {
+    return this.#redis.watch;
+  }
+
   nowMs(): number {
     return this.#redis.settings.clock.now();
   }
@@ -44,6 +51,7 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
       suppressed: this.ownLimiter("suppressed", window) as HybridSuppressed,
       windowMs: window.windowMs,
       withWindow: this.withWindow,
+      stats: () => this.#stats(),
       close,
       [Symbol.asyncDispose]: close,
     };
@@ -55,6 +63,11 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
     return limit.strategy === "absolute"
       ? new HybridAbsolute(parts, new RedisAbsolute(redisParts))
       : new HybridSuppressed(parts, new RedisSuppressed(redisParts));
+  }
+
+  #stats(): HybridStats {
+    const { settings, watch } = this.#redis;
+    return hybridStats(this.#redis.stats(), watch.counts, this.limiters, settings.clock.nowOrLast());
   }
 
   async #close(): Promise<void> {

@@ -75,7 +75,7 @@ export abstract class HybridLimiter implements Limiter {
       const decision = this.#decideHere(holder, rate, count);
       if (decision !== undefined) {
         holder.noteCall(count, limit);
-        return decision;
+        return this.#parts.tally.add(decision);
       }
     }
     return this.#askOrCount(key, holder, { rate, limit, count });
@@ -267,7 +267,7 @@ export abstract class HybridLimiter implements Limiter {
     const { backend, policy } = this.#parts;
     if (!backend.refuses) return this.#exchanges.ask(holder, call);
     if (policy === "throw") return this.#redis.inc(holder.key, rate, count);
-    const decision = this.#fallback.decide(holder, call);
+    const decision = this.#fallback.decideRefused(policy, holder, call);
     if (!holder.outbox.isEmpty) this.#exchanges.schedule(holder);
     return decision;
   }

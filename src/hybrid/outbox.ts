@@ -72,6 +72,11 @@ export class Outbox {
     return this.#heldBackAccepted;
   }
 
+  /** The time of the oldest hit; undefined when there is none. */
+  get oldestMs(): number | undefined {
+    return this.#first?.hitMs ?? (this.#count > 0 ? this.#hitMs : undefined);
+  }
+
   /** Adds a pending hit at the present time, of which `declined` was denied. */
   add(count: number, declined: number, nowMs: number): void {
     if (this.#count === 0 || nowMs >= this.#cellEndMs) this.#beginCell(nowMs);

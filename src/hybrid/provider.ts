@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { checkOptions, LIMITER_OPTION_NAMES, timerOption } from "../core/options.ts";
+import type { HybridStats } from "../core/stats.ts";
 import type { Provider, WindowOptions } from "../core/types.ts";
 import type { RedisClient } from "../redis/client.ts";
 import { openRedis, REDIS_OPTION_NAMES, type RedisOptions } from "../redis/open.ts";
@@ -27,6 +28,11 @@ export interface HybridProvider extends Provider, AsyncDisposable {
    * @throws {TrypemaError} `INVALID_OPTION`
    */
   withWindow(window: WindowOptions): HybridProvider;
+  /**
+   * What this provider and those that `withWindow` made of it have counted, in this process. Asks Redis nothing, and
+   * takes about a millisecond for 50 000 keys.
+   */
+  stats(): HybridStats;
   /** Reports what is left to report and gives back what was leased. The client stays open: it is yours. */
   close(): Promise<void>;
 }

@@ -39,9 +39,10 @@ export class HybridTakes {
   }
 
   async #askRedis(asks: readonly Ask[], takenMs: number): Promise<TakeDecisions> {
-    const { backend, policy, settings } = this.#redis;
+    const { backend, policy, settings, watch } = this.#redis;
     const ofRedis = asks.map((ask) => ({ ...ask, limiter: limiterOf(ask).redis }));
     if (backend.refuses && policy !== "throw") {
+      watch.noteDegraded(policy, "BACKEND_UNAVAILABLE");
       const decisions = this.#takes.decideInstead(ofRedis);
       const isTaken = decisions.every(({ allowed }) => allowed);
       return { isTaken, decisions: isTaken ? this.#noteDegraded(asks, decisions, takenMs) : decisions, takenMs };
@@ -75,6 +76,8 @@ function conclude(
   return asks.map((ask, index) => {
     const known = weighed[index];
     const limiter = limiterOf(ask);
-    return known === undefined ? limiter.concludeUnknown(ask, nowMs) : limiter.conclude(ask, known, isTaken, nowMs);
+    const decision =
+      known === undefined ? limiter.concludeUnknown(ask, nowMs) : limiter.conclude(ask, known, isTaken, nowMs);
+    return ask.count > 0 ? limiter.redis.tally.add(decision) : decision;
   });
 }

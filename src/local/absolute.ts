@@ -22,14 +22,17 @@ export class LocalAbsolute extends LocalLimiter {
     if (isStored) window.setRate(rate);
     else checkKey(key);
     const blockedMs = store.blockedMs(key);
-    if (blockedMs > 0) return this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs);
+    if (blockedMs > 0) {
+      return this.tally.addOver(this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs));
+    }
     if (!isStored) {
-      if (count > limit) return rejection(this.unknown, limit, count);
+      if (count > limit) return this.tally.addOver(rejection(this.unknown, limit, count));
       this.insert(key, rate);
     }
     const used = window.used + count;
-    if (used > limit) return rejection(window, limit, count);
+    if (used > limit) return this.tally.addOver(rejection(window, limit, count));
     window.addHit(count, 0);
+    this.tally.addAllowed(limit, used);
     return allowed(limit, used, window.oldestExpiresInMs);
   }
 
@@ -46,6 +49,7 @@ export class LocalAbsolute extends LocalLimiter {
     if (count > 0) {
       if (!this.isStored) this.store.insert(key, rate);
       window.addHit(count, 0);
+      this.tally.addAllowed(this.limitOf(rate), window.used);
     }
     const isKnown = this.isStored || count > 0;
     outcomes[at] = this.limitOf(rate);
@@ -54,8 +58,7 @@ export class LocalAbsolute extends LocalLimiter {
     outcomes[at + 2] = isKnown ? Math.ceil(window.oldestExpiresInMs) : 0;
   }
 
-  /** @internal */
-  conclude(ask: Ask): Decision {
+  protected conclude(ask: Ask): Decision {
     if (!this.admits) return this.#deny(ask);
     const window = this.isStored ? this.window : this.unknown;
     return allowed(this.limitOf(ask.rate), window.used, window.oldestExpiresInMs);

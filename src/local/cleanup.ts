@@ -4,6 +4,7 @@
 
 import { type ForwardClock, systemClock } from "../core/clock.ts";
 import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
+import { Watch } from "../core/watch.ts";
 import type { WindowStore } from "./window-store.ts";
 
 /** A sweep gives way to the program after about this long, or this many keys where clocks stand still. */
@@ -11,6 +12,14 @@ const SLICE_MS = 1;
 const SLICE_KEYS = TIMERS_END_WITH_REQUESTS ? 2_048 : 16_384;
 /** Keys between two looks at the clock: few, for where one shard of the index shrinks, the next does too. */
 const STEP_KEYS = 4;
+
+/** A sweep that isn't complete: where it goes on, and what it has done. */
+interface Sweep {
+  store: number;
+  end: number;
+  removed: number;
+  durationMs: number;
+}
 
 /** A store, and how long after its last hit a key of it is stale. */
 interface Swept {
@@ -24,7 +33,8 @@ export class Cleanup {
   readonly #intervalMs: number;
   readonly #staleAfterMs: number;
   readonly #timer: BackgroundTimer;
-  #sweeping: { store: number; end: number } | undefined;
+  readonly #watch: Watch;
+  #sweeping: Sweep | undefined;
   #nextSweepMs = 0;
   #state: "running" | "stopped" | "closed";
 
@@ -32,11 +42,18 @@ export class Cleanup {
    * @param staleAfterMs the least; a key is never stale before its window has passed
    * @param state whether it runs at first
    */
-  constructor(clock: ForwardClock, intervalMs: number, staleAfterMs: number, state: "running" | "stopped") {
+  constructor(
+    clock: ForwardClock,
+    intervalMs: number,
+    staleAfterMs: number,
+    state: "running" | "stopped",
+    watch = new Watch(false),
+  ) {
     this.#state = state;
     this.#clock = clock;
     this.#intervalMs = intervalMs;
     this.#staleAfterMs = staleAfterMs;
+    this.#watch = watch;
     const held = heldWeakly(this);
     this.#timer = new BackgroundTimer(() => held.deref()?.run());
   }
@@ -72,21 +89,28 @@ export class Cleanup {
 
   /** One slice of a sweep; true when the sweep is complete. */
   slice(): boolean {
-    const at = this.#sweeping ?? { store: 0, end: Number.MAX_SAFE_INTEGER };
+    const at = this.#sweeping ?? { store: 0, end: Number.MAX_SAFE_INTEGER, removed: 0, durationMs: 0 };
     const nowMs = this.#clock.nowOrLast();
     const startMs = systemClock();
+    const isComplete = this.#sweepOn(at, nowMs, startMs);
+    at.durationMs += systemClock() - startMs;
+    this.#sweeping = isComplete ? undefined : at;
+    if (isComplete) this.#watch.noteSweep(at.removed, at.durationMs);
+    return isComplete;
+  }
+
+  /** Goes on until the slice or the sweep is over. Returns whether the sweep is. */
+  #sweepOn(at: Sweep, nowMs: number, startMs: number): boolean {
     for (let keys = 0; keys < SLICE_KEYS && systemClock() - startMs < SLICE_MS; keys += STEP_KEYS) {
       const swept = this.#swept[at.store];
-      if (swept === undefined) {
-        this.#sweeping = undefined;
-        return true;
-      }
+      if (swept === undefined) return true;
+      const { size } = swept.store;
       at.end = swept.store.sweep(at.end, STEP_KEYS, nowMs, swept.staleAfterMs);
+      at.removed += size - swept.store.size;
       if (at.end > 0) continue;
       at.store++;
       at.end = Number.MAX_SAFE_INTEGER;
     }
-    this.#sweeping = at;
     return false;
   }
 

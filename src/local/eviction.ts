@@ -2,6 +2,7 @@
 // table of records. What it passes is forgotten if it has expired; live keys get a second chance, until the hand comes
 // again.
 
+import type { Watch } from "../core/watch.ts";
 import type { WindowStore } from "./window-store.ts";
 
 /** How many records the hand passes for one new key. */
@@ -16,6 +17,7 @@ type Evictable = Pick<WindowStore, "size" | "lookAtRecord" | "observed" | "useOf
  */
 export class Eviction {
   readonly #maxKeys: number;
+  readonly #watch: Pick<Watch, "noteEviction">;
   /**
    * How many keys there may be beyond `maxKeys`: enough for every record to be looked at twice while they are taken.
    */
@@ -25,8 +27,9 @@ export class Eviction {
   /** The spare record that was given to a new key last, when all were at their limits. */
   #turn = 0;
 
-  constructor(maxKeys: number) {
+  constructor(maxKeys: number, watch: Pick<Watch, "noteEviction">) {
     this.#maxKeys = maxKeys;
+    this.#watch = watch;
     this.#spareKeys = 2 * Math.ceil((maxKeys / LOOKS) * 1.1);
   }
 
@@ -40,6 +43,7 @@ export class Eviction {
     // All are at their limits: new keys take turns in the spare places, and nobody else is forgotten.
     this.#turn = this.#turn + 1 < store.size ? Math.max(this.#turn + 1, this.#maxKeys) : this.#maxKeys;
     store.vacate(this.#turn);
+    this.#watch.noteEviction();
     return this.#turn;
   }
 
@@ -58,6 +62,7 @@ export class Eviction {
       store.lookAtRecord(this.#hand);
       const use = store.useOfCapacity;
       if (store.observed === 0 || (crowded && use <= 0.5 && store.size > this.#maxKeys)) {
+        if (store.observed > 0) this.#watch.noteEviction();
         store.remove();
         // The last record is in its place now.
         if (leastUsed === store.size) leastUsed = this.#hand;
@@ -72,5 +77,6 @@ export class Eviction {
     if (store.size < this.#maxKeys + this.#spareKeys || leastUsed === -1) return;
     store.lookAtRecord(leastUsed);
     store.remove();
+    this.#watch.noteEviction();
   }
 }

@@ -4,7 +4,9 @@
 
 import { type Ask, Members, type NamedLimit, type TakeDecisions, type Window } from "../core/family.ts";
 import type { LimiterSettings } from "../core/options.ts";
+import type { LocalStats } from "../core/stats.ts";
 import type { Decision } from "../core/types.ts";
+import type { Watch } from "../core/watch.ts";
 import { allowed } from "../strategy/decision.ts";
 import { LocalAbsolute } from "./absolute.ts";
 import type { Cleanup } from "./cleanup.ts";
@@ -13,16 +15,26 @@ import type { LocalProvider } from "./provider.ts";
 import { LocalSuppressed } from "./suppressed.ts";
 import { WindowStore } from "./window-store.ts";
 
+/** What a family of Local providers shares. */
+export interface LocalParts {
+  readonly settings: LimiterSettings;
+  readonly maxKeys: number;
+  readonly cleanup: Cleanup;
+  readonly watch: Watch;
+}
+
 export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
   readonly answersLater = false;
+  readonly watch: Watch;
   readonly #settings: LimiterSettings;
   readonly #maxKeys: number;
   readonly #cleanup: Cleanup;
   /** Limits that differ in nothing but their hard limit have the same counts. */
   readonly #stores = new Map<string, WindowStore>();
 
-  constructor(settings: LimiterSettings, maxKeys: number, cleanup: Cleanup) {
+  constructor({ settings, maxKeys, cleanup, watch }: LocalParts) {
     super();
+    this.watch = watch;
     this.#settings = settings;
     this.#maxKeys = maxKeys;
     this.#cleanup = cleanup;
@@ -54,7 +66,7 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
   }
 
   #deny(asks: readonly Ask[], takenMs: number): TakeDecisions {
-    const decisions = asks.map((ask) => limiterOf(ask).conclude(ask));
+    const decisions = asks.map((ask) => limiterOf(ask).concludeDenied(ask));
     return { isTaken: false, decisions, takenMs };
   }
 
@@ -71,8 +83,27 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
       withWindow: this.withWindow,
       startCleanup: () => this.#cleanup.start(),
       stopCleanup: () => this.#cleanup.stop(),
+      stats: () => this.#stats(),
       close,
       [Symbol.dispose]: close,
+    };
+  }
+
+  #stats(): LocalStats {
+    const stores = [...this.#stores.values()];
+    const sum = (of: (store: WindowStore) => number) => stores.reduce((total, store) => total + of(store), 0);
+    const { evictions, sweeps, sweptKeys, sweepingMs } = this.watch.counts;
+    return {
+      kind: "local",
+      limits: this.watch.tallies.map(({ stats }) => stats),
+      keys: sum(({ size }) => size),
+      blockedKeys: sum(({ blocks }) => blocks.size),
+      bucketNodes: sum(({ nodes }) => nodes),
+      fullness: Math.max(...stores.map(({ size }) => size)) / this.#maxKeys,
+      evictions,
+      sweeps,
+      sweptKeys,
+      sweepingMs,
     };
   }
 
@@ -83,11 +114,11 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
     this.#stores.set(id, store);
     const settings = { ...this.#settings, windowMs, bucketMs, hardLimitFactor };
     const Strategy = strategy === "absolute" ? LocalAbsolute : LocalSuppressed;
-    return new Strategy(settings, store, this.#cleanup);
+    return new Strategy({ settings, store, cleanup: this.#cleanup, tally: this.watch.tallyOf(counts) });
   }
 
   #makeStore(windowMs: number, bucketMs: number): WindowStore {
-    const store = new WindowStore(windowMs, bucketMs, this.#maxKeys, this.#settings.clock);
+    const store = new WindowStore(windowMs, bucketMs, this.#maxKeys, this.#settings.clock, this.watch);
     this.#cleanup.add(store, windowMs);
     return store;
   }

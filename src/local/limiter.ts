@@ -7,6 +7,7 @@ import type { Ask } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
 import { checkBlockMs, type LimiterSettings } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
+import type { Tally } from "../core/tally.ts";
 import type { Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { meets } from "../strategy/corrections.ts";
@@ -17,6 +18,14 @@ import type { WindowStore } from "./window-store.ts";
 
 const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit: 0, suppressionFactor: 0 });
 
+/** What a limiter of one strategy is made of. */
+export interface LocalLimiterParts {
+  readonly settings: LimiterSettings;
+  readonly store: WindowStore;
+  readonly cleanup: Cleanup;
+  readonly tally: Tally;
+}
+
 /** The methods of one strategy on Local; all are synchronous. */
 export abstract class LocalLimiter implements Limiter {
   protected readonly store: WindowStore;
@@ -25,6 +34,7 @@ export abstract class LocalLimiter implements Limiter {
   /** The window of a key that isn't stored. */
   protected readonly unknown: WindowView & SuppressedView;
   protected readonly windowMs: number;
+  protected readonly tally: Tally;
   /** Whether the key of the ask is stored that was weighed last, and whether it would be admitted. */
   protected isStored = false;
   protected admits = false;
@@ -33,11 +43,12 @@ export abstract class LocalLimiter implements Limiter {
   #lastLimit: number = Number.NaN;
 
   /** @internal */
-  constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup) {
+  constructor({ settings, store, cleanup, tally }: LocalLimiterParts) {
     this.store = store;
     this.window = store.window;
     this.unknown = emptyWindow(settings.windowMs);
     this.windowMs = settings.windowMs;
+    this.tally = tally;
     this.#cleanup = cleanup;
   }
 
@@ -55,7 +66,12 @@ export abstract class LocalLimiter implements Limiter {
   abstract count(ask: Ask, outcomes: (number | Decision)[], at: number): void;
 
   /** The decision about the ask that was weighed last, where its take is denied. @internal */
-  abstract conclude(ask: Ask): Decision;
+  concludeDenied(ask: Ask): Decision {
+    const decision = this.conclude(ask);
+    return ask.count > 0 ? this.tally.add(decision) : decision;
+  }
+
+  protected abstract conclude(ask: Ask): Decision;
 
   isAllowed(key: string, count = 1, rate?: Rate): Decision {
     checkCount("count", count, 1);

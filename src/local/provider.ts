@@ -10,7 +10,9 @@ import {
   resolveLimiterOptions,
   timerOption,
 } from "../core/options.ts";
+import type { LocalStats } from "../core/stats.ts";
 import type { Provider, WindowOptions } from "../core/types.ts";
+import { Watch } from "../core/watch.ts";
 import type { LocalAbsolute } from "./absolute.ts";
 import { Cleanup } from "./cleanup.ts";
 import { LocalFamily } from "./family.ts";
@@ -52,6 +54,8 @@ export interface LocalProvider extends Provider, Disposable {
    * @throws {TrypemaError} `INVALID_OPTION`
    */
   withWindow(window: WindowOptions): LocalProvider;
+  /** What this provider and those that `withWindow` made of it have counted. Costs next to nothing. */
+  stats(): LocalStats;
   /** Starts the background sweep again after `stopCleanup`, or where `cleanup` is `false`. Not after `close`. */
   startCleanup(): void;
   /** Stops the background sweep until `startCleanup`. Limits go on, with memory bounded by `maxKeys`. */
@@ -79,11 +83,16 @@ export function createLocalProvider(options: LocalOptions = {}): LocalProvider {
   checkOptions("options", options, OPTION_NAMES);
   const settings = resolveLimiterOptions(options);
   const maxKeys = integerOption("maxKeys", options.maxKeys, 1_000_000, 1, MOST_KEYS);
-  const cleanup = cleanupOf(options.cleanup, settings);
-  return new LocalFamily(settings, maxKeys, cleanup).provider(settings);
+  const watch = new Watch(options.onEvent);
+  const cleanup = cleanupOf(options.cleanup, settings, watch);
+  return new LocalFamily({ settings, maxKeys, cleanup, watch }).provider(settings);
 }
 
-function cleanupOf(options: CleanupOptions | false = {}, { windowMs, clock }: LimiterSettings): Cleanup {
+function cleanupOf(
+  options: CleanupOptions | false = {},
+  { windowMs, clock }: LimiterSettings,
+  watch: Watch,
+): Cleanup {
   if (options !== false) checkOptions("cleanup", options, ["intervalMs", "staleAfterMs"], "an object or false");
   const { intervalMs, staleAfterMs } = options || {};
   return new Cleanup(
@@ -91,5 +100,6 @@ function cleanupOf(options: CleanupOptions | false = {}, { windowMs, clock }: Li
     timerOption("cleanup.intervalMs", intervalMs, 30_000),
     numberOption("cleanup.staleAfterMs", staleAfterMs, windowMs, windowMs, Number.MAX_SAFE_INTEGER),
     options === false ? "stopped" : "running",
+    watch,
   );
 }

@@ -18,9 +18,7 @@ import {
   suppressedRuleOf,
 } from "../strategy/suppressed.ts";
 import type { SuppressedView, WindowView } from "../strategy/view.ts";
-import type { Cleanup } from "./cleanup.ts";
-import { LocalLimiter } from "./limiter.ts";
-import type { WindowStore } from "./window-store.ts";
+import { LocalLimiter, type LocalLimiterParts } from "./limiter.ts";
 
 /** A call under the soft limit meets no factor. */
 const NO_FACTOR = -1;
@@ -36,9 +34,9 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   #factor = NO_FACTOR;
 
   /** @internal */
-  constructor(settings: LimiterSettings, store: WindowStore, cleanup: Cleanup) {
-    super(settings, store, cleanup);
-    this.#settings = settings;
+  constructor(parts: LocalLimiterParts) {
+    super(parts);
+    this.#settings = parts.settings;
   }
 
   inc(key: string, rate: Rate, count = 1): Decision {
@@ -49,14 +47,17 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     if (isStored) window.setRate(rate);
     else checkKey(key);
     const blockedMs = store.blockedMs(key);
-    if (blockedMs > 0) return this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs);
+    if (blockedMs > 0) {
+      return this.tally.addOver(this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs));
+    }
     if (!isStored) this.insert(key, rate);
     const used = window.used;
     if (used + count <= rule.limit) {
       window.addHit(count, 0);
+      this.tally.addAllowed(rule.limit, used + count);
       return allowed(rule.limit, used + count, window.oldestExpiresInMs);
     }
-    return this.#decideOver(rule, count);
+    return this.tally.addOver(this.#decideOver(rule, count));
   }
 
   getSuppressionFactor(key: string): number {
@@ -88,13 +89,14 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
 
   /** @internal */
   count(ask: Ask, outcomes: (number | Decision)[], at: number): void {
-    outcomes[at] = this.#concludeUnblocked(ask, true);
+    const decision = this.#concludeUnblocked(ask, true);
+    if (ask.count > 0) this.tally.add(decision);
+    outcomes[at] = decision;
     outcomes[at + 1] = 0;
     outcomes[at + 2] = 0;
   }
 
-  /** @internal */
-  conclude(ask: Ask): Decision {
+  protected conclude(ask: Ask): Decision {
     const { key, rate, count } = ask;
     const blockedMs = this.store.blockedMs(key);
     if (blockedMs === 0) return this.#concludeUnblocked(ask, false);

@@ -3,6 +3,7 @@
 
 import type { ForwardClock } from "../core/clock.ts";
 import type { Rate } from "../core/rate.ts";
+import { Watch } from "../core/watch.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { Blocks } from "./blocks.ts";
 import { Eviction } from "./eviction.ts";
@@ -23,10 +24,10 @@ export class WindowStore {
   /** The window of the selected key at the time of the last `find`. */
   readonly window: Window;
 
-  constructor(windowMs: number, bucketMs: number, maxKeys: number, clock: ForwardClock) {
+  constructor(windowMs: number, bucketMs: number, maxKeys: number, clock: ForwardClock, watch = new Watch(false)) {
     this.#clock = clock;
     this.#windowMs = windowMs;
-    this.#eviction = new Eviction(maxKeys);
+    this.#eviction = new Eviction(maxKeys, watch);
     this.blocks = new Blocks(maxKeys);
     this.window = new Window(this.#records, this.#nodes, windowMs, bucketMs);
   }
@@ -36,7 +37,7 @@ export class WindowStore {
     return this.#records.size;
   }
 
-  /** How many nodes are in use, for tests. */
+  /** How many nodes are in use. */
   get nodes(): number {
     return this.#nodes.taken;
   }

@@ -16,6 +16,7 @@
 import { systemClock } from "../core/clock.ts";
 import { TrypemaError } from "../core/errors.ts";
 import { TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
+import { Watch } from "../core/watch.ts";
 import { type Deadline, Deadlines } from "./deadlines.ts";
 import { failureOf, timeoutError } from "./failure.ts";
 
@@ -43,13 +44,15 @@ export interface PendingCall<Reply> {
 export class Breaker {
   readonly #timeoutMs: number;
   readonly #deadlines: Deadlines;
+  readonly #watch: Watch;
   #failures = 0;
   #nextProbeMs = 0;
   /** When the probe was sent that is unanswered; minus infinity when there is none. */
   #unansweredProbeMs = Number.NEGATIVE_INFINITY;
 
-  constructor(timeoutMs: number) {
+  constructor(timeoutMs: number, watch = new Watch(false)) {
     this.#timeoutMs = timeoutMs;
+    this.#watch = watch;
     this.#deadlines = new Deadlines(timeoutMs);
   }
 
@@ -77,14 +80,18 @@ export class Breaker {
     const isProbe = this.isOpen;
     if (isProbe) this.#startProbe();
     const deadline = this.#deadlines.start(() => {
-      this.#countFailure();
-      reject(timeoutError(this.#timeoutMs));
+      const error = timeoutError(this.#timeoutMs);
+      this.#watch.noteTimeout();
+      this.#countFailure(error);
+      reject(error);
     });
     return { isProbe, deadline, resolve, reject };
   }
 
   answer<Reply>(call: PendingCall<Reply>, reply: Reply): void {
     // An answer that comes after its deadline also says that Redis is there.
+    if (this.isOpen) this.#watch.noteClosed();
+    if (this.#watch.isDegraded) this.#watch.noteAnswer();
     this.#failures = 0;
     this.#unansweredProbeMs = Number.NEGATIVE_INFINITY;
     if (this.#deadlines.meet(call.deadline)) call.resolve(reply);
@@ -96,7 +103,7 @@ export class Breaker {
     if (!this.#deadlines.meet(call.deadline)) return;
     const failure = failureOf(error);
     // A script that fails is about its key, not about Redis.
-    if (failure.code !== "BACKEND_SCRIPT") this.#countFailure();
+    if (failure.code !== "BACKEND_SCRIPT") this.#countFailure(failure);
     call.reject(failure);
   }
 
@@ -128,8 +135,9 @@ export class Breaker {
     if (!TIMERS_END_WITH_REQUESTS) this.#unansweredProbeMs = systemClock();
   }
 
-  #countFailure(): void {
-    this.#failures++;
+  #countFailure(error: TrypemaError): void {
+    this.#watch.counts.failures++;
+    if (++this.#failures === FAILURES_TO_OPEN) this.#watch.noteOpened(error);
     this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
   }
 }

@@ -10,6 +10,7 @@
 
 import { messageOf } from "../core/errors.ts";
 import { atTurnsEnd, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
+import type { Counts } from "../core/watch.ts";
 import { errorIn, isSameAsBefore, type KeyedCall, type Sending } from "./batch.ts";
 import type { Breaker, PendingCall } from "./breaker.ts";
 import type { Connection } from "./client.ts";
@@ -22,6 +23,13 @@ interface Queued<Call> {
   readonly pending: PendingCall<unknown>;
 }
 
+/** What all queues of a provider share. */
+export interface QueueParts {
+  readonly connection: Connection;
+  readonly breaker: Breaker;
+  readonly counts: Pick<Counts, "scripts" | "scriptCalls">;
+}
+
 /**
  * These always hold:
  * - A call waits or was sent, and it is sent once, unless Redis said that nothing was executed.
@@ -32,6 +40,7 @@ export class CallQueue<Call extends KeyedCall> {
   readonly #connection: Connection;
   readonly #breaker: Breaker;
   readonly #sending: Sending<Call>;
+  readonly #counts: Pick<Counts, "scripts" | "scriptCalls">;
   /** 1 where no calls share a script. */
   #maxCalls: number;
   #waiting: Queued<Call>[] = [];
@@ -39,9 +48,10 @@ export class CallQueue<Call extends KeyedCall> {
   /** How many scripts are unanswered. */
   #onTheWay = 0;
 
-  constructor(connection: Connection, breaker: Breaker, sending: Sending<Call>, maxCalls: number) {
+  constructor({ connection, breaker, counts }: QueueParts, sending: Sending<Call>, maxCalls: number) {
     this.#connection = connection;
     this.#breaker = breaker;
+    this.#counts = counts;
     this.#sending = sending;
     // A promise of one request must not be settled by another one there.
     this.#maxCalls = TIMERS_END_WITH_REQUESTS ? 1 : maxCalls;
@@ -91,7 +101,7 @@ export class CallQueue<Call extends KeyedCall> {
       return;
     }
     const { script, args } = alone;
-    this.#onTheWay++;
+    this.#noteScript(1);
     runScript(this.#connection, script, [...call.keys], args).then(
       (reply) => {
         this.#onTheWay--;
@@ -104,9 +114,15 @@ export class CallQueue<Call extends KeyedCall> {
     );
   }
 
+  #noteScript(calls: number): void {
+    this.#onTheWay++;
+    this.#counts.scripts++;
+    this.#counts.scriptCalls += calls;
+  }
+
   #sendTogether(calls: readonly Queued<Call>[]): void {
     const batch = this.#sending.together(calls.map(({ call }) => call));
-    this.#onTheWay++;
+    this.#noteScript(calls.length);
     runScript(this.#connection, batch.script, batch.keys, batch.args).then(
       (reply) => {
         this.#onTheWay--;

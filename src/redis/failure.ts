@@ -1,7 +1,9 @@
 // Turns whatever a client fails with into an error of this package. The code says whether Redis or one key is to blame.
 
 import { messageOf, TrypemaError, type TrypemaErrorCode } from "../core/errors.ts";
+import type { Watch } from "../core/watch.ts";
 import { RewordedError } from "./clients/connection.ts";
+import type { FailurePolicy } from "./limiter.ts";
 
 export function timeoutError(timeoutMs: number): TrypemaError {
   return new TrypemaError("BACKEND_TIMEOUT", `Redis did not answer within ${timeoutMs} ms`);
@@ -34,4 +36,23 @@ const OF_SERVER =
 function codeOf(message: string): TrypemaErrorCode {
   const ofKey = /^WRONGTYPE\b/.test(message) || (OF_SCRIPT.test(message) && !OF_SERVER.test(message));
   return ofKey ? "BACKEND_SCRIPT" : "BACKEND_UNAVAILABLE";
+}
+
+/**
+ * The failure policy that decides about a call which failed with `error`, noted with the watch.
+ *
+ * @throws `error` itself if the policy leaves it to the caller, or if it isn't about Redis
+ */
+export function policyFor(error: unknown, policy: FailurePolicy, watch: Watch): Exclude<FailurePolicy, "throw"> {
+  if (!isBackendFailure(error)) throw error;
+  if (policy === "throw") {
+    watch.counts.failed++;
+    throw error;
+  }
+  watch.noteDegraded(policy, error.code);
+  return policy;
+}
+
+export function isBackendFailure(error: unknown): error is TrypemaError {
+  return error instanceof TrypemaError && error.code.startsWith("BACKEND");
 }

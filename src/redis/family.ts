@@ -2,6 +2,7 @@
 // share the way to Redis, the breaker and the failure policy.
 
 import { type Ask, Members, type NamedLimit, type TakeDecisions, type Window } from "../core/family.ts";
+import type { Watch } from "../core/watch.ts";
 import { RedisAbsolute } from "./absolute.ts";
 import type { RedisLimiter } from "./limiter.ts";
 import type { OpenRedis } from "./open.ts";
@@ -24,6 +25,10 @@ export class RedisFamily extends Members<RedisProvider, RedisLimiter> {
     return this.#redis.settings.hardLimitFactor;
   }
 
+  get watch(): Watch {
+    return this.#redis.watch;
+  }
+
   nowMs(): number {
     return this.#redis.settings.clock.now();
   }
@@ -39,6 +44,7 @@ export class RedisFamily extends Members<RedisProvider, RedisLimiter> {
       suppressed: this.ownLimiter("suppressed", window) as RedisSuppressed,
       windowMs: window.windowMs,
       withWindow: this.withWindow,
+      stats: () => this.#redis.stats(),
       close,
       [Symbol.asyncDispose]: close,
     };

@@ -5,19 +5,21 @@ import { setAdjuster } from "../core/adjuster.ts";
 import type { ForwardClock } from "../core/clock.ts";
 import { checkedCondition, checkHistory } from "../core/condition.ts";
 import { checkCount } from "../core/count.ts";
-import { TrypemaError } from "../core/errors.ts";
 import type { Ask } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
 import { checkBlockMs, type LimiterSettings } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
 import { type Store, setStore } from "../core/store.ts";
+import type { Tally } from "../core/tally.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
+import type { Watch } from "../core/watch.ts";
 import { decideBlocked } from "../strategy/block.ts";
 import { capacityIn, capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { emptyWindow, type SuppressedView, type WindowView } from "../strategy/view.ts";
 import type { CallTerms, IncCall, ReportCall, TakeAsk, TakeCall } from "./batch.ts";
 import { argumentsOf, type BatchedCommand, type Command, fieldsOf, luaNumber } from "./commands.ts";
+import { isBackendFailure, policyFor } from "./failure.ts";
 import type { KeyNames } from "./keys.ts";
 import { ADJUST, BLOCK, DELETE, type DeleteArguments, GIVE_RATE, PEEK, SET_IF, UNBLOCK } from "./lua.generated.ts";
 import { type Peek, peekFrom } from "./peek.ts";
@@ -71,6 +73,9 @@ export interface RedisParts {
   readonly backend: Backend;
   readonly names: KeyNames;
   readonly store: Store;
+  readonly watch: Watch;
+  /** Where the calls of the limiter are counted. */
+  readonly tally: Tally;
   readonly policy: FailurePolicy;
   /** The same strategy of the Local provider for `"local"`. */
   readonly local: () => Limiter;
@@ -85,10 +90,13 @@ export abstract class RedisLimiter implements Limiter {
   readonly #backend: Backend;
   readonly #policy: FailurePolicy;
   readonly #local: () => Limiter;
+  readonly #watch: Watch;
+  /** @internal */
+  readonly tally: Tally;
   readonly #termsByRate = new Map<Rate, CallTerms>();
 
   /** @internal */
-  constructor({ settings, names, store, backend, policy, local }: RedisParts) {
+  constructor({ settings, names, store, backend, policy, local, watch, tally }: RedisParts) {
     setStore(this, store);
     setAdjuster(this, { adjust: (key, delta) => this.adjustCounted(key, delta) });
     this.settings = settings;
@@ -97,6 +105,8 @@ export abstract class RedisLimiter implements Limiter {
     this.#backend = backend;
     this.#policy = policy;
     this.#local = local;
+    this.#watch = watch;
+    this.tally = tally;
   }
 
   /**
@@ -113,9 +123,9 @@ export abstract class RedisLimiter implements Limiter {
     checkCount("count", count, 1);
     checkKey(key);
     try {
-      return await this.decide(key, rate, limit, count);
+      return this.tally.add(await this.decide(key, rate, limit, count));
     } catch (error) {
-      return this.#decideInstead(error, limit, (local) => local.inc(key, rate, count));
+      return this.tally.add(await this.#decideInstead(error, limit, (local) => local.inc(key, rate, count)));
     }
   }
 
@@ -266,9 +276,9 @@ export abstract class RedisLimiter implements Limiter {
     limit: number,
     askLocal: (local: Limiter) => Awaitable<Decision>,
   ): Promise<Decision> {
-    if (this.#policy === "throw" || !isBackendFailure(error)) throw error;
-    if (this.#policy === "allow") return markDegraded(allowed(limit, 0, 0));
-    if (this.#policy === "deny") return markDegraded(this.deny(limit));
+    const policy = policyFor(error, this.#policy, this.#watch);
+    if (policy === "allow") return markDegraded(allowed(limit, 0, 0));
+    if (policy === "deny") return markDegraded(this.deny(limit));
     const local = this.#local();
     return setAdjuster(markDegraded(await askLocal(local)), local);
   }
@@ -367,8 +377,4 @@ export abstract class RedisLimiter implements Limiter {
   protected limitOf(rate: Rate): number {
     return capacityOf(rate, this.settings.windowMs);
   }
-}
-
-export function isBackendFailure(error: unknown): boolean {
-  return error instanceof TrypemaError && error.code.startsWith("BACKEND");
 }

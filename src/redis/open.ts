@@ -9,6 +9,8 @@ import {
   resolveLimiterOptions,
   timerOption,
 } from "../core/options.ts";
+import type { RedisStats } from "../core/stats.ts";
+import { Watch } from "../core/watch.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
 import { sendingIncs, sendingReports, sendingTakes } from "./batch.ts";
 import { Breaker } from "./breaker.ts";
@@ -53,13 +55,23 @@ export interface OpenRedis {
   readonly policy: FailurePolicy;
   /** What the limiter of a limit is made of. */
   partsOf(limit: NamedLimit): RedisParts;
+  readonly watch: Watch;
+  stats(): RedisStats;
   /** The provider that decides under the failure policy `"local"`. */
   local(): LocalProvider;
   close(): void;
 }
 
-/** @throws {TrypemaError} `INVALID_OPTION` */
-export function openRedis(client: RedisClient, options: RedisOptions, defaultPolicy: FailurePolicy): OpenRedis {
+/**
+ * @param watch where a family of providers changes its client, as the fake does: the watch that it has
+ * @throws {TrypemaError} `INVALID_OPTION`
+ */
+export function openRedis(
+  client: RedisClient,
+  options: RedisOptions,
+  defaultPolicy: FailurePolicy,
+  watch = new Watch(options.onEvent),
+): OpenRedis {
   const { prefix = "trypema", onFailure = defaultPolicy, timeoutMs: _, batch, ...limiterOptions } = options;
   const resolved = resolveLimiterOptions(options);
   const settings = {
@@ -69,7 +81,7 @@ export function openRedis(client: RedisClient, options: RedisOptions, defaultPol
   };
   checkPrefix(prefix);
   checkPolicy(onFailure);
-  const backend = backendOf(client, settings, maxCallsFrom(batch));
+  const backend = backendOf(client, settings, maxCallsFrom(batch), watch);
   let opened: LocalProvider | undefined;
   const local = () => {
     opened ??= createLocalProvider(limiterOptions);
@@ -83,24 +95,41 @@ export function openRedis(client: RedisClient, options: RedisOptions, defaultPol
       backend,
       names,
       store: { place: client, part: names.start },
+      watch,
+      tally: watch.tallyOf(limit),
       policy: onFailure,
       local: () => familyOf(local())!.limiter(limit),
     };
   };
-  return { settings, backend, policy: onFailure, partsOf, local, close: () => opened?.close() };
+  const stats = () => statsOf(watch, backend);
+  return { settings, backend, policy: onFailure, partsOf, watch, stats, local, close: () => opened?.close() };
 }
 
-function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: number): Backend {
+function statsOf(watch: Watch, backend: Backend): RedisStats {
+  const { breakerOpenings, timeouts, failures, scripts, scriptCalls, degraded, failed } = watch.counts;
+  return {
+    kind: "redis",
+    limits: watch.tallies.map(({ stats }) => stats),
+    isBreakerOpen: backend.isOut,
+    breakerOpenings,
+    timeouts,
+    failures,
+    scripts,
+    scriptCalls,
+    degraded,
+    failed,
+  };
+}
+
+function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: number, watch: Watch): Backend {
   const connection = connectionOf(client);
-  const breaker = new Breaker(settings.timeoutMs);
-  const incs = new CallQueue(connection, breaker, sendingIncs(settings.callersClock !== undefined), maxCalls);
-  const reports = new CallQueue(connection, breaker, sendingReports, Math.ceil(maxCalls / CALLS_IN_REPORT));
-  const takes = new CallQueue(
-    connection,
-    breaker,
-    sendingTakes(settings.callersClock !== undefined),
-    Math.ceil(maxCalls / CALLS_IN_TAKE),
-  );
+  const breaker = new Breaker(settings.timeoutMs, watch);
+  const { counts } = watch;
+  const parts = { connection, breaker, counts };
+  const hasCallersClock = settings.callersClock !== undefined;
+  const incs = new CallQueue(parts, sendingIncs(hasCallersClock), maxCalls);
+  const reports = new CallQueue(parts, sendingReports, Math.ceil(maxCalls / CALLS_IN_REPORT));
+  const takes = new CallQueue(parts, sendingTakes(hasCallersClock), Math.ceil(maxCalls / CALLS_IN_TAKE));
   // Redis has to see calls in the order in which they were made.
   const flush = () => {
     incs.flush();
@@ -120,6 +149,8 @@ function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: numbe
     report: (call) => reports.ask(call),
     run(script, keys, args) {
       flush();
+      counts.scripts++;
+      counts.scriptCalls++;
       return breaker.run(() => runScript(connection, script, keys, args));
     },
     forget(start) {

@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { checkOptions, LIMITER_OPTION_NAMES } from "../core/options.ts";
+import type { RedisStats } from "../core/stats.ts";
 import type { Provider, WindowOptions } from "../core/types.ts";
 import type { RedisAbsolute } from "./absolute.ts";
 import type { RedisClient } from "./client.ts";
@@ -21,6 +22,8 @@ export interface RedisProvider extends Provider, AsyncDisposable {
    * @throws {TrypemaError} `INVALID_OPTION`
    */
   withWindow(window: WindowOptions): RedisProvider;
+  /** What this provider and those that `withWindow` made of it have counted, in this process. Asks Redis nothing. */
+  stats(): RedisStats;
   /** Ends what the provider itself has started. The client stays open: it is yours. */
   close(): Promise<void>;
 }

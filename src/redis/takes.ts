@@ -8,7 +8,8 @@ import { checkKey } from "../core/key.ts";
 import type { Decision } from "../core/types.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { luaNumber } from "./commands.ts";
-import { isBackendFailure, type RedisLimiter } from "./limiter.ts";
+import { policyFor } from "./failure.ts";
+import type { RedisLimiter } from "./limiter.ts";
 import type { OpenRedis } from "./open.ts";
 import { misfit, numberFrom } from "./reply.ts";
 import { slotOf } from "./slot.ts";
@@ -33,17 +34,17 @@ export class Takes {
     for (const { key } of asks) checkKey(key);
     const takenMs = this.#redis.settings.clock.now();
     try {
-      return made(await this.#decide(asks, takenMs), takenMs);
+      return made(tallied(asks, await this.#decide(asks, takenMs)), takenMs);
     } catch (error) {
-      const { policy } = this.#redis;
-      if (policy === "throw" || !isBackendFailure(error)) throw error;
+      policyFor(error, this.#redis.policy, this.#redis.watch);
       return made(this.decideInstead(asks), takenMs);
     }
   }
 
   /** What the failure policy decides, which isn't `"throw"`. */
   decideInstead(asks: readonly Ask[]): readonly Decision[] {
-    return this.#redis.policy === "local" ? this.#takeLocally(asks) : asks.map((ask) => this.#fixed(ask));
+    const isLocal = this.#redis.policy === "local";
+    return tallied(asks, isLocal ? this.#takeLocally(asks) : asks.map((ask) => this.#fixed(ask)));
   }
 
   async #decide(asks: readonly Ask[], nowMs: number): Promise<readonly Decision[]> {
@@ -115,6 +116,12 @@ export class Takes {
 
 function made(decisions: readonly Decision[], takenMs: number): TakeDecisions {
   return { isTaken: decisions.every(({ allowed }) => allowed), decisions, takenMs };
+}
+
+/** Counts the calls of a take. */
+function tallied(asks: readonly Ask[], decisions: readonly Decision[]): readonly Decision[] {
+  for (const [index, ask] of asks.entries()) if (ask.count > 0) limiterOf(ask).tally.add(decisions[index]!);
+  return decisions;
 }
 
 function limiterOf({ limiter }: Ask): RedisLimiter {

@@ -15,7 +15,7 @@ import {
   type TakeDecisions,
   type Window,
 } from "../core/family.ts";
-import { resolveLimiterOptions } from "../core/options.ts";
+import { checkOptions, LIMITER_OPTION_NAMES, resolveLimiterOptions } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import type {
   Awaitable,
@@ -29,9 +29,11 @@ import type {
   Usage,
   WindowOptions,
 } from "../core/types.ts";
+import { Watch } from "../core/watch.ts";
 import { createLocalProvider } from "../local/provider.ts";
-import type { RedisOptions } from "../redis/open.ts";
-import { createRedisProvider, type RedisProvider } from "../redis/provider.ts";
+import { RedisFamily } from "../redis/family.ts";
+import { openRedis, REDIS_OPTION_NAMES, type RedisOptions } from "../redis/open.ts";
+import type { RedisProvider } from "../redis/provider.ts";
 
 /** How the faked Redis is: answering, counting but answering too late, or refusing every call. */
 export type FakeRedisState = "up" | "slow" | "down";
@@ -80,6 +82,10 @@ class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> {
     return this.#fake.memory.hardLimitFactor;
   }
 
+  get watch(): Watch {
+    return this.#fake.watch;
+  }
+
   nowMs(): number {
     return this.#fake.memory.nowMs();
   }
@@ -117,6 +123,7 @@ class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> {
 
 class FakeRedis {
   state: FakeRedisState = "up";
+  readonly watch: Watch;
   readonly #options: RedisOptions;
   /** While the fake is up. */
   readonly memory: Family;
@@ -124,9 +131,11 @@ class FakeRedis {
   readonly #closeMemory: () => Awaitable<void>;
 
   constructor(options: RedisOptions) {
+    checkOptions("options", options, [...LIMITER_OPTION_NAMES, ...REDIS_OPTION_NAMES]);
     this.#options = options;
+    this.watch = new Watch(options.onEvent);
     this.#failing = this.#makeFailing();
-    const { prefix: _, timeoutMs: __, onFailure: ___, ...limiterOptions } = options;
+    const { prefix: _, timeoutMs: __, onFailure: ___, batch: ____, ...limiterOptions } = options;
     const memory = createLocalProvider(limiterOptions);
     this.memory = familyOf(memory)!;
     this.#closeMemory = () => memory.close();
@@ -146,6 +155,7 @@ class FakeRedis {
     const failing = familyOf(this.#failing)!;
     if (state === "down") return ask(failing);
     const answer = await ask(this.memory);
+    if (state === "up" && this.watch.isDegraded) this.watch.noteAnswer();
     return state === "slow" ? ask(failing) : answer;
   }
 
@@ -156,7 +166,8 @@ class FakeRedis {
   #makeFailing(): RedisProvider {
     const fail = () =>
       this.state === "slow" ? new Promise<never>(() => {}) : Promise.reject(new Error("the faked Redis is down"));
-    return createRedisProvider({ sendCommand: fail }, this.#options);
+    const redis = openRedis({ sendCommand: fail }, this.#options, "throw", this.watch);
+    return new RedisFamily(redis).provider(redis.settings);
   }
 }
 

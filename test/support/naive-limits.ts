@@ -29,7 +29,7 @@ export class NaiveLimits {
   readonly #limits: Readonly<Record<string, NaiveLimit>>;
   readonly #limiters: Readonly<Record<string, ReturnType<typeof createNaiveProvider>["absolute" | "suppressed"]>>;
 
-  constructor(limits: Readonly<Record<string, NaiveLimit>>, options: Required<LimiterOptions>) {
+  constructor(limits: Readonly<Record<string, NaiveLimit>>, options: Required<Omit<LimiterOptions, "onEvent">>) {
     this.#limits = limits;
     this.#limiters = Object.fromEntries(
       Object.entries(limits).map(([name, { windowMs, bucketMs, strategy }]) => [

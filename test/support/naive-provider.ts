@@ -28,11 +28,11 @@ const sum = (counts: number[]) => counts.reduce((total, count) => total + count,
 const declinedOf = (buckets: Bucket[]) => sum(buckets.map((bucket) => bucket.declined));
 
 abstract class NaiveLimiter {
-  protected readonly options: Required<LimiterOptions>;
+  protected readonly options: Required<Omit<LimiterOptions, "onEvent">>;
   protected readonly windows = new Map<string, Window>();
   readonly #blockedUntilMs = new Map<string, number>();
 
-  constructor(options: Required<LimiterOptions>) {
+  constructor(options: Required<Omit<LimiterOptions, "onEvent">>) {
     this.options = options;
   }
 
@@ -326,7 +326,7 @@ class NaiveSuppressed extends NaiveLimiter {
   }
 }
 
-export function createNaiveProvider(options: Required<LimiterOptions>) {
+export function createNaiveProvider(options: Required<Omit<LimiterOptions, "onEvent">>) {
   return {
     absolute: new NaiveAbsolute(options),
     suppressed: new NaiveSuppressed(options),

@@ -1,0 +1,86 @@
+// How many calls of one limit ended how. A call adds to plain numbers, because that costs it about a nanosecond.
+
+import type { Decision } from "./types.ts";
+
+/** The calls of one limit since the provider was made: those of `inc`, and those of takes that count something. */
+export interface LimitStats {
+  /** The limit's name in `createLimits` or in HTTP; `""` for the calls to the provider's own limiters. */
+  readonly name: string;
+  /** Its strategy. */
+  readonly strategy: "absolute" | "suppressed";
+  /** Its window. */
+  readonly windowMs: number;
+  /** Admitted under the capacity. */
+  readonly allowed: number;
+  /** The part of `allowed` that left less than a tenth of the capacity. */
+  readonly nearLimit: number;
+  /** Absolute: denied; by either strategy: denied because the key is blocked. */
+  readonly rejected: number;
+  /** The part of `rejected` whose key is blocked. */
+  readonly blocked: number;
+  /** Suppressed: admitted over the capacity. */
+  readonly suppressedAdmitted: number;
+  /** Suppressed: denied. */
+  readonly suppressedDenied: number;
+  /** Suppressed: the factors of the calls over the capacity, added up; by the number of all calls it is their mean. */
+  readonly suppressionFactorSum: number;
+  /** The part of all calls that the failure policy decided. Those that failed are in no number here. */
+  readonly degraded: number;
+}
+
+/** Which calls a tally counts. */
+export type TallyOf = Pick<LimitStats, "name" | "strategy" | "windowMs">;
+
+export class Tally implements LimitStats {
+  readonly name: string;
+  readonly strategy: "absolute" | "suppressed";
+  readonly windowMs: number;
+  allowed = 0;
+  nearLimit = 0;
+  rejected = 0;
+  blocked = 0;
+  suppressedAdmitted = 0;
+  suppressedDenied = 0;
+  suppressionFactorSum = 0;
+  degraded = 0;
+
+  constructor({ name, strategy, windowMs }: TallyOf) {
+    this.name = name;
+    this.strategy = strategy;
+    this.windowMs = windowMs;
+  }
+
+  /** A call was admitted under the capacity. */
+  addAllowed(limit: number, used: number): void {
+    this.allowed++;
+    if (used * 10 > limit * 9) this.nearLimit++;
+  }
+
+  /** A call was decided. Returns the decision. */
+  add(decision: Decision): Decision {
+    if (decision.degraded) this.degraded++;
+    if (decision.outcome === "allowed") {
+      this.addAllowed(decision.limit, decision.limit - decision.remaining);
+      return decision;
+    }
+    return this.addOver(decision);
+  }
+
+  /** The same for a call that doesn't fit under the capacity, or whose key is blocked. */
+  addOver(decision: Decision): Decision {
+    if (decision.outcome === "rejected") {
+      this.rejected++;
+      if (decision.blocked === true) this.blocked++;
+    } else {
+      if (decision.allowed) this.suppressedAdmitted++;
+      else this.suppressedDenied++;
+      this.suppressionFactorSum += decision.suppressionFactor;
+    }
+    return decision;
+  }
+
+  /** The numbers as they are now. */
+  get stats(): LimitStats {
+    return { ...this };
+  }
+}

@@ -1,0 +1,127 @@
+// What providers tell of a real Redis that is killed, hangs and comes back.
+
+import { Redis } from "ioredis";
+import { type ProviderEvent, perMinute } from "trypema";
+import { createHybridProvider } from "trypema/hybrid";
+import { createRedisProvider, type RedisOptions } from "trypema/redis";
+import { afterEach, describe, expect, it } from "vitest";
+import { runScript } from "../support/built.ts";
+import { RedisServer } from "../support/redis.ts";
+
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function startServer(port?: number): Promise<RedisServer> {
+  const server = await RedisServer.start(port);
+  cleanups.push(() => server.stop());
+  return server;
+}
+
+function connect(port: number): Redis {
+  const client = new Redis(port);
+  client.on("error", () => {});
+  cleanups.push(() => client.disconnect());
+  return client;
+}
+
+const KINDS = {
+  redis: (client: Redis, options: RedisOptions) => createRedisProvider(client, options),
+  hybrid: (client: Redis, options: RedisOptions) => createHybridProvider(client, options),
+};
+
+describe.each(Object.keys(KINDS) as (keyof typeof KINDS)[])("%s", (kind) => {
+  it("tells that the breaker opens and closes, who decides meanwhile, and when that ends", async () => {
+    const server = await startServer();
+    const events: ProviderEvent[] = [];
+    const provider = KINDS[kind](connect(server.port), {
+      timeoutMs: 100,
+      onFailure: "local",
+      onEvent: (event) => events.push(event),
+    });
+    cleanups.push(() => provider.close());
+    const types = () => new Set(events.map(({ type }) => type));
+    let calls = 0;
+    const call = async () => {
+      // Another key each time, of which Hybrid has no lease.
+      await provider.absolute.inc(`alice-${calls++}`, perMinute(100));
+      return types();
+    };
+    for (let i = 0; i < 3; i++) await call();
+    await server.stop();
+    await expect.poll(call).toContain("breaker-opened");
+    expect(types()).toContain("degraded");
+    expect(provider.stats()).toMatchObject({ isBreakerOpen: true });
+    await startServer(server.port);
+    await expect.poll(call).toContain("breaker-closed");
+    await expect.poll(call).toContain("recovered");
+    const { degraded, limits, isBreakerOpen, failed } = provider.stats();
+    expect({ isBreakerOpen, failed }).toEqual({ isBreakerOpen: false, failed: 0 });
+    expect(limits[0]?.degraded).toBe(degraded);
+    expect(limits[0]?.allowed).toBe(calls);
+    const sum = events.reduce((total, event) => total + (event.type === "degraded" ? event.calls : 0), 0);
+    expect(sum).toBe(degraded);
+    const recovered = events.reduce((total, event) => total + (event.type === "recovered" ? event.calls : 0), 0);
+    expect(recovered).toBe(degraded);
+    expect(JSON.stringify(events)).not.toContain("alice");
+  });
+
+  it("tells of calls that a hung server doesn't answer", async () => {
+    const server = await startServer();
+    const events: ProviderEvent[] = [];
+    const provider = KINDS[kind](connect(server.port), {
+      timeoutMs: 50,
+      onFailure: "deny",
+      onEvent: (event) => events.push(event),
+    });
+    cleanups.push(() => provider.close());
+    await provider.absolute.inc("k", perMinute(100));
+    server.signal("SIGSTOP");
+    await expect(provider.absolute.inc("other", perMinute(100))).resolves.toMatchObject({
+      allowed: false,
+      degraded: true,
+    });
+    await expect.poll(() => events.map(({ type }) => type)).toContain("timeout");
+    expect(events).toContainEqual({ type: "degraded", policy: "deny", calls: 1, code: "BACKEND_TIMEOUT" });
+    expect(provider.stats().timeouts).toBeGreaterThan(0);
+    server.signal("SIGCONT");
+  });
+});
+
+it("Hybrid tells of reports that got no answer", async () => {
+  const server = await startServer();
+  const events: ProviderEvent[] = [];
+  const provider = createHybridProvider(connect(server.port), {
+    timeoutMs: 50,
+    onEvent: (event) => events.push(event),
+  });
+  cleanups.push(() => provider.close());
+  for (let i = 0; i < 20; i++) await provider.absolute.inc("k", perMinute(1_000));
+  await server.stop();
+  await expect
+    .poll(async () => {
+      await provider.absolute.inc("k", perMinute(1_000));
+      return events.map(({ type }) => type);
+    })
+    .toContain("reports-lost");
+  const { reportsLost, unconfirmedKeys, oldestUnconfirmedMs } = provider.stats();
+  expect(reportsLost).toBeGreaterThan(0);
+  expect(unconfirmedKeys).toBe(1);
+  expect(oldestUnconfirmedMs).toBeGreaterThanOrEqual(0);
+});
+
+it("listening keeps no process alive, with events that are still to be told", async () => {
+  const { stdout } = await runScript(`
+    import { createHybridProvider } from "trypema/hybrid";
+    import { createLocalProvider, perMinute } from "trypema";
+    const onEvent = ({ type }) => console.log(type);
+    const fail = () => Promise.reject(new Error("away"));
+    const provider = createHybridProvider({ sendCommand: fail }, { onEvent });
+    for (let i = 0; i < 3; i++) await provider.absolute.inc("k" + i, perMinute(5));
+    const local = createLocalProvider({ maxKeys: 2, onEvent });
+    for (let i = 0; i < 20; i++) local.absolute.inc("k" + i, perMinute(50));
+  `);
+  expect(stdout.split("\n")).toEqual(expect.arrayContaining(["degraded", "evicted", "reports-lost"]));
+});
