@@ -13,8 +13,9 @@ const LAYERS: Record<string, readonly string[]> = {
   redis: ["core", "strategy", "local", "redis"],
   hybrid: ["core", "strategy", "redis", "hybrid"],
   testing: ["core", "local", "redis", "testing"],
-  http: ["core", "strategy", "local", "limits", "http"],
-  adapters: ["core", "local", "http", "adapters"],
+  metrics: ["core", "metrics"],
+  http: ["core", "strategy", "local", "limits", "metrics", "http"],
+  adapters: ["core", "local", "metrics", "http", "adapters"],
   limits: ["core", "strategy", "limits"],
   // A program of its own: nothing imports it.
   cli: ["core", "strategy", "local", "redis", "hybrid", "http", "testing", "cli"],
@@ -25,7 +26,7 @@ const LAYERS: Record<string, readonly string[]> = {
 const FROM_NEST = /^import .* from "@nestjs\/(common|core)";$|import\("@nestjs\/(websockets|microservices)"\)/gm;
 
 /**
- * What an adapter adapts, which it knows by its types; only Nest and the API of OpenTelemetry are there to be called.
+ * What an adapter adapts, which it knows by its types; only Nest, OpenTelemetry's API and Node's channels are called.
  * The command line runs in Node alone.
  */
 const OUTSIDE: Record<string, RegExp> = {
@@ -44,6 +45,8 @@ const OUTSIDE: Record<string, RegExp> = {
   "adapters/nestjs/request.ts": /^import type .* from "(node:http|@nestjs\/common)";$/gm,
   "adapters/node.ts": /^import type .* from "node:http";$/gm,
   "adapters/node-message.ts": /^import type .* from "node:(http|net)";$/gm,
+  "adapters/prometheus.ts": /^import type .* from "prom-client";$/gm,
+  "adapters/diagnostics.ts": /^import .* from "node:diagnostics_channel";$/gm,
   "adapters/opentelemetry.ts": /^import .* from "@opentelemetry\/api";$/gm,
 };
 

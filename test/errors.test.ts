@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { createLocalProvider, perMinute, TrypemaError, type TrypemaErrorCode } from "trypema";
 import { Guard, type Notice, type NoticeCode } from "trypema/http";
 import { describe, expect, it } from "vitest";
+import type { WarningCode } from "../src/core/warning.ts";
 import { ROOT } from "./support/process.ts";
 
 /** The compiler holds these to the types: a code that is new or gone is an error here. */
-const codes: Record<TrypemaErrorCode | NoticeCode, true> = {
+const codes: Record<TrypemaErrorCode | NoticeCode | WarningCode, true> = {
   INVALID_RATE: true,
   INVALID_OPTION: true,
   INVALID_KEY: true,
@@ -23,6 +24,11 @@ const codes: Record<TrypemaErrorCode | NoticeCode, true> = {
   PROXIES_MISSING: true,
   PEER_UNKNOWN: true,
   IPV6_WHOLE: true,
+  BACKEND_AWAY: true,
+  BACKEND_BACK: true,
+  DEGRADED: true,
+  RECOVERED: true,
+  LISTENER_FAILED: true,
 };
 
 const page = readFileSync(join(ROOT, "docs", "errors.md"), "utf8");

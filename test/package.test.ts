@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import * as trypema from "trypema";
 import * as betterAuth from "trypema/better-auth";
+import * as diagnostics from "trypema/diagnostics";
 import * as express from "trypema/express";
 import * as fastify from "trypema/fastify";
 import * as fetch from "trypema/fetch";
@@ -16,6 +17,7 @@ import * as koa from "trypema/koa";
 import * as nestjs from "trypema/nestjs";
 import * as node from "trypema/node";
 import * as opentelemetry from "trypema/opentelemetry";
+import * as prometheus from "trypema/prometheus";
 import * as redis from "trypema/redis";
 import * as testing from "trypema/testing";
 import { describe, expect, it } from "vitest";
@@ -79,6 +81,8 @@ describe("the package", () => {
       "requestOf",
       "throttlerStorage",
     ]);
+    expect(Object.keys(prometheus)).toEqual(["registerMetrics"]);
+    expect(Object.keys(diagnostics)).toEqual(["publishEvents"]);
   });
 
   it("has what its manifest promises", () => {
@@ -179,7 +183,7 @@ describe("the package", () => {
         const loaded = loadedBy(join(ROOT, form), `adapters/${name}.js`);
         expect(loaded.size).toBeGreaterThan(10);
         for (const file of loaded) {
-          expect(file).toMatch(/^((core|strategy|local|limits|http)\/[a-z-]+|adapters\/[a-z-]+)\.js$/);
+          expect(file).toMatch(/^((core|strategy|local|limits|metrics|http)\/[a-z-]+|adapters\/[a-z-]+)\.js$/);
           const shared = ["adapters/node-message.js", "adapters/web-response.js"];
           if (file.startsWith("adapters/")) expect([`adapters/${name}.js`, ...shared]).toContain(file);
         }

@@ -1,20 +1,43 @@
 // `trypema/opentelemetry`: metrics through the OpenTelemetry API.
 
-import { type Meter, type MeterProvider, metrics } from "@opentelemetry/api";
+import { type Meter, type MeterProvider, metrics, type Observable } from "@opentelemetry/api";
+import { checkOptions } from "../core/options.ts";
+import { BackgroundTimer } from "../core/timer.ts";
 import type { Metrics } from "../http/index.ts";
+import { BUCKETS_SECONDS, HTTP_METRICS, type Metric } from "../metrics/metric.ts";
+import { checkProviders, PROVIDER_METRICS, type Providers, readProviders } from "../metrics/provider-metrics.ts";
+
+export type { Providers } from "../metrics/provider-metrics.ts";
+
+/** How often the global provider is looked at, because nothing tells when an SDK is registered. */
+const LOOK_MS = 1_000;
+
+/** The options of {@link openTelemetryMetrics}. */
+export interface OpenTelemetryOptions {
+  /**
+   * Default: the one named `trypema` of the global provider, also of one that is registered later. A meter that you got
+   * from the API before your SDK was registered records nothing, ever: give none, or get it afterwards.
+   */
+  readonly meter?: Meter;
+  /** Providers whose `stats()` are observed, by the names that they have in the attribute `provider`. */
+  readonly providers?: Providers;
+}
 
 /**
  * Records `trypema.http.decisions` and `trypema.http.failures`, counters, and `trypema.http.decision.duration`, a
- * histogram in seconds. Their attributes are the limiter's name, the strategy and the outcome, never a client's key.
+ * histogram in seconds, and observes the metrics of the providers that it is given. Attributes are names of limiters,
+ * strategies and outcomes, never a client's key.
  *
- * `app.use(rateLimit({ provider, rate: perMinute(60), metrics: openTelemetryMetrics() }))`
+ * `app.use(rateLimit({ provider, rate: perMinute(60), metrics: openTelemetryMetrics({ providers: { provider } }) }))`
  *
- * @param meter default: the one named `trypema` of the global provider, also of one that is registered later. A meter
- *   that you got from the API before your SDK was registered records nothing, ever: give none, or get it afterwards
+ * @throws {TrypemaError} `INVALID_OPTION`
  */
-export function openTelemetryMetrics(meter?: Meter): Metrics {
-  const own = meter === undefined ? undefined : instrumentsOf(meter);
-  const instruments = own === undefined ? globalInstruments() : () => own;
+export function openTelemetryMetrics(options: OpenTelemetryOptions = {}): Metrics {
+  checkOptions("options", options, ["meter", "providers"]);
+  const { meter, providers = {} } = options;
+  checkProviders(providers);
+  const own = meter === undefined ? undefined : instrumentsOf(meter, providers);
+  const instruments = own === undefined ? globalInstruments(providers) : () => own;
   return {
     decided({ durationMs, ...attributes }) {
       const { decisions, duration } = instruments();
@@ -27,31 +50,66 @@ export function openTelemetryMetrics(meter?: Meter): Metrics {
   };
 }
 
-function instrumentsOf(meter: Meter) {
+function instrumentsOf(meter: Meter, providers: Providers) {
+  const { decisions, failures, duration } = HTTP_METRICS;
+  if (Object.keys(providers).length > 0) observe(meter, providers);
   return {
-    decisions: meter.createCounter("trypema.http.decisions", { description: "Decisions, by limiter and outcome." }),
-    failures: meter.createCounter("trypema.http.failures", { description: "Failures, by limiter and kind." }),
-    duration: meter.createHistogram("trypema.http.decision.duration", {
-      description: "Time to a decision, by limiter.",
+    decisions: meter.createCounter(decisions.otelName, { description: decisions.help }),
+    failures: meter.createCounter(failures.otelName, { description: failures.help }),
+    duration: meter.createHistogram(duration.otelName, {
+      description: duration.help,
       unit: "s",
-      advice: { explicitBucketBoundaries: [0.000_01, 0.000_1, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1] },
+      advice: { explicitBucketBoundaries: BUCKETS_SECONDS },
     }),
   };
 }
 
+/** Has the meter read all metrics of the providers with each collection, at one look. */
+function observe(meter: Meter, providers: Providers): void {
+  const observables = new Map<string, Observable>(
+    PROVIDER_METRICS.map((metric) => [metric.name, observableOf(meter, metric)]),
+  );
+  meter.addBatchObservableCallback(
+    (result) => {
+      for (const { metric, samples } of readProviders(providers)) {
+        const observable = observables.get(metric.name)!;
+        for (const { labels, value } of samples) result.observe(observable, value, labels);
+      }
+    },
+    [...observables.values()],
+  );
+}
+
+function observableOf(meter: Meter, { name, otelName, type, help }: Metric): Observable {
+  const options = { description: help, ...(/_seconds(_total)?$/.test(name) ? { unit: "s" } : {}) };
+  return type === "counter"
+    ? meter.createObservableCounter(otelName, options)
+    : meter.createObservableGauge(otelName, options);
+}
+
 /**
  * The instruments of the present global provider. The API passes tracers on to an SDK that is registered later, but not
- * meters: an instrument that was made without an SDK never records anything.
+ * meters: an instrument that was made without an SDK never records anything. A decision looks whether there is another
+ * provider than before. Providers are observed without decisions, so a timer looks too.
  */
-function globalInstruments(): () => ReturnType<typeof instrumentsOf> {
+function globalInstruments(providers: Providers): () => ReturnType<typeof instrumentsOf> {
   let provider: MeterProvider | undefined;
   let instruments: ReturnType<typeof instrumentsOf> | undefined;
-  return () => {
-    const current = metrics.getMeterProvider();
-    if (instruments === undefined || current !== provider) {
-      provider = current;
-      instruments = instrumentsOf(current.getMeter("trypema"));
+  const current = () => {
+    const found = metrics.getMeterProvider();
+    if (instruments === undefined || found !== provider) {
+      provider = found;
+      instruments = instrumentsOf(found.getMeter("trypema"), providers);
     }
     return instruments;
   };
+  if (Object.keys(providers).length > 0) {
+    const timer = new BackgroundTimer(() => {
+      current();
+      timer.start(LOOK_MS);
+    });
+    current();
+    timer.start(LOOK_MS);
+  }
+  return current;
 }

@@ -1,7 +1,7 @@
 // What one family of providers counts and tells: the one source of events, of `stats()`, and of all metrics.
 
 import { systemClock } from "./clock.ts";
-import { messageOf, type TrypemaError, type TrypemaErrorCode } from "./errors.ts";
+import { messageOf, type TrypemaError, type TrypemaErrorCode, withHelp } from "./errors.ts";
 import { checkOnEvent, type DegradedEvent, eventOf, type OnEvent, type ProviderEvent, reasonOf } from "./events.ts";
 import { Gathered } from "./gathered.ts";
 import { Outage } from "./outage.ts";
@@ -178,7 +178,7 @@ export class Watch {
   }
 
   #warn(code: WarningCode, text: string): void {
-    if (this.#warns || code === "LISTENER_FAILED") warn(code, text);
+    if (this.#warns || code === "LISTENER_FAILED") warn(code, withHelp(text, code));
   }
 }
 

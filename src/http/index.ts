@@ -1,3 +1,4 @@
+export type { Providers } from "../metrics/provider-metrics.ts";
 export type { Answer, Responder } from "./answer.ts";
 export { type ClientAddressOptions, clientAddress } from "./client-address.ts";
 export type {
@@ -23,6 +24,6 @@ export {
 export type { FailureKind, Metrics, Observation, Outcome } from "./metrics.ts";
 export type { Notice, NoticeCode, OnNotice } from "./notices.ts";
 export type { GuardOptions, RateLimitOptions } from "./options.ts";
-export { type PrometheusMetrics, prometheusMetrics } from "./prometheus.ts";
+export { type PrometheusMetrics, type PrometheusOptions, prometheusMetrics } from "./prometheus.ts";
 export { type HttpRequest, type HttpResponse, pathOf } from "./request.ts";
 export { type Reservation, reservationOf } from "./reservation.ts";

@@ -641,7 +641,7 @@ describe("metrics", () => {
   it("go to OpenTelemetry, without a client's key", async () => {
     const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
     const meters = new MeterProvider({ readers: [new PeriodicExportingMetricReader({ exporter })] });
-    await use(openTelemetryMetrics(meters.getMeter("test")));
+    await use(openTelemetryMetrics({ meter: meters.getMeter("test") }));
     await meters.forceFlush();
     const recorded = exporter.getMetrics()[0]!.scopeMetrics[0]!.metrics;
     const points = (name: string) =>
