@@ -1,0 +1,106 @@
+// Prometheus for a while: the system's, or the package of the system's distribution, unpacked beside it.
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "../support/process.js";
+
+export interface Programs {
+  readonly prometheus: string;
+  readonly promtool: string;
+}
+
+/** The programs; undefined where there are none and none can be had. Downloads the package of Debian once. */
+export function findPrometheus(): Programs | undefined {
+  if (spawnSync("promtool", ["--version"], { stdio: "ignore" }).error === undefined) {
+    return { prometheus: "prometheus", promtool: "promtool" };
+  }
+  const folder = join(ROOT, ".build", "prometheus");
+  const bin = join(folder, "usr", "bin");
+  if (!existsSync(bin)) unpack(folder);
+  return existsSync(bin) ? { prometheus: join(bin, "prometheus"), promtool: join(bin, "promtool") } : undefined;
+}
+
+function unpack(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  try {
+    execFileSync("apt-get", ["download", "-qq", "prometheus"], { cwd: folder, stdio: "ignore" });
+    const file = readdirSync(folder).find((name) => name.endsWith(".deb"))!;
+    execFileSync("dpkg", ["-x", file, "."], { cwd: folder });
+  } catch {
+    // Not Debian, or no network: the caller says what is missing.
+  }
+}
+
+/** What the API of Prometheus answers: samples, each with its time and its value. */
+interface Answer {
+  readonly data: { readonly result: readonly { readonly value: readonly [number, string] }[] };
+  readonly error?: string;
+}
+
+export class Prometheus {
+  readonly #process: ChildProcess;
+  readonly #port: number;
+  readonly #folder: string;
+
+  private constructor(process: ChildProcess, port: number, folder: string) {
+    this.#process = process;
+    this.#port = port;
+    this.#folder = folder;
+  }
+
+  /** Scrapes the port of this machine every second, and evaluates the rules of the file. */
+  static async start(program: string, scrapedPort: number, rulesFile: string): Promise<Prometheus> {
+    const folder = mkdtempSync(join(tmpdir(), "trypema-prometheus-"));
+    const config = {
+      global: { scrape_interval: "1s", evaluation_interval: "1s" },
+      rule_files: [rulesFile],
+      scrape_configs: [{ job_name: "demo", static_configs: [{ targets: [`127.0.0.1:${scrapedPort}`] }] }],
+    };
+    // YAML is a superset of JSON.
+    writeFileSync(join(folder, "prometheus.yml"), JSON.stringify(config));
+    const port = await freePort();
+    const process = spawn(
+      program,
+      [
+        `--config.file=${join(folder, "prometheus.yml")}`,
+        `--storage.tsdb.path=${join(folder, "data")}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+      ],
+      { stdio: "ignore" },
+    );
+    return new Prometheus(process, port, folder);
+  }
+
+  /** What a query answers now; undefined while Prometheus isn't ready. */
+  async query(expression: string): Promise<Answer["data"]["result"] | undefined> {
+    const url = `http://127.0.0.1:${this.#port}/api/v1/query?query=${encodeURIComponent(expression)}`;
+    const answer = await fetch(url).then(
+      (response) => response.json() as Promise<Answer>,
+      () => undefined,
+    );
+    if (answer?.error !== undefined) throw new Error(`${expression}: ${answer.error}`);
+    return answer?.data.result;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode === null) {
+      const ended = once(this.#process, "exit");
+      this.#process.kill("SIGKILL");
+      await ended;
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
