@@ -132,7 +132,7 @@ describe("the package", () => {
     });
     const paths: string[] = JSON.parse(stdout)[0].files.map((file: { path: string }) => file.path);
     const made = /^dist\/.+\.(m?js|d\.m?ts|(js|d\.ts)\.map)$/;
-    const read = /^(docs\/.+\.(md|svg)|examples\/.+\.(md|ts|js|json)|src\/.+\.(ts|js|lua))$/;
+    const read = /^(docs\/.+\.(md|svg)|examples\/.+\.(md|ts|js|json)|src\/.+\.(ts|js|lua)|operations\/.+\.(yml|json))$/;
     const others = paths.filter((path) => !made.test(path) && !read.test(path));
     const folders = entries.filter((entry) => entry !== ".").map((entry) => `${entry.slice(2)}/package.json`);
     const texts = ["AGENTS.md", "llms.txt", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md"];

@@ -21,7 +21,7 @@ export interface BreakerClosedEvent {
   readonly openMs: number;
 }
 
-/** The failure policy has decided about calls, because Redis could not. At once for the first call, then one a second. */
+/** The failure policy has decided about calls, because Redis could not. Told at once, and then once a second. */
 export interface DegradedEvent {
   /** Tells the events apart. */
   readonly type: "degraded";

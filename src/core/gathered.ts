@@ -5,7 +5,10 @@ import { BackgroundTimer } from "./timer.ts";
 /** At most one event is told in so long. */
 const PAUSE_MS = 1_000;
 
-/** Always holds: what was added is told at the latest PAUSE_MS later, or where timers don't fire with what is added next. */
+/**
+ * Always holds: what was added is told PAUSE_MS later at the latest. Where timers end with requests, it is told with
+ * what is added next.
+ */
 export class Gathered {
   readonly #clock: () => number;
   readonly #tell: (count: number) => void;

@@ -17,7 +17,7 @@ export interface LimiterOptions {
   readonly random?: () => number;
   /** The time in ms, for tests. Default: the monotonic `performance.now()`. */
   readonly clock?: Clock;
-  /** Told of what an operator wants to know; see {@link OnEvent}. Default: warnings of a failure policy that decides. */
+  /** Told of what an operator wants to know; see {@link OnEvent}. Default: a warning when a failure policy decides. */
   readonly onEvent?: OnEvent;
 }
 

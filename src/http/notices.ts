@@ -37,8 +37,8 @@ export interface Notice {
 }
 
 /**
- * Told of each notice once per limiter, or once per outage of the backend; false for none. By default a notice is a warning of the process where there is
- * one (`process.emitWarning`), else `console.warn` writes it.
+ * Told of each notice once per limiter, or once per outage of the backend; false for none. By default a notice is a
+ * warning of the process where there is one (`process.emitWarning`), else `console.warn` writes it.
  */
 export type OnNotice = false | ((notice: Notice) => unknown);
 

@@ -29,7 +29,7 @@ await checkDashboard(programs);
 
 function checkRules({ promtool }: Programs): void {
   execFileSync(promtool, ["check", "rules", rulesFile], { stdio: "inherit" });
-  execFileSync(promtool, ["test", "rules", join(ROOT, "operations", "alerts.test.yml")], { stdio: "inherit" });
+  execFileSync(promtool, ["test", "rules", join(ROOT, "operations", "alerts-tests.yml")], { stdio: "inherit" });
 }
 
 async function checkDashboard({ prometheus: program }: Programs): Promise<void> {
