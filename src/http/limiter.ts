@@ -204,7 +204,10 @@ export class HttpLimiter<Raw> {
   }
 
   #noteAway(policy: BackendFailurePolicy<Raw>, error: unknown): void {
-    const does = typeof policy === "string" ? OUTCOMES_WHILE_AWAY[policy] : "are decided by your function, or by the other provider";
+    const does =
+      typeof policy === "string"
+        ? OUTCOMES_WHILE_AWAY[policy]
+        : "are decided by your function, or by the other provider";
     const { code } = error instanceof TrypemaError ? error : { code: "the provider's own error" };
     this.notices.tellAgain(
       "BACKEND_AWAY",

@@ -88,11 +88,7 @@ export function createLocalProvider(options: LocalOptions = {}): LocalProvider {
   return new LocalFamily({ settings, maxKeys, cleanup, watch }).provider(settings);
 }
 
-function cleanupOf(
-  options: CleanupOptions | false = {},
-  { windowMs, clock }: LimiterSettings,
-  watch: Watch,
-): Cleanup {
+function cleanupOf(options: CleanupOptions | false = {}, { windowMs, clock }: LimiterSettings, watch: Watch): Cleanup {
   if (options !== false) checkOptions("cleanup", options, ["intervalMs", "staleAfterMs"], "an object or false");
   const { intervalMs, staleAfterMs } = options || {};
   return new Cleanup(
