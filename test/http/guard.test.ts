@@ -119,6 +119,18 @@ describe("a guard", () => {
     expect(() => reservationOf(raw as never)).toThrow(/that no limiter has seen/);
   });
 
+  it("notices a proxy that it wasn't told of also where a list allows that proxy, and so everybody", () => {
+    const codes: string[] = [];
+    const onNotice = ({ code }: { code: string }) => codes.push(code);
+    const guard = new Guard({ provider: provider(), rate: ONE, allow: ["private"], onNotice });
+    const forwarded = {
+      ...request("10.0.0.1"),
+      header: (name: string) => (name === "x-forwarded-for" ? "8.8.8.8" : undefined),
+    };
+    expect(guard.check(forwarded)).toMatchObject({ answer: undefined, fields: [] });
+    expect(codes).toEqual(["PROXY_UNNAMED"]);
+  });
+
   it("has a rate or a limit, which the compiler sees to", () => {
     const shared = { provider: provider() };
     // @ts-expect-error
