@@ -62,6 +62,9 @@ const all = {
 
 const built = { name: "built", include: BUILT, setupFiles: "./test/support/assert-built.ts" };
 
+/** The pages of the site in a browser: `npm run test:site` builds them, and sets the mode. */
+const site = { name: "site", include: ["site/**/*.test.ts"] };
+
 /** What a server answers is tried against another one too, where it is installed. */
 const others = installedServers()
   .slice(1)
@@ -104,14 +107,17 @@ export default defineConfig(({ mode }) => {
       expect: { poll: { timeout: HANG_MS } },
       sequence: { sequencer: SlowLast },
       reporters: process.stdout.isTTY ? ["default"] : ["default", begun],
-      projects: [
-        ...[all, ...(mode === "fast" ? [] : others)].map((test) => ({
-          extends: true as const,
-          ...fromSources,
-          test: { ...test, exclude: [...exclude, ...test.exclude] },
-        })),
-        { extends: true, test: { ...built, exclude } },
-      ],
+      projects:
+        mode === "site"
+          ? [{ extends: true, test: site }]
+          : [
+              ...[all, ...(mode === "fast" ? [] : others)].map((test) => ({
+                extends: true as const,
+                ...fromSources,
+                test: { ...test, exclude: [...exclude, ...test.exclude] },
+              })),
+              { extends: true, test: { ...built, exclude } },
+            ],
     },
   };
 });
