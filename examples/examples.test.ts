@@ -1,14 +1,23 @@
 // Every example runs, and does what its README line says.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, it } from "vitest";
+import { promisify } from "node:util";
+import { afterEach, beforeAll, expect, it } from "vitest";
 import { ROOT } from "../test/support/process.ts";
 import { RedisServer } from "../test/support/redis.ts";
 
+/** Where `npm run check:types`, and this test, compile the examples to: Node 20 doesn't run TypeScript. */
+const programs = join(ROOT, ".build", "programs");
+
 const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  const compiled = promisify(execFile)("npx", ["tsc", "-p", "examples"], { cwd: ROOT });
+  await compiled.catch((error) => Promise.reject(new Error(error.stdout)));
+});
 
 afterEach(() => {
   for (const child of children.splice(0)) child.kill();
@@ -17,7 +26,7 @@ afterEach(() => {
 /** Starts an example and returns what sends it a request. */
 async function run(name: string, env: Record<string, string> = {}) {
   const stdio: ["ignore", "pipe", "inherit"] = ["ignore", "pipe", "inherit"];
-  const child = spawn(process.execPath, [join("examples", name)], {
+  const child = spawn(process.execPath, [join(programs, name, "main.js")], {
     cwd: ROOT,
     env: { ...process.env, PORT: "0", ...env },
     stdio,
@@ -36,13 +45,13 @@ async function statuses(count: number, send: () => Promise<Response>): Promise<n
 
 const times = (count: number, status: number) => new Array<number>(count).fill(status);
 
-it("per-ip.js", async () => {
-  const send = await run("per-ip.js");
+it("express", async () => {
+  const send = await run("express");
   expect(await statuses(61, () => send("/"))).toEqual([...times(60, 200), 429]);
 });
 
-it("api-key-tiers.js", async () => {
-  const send = await run("api-key-tiers.js");
+it("fastify", async () => {
+  const send = await run("fastify");
   const withKey = (key: string) => () => send("/", { headers: { "x-api-key": key } });
   expect(await statuses(6, withKey("free-key"))).toEqual([...times(5, 200), 429]);
   // What the day denies doesn't count for the second.
@@ -58,10 +67,10 @@ it("api-key-tiers.js", async () => {
   expect(await statuses(1, withKey("made-up"))).toEqual([401]);
 });
 
-it("login.js", async () => {
+it("login", async () => {
   const redis = await RedisServer.start();
   try {
-    const send = await run("login.js", { REDIS_URL: `redis://127.0.0.1:${redis.port}` });
+    const send = await run("login", { REDIS_URL: `redis://127.0.0.1:${redis.port}` });
     const headers = { "content-type": "application/json" };
     const login = (user: string, password: string) => () =>
       send("/login", { method: "POST", headers, body: JSON.stringify({ user, password }) });
@@ -79,8 +88,8 @@ it("login.js", async () => {
   }
 });
 
-it("llm-tokens.js", async () => {
-  const send = await run("llm-tokens.js");
+it("llm-tokens", async () => {
+  const send = await run("llm-tokens");
   const chat = (user: string, length: number) => () =>
     send("/chat", { method: "POST", headers: { "x-user": user }, body: "x".repeat(length) });
   expect(await statuses(21, chat("ann", 10))).toEqual([...times(20, 200), 429]);
@@ -88,24 +97,24 @@ it("llm-tokens.js", async () => {
   expect((await chat("bob", 1_000)()).headers.get("ratelimit")).toMatch(/^"requests";r=15, "tokens";r=0;t=\d+$/);
 });
 
-it("shadow.js", async () => {
-  const send = await run("shadow.js");
+it("shadow", async () => {
+  const send = await run("shadow");
   expect(await statuses(5, () => send("/"))).toEqual(times(5, 200));
   expect(await (await send("/metrics")).text()).toContain(
-    'decisions_total{limiter="to-be",outcome="rejected",admitted="true",shadow="true",degraded="false"} 3',
+    'decisions_total{limiter="to-be",strategy="absolute",outcome="rejected",admitted="true",shadow="true",degraded="false"} 3',
   );
 });
 
-it("behind-proxy.js", async () => {
-  const send = await run("behind-proxy.js");
+it("behind-proxy", async () => {
+  const send = await run("behind-proxy");
   const from = (forwarded: string) => () => send("/", { headers: { "x-forwarded-for": forwarded } });
   let forged = 0;
   expect(await statuses(61, () => from(`10.0.0.${forged++}, 203.0.113.7`)())).toEqual([...times(60, 200), 429]);
   expect(await statuses(1, from("203.0.113.8"))).toEqual([200]);
 });
 
-it("worker.js", async () => {
-  const { default: worker } = await import(join(ROOT, "examples", "worker.js"));
+it("hono-worker", async () => {
+  const { default: worker } = await import(join(programs, "hono-worker", "main.js"));
   const from = (address: string) => () =>
     worker.fetch(new Request("http://localhost", { headers: { "cf-connecting-ip": address } }));
   expect(await statuses(61, from("2001:db8::1"))).toEqual([...times(60, 200), 429]);
@@ -113,9 +122,16 @@ it("worker.js", async () => {
   expect(await statuses(1, from("2001:db8:0:1::2"))).toEqual([200]);
 });
 
-it("each has a line in the README", () => {
+it("each has a line in the README, and all that a template needs", () => {
+  const examples = readdirSync(join(ROOT, "examples"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
   const readme = readFileSync(join(ROOT, "examples", "README.md"), "utf8");
-  const examples = readdirSync(join(ROOT, "examples")).filter((file) => /\.js$/.test(file) && file !== "listen.js");
   expect(examples).toHaveLength(7);
-  for (const example of examples) expect(readme).toContain(`[${example}](${example})`);
+  for (const { name } of examples) {
+    expect(readme).toContain(`[${name}](${name}/main.ts)`);
+    const manifest = JSON.parse(readFileSync(join(ROOT, "examples", name, "package.json"), "utf8"));
+    const code = readFileSync(join(ROOT, "examples", name, "main.ts"), "utf8");
+    const imported = [...code.matchAll(/from "((?:@[^/"]+\/)?[^/:"]+)(?:\/[^"]*)?"/g)].map((match) => match[1]);
+    expect(Object.keys(manifest.dependencies).sort(), name).toEqual([...new Set(imported)].sort());
+    expect(manifest.scripts.start).toBe(name === "hono-worker" ? "wrangler dev" : "node main.ts");
+  }
 });

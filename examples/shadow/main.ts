@@ -1,11 +1,10 @@
-// A future limit: it decides and counts, but denies nobody, until its metrics show that it may.
-// Run: node examples/shadow.js
+// Koa, a future limit: it decides and counts, but denies nobody, until its metrics show that it may.
 // Try: curl localhost:3000, and then curl localhost:3000/metrics
 
+import type { AddressInfo } from "node:net";
 import Koa from "koa";
 import { createLocalProvider, perMinute } from "trypema";
 import { prometheusMetrics, rateLimit } from "trypema/koa";
-import { listen } from "./listen.js";
 
 const metrics = prometheusMetrics();
 const app = new Koa();
@@ -25,4 +24,7 @@ app.use(
 app.use((context) => {
   context.body = context.path === "/metrics" ? metrics.text() : "hello\n";
 });
-listen(app.callback());
+
+const server = app.listen(Number(process.env.PORT ?? 3000), "127.0.0.1", () => {
+  console.log(`listening on http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+});

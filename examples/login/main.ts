@@ -1,26 +1,22 @@
 // Logins: few failures for an address, fewer for an address and a name together, which are then blocked for an hour.
 // All servers count together. While Redis is away nobody gets in, because nothing could count the failures.
-// Run: REDIS_URL=redis://127.0.0.1:6379 node examples/login.js
 // Try: curl -d '{"user":"ann","password":"wrong"}' -H "content-type: application/json" localhost:3000/login
 
-import express from "express";
+import type { AddressInfo } from "node:net";
+import express, { type Request } from "express";
 import { Redis } from "ioredis";
 import { days, hours, minutes } from "trypema";
-import { clientAddress, combined, rateLimit } from "trypema/express";
+import { clientAddress, combined, type Key, rateLimit } from "trypema/express";
 import { createRedisProvider } from "trypema/redis";
-import { listen } from "./listen.js";
 
-const { REDIS_URL = "redis://127.0.0.1:6379" } = process.env;
-const client = new Redis(REDIS_URL);
+const client = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379");
 client.on("error", () => {}); // While Redis is away, onBackendFailure decides.
 
-/** @type {import("trypema/express").Key<express.Request>} */
-const user = ({ raw }) => String(raw.body?.user ?? "");
+const user: Key<Request> = ({ raw }) => String(raw.body?.user ?? "");
 // A name alone is never blocked, because anybody could then lock out anybody else.
 const pair = combined(clientAddress(), user);
 
-/** @type {{ onBackendFailure: "deny", uncounted: "successful" }} */
-const strict = { onBackendFailure: "deny", uncounted: "successful" };
+const strict = { onBackendFailure: "deny", uncounted: "successful" } as const;
 const limit = rateLimit({
   provider: createRedisProvider(client),
   limiters: [
@@ -35,4 +31,7 @@ app.post("/login", express.json(), limit, (request, response) => {
   const isRight = request.body.user === "ann" && request.body.password === "secret";
   response.status(isRight ? 200 : 401).send(isRight ? "welcome\n" : "wrong\n");
 });
-listen(app);
+
+const server = app.listen(Number(process.env.PORT ?? 3000), "127.0.0.1", () => {
+  console.log(`listening on http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+});

@@ -1,18 +1,16 @@
 // Requests and LLM tokens, limited in one step: where no tokens are left, no request is used up either. The most tokens
 // that an answer may take are reserved first, and corrected when the answer is known.
-// Run: node examples/llm-tokens.js
 // Try: curl -d "say hello" -H "x-user: ann" localhost:3000/chat
 
-import { getRequestListener } from "@hono/node-server";
+import { serve } from "@hono/node-server";
 import { Hono } from "hono";
 import { createLocalProvider, minutes } from "trypema";
 import { rateLimit, requestHeader, reservationOf } from "trypema/hono";
-import { listen } from "./listen.js";
 
 const MOST_TOKENS = 1_000;
 
-/** A stand-in for a model. @param {string} prompt */
-async function complete(prompt) {
+/** A stand-in for a model. */
+async function complete(prompt: string): Promise<{ text: string; tokens: number }> {
   return { text: `You said: ${prompt}\n`, tokens: prompt.length };
 }
 
@@ -29,4 +27,7 @@ app.post("/chat", async (context) => {
   await reservationOf(context).adjust(tokens - MOST_TOKENS, "tokens");
   return context.text(text);
 });
-listen(getRequestListener(app.fetch));
+
+serve({ fetch: app.fetch, port: Number(process.env.PORT ?? 3000), hostname: "127.0.0.1" }, ({ port }) => {
+  console.log(`listening on http://127.0.0.1:${port}`);
+});

@@ -1,20 +1,21 @@
-// Plans: so many requests a second and a day for each API key, as its plan says. A request that comes too fast doesn't
-// use up the day. Only the hash of a key is kept. Run: node examples/api-key-tiers.js
+// Fastify, plans: so many requests a second and a day for each API key, as its plan says. A request that comes too fast
+// doesn't use up the day. Only the hash of a key is kept.
 // Try: curl -H "x-api-key: free-key" localhost:3000
 
+import type { AddressInfo } from "node:net";
 import Fastify from "fastify";
 import { createLocalProvider, days, minutes, seconds } from "trypema";
 import { rateLimit, requestHeader } from "trypema/fastify";
 
-const { PORT = "3000" } = process.env;
 const plans = {
   free: { second: 10, day: 5 },
   pro: { second: 3, day: 100_000 },
 };
-/** @type {Record<string, keyof typeof plans>} */
-const plansByKey = { "free-key": "free", "pro-key": "pro" };
-/** @param {{ header: (name: string) => string | undefined }} request */
-const planOf = ({ header }) => plans[plansByKey[header("x-api-key") ?? ""] ?? "free"];
+const plansByKey: Record<string, keyof typeof plans> = { "free-key": "free", "pro-key": "pro" };
+
+function planOf({ header }: { header(name: string): string | undefined }) {
+  return plans[plansByKey[header("x-api-key") ?? ""] ?? "free"];
+}
 
 const app = Fastify();
 // Unknown keys are turned away first: a client that made up new ones would never reach a limit.
@@ -31,6 +32,6 @@ await app.register(rateLimit, {
   ],
 });
 app.get("/", () => "hello\n");
-await app.listen({ port: Number(PORT), host: "127.0.0.1" });
-const address = app.server.address();
-if (typeof address === "object") console.log(`listening on http://127.0.0.1:${address?.port}`);
+
+await app.listen({ port: Number(process.env.PORT ?? 3000), host: "127.0.0.1" });
+console.log(`listening on http://127.0.0.1:${(app.server.address() as AddressInfo).port}`);
