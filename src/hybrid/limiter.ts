@@ -75,7 +75,7 @@ export abstract class HybridLimiter implements Limiter {
       const decision = this.#decideHere(holder, rate, count);
       if (decision !== undefined) {
         holder.noteCall(count, limit);
-        return this.#parts.tally.add(decision);
+        return decision;
       }
     }
     return this.#askOrCount(key, holder, { rate, limit, count });
@@ -183,8 +183,9 @@ export abstract class HybridLimiter implements Limiter {
     if (!holder.knows(rate)) return undefined;
     holder.carryOn(nowMs);
     const decision = this.#strategy.decide(holder, count, nowMs);
-    if (decision !== undefined) this.#scheduleHits(holder);
-    return decision;
+    if (decision === undefined) return undefined;
+    this.#scheduleHits(holder);
+    return this.#parts.tally.add(decision);
   }
 
   /** What would become of an ask of a take; undefined if only Redis can say. @internal */
