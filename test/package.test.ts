@@ -64,9 +64,10 @@ describe("the package", () => {
       "reservationOf",
     ];
     expect(Object.keys(http).sort()).toEqual(core);
-    for (const adapter of [express, fastify, fetch, hono, koa, node]) {
+    for (const adapter of [express, fastify, fetch, hono, koa]) {
       expect(Object.keys(adapter).sort()).toEqual([...core, "rateLimit"].sort());
     }
+    expect(Object.keys(node).sort()).toEqual([...core, "messageClientAddress", "rateLimit"].sort());
     expect(Object.keys(opentelemetry)).toEqual(["openTelemetryMetrics"]);
     expect(Object.keys(betterAuth)).toEqual(["rateLimitStorage"]);
     expect(Object.keys(nestjs).filter((name) => !core.includes(name))).toEqual([
