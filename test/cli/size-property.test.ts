@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { measurePeaks, type SizedWindow, tryLimits, WINDOWS } from "../../src/cli/size/replay.ts";
+import { measurePeaks, measureTogether, type SizedWindow, tryLimits, WINDOWS } from "../../src/cli/size/replay.ts";
 import { Spool } from "../../src/cli/size/spool.ts";
 
 interface Hit {
@@ -41,8 +41,8 @@ const log = fc
   });
 
 /** Runs are short, so that several of them are merged from the file. */
-async function spoolOf(hits: readonly Hit[]): Promise<Spool> {
-  const spool = new Spool(16);
+function spoolOf(hits: readonly Hit[]): Spool {
+  const spool = new Spool("time", 16);
   for (const { timeMs, client, cost } of hits) spool.add(timeMs, client, cost);
   return spool;
 }
@@ -80,17 +80,16 @@ it.each(WINDOWS)(
     const limits = fc.uniqueArray(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 4 });
     await fc.assert(
       fc.asyncProperty(log, limits, async (hits, tried) => {
-        const spool = await spoolOf(hits);
+        const [byTime, byClient] = [spoolOf(hits), new Spool("client", 16)];
         try {
           const of = (client: number) => hits.filter((hit) => hit.client === client);
-          const peaks = await measurePeaks(spool, CLIENTS, window);
+          const together = await measureTogether(byTime, (...request) => byClient.add(...request));
+          expect(together[WINDOWS.indexOf(window)]).toBe(plainly(hits, window, Number.POSITIVE_INFINITY).most);
+          const peaks = await measurePeaks(byClient, CLIENTS.length, window);
           const plainPeaks = CLIENTS.map((_, client) => plainly(of(client), window, Number.POSITIVE_INFINITY).most);
-          expect([...peaks.ofClients]).toEqual(plainPeaks);
-          expect(peaks.ofAll).toBe(plainly(hits, window, Number.POSITIVE_INFINITY).most);
+          expect([...peaks]).toEqual(plainPeaks);
           for (const { limit, absolute, suppressed } of await tryLimits(
-            spool,
-            CLIENTS,
-            peaks.ofClients,
+            { byClient, names: CLIENTS, peaks },
             window,
             tried,
           )) {
@@ -103,7 +102,8 @@ it.each(WINDOWS)(
               if (plainPeaks[client]! <= limit) expect(count).toBe(0);
           }
         } finally {
-          spool.close();
+          byTime.close();
+          byClient.close();
         }
       }),
       { numRuns: 150 },
@@ -111,10 +111,27 @@ it.each(WINDOWS)(
   },
 );
 
+it("tells all requests client by client, and those of a client by their times", async () => {
+  const hit = fc.record({ timeMs: fc.nat(50), client: fc.nat(9), cost: fc.integer({ min: 1, max: 9 }) });
+  await fc.assert(
+    fc.asyncProperty(fc.array(hit), async (hits) => {
+      const spool = new Spool("client", 16);
+      const ordered = hits.toSorted((one, other) => one.timeMs - other.timeMs);
+      for (const { timeMs, client, cost } of ordered) spool.add(timeMs, client, cost);
+      const told: Hit[] = [];
+      await spool.read((timeMs, client, cost) => told.push({ timeMs, client, cost }));
+      spool.close();
+      const place = ({ timeMs, client }: Hit) => client * 100 + timeMs;
+      expect(told.map(place)).toEqual(hits.map(place).sort((one, other) => one - other));
+      expect(sum(told.map(({ cost }) => cost))).toBe(sum(hits.map(({ cost }) => cost)));
+    }),
+  );
+});
+
 it("leaves no temporary file behind, also when the process is killed", async () => {
   const folders = () => readdirSync(tmpdir()).filter((name) => /^trypema-\w{6}$/.test(name));
   const before = folders();
-  const spool = await spoolOf(new Array<Hit>(100).fill({ timeMs: 1, client: 0, cost: 1 }));
+  const spool = spoolOf(new Array<Hit>(100).fill({ timeMs: 1, client: 0, cost: 1 }));
   expect(folders()).toEqual(before);
   let told = 0;
   await spool.read(() => told++);
@@ -127,7 +144,7 @@ it("tells all requests by their times, whatever the order of lines and files", a
     fc.asyncProperty(
       fc.array(fc.record({ timeMs: fc.nat(50), client: fc.nat(9), cost: fc.integer({ min: 1, max: 9 }) })),
       async (hits) => {
-        const spool = await spoolOf(hits);
+        const spool = spoolOf(hits);
         try {
           for (let pass = 0; pass < 2; pass++) {
             const told: Hit[] = [];

@@ -8,11 +8,11 @@ import { Clients } from "./clients.ts";
 import { reportPage } from "./page.ts";
 import { reportLines } from "./print.ts";
 import { FORMATS, type Format, LogReader, nothingRead, type Reading } from "./reader.ts";
-import { WINDOWS } from "./replay.ts";
+import { measureTogether, WINDOWS } from "./replay.ts";
 import type { LogFacts } from "./report.ts";
 import type { Fields } from "./request.ts";
 import { findSource, readLines } from "./source.ts";
-import { Spool } from "./spool.ts";
+import { type RequestReader, Spool } from "./spool.ts";
 import { makeReport } from "./study.ts";
 
 const OPTIONS = {
@@ -72,13 +72,16 @@ async function run(args: readonly string[], streams: Streams): Promise<number> {
     fields: { time: text("time"), client: text("client"), cost: text("cost") },
     ipv6Bits: bitsFrom(text("ipv6-prefix") ?? "64"),
   };
-  const spool = new Spool();
+  const spool = new Spool("time");
+  const byClient = new Spool("client");
   const progress = new ProgressLine(streams.stderr);
   try {
     const { facts, names } = await readLogs(paths, settings, spool, progress, streams);
-    const report = await makeReport({ facts, names, spool }, (share) =>
-      progress.show(`replaying ${percent(Math.floor(100 * share) / 100)}`),
-    );
+    const onProgress = (what: string) => (share: number) => progress.show(`${what} ${Math.floor(100 * share)} %`);
+    const tell: RequestReader = (timeMs, client, cost) => byClient.add(timeMs, client, cost);
+    const together = await measureTogether(spool, tell, onProgress("sorting"));
+    spool.close();
+    const report = await makeReport({ facts, names, together, byClient }, onProgress("replaying"));
     progress.clear();
     const { json: isJson } = values;
     const page = text("html");
@@ -89,6 +92,7 @@ async function run(args: readonly string[], streams: Streams): Promise<number> {
   } finally {
     progress.clear();
     spool.close();
+    byClient.close();
   }
 }
 

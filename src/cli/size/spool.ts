@@ -1,6 +1,7 @@
-// All requests of a log, in the order of their times, whatever the order of its lines. The first million stays in
-// memory. Of more, each million is sorted and put into a temporary file of 16 bytes a request, and reading merges these
-// runs. The file has no name from the beginning on, so it is gone with the process, however that ends.
+// All requests of a log, in the order of their times, whatever the order of its lines; or client by client, and those
+// of each client by their times. The first million stays in memory. Of more, each million is sorted and put into a
+// temporary file of 16 bytes a request, and reading merges these runs. The file has no name from the beginning on, so
+// it is gone with the process, however that ends.
 
 import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -44,18 +45,31 @@ class Requests {
     return this.#numbers[4 * index + 3]!;
   }
 
-  /** The first `length` of them by their times; those of the same time stay in their order. */
-  sorted(length: number): Requests {
-    const order = Uint32Array.from({ length }, (_, index) => index);
-    order.sort((one, other) => this.timeMs(one) - this.timeMs(other));
+  /** The first `length` of them; those that are equal by the order stay in theirs. */
+  sorted(length: number, order: Order): Requests {
+    const places = order === "time" ? this.#byTime(length) : this.#byClient(length);
     const sorted = new Requests(length);
     for (let index = 0; index < length; index++) {
-      const from = order[index]!;
+      const from = places[index]!;
       sorted.set(index, this.timeMs(from), this.client(from), this.cost(from));
     }
     return sorted;
   }
+
+  #byTime(length: number): ArrayLike<number> {
+    const places = Uint32Array.from({ length }, (_, index) => index);
+    return places.sort((one, other) => this.timeMs(one) - this.timeMs(other));
+  }
+
+  /** Numbers sort ten times as fast as by a function, and client and place fit into one. */
+  #byClient(length: number): ArrayLike<number> {
+    const keys = Float64Array.from({ length }, (_, index) => this.client(index) * length + index).sort();
+    return keys.map((key) => key % length);
+  }
 }
+
+/** `"client"` is client by client, and those of a client by their times. */
+type Order = "time" | "client";
 
 interface Run {
   /** Where the run is; a run in the file begins at the byte `offset`. */
@@ -78,6 +92,7 @@ export type RequestReader = (timeMs: number, client: number, cost: number) => vo
 
 /** Always holds: all runs are sorted, and `#current` has `#length` requests that are in no run. Reading comes last. */
 export class Spool {
+  readonly #order: Order;
   readonly #runLength: number;
   readonly #runs: Run[] = [];
   #current: Requests;
@@ -87,19 +102,21 @@ export class Spool {
   #file: number | undefined;
   #fileBytes = 0;
 
-  constructor(runLength = RUN_LENGTH) {
+  /** @param order a spool by client has to be given its requests by their times */
+  constructor(order: Order, runLength = RUN_LENGTH) {
+    this.#order = order;
     this.#runLength = runLength;
     this.#current = new Requests(runLength);
   }
 
   add(timeMs: number, client: number, cost: number): void {
     if (this.#length === this.#runLength) this.#endRun();
-    if (timeMs < this.#newestMs) this.#isSorted = false;
+    if (timeMs < this.#newestMs || this.#order === "client") this.#isSorted = false;
     else this.#newestMs = timeMs;
     this.#current.set(this.#length++, timeMs, client, cost);
   }
 
-  /** Tells all requests in the order of their times. Gives other work of the process a turn now and then. */
+  /** Tells all requests in their order. Gives other work of the process a turn now and then. */
   async read(tell: RequestReader, onProgress: (share: number) => void = () => {}): Promise<void> {
     const total = this.#runs.reduce((sum, { length }) => sum + length, this.#length);
     const cursors = this.#openCursors();
@@ -108,15 +125,14 @@ export class Spool {
       const cursor = cursors.shift()!;
       const { block, index: first } = cursor;
       const next = cursors[0];
-      const untilMs = next === undefined ? Number.POSITIVE_INFINITY : next.block.timeMs(next.index);
       const end = Math.min(cursor.count, first + BLOCK_LENGTH);
       do {
         tell(block.timeMs(cursor.index), block.client(cursor.index), block.cost(cursor.index));
         cursor.index++;
-      } while (cursor.index < end && block.timeMs(cursor.index) <= untilMs);
+      } while (cursor.index < end && (next === undefined || !this.#isBefore(next, cursor)));
       const toldBefore = told;
       told += cursor.index - first;
-      if (cursor.index < cursor.count || this.#fill(cursor)) insert(cursors, cursor);
+      if (cursor.index < cursor.count || this.#fill(cursor)) this.#insert(cursors, cursor);
       if (Math.floor(told / BLOCK_LENGTH) === Math.floor(toldBefore / BLOCK_LENGTH)) continue;
       onProgress(told / total);
       await setImmediate();
@@ -139,12 +155,12 @@ export class Spool {
   }
 
   #sortedCurrent(): Requests {
-    if (!this.#isSorted) this.#current = this.#current.sorted(this.#length);
+    if (!this.#isSorted) this.#current = this.#current.sorted(this.#length, this.#order);
     this.#isSorted = true;
     return this.#current;
   }
 
-  /** A cursor for each run, sorted by the time of its first request. */
+  /** A cursor for each run, in the order of their first requests. */
   #openCursors(): Cursor[] {
     const runs: Run[] = [...this.#runs, { place: this.#sortedCurrent(), length: this.#length }];
     const cursors: Cursor[] = [];
@@ -152,7 +168,7 @@ export class Spool {
       if (run.length === 0) continue;
       const cursor: Cursor = { run, block: this.#current, count: 0, index: 0, left: run.length };
       this.#fill(cursor);
-      insert(cursors, cursor);
+      this.#insert(cursors, cursor);
     }
     return cursors;
   }
@@ -179,12 +195,26 @@ export class Spool {
     cursor.left -= count;
     return true;
   }
-}
 
-function insert(cursors: Cursor[], cursor: Cursor): void {
-  const timeMs = cursor.block.timeMs(cursor.index);
-  const at = cursors.findIndex((other) => other.block.timeMs(other.index) > timeMs);
-  cursors.splice(at === -1 ? cursors.length : at, 0, cursor);
+  #isBefore({ block, index }: Cursor, { block: otherBlock, index: otherIndex }: Cursor): boolean {
+    if (this.#order === "client") {
+      const clients = block.client(index) - otherBlock.client(otherIndex);
+      if (clients !== 0) return clients < 0;
+    }
+    return block.timeMs(index) < otherBlock.timeMs(otherIndex);
+  }
+
+  /** Puts a cursor to its place, by halving. */
+  #insert(cursors: Cursor[], cursor: Cursor): void {
+    let from = 0;
+    let to = cursors.length;
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (this.#isBefore(cursor, cursors[middle]!)) to = middle;
+      else from = middle + 1;
+    }
+    cursors.splice(from, 0, cursor);
+  }
 }
 
 function openNamelessFile(): number {

@@ -22,7 +22,9 @@ const CURVE_POINTS = 120;
 interface Log {
   readonly facts: LogFacts;
   readonly names: readonly string[];
-  readonly spool: Spool;
+  /** What all clients together had in the busiest window, for each window. */
+  readonly together: readonly number[];
+  readonly byClient: Spool;
 }
 
 type Progress = (share: number) => void;
@@ -30,34 +32,37 @@ type Marks = Map<number, LimitReport["at"][number][]>;
 
 export async function makeReport(log: Log, onProgress: Progress): Promise<Report> {
   const windows: WindowReport[] = [];
-  for (const window of WINDOWS) {
-    windows.push(await study(log, window, (share) => onProgress((windows.length + share) / WINDOWS.length)));
+  for (const [index, window] of WINDOWS.entries()) {
+    windows.push(await study(log, index, window, (share) => onProgress((windows.length + share) / WINDOWS.length)));
   }
   return { ...log.facts, windows, recommendation: advise(log.facts, windows) };
 }
 
-async function study({ facts, names, spool }: Log, window: SizedWindow, onProgress: Progress): Promise<WindowReport> {
-  const peaks = await measurePeaks(spool, names, window, (share) => onProgress(share / 3));
-  const ascending = peaks.ofClients.slice().sort();
+async function study(
+  { facts, names, byClient, together }: Log,
+  index: number,
+  window: SizedWindow,
+  onProgress: Progress,
+): Promise<WindowReport> {
+  const peaks = await measurePeaks(byClient, names.length, window, (share) => onProgress(share / 5));
+  const ascending = peaks.slice().sort();
   const busiest = percentilesOf(ascending);
   const recommended = recommendedLimit(busiest.p99);
   const marks = marksOf(busiest, recommended);
   const limits = [...marks.keys()];
-  const tried = await tryLimits(spool, names, peaks.ofClients, window, limits, (share) =>
-    onProgress((1 + 2 * share) / 3),
-  );
+  const tried = await tryLimits({ byClient, names, peaks }, window, limits, (share) => onProgress((1 + 4 * share) / 5));
   const limitReport = (trial: Trial): LimitReport => ({
     limit: trial.limit,
     at: marks.get(trial.limit)!,
     absolute: denialReport(trial.absolute, facts.requests),
     suppressed: denialReport(trial.suppressed, facts.requests),
-    hitMost: hitMost(trial.absolute, peaks.ofClients, names),
+    hitMost: hitMost(trial.absolute, peaks, names),
   });
   return {
     ...window,
     isLongerThanLog: window.windowMs > facts.spanMs,
     busiest,
-    together: peaks.ofAll,
+    together: together[index]!,
     recommended,
     limits: tried.map(limitReport),
     curve: curveOf(ascending),
