@@ -6,16 +6,9 @@ import { smoothness } from "../support/fleet.ts";
 import { type Admission, mostWithin } from "../support/simulation/admissions.ts";
 import { HybridProcess, totalOf } from "../support/simulation/process.ts";
 import { useSimulation } from "../support/simulation/use-simulation.ts";
-import type { World } from "../support/simulation/world.ts";
 
-const create = useSimulation();
-
-/** A world where nothing goes wrong, so that now and then is often enough to check what Redis holds. */
-function createWorld(seed?: number): World {
-  const world = create(seed);
-  world.checksEvery = 10;
-  return world;
-}
+/** Nothing goes wrong here, so now and then is often enough to check what Redis holds. */
+const createWorld = useSimulation(10);
 
 /**
  * `count` processes that offer `overload` times the limit together, each call a count of 1, where nothing goes wrong.

@@ -8,11 +8,15 @@ import { type Network, World } from "./world.ts";
 /** A new world; with no network given, one where nothing is lost. */
 type Create = (seed?: number, network?: Partial<Network>) => World;
 
-/** Worlds with simulated processes for the tests of a file, on a Redis server of its own. */
-export function useSimulation(): Create {
+/**
+ * Worlds with simulated processes for the tests of a file, on a Redis server of its own.
+ *
+ * @param checksEvery after every how many scripts a world checks what Redis holds
+ */
+export function useSimulation(checksEvery = 1): Create {
   const redis = useRedis();
   let realTime: () => void;
-  const create: Create = (seed = 1, network = {}) => new World(redis.client, seed, network);
+  const create: Create = (seed = 1, network = {}) => new World(redis.client, seed, network, checksEvery);
   beforeAll(async () => {
     realTime = virtualizeTime();
     // Redis knows the scripts from then on, so that a seed makes the same schedule always.

@@ -1,5 +1,5 @@
 // One Redis, and the chance and the time that its processes share. The Redis is real and runs the real scripts, by
-// virtual time. Everything random comes from a seed. After each script the world checks what Redis holds.
+// virtual time. Everything random comes from a seed. After every script, or every few, the world checks what Redis holds.
 
 import type { Redis } from "ioredis";
 import { seededRandom } from "trypema/testing";
@@ -42,19 +42,20 @@ export class World extends Timeline {
   capacity: number | undefined;
   /** Keys of which Redis may be told more than the capacity, because calls were admitted without it or late. */
   readonly overdrawn = new Set<string>();
-  /** After every how many scripts what Redis holds is checked, because to read it costs more than a script. */
-  checksEvery = 1;
-  #scripts = 0;
   /** Of all that its processes store, since worlds share the Redis server. */
   readonly prefix: string;
   readonly random: () => number;
   readonly network: Network;
   readonly #redis: Redis;
+  /** After every how many scripts what Redis holds is checked, because to read it costs more than a script. */
+  readonly #checksEvery: number;
+  #scripts = 0;
 
   static #worlds = 0;
 
-  constructor(redis: Redis, seed: number, network: Partial<Network> = {}) {
+  constructor(redis: Redis, seed: number, network: Partial<Network>, checksEvery: number) {
     super();
+    this.#checksEvery = checksEvery;
     this.prefix = `world-${++World.#worlds}`;
     this.random = seededRandom(seed);
     this.network = { ...PERFECT, ...network };
@@ -82,7 +83,7 @@ export class World extends Timeline {
     const withClock = [...args.slice(0, -1), nowMs] as unknown as [string, number, ...string[]];
     // Both are sent at once, in this order, which costs one round trip.
     const sent = Promise.allSettled([this.#redis[method](...withClock)]);
-    const isChecked = ++this.#scripts % this.checksEvery === 0;
+    const isChecked = ++this.#scripts % this.#checksEvery === 0;
     const [[outcome]] = await Promise.all([sent, isChecked ? this.#assertSound(args, nowMs) : undefined]);
     return outcome!;
   }
