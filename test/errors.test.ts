@@ -51,7 +51,7 @@ describe("the page of errors and notices", () => {
 describe("a message", () => {
   it.each(Object.keys(codes))("of %s ends with the address of its section", (code) => {
     const { message } = new TrypemaError(code as TrypemaErrorCode, "key: got 5");
-    expect(message).toBe(`key: got 5 (trypema/docs/errors.md#${code.toLowerCase()})`);
+    expect(message).toBe(`key: got 5 (node_modules/trypema/docs/errors.md#${code.toLowerCase()})`);
   });
 
   it("of a notice ends with the address of its section", async () => {
@@ -59,6 +59,6 @@ describe("a message", () => {
     const options = { provider: createLocalProvider(), onNotice: (notice: Notice) => notices.push(notice) };
     const guards = [600, 5].map((count) => new Guard({ ...options, rate: perMinute(count) }));
     await guards[0]!.check({ raw: {}, method: "GET", path: "/", peerAddress: "::1", header: () => undefined });
-    expect(notices.map(({ message }) => message.split(" ").at(-1))).toEqual(["(trypema/docs/errors.md#name_shared)"]);
+    expect(notices.map(({ message }) => message.split(" ").at(-1))).toEqual(["(node_modules/trypema/docs/errors.md#name_shared)"]);
   });
 });

@@ -10,7 +10,7 @@ export type TrypemaErrorCode =
   | "BACKEND_SCRIPT";
 
 /** The page with the cause and the fix of each code. It comes with the package, so it fits the version in use. */
-const PAGE = "trypema/docs/errors.md";
+const PAGE = "node_modules/trypema/docs/errors.md";
 
 /** The message, with the address of the section about its code. */
 export function withHelp(message: string, code: string): string {

@@ -47,7 +47,7 @@ export class Cleanup {
     intervalMs: number,
     staleAfterMs: number,
     state: "running" | "stopped",
-    watch = new Watch(false),
+    watch: Watch = new Watch(false),
   ) {
     this.#state = state;
     this.#clock = clock;

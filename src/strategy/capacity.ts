@@ -23,8 +23,10 @@ export function capacityOf(rate: Rate, windowMs: number): number {
     "CAPACITY_BELOW_ONE",
     `rate ${show(rate)} per second${meant ? `, ${count} per ${span}` : ""}: ` +
       `a window of ${windowMs} ms holds less than one request; ` +
-      `raise the rate, or windowMs to at least ${Math.ceil(1_000 / rate)}` +
-      (meant ? `; for ${count} in any ${span} windowMs is ${spanMs}` : ""),
+      (count === 1
+        ? `raise the rate, or windowMs to ${spanMs}`
+        : `raise the rate, or windowMs to at least ${Math.ceil(1_000 / rate)}` +
+          (meant ? `; for ${count} in any ${span} windowMs is ${spanMs}` : "")),
   );
 }
 

@@ -113,7 +113,7 @@ it.each([
 async function expectCode(message: string, code: string): Promise<void> {
   const refuse = () => Promise.reject(new Error(message));
   const { absolute } = createRedisProvider({ sendCommand: refuse });
-  const section = `trypema/docs/errors.md#${code.toLowerCase()}`;
+  const section = `node_modules/trypema/docs/errors.md#${code.toLowerCase()}`;
   const failure = await failureOf(absolute.inc("k", RATE));
   expect(failure).toMatchObject({ code, message: `Redis: ${message} (${section})` });
 }

@@ -111,9 +111,12 @@ function checks(project: Project, version: string): readonly Check[] {
   }));
 }
 
+/** Nest 12 has ES modules only, which Jest doesn't load in CommonJS. */
+const NEST = { "@nestjs/common": "11.2.10", "@nestjs/core": "11.2.10", "reflect-metadata": "0.2.2", rxjs: "7.8.2" };
+
 function jest(version: string, types: string): Tool {
   const tools = { "ts-jest": "29.4.15", typescript: "5.9.3" };
-  const dependencies = { jest: version, "@types/jest": types, ...tools };
+  const dependencies = { jest: version, "@types/jest": types, ...tools, ...NEST };
   return { name: `jest-${version}`, dependencies, checks: (project) => checks(project, version) };
 }
 
