@@ -59,6 +59,8 @@ describe("a message", () => {
     const options = { provider: createLocalProvider(), onNotice: (notice: Notice) => notices.push(notice) };
     const guards = [600, 5].map((count) => new Guard({ ...options, rate: perMinute(count) }));
     await guards[0]!.check({ raw: {}, method: "GET", path: "/", peerAddress: "::1", header: () => undefined });
-    expect(notices.map(({ message }) => message.split(" ").at(-1))).toEqual(["(node_modules/trypema/docs/errors.md#name_shared)"]);
+    expect(notices.map(({ message }) => message.split(" ").at(-1))).toEqual([
+      "(node_modules/trypema/docs/errors.md#name_shared)",
+    ]);
   });
 });

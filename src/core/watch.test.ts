@@ -24,7 +24,7 @@ beforeEach(() => {
   vi.mocked(eventOf).mockClear();
   warnings = [];
   vi.spyOn(process, "emitWarning").mockImplementation(((text: string, { code }: { code: string }) => {
-    warnings.push(`${code} ${text.replace(/ \(trypema\S+\)$/, "")}`);
+    warnings.push(`${code} ${text.replace(/ \(node_modules\S+\)$/, "")}`);
   }) as typeof process.emitWarning);
 });
 

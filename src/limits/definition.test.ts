@@ -45,29 +45,29 @@ describe("a limit", () => {
   });
 
   it.each<[unknown, RegExp]>([
-    [{ windowMs: WINDOW_MS }, /^day: expected either a limit, such as 100, or a rate \(trypema/],
+    [{ windowMs: WINDOW_MS }, /^day: expected either a limit, such as 100, or a rate \(node_modules/],
     [{ limit: 5, rate: perMinute(5), windowMs: WINDOW_MS }, /^day: expected either a limit/],
     ...[0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, "5", null, {}].map((limit): [unknown, RegExp] => [
       { limit, windowMs: WINDOW_MS },
-      /^day\.limit: got .*, expected a positive integer \(trypema/,
+      /^day\.limit: got .*, expected a positive integer \(node_modules/,
     ]),
-    [{ limit: 5 }, /^windowMs: expected a number/],
+    [{ limit: 5 }, /^day\.windowMs: missing; expected milliseconds, such as minutes/],
     [{ limit: 5, windowMs: 0 }, /^windowMs: got 0/],
     [{ limit: 5, windowMs: 10, bucketMs: 11 }, /^bucketMs: got 11/],
     [{ limit: 5, windowMs: 10, hardLimitFactor: 0.5 }, /^hardLimitFactor: got 0\.5/],
     [
       { limit: 5, windowMs: 10, strategy: "fixed" },
-      /^day\.strategy: got "fixed", expected "absolute" or "suppressed" \(trypema/,
+      /^day\.strategy: got "fixed", expected "absolute" or "suppressed" \(node_modules/,
     ],
     [{ limit: 5, windowMs: 10, strategy: null }, /^day\.strategy: got null/],
     [{ limit: 5, windowMs: 10, blockMs: 0 }, /^day\.blockMs: got 0, expected a number of milliseconds from 1 /],
     [{ limit: 5, windowMs: 10, blockMs: "5" }, /^day\.blockMs: got "5"/],
     [
       { limit: 5, windowMs: 10, strategy: "suppressed", blockMs: 5 },
-      /^day\.blockMs: only a denial by an absolute limit blocks \(trypema/,
+      /^day\.blockMs: only a denial by an absolute limit blocks \(node_modules/,
     ],
     [{ limit: 5, windowMs: 10, blockMS: 5 }, /^limit "day"\.blockMS is not an option; there are limit, rate, windowMs/],
-    [null, /^limit "day": got null, expected an object \(trypema/],
+    [null, /^limit "day": got null, expected an object \(node_modules/],
     [5, /^limit "day": got 5/],
     [[], /^limit "day": got an array/],
   ])("can't be %j", (definition, message) => {

@@ -100,6 +100,9 @@ export function resolveFields(name: string, definition: GivenFields, hardLimitFa
     const got = show(strategy);
     throw new TrypemaError("INVALID_OPTION", `${name}.strategy: got ${got}, expected "absolute" or "suppressed"`);
   }
+  if (windowMs === undefined) {
+    throw new TrypemaError("INVALID_OPTION", `${name}.windowMs: missing; expected milliseconds, such as minutes(1)`);
+  }
   const window = resolveWindow({ windowMs, bucketMs } as WindowOptions);
   if (blockMs !== undefined) {
     checkBlockMs(`${name}.blockMs`, blockMs);

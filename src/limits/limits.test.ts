@@ -37,8 +37,8 @@ function refuses(call: () => unknown, code: string, message: RegExp): void {
 
 describe("limits", () => {
   it.each([
-    [{}, /^limits: got none, expected at least one limit by its name \(trypema/],
-    [undefined, /^limits: got undefined, expected an object \(trypema/],
+    [{}, /^limits: got none, expected at least one limit by its name \(node_modules/],
+    [undefined, /^limits: got undefined, expected an object \(node_modules/],
     [null, /^limits: got null/],
     [[{ limit: 5, windowMs: 10 }], /^limits: got an array/],
     [{ burst: undefined }, /^limit "burst": got undefined/],
@@ -148,10 +148,10 @@ describe("a take", () => {
   });
 
   it.each<[unknown[], string, RegExp]>([
-    [[undefined], "INVALID_KEY", /^keys: got undefined, expected a key or an object of keys by limit \(trypema/],
+    [[undefined], "INVALID_KEY", /^keys: got undefined, expected a key or an object of keys by limit \(node_modules/],
     [[null], "INVALID_KEY", /^keys: got null/],
     [[5], "INVALID_KEY", /^keys: got 5/],
-    [[{}], "INVALID_KEY", /^keys: got none, expected at least one limit and whom it is for \(trypema/],
+    [[{}], "INVALID_KEY", /^keys: got none, expected at least one limit and whom it is for \(node_modules/],
     [[[]], "INVALID_KEY", /^keys: got none/],
     [[""], "INVALID_KEY", /^key: got an empty string/],
     [["x".repeat(256)], "INVALID_KEY", /at most 255 bytes/],
@@ -174,11 +174,15 @@ describe("a take", () => {
     [["k", null], "INVALID_OPTION", /^counts: got null, expected an object of the limits that are asked/],
     [["k", { tokens: -1 }], "INVALID_COUNT", /^counts\.tokens: got -1/],
     [["k", { tokens: null }], "INVALID_COUNT", /^counts\.tokens: got null/],
-    [["k", { wrong: 1 }], "INVALID_OPTION", /^counts\.wrong is not an option; there are burst, day, tokens \(trypema/],
+    [
+      ["k", { wrong: 1 }],
+      "INVALID_OPTION",
+      /^counts\.wrong is not an option; there are burst, day, tokens \(node_modules/,
+    ],
     [
       [{ burst: "k" }, { burst: 1, day: 1 }],
       "INVALID_OPTION",
-      /^counts\.day is not an option; there are burst \(trypema/,
+      /^counts\.day is not an option; there are burst \(node_modules/,
     ],
     [["k", 1, 5], "INVALID_OPTION", /^overrides: got 5/],
     [["k", 1, null], "INVALID_OPTION", /^overrides: got null/],

@@ -127,7 +127,7 @@ describe("a settlement", () => {
   });
 
   it.each<[unknown, string, RegExp]>([
-    [{ burst: 1, wrong: 1 }, "INVALID_OPTION", /^counts\.wrong is not an option; there are burst \(trypema/],
+    [{ burst: 1, wrong: 1 }, "INVALID_OPTION", /^counts\.wrong is not an option; there are burst \(node_modules/],
     [{ burst: 0, tokens: 1 }, "INVALID_OPTION", /^counts\.tokens is not an option/],
     [
       undefined,

@@ -24,7 +24,13 @@ export class WindowStore {
   /** The window of the selected key at the time of the last `find`. */
   readonly window: Window;
 
-  constructor(windowMs: number, bucketMs: number, maxKeys: number, clock: ForwardClock, watch: Watch = new Watch(false)) {
+  constructor(
+    windowMs: number,
+    bucketMs: number,
+    maxKeys: number,
+    clock: ForwardClock,
+    watch: Watch = new Watch(false),
+  ) {
     this.#clock = clock;
     this.#windowMs = windowMs;
     this.#eviction = new Eviction(maxKeys, watch);

@@ -23,10 +23,8 @@ export function capacityOf(rate: Rate, windowMs: number): number {
     "CAPACITY_BELOW_ONE",
     `rate ${show(rate)} per second${meant ? `, ${count} per ${span}` : ""}: ` +
       `a window of ${windowMs} ms holds less than one request; ` +
-      (count === 1
-        ? `raise the rate, or windowMs to ${spanMs}`
-        : `raise the rate, or windowMs to at least ${Math.ceil(1_000 / rate)}` +
-          (meant ? `; for ${count} in any ${span} windowMs is ${spanMs}` : "")),
+      `raise the rate, or windowMs to at least ${Math.ceil(1_000 / rate)}` +
+      (count > 1 ? `; for ${count} in any ${span} windowMs is ${spanMs}` : ""),
   );
 }
 

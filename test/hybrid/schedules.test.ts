@@ -1,7 +1,7 @@
 // The bounds of the hybrid protocol over more than a thousand random schedules, on virtual time; see
 // test/support/simulation.
-// After each event, and after every fourth script, the simulation checks what always holds, so a failure says about where
-// it began. With 1 in place of 4 it says exactly where, and takes twice as long.
+// After each event, and after every fourth script, the simulation checks what always holds, so a failure says about
+// where it began. With 1 in place of 4 it says exactly where, and takes twice as long.
 
 import { perSecond, type Rate } from "trypema";
 import type { HybridOptions } from "trypema/hybrid";
@@ -172,8 +172,8 @@ const SHORT = { windowsMs: [50, 100, 250], capacities: [1, 3, 10, 25], intervals
 const LONG = { windowsMs: [1_000, 2_000], capacities: [10, 200], intervalsMs: [1] };
 
 it.each([
-  ...cases(6, 160).map((seeds) => ({ ...SHORT, ...seeds })),
-  ...cases(5, 25).map((seeds) => ({ ...LONG, ...seeds })),
+  ...cases(4, 160).map((seeds) => ({ ...SHORT, ...seeds })),
+  ...cases(3, 25).map((seeds) => ({ ...LONG, ...seeds })),
 ])(
   "absolute: whatever happens, no window of $windowsMs has more than the capacity: $seeds seeds from $firstSeed",
   async (bounds) => {

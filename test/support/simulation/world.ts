@@ -1,5 +1,6 @@
 // One Redis, and the chance and the time that its processes share. The Redis is real and runs the real scripts, by
-// virtual time. Everything random comes from a seed. After every script, or every few, the world checks what Redis holds.
+// virtual time. Everything random comes from a seed. After every script, or every few, the world checks what Redis
+// holds.
 
 import type { Redis } from "ioredis";
 import { seededRandom } from "trypema/testing";
