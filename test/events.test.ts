@@ -41,9 +41,10 @@ describe.each(kinds)("%s", (kind) => {
     for (let i = 0; i < 60; i++) {
       count("absolute", await provider.absolute.inc(`k${i % 3}`, perSecond(1), 1 + (i % 2)));
       count("suppressed", await provider.suppressed.inc("k", perSecond(1)));
-      const { decisions } = await limits.take("k", { burst: 1, soft: i % 4 === 0 ? 0 : 1 });
-      count("burst", decisions.burst);
-      if (i % 4 !== 0) count("soft", decisions.soft);
+      const { allowed, decisions } = await limits.take("k", { burst: 1, soft: i % 4 === 0 ? 0 : 1 });
+      // Nothing was admitted by a limit whose take another one denied.
+      if (allowed || !decisions.burst.allowed) count("burst", decisions.burst);
+      if (i % 4 !== 0 && (allowed || !decisions.soft.allowed)) count("soft", decisions.soft);
       await provider.absolute.isAllowed("k0");
       clock.advance(50);
     }
@@ -80,6 +81,33 @@ describe.each(kinds)("%s", (kind) => {
       rejected: 3,
       blocked: 1,
     });
+    await provider.close();
+  });
+
+  it("counts only calls of takes that were admitted as allowed, and as near the limit", async () => {
+    const provider = KINDS[kind]({ windowMs: 60_000, onEvent: false });
+    const limits = createLimits(provider, {
+      wide: { limit: 20, windowMs: 60_000 },
+      soft: { limit: 20, windowMs: 60_000, strategy: "suppressed" },
+      tight: { limit: 19, windowMs: 60_000 },
+    });
+    const names = ["wide", "soft", "tight"] as const;
+    const expected = names.map((name) => ({ name, allowed: 0, nearLimit: 0, suppressedAdmitted: 0 }));
+    for (let i = 0; i < 119; i++) {
+      const taken = await limits.take("k");
+      if (!taken.allowed) continue;
+      for (const counts of expected) {
+        const { outcome, limit, remaining } = taken.decisions[counts.name];
+        if (outcome === "suppressed") counts.suppressedAdmitted++;
+        else counts.allowed++;
+        if (outcome === "allowed" && 10 * remaining < limit) counts.nearLimit++;
+      }
+    }
+    const { limits: counted } = provider.stats();
+    for (const counts of expected) expect(counted.find(({ name }) => name === counts.name)).toMatchObject(counts);
+    // Hybrid may admit fewer, because a lease of its own takes room when Redis is asked.
+    expect(expected[2]!.allowed).toBeLessThanOrEqual(19);
+    expect(expected[2]!.allowed).toBeGreaterThan(kind === "hybrid" ? 9 : 18);
     await provider.close();
   });
 

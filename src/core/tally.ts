@@ -2,7 +2,11 @@
 
 import type { Decision } from "./types.ts";
 
-/** The calls of one limit since the provider was made: those of `inc`, and those of takes that count something. */
+/**
+ * The calls of one limit since the provider was made: those of `inc`, and those of takes that count something. Where a
+ * take is denied, only the limits that deny it count its call. The others have it in no number, because it was not
+ * admitted.
+ */
 export interface LimitStats {
   /** The limit's name in `createLimits` or in HTTP; `""` for the calls to the provider's own limiters. */
   readonly name: string;
@@ -64,6 +68,11 @@ export class Tally implements LimitStats {
       return decision;
     }
     return this.addOver(decision);
+  }
+
+  /** The same for a call of a take that is denied, which another limit may have denied. Returns the decision. */
+  addOfDeniedTake(decision: Decision): Decision {
+    return decision.allowed ? decision : this.add(decision);
   }
 
   /** The same for a call that doesn't fit under the capacity, or whose key is blocked. */

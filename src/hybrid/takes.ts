@@ -78,6 +78,8 @@ function conclude(
     const limiter = limiterOf(ask);
     const decision =
       known === undefined ? limiter.concludeUnknown(ask, nowMs) : limiter.conclude(ask, known, isTaken, nowMs);
-    return ask.count > 0 ? limiter.redis.tally.add(decision) : decision;
+    if (ask.count === 0) return decision;
+    const { tally } = limiter.redis;
+    return isTaken ? tally.add(decision) : tally.addOfDeniedTake(decision);
   });
 }

@@ -120,7 +120,13 @@ function made(decisions: readonly Decision[], takenMs: number): TakeDecisions {
 
 /** Counts the calls of a take. */
 function tallied(asks: readonly Ask[], decisions: readonly Decision[]): readonly Decision[] {
-  for (const [index, ask] of asks.entries()) if (ask.count > 0) limiterOf(ask).tally.add(decisions[index]!);
+  const isTaken = decisions.every(({ allowed }) => allowed);
+  for (const [index, ask] of asks.entries()) {
+    if (ask.count === 0) continue;
+    const { tally } = limiterOf(ask);
+    if (isTaken) tally.add(decisions[index]!);
+    else tally.addOfDeniedTake(decisions[index]!);
+  }
   return decisions;
 }
 
