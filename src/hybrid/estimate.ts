@@ -22,5 +22,6 @@ export function estimateOf(holder: Holder, nowMs: number): Estimate | undefined 
   if (!holder.knows(holder.rate)) return undefined;
   const { used, limit, lease, outbox, isCurrent } = holder;
   const unreported = outbox.hits.reduce((sum, { count, declined }) => sum + count - declined, 0);
-  return { used, limit, leased: lease.left, unreported, stale: !isCurrent };
+  const leased = holder.canSpend(1) ? Math.min(lease.left, limit - used) : 0;
+  return { used, limit, leased, unreported, stale: !isCurrent };
 }

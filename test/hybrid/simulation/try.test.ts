@@ -89,6 +89,38 @@ it("a process that has a lease goes on by trying, and Redis is told of all that 
   expect(await totalOf(world, "a", options)).toBe(called + 200);
 });
 
+it("what an estimate calls leased can be spent at once, all of it", async () => {
+  let spent = 0;
+  let stale = 0;
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const world = createWorld(seed);
+    world.network.delayMs = world.pick(0.1, 2);
+    const windowMs = world.pick(100, 250, 1_000);
+    const rate = perSecond((world.pick(10, 50) * 1_000) / windowMs);
+    const options = { windowMs, bucketMs: world.pick(1, windowMs / 10), onFailure: "deny" as const };
+    const processes = Array.from({ length: world.pick(1, 2) }, () => new HybridProcess(world, options));
+    for (const process of processes) {
+      process.repeat(
+        () => {
+          const estimate = process.do(() => process.provider.absolute.getEstimate("a"));
+          if (estimate?.stale) stale++;
+          if (estimate === undefined || estimate.leased === 0 || world.random() < 0.8) {
+            process.call("absolute", "a", rate);
+            return;
+          }
+          expect(process.tryCall("absolute", "a", rate, estimate.leased), `seed ${seed}`).toBe(true);
+          spent++;
+        },
+        () => world.pause(rate * 2),
+      );
+    }
+    await world.runUntil(3 * windowMs);
+  }
+  // Otherwise there would be nothing to see.
+  expect(spent).toBeGreaterThan(SEEDS);
+  expect(stale).toBeGreaterThan(SEEDS);
+});
+
 it("an estimate is what a process knows: all that is used where it is alone, and nothing of other keys", async () => {
   const world = createWorld();
   const rate = perSecond(100);
