@@ -84,7 +84,8 @@ export function openRedis(
   const backend = backendOf(client, settings, maxCallsFrom(batch), watch);
   let opened: LocalProvider | undefined;
   const local = () => {
-    opened ??= createLocalProvider(limiterOptions);
+    // Its sweeps and evictions are in no stats of this provider, so nobody is told of them.
+    opened ??= createLocalProvider({ ...limiterOptions, onEvent: false });
     return opened;
   };
   const partsOf = (limit: NamedLimit): RedisParts => {

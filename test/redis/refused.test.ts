@@ -1,0 +1,62 @@
+// What providers decide and count while the breaker refuses calls: nothing is sent then.
+
+import { type ProviderEvent, perMinute } from "trypema";
+import { createHybridProvider } from "trypema/hybrid";
+import { type CommandClient, createRedisProvider, type RedisOptions } from "trypema/redis";
+import { manualClock } from "trypema/testing";
+import { afterEach, expect, it, vi } from "vitest";
+import { useRedis } from "../support/use-redis.ts";
+
+const redis = useRedis();
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+/** A client that fails at once while Redis is away, and counts what it is given to send. */
+class Sender implements CommandClient {
+  sent = 0;
+  isAway = true;
+
+  async sendCommand(args: string[]): Promise<unknown> {
+    this.sent++;
+    if (this.isAway) throw new Error("away");
+    return redis.client.call(args[0]!, ...args.slice(1));
+  }
+}
+
+const KINDS = { redis: createRedisProvider, hybrid: createHybridProvider };
+
+let providers = 0;
+
+/** A provider whose breaker is open. Time stands still, so no call becomes a probe. */
+async function refusing<Kind extends keyof typeof KINDS>(kind: Kind, options: RedisOptions) {
+  const now = performance.now();
+  vi.spyOn(performance, "now").mockReturnValue(now);
+  const sender = new Sender();
+  const prefix = `refused-${providers++}`;
+  const open = KINDS[kind] as (client: CommandClient, options: RedisOptions) => ReturnType<(typeof KINDS)[Kind]>;
+  const provider = open(sender, { prefix, onEvent: false, ...options });
+  const inc = async (key: string) => provider.absolute.inc(key, perMinute(100));
+  for (let i = 0; i < 5; i++) await inc(`other-${i}`).catch(() => {});
+  expect(provider.stats().isBreakerOpen).toBe(true);
+  return { provider, sender };
+}
+
+it.each(["redis", "hybrid"] as const)(
+  "%s: the Local provider that stands in tells nobody of its sweeps",
+  async (kind) => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+    const events: ProviderEvent[] = [];
+    const clock = manualClock();
+    const onEvent = (event: ProviderEvent) => events.push(event);
+    const { provider } = await refusing(kind, { onFailure: "local", clock, windowMs: 1_000, onEvent });
+    await provider.absolute.inc("k", perMinute(100));
+    clock.advance(60_000);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(events.map(({ type }) => type)).toContain("degraded");
+    expect(events.map(({ type }) => type)).not.toContain("swept");
+    await provider.close();
+  },
+);
