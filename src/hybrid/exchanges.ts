@@ -226,6 +226,8 @@ export class Exchanges {
     const { backend, names, settings, watch } = this.#parts;
     let request: OutgoingReport | undefined;
     try {
+      // First, because a report that isn't sent must be in no count, and leave its hits as they are.
+      backend.checkAccepts();
       const beganMs = systemClock();
       this.#reports += 2;
       request = holder.makeReport(this.#reports, talk.callers, this.#clock.nowOrLast());

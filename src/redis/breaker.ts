@@ -102,8 +102,7 @@ export class Breaker {
     if (call.isProbe) this.#unansweredProbeMs = Number.NEGATIVE_INFINITY;
     if (!this.#deadlines.meet(call.deadline)) return;
     const failure = failureOf(error);
-    // A script that fails is about its key, not about Redis.
-    if (failure.code !== "BACKEND_SCRIPT") this.#countFailure(failure);
+    this.#countFailure(failure);
     call.reject(failure);
   }
 
@@ -122,21 +121,27 @@ export class Breaker {
     return this.isOpen && systemClock() < Math.max(this.#nextProbeMs, this.#unansweredProbeMs + UNANSWERED_INTERVAL_MS);
   }
 
+  /** @throws {TrypemaError} `BACKEND_UNAVAILABLE` if a call now would be refused */
+  checkAccepts(): void {
+    if (!this.refuses) return;
+    throw new TrypemaError(
+      "BACKEND_UNAVAILABLE",
+      // One text for all calls of an outage, so that tools which group messages keep them together.
+      `Redis failed at least ${FAILURES_TO_OPEN} times in a row: ` +
+        `one call in ${PROBE_INTERVAL_MS} ms is sent to try it`,
+    );
+  }
+
   #startProbe(): void {
-    if (this.refuses) {
-      throw new TrypemaError(
-        "BACKEND_UNAVAILABLE",
-        // One text for all calls of an outage, so that tools which group messages keep them together.
-        `Redis failed at least ${FAILURES_TO_OPEN} times in a row: ` +
-          `one call in ${PROBE_INTERVAL_MS} ms is sent to try it`,
-      );
-    }
+    this.checkAccepts();
     this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
     if (!TIMERS_END_WITH_REQUESTS) this.#unansweredProbeMs = systemClock();
   }
 
   #countFailure(error: TrypemaError): void {
     this.#watch.counts.failures++;
+    // A script that fails is about its key, not about Redis.
+    if (error.code === "BACKEND_SCRIPT") return;
     if (++this.#failures === FAILURES_TO_OPEN) this.#watch.noteOpened(error);
     this.#nextProbeMs = systemClock() + PROBE_INTERVAL_MS;
   }

@@ -45,6 +45,8 @@ export interface Backend {
   /** A report of a hybrid process; it may share a script with others. */
   report(call: ReportCall): Promise<unknown>;
   run(script: Script, keys: string[], args: string[]): Promise<unknown>;
+  /** @throws {TrypemaError} `BACKEND_UNAVAILABLE` if a call now would be refused */
+  checkAccepts(): void;
   /** Sees to it that the deadlines of calls pass which began earlier; see `Deadlines.keepTimer`. */
   keepTimer(): void;
   /** Removes the Redis keys whose names begin so. */

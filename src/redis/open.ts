@@ -150,14 +150,17 @@ function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: numbe
     report: (call) => reports.ask(call),
     run(script, keys, args) {
       flush();
-      counts.scripts++;
-      counts.scriptCalls++;
-      return breaker.run(() => runScript(connection, script, keys, args));
+      return breaker.run(() => {
+        counts.scripts++;
+        counts.scriptCalls++;
+        return runScript(connection, script, keys, args);
+      });
     },
     forget(start) {
       flush();
       return unlinkAll(connection, start, (send) => breaker.run(send));
     },
+    checkAccepts: () => breaker.checkAccepts(),
     keepTimer: () => breaker.keepTimer(),
     get isOut() {
       return breaker.isOpen;

@@ -30,10 +30,10 @@ const KINDS = { redis: createRedisProvider, hybrid: createHybridProvider };
 
 let providers = 0;
 
-/** A provider whose breaker is open. Time stands still, so no call becomes a probe. */
+/** A provider whose breaker is open. Time stands still, so no call becomes a probe until `later`. */
 async function refusing<Kind extends keyof typeof KINDS>(kind: Kind, options: RedisOptions) {
   const now = performance.now();
-  vi.spyOn(performance, "now").mockReturnValue(now);
+  const clock = vi.spyOn(performance, "now").mockReturnValue(now);
   const sender = new Sender();
   const prefix = `refused-${providers++}`;
   const open = KINDS[kind] as (client: CommandClient, options: RedisOptions) => ReturnType<(typeof KINDS)[Kind]>;
@@ -41,8 +41,40 @@ async function refusing<Kind extends keyof typeof KINDS>(kind: Kind, options: Re
   const inc = async (key: string) => provider.absolute.inc(key, perMinute(100));
   for (let i = 0; i < 5; i++) await inc(`other-${i}`).catch(() => {});
   expect(provider.stats().isBreakerOpen).toBe(true);
-  return { provider, sender };
+  const later = () => clock.mockReturnValue(now + 1_000);
+  return { provider, sender, later };
 }
+
+it.each(["redis", "hybrid"] as const)("%s: what is refused counts as no script and no report", async (kind) => {
+  const { provider, sender, later } = await refusing(kind, { onFailure: "local" });
+  for (let i = 0; i < 3; i++) await provider.absolute.inc("k", perMinute(100));
+  const { sent } = sender;
+  const before = provider.stats();
+  for (let i = 0; i < 20; i++) await provider.absolute.get("k");
+  expect(provider.stats()).toEqual(before);
+  expect(sender.sent).toBe(sent);
+  expect(before.scripts).toBe(sent);
+  sender.isAway = false;
+  later();
+  const usage = await provider.absolute.get("k");
+  // Only Hybrid reports what the failure policy has admitted.
+  if (kind === "hybrid") {
+    expect(usage.accepted).toBe(3);
+    expect(provider.stats()).toMatchObject({ reported: 3 });
+  }
+  await provider.close();
+});
+
+it("calls on a key that holds something else count as failures, and open no breaker", async () => {
+  const prefix = `refused-${providers++}`;
+  const provider = createRedisProvider(redis.client, { prefix, batch: false });
+  await provider.absolute.inc("k", perMinute(100));
+  for (const key of await redis.client.keys(`${prefix}*`)) await redis.client.set(key, "something else");
+  for (let i = 0; i < 7; i++) {
+    await expect(provider.absolute.inc("k", perMinute(100))).rejects.toMatchObject({ code: "BACKEND_SCRIPT" });
+  }
+  expect(provider.stats()).toMatchObject({ failures: 7, failed: 7, isBreakerOpen: false, breakerOpenings: 0 });
+});
 
 it.each(["redis", "hybrid"] as const)(
   "%s: the Local provider that stands in tells nobody of its sweeps",
