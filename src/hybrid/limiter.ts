@@ -82,9 +82,9 @@ export abstract class HybridLimiter implements Limiter {
   }
 
   /**
-   * What `inc` would decide at once, with what this process knows of the key; undefined where `inc` would have to ask
-   * Redis. Starts no request itself: what it counts is reported in the background, as ever. A process gets its first
-   * lease of a key by `inc` only.
+   * What `inc` would decide at once, with what this process knows of the key, or by the failure policy while the
+   * breaker refuses calls; undefined where `inc` would have to ask Redis. Starts no request itself: what it counts is
+   * reported in the background, as ever. A process gets its first lease of a key by `inc` only.
    *
    * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
    */
@@ -93,9 +93,10 @@ export abstract class HybridLimiter implements Limiter {
     if (count !== 1) checkCount("count", count, 1);
     const holder = this.#holders.get(key);
     if (holder === undefined) checkKey(key);
-    if (holder === undefined || this.#asksAlways) return undefined;
-    const decision = this.#decideHere(holder, rate, count);
-    if (decision !== undefined) holder.noteCall(count, limit);
+    if (this.#asksAlways) return undefined;
+    const decision = holder === undefined ? undefined : this.#decideHere(holder, rate, count);
+    if (decision === undefined) return this.#decideRefused(key, holder, { rate, limit, count });
+    holder?.noteCall(count, limit);
     return decision;
   }
 
@@ -262,12 +263,26 @@ export abstract class HybridLimiter implements Limiter {
   #askOrCount(key: string, known: Holder | undefined, call: WaitingCall): Awaitable<Decision> {
     const { rate, count } = call;
     checkKey(key);
+    const refused = this.#decideRefused(key, known, call);
+    if (refused !== undefined) return refused;
     // Without a place for one more key, Redis has to count its calls.
-    if (known === undefined && this.#holders.size >= MOST_KEYS) return this.#track(this.#redis.inc(key, rate, count));
+    if (this.#hasNoPlaceFor(known)) return this.#track(this.#redis.inc(key, rate, count));
     const holder = known ?? this.#newHolder(key);
+    return this.#parts.backend.refuses ? this.#redis.inc(key, rate, count) : this.#exchanges.ask(holder, call);
+  }
+
+  #hasNoPlaceFor(known: Holder | undefined): boolean {
+    return known === undefined && this.#holders.size >= MOST_KEYS;
+  }
+
+  /**
+   * What the failure policy decides at once, because the breaker refuses calls; undefined if the breaker refuses
+   * nothing, if the caller gets the error, or without a place for one more key.
+   */
+  #decideRefused(key: string, known: Holder | undefined, call: WaitingCall): Decision | undefined {
     const { backend, policy } = this.#parts;
-    if (!backend.refuses) return this.#exchanges.ask(holder, call);
-    if (policy === "throw") return this.#redis.inc(holder.key, rate, count);
+    if (!backend.refuses || policy === "throw" || this.#hasNoPlaceFor(known)) return undefined;
+    const holder = known ?? this.#newHolder(key);
     const decision = this.#fallback.decideRefused(policy, holder, call);
     if (!holder.outbox.isEmpty) this.#exchanges.schedule(holder);
     return decision;

@@ -45,6 +45,34 @@ async function refusing<Kind extends keyof typeof KINDS>(kind: Kind, options: Re
   return { provider, sender, later };
 }
 
+it.each([
+  ["local", [true, true, false]],
+  ["allow", [true, true, true]],
+  ["deny", [false, false, false]],
+] as const)("Hybrid: tryInc decides by the failure policy while calls are refused (%s)", async (onFailure, allowed) => {
+  const { provider, sender, later } = await refusing("hybrid", { onFailure });
+  const { sent } = sender;
+  const before = provider.stats().limits[0]!.degraded;
+  const decisions = allowed.map(() => provider.absolute.tryInc("k", perMinute(2)));
+  expect(decisions.map((decision) => decision?.allowed)).toEqual(allowed);
+  expect(decisions.map((decision) => decision?.degraded)).toEqual([true, true, true]);
+  expect(provider.stats().limits[0]!.degraded).toBe(before + 3);
+  expect(sender.sent).toBe(sent);
+  sender.isAway = false;
+  later();
+  // Each admission is counted once when Redis is back.
+  expect((await provider.absolute.get("k")).accepted).toBe(allowed.filter(Boolean).length);
+  await provider.close();
+});
+
+it("Hybrid: tryInc is undefined in an outage where the failure policy is to throw", async () => {
+  const { provider, sender } = await refusing("hybrid", { onFailure: "throw" });
+  const { sent } = sender;
+  expect(provider.absolute.tryInc("k", perMinute(2))).toBeUndefined();
+  expect(sender.sent).toBe(sent);
+  await provider.close();
+});
+
 it.each(["redis", "hybrid"] as const)("%s: what is refused counts as no script and no report", async (kind) => {
   const { provider, sender, later } = await refusing(kind, { onFailure: "local" });
   for (let i = 0; i < 3; i++) await provider.absolute.inc("k", perMinute(100));
