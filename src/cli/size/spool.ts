@@ -7,6 +7,9 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
+import { messageOf } from "../../core/errors.ts";
+import { Failure } from "../command.ts";
+import { printable } from "../text.ts";
 
 /** A request is a time, 8 bytes, the number of its client and its cost, 4 bytes each. */
 const REQUEST_BYTES = 16;
@@ -145,13 +148,26 @@ export class Spool {
   }
 
   #endRun(): void {
-    this.#file ??= openNamelessFile();
     const { bytes } = this.#sortedCurrent();
-    for (let written = 0; written < bytes.length; ) written += writeSync(this.#file, bytes, written);
+    this.#write(bytes);
     this.#runs.push({ place: { offset: this.#fileBytes }, length: this.#length });
     this.#fileBytes += bytes.length;
     this.#length = 0;
     this.#newestMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** @throws {Failure} because the log isn't to blame for a folder that is full, or isn't there */
+  #write(bytes: Uint8Array): void {
+    try {
+      this.#file ??= openNamelessFile();
+      for (let written = 0; written < bytes.length; ) {
+        const position = this.#fileBytes + written;
+        written += writeSync(this.#file, bytes, written, bytes.length - written, position);
+      }
+    } catch (error) {
+      const place = `temporary files can't be written in ${printable(tmpdir())}`;
+      throw new Failure(`${place}, which TMPDIR names: ${printable(messageOf(error), 200)}`);
+    }
   }
 
   #sortedCurrent(): Requests {
