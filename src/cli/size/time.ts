@@ -54,12 +54,14 @@ function utc(parts: readonly (string | number | undefined)[], fraction: string |
   if (hour > 23 || minute > 59 || second > 60) return Number.NaN;
   const midnightMs = Date.UTC(year, month, day);
   const date = new Date(midnightMs);
-  if (date.getUTCMonth() !== month || date.getUTCDate() !== day || midnightMs < 0) return Number.NaN;
+  if (date.getUTCMonth() !== month || date.getUTCDate() !== day || year < 1_970) return Number.NaN;
   return midnightMs + ((hour * 60 + minute) * 60 + second) * 1e3 + fractionMs;
 }
 
+/** NaN for a zone that is further from UTC than any has been. */
 function zoneMs(hours: string | undefined, minutes: string | undefined): number {
   if (hours === undefined) return 0;
+  if (Math.abs(Number(hours)) > 15 || Number(minutes) > 59) return Number.NaN;
   const sign = hours.startsWith("-") ? -1 : 1;
   return (Number(hours) * 60 + sign * Number(minutes)) * 60_000;
 }
