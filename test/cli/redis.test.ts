@@ -2,11 +2,12 @@
 
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { Redis } from "ioredis";
 import { createLimits, days, minutes, perMinute, perSecond, unlimited } from "trypema";
 import { createRedisProvider, type RedisProvider } from "trypema/redis";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ROOT } from "../support/process.ts";
-import { RedisCluster } from "../support/redis.ts";
+import { RedisCluster, RedisServer } from "../support/redis.ts";
 import { useRedis } from "../support/use-redis.ts";
 import { type Ended, trypema, useFolder } from "./run.ts";
 
@@ -195,12 +196,45 @@ describe("the commands about a key", () => {
   );
 });
 
+describe("with a Redis that hangs", () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await RedisServer.start();
+    server.signal("SIGSTOP");
+  });
+  afterAll(() => server.stop());
+
+  it.each(Object.entries(folders))("with %s every command says so and ends", async (_, cwd) => {
+    const target = ["--url", `redis://127.0.0.1:${server.port}`];
+    const commands = [["get", "key"], ["top"], ["doctor"], ["block", "key", "1h", "--window", "1min"]];
+    await Promise.all(
+      commands.map(async ([name = "", ...args]) => {
+        const { stdout, stderr, code } = await run([name, ...args, ...target], cwd);
+        expect([stdout, code]).toEqual(["", 1]);
+        expect(stderr).toMatch(/^trypema \w+: Redis at 127\.0\.0\.1:\d+ .*doesn't answer within 5 s\n$/);
+      }),
+    );
+  });
+});
+
 describe("in a Cluster", () => {
   let cluster: RedisCluster;
   beforeAll(async () => {
     cluster = await RedisCluster.start();
   });
   afterAll(() => cluster.stop());
+
+  it.each(Object.entries(folders))("with %s say in one line that no node can be reached", async (_, cwd) => {
+    const announced = ["--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", "1"];
+    const server = await RedisServer.start(undefined, "--cluster-enabled", "yes", ...announced);
+    const admin = new Redis(server.port);
+    await admin.call("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
+    admin.disconnect();
+    const { stdout, stderr, code } = await run(["top", "--cluster", "--url", `redis://127.0.0.1:${server.port}`], cwd);
+    await server.stop();
+    expect([stdout, code]).toEqual(["", 1]);
+    expect(stderr).toMatch(/^trypema top: Redis at 127\.0\.0\.1:\d+ can't be reached: .*\n$/);
+  });
 
   it.each(Object.entries(folders))("with %s a key is found on whichever node it is", async (_, cwd) => {
     const target = ["--cluster", "--url", `redis://127.0.0.1:${cluster.servers[0]!.port}`];

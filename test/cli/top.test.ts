@@ -5,6 +5,7 @@ import { perMinute } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 import { describe, expect, it } from "vitest";
 import { top } from "../../src/cli/redis/top.ts";
+import { RedisServer } from "../support/redis.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
@@ -57,6 +58,20 @@ describe("npx trypema top on a terminal", () => {
     for (const line of screens.join("\r\n").split("\r\n"))
       expect(line.length).toBeLessThanOrEqual(60 + "\u001b[H".length);
     await redis.client.flushall();
+  });
+
+  it("is left at once while Redis hangs", async () => {
+    const server = await RedisServer.start();
+    const [input, output] = [new Terminal(), new Terminal()];
+    const url = `redis://127.0.0.1:${server.port}`;
+    const ended = top.run(["--url", url, "--every", "1ms"], { stdin: input, stdout: output, stderr: new Terminal() });
+    await expect.poll(() => output.shown).toContain("nothing is counted here");
+    server.signal("SIGSTOP");
+    input.write("q");
+    // It would fail when its deadline had passed.
+    expect(await ended).toBe(0);
+    expect(output.shown.endsWith("\u001b[?25h\u001b[?1049l")).toBe(true);
+    await server.stop();
   });
 
   it("leaves the terminal as it was when Redis goes away, and fails", async () => {

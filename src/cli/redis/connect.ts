@@ -7,8 +7,10 @@ import { messageOf } from "../../core/errors.ts";
 import { type Connection, connectionOf, type RedisClient } from "../../redis/client.ts";
 import { Failure, type OptionTypes, UsageError } from "../command.ts";
 import { printable } from "../text.ts";
+import { ANSWER_MS, inTime } from "./deadline.ts";
 
-const CONNECT_MS = 5_000;
+/** ioredis waits so long for a server to close its end of a connection; one that hangs never does. */
+const DISCONNECT_MS = 100;
 
 /** The options that every command has which goes to Redis. */
 export const REDIS_OPTIONS = {
@@ -36,9 +38,10 @@ export interface Server {
   send(...command: string[]): Promise<unknown>;
 }
 
+/** Always holds: what it is asked for comes within the deadline, or fails. Only `client` has none. */
 export interface OpenClient {
   readonly client: RedisClient;
-  readonly connection: Connection;
+  readonly connection: Pick<Connection, "eval" | "scans">;
   /** The name of the package. */
   readonly package: string;
   servers(): Promise<readonly Server[]>;
@@ -64,10 +67,34 @@ export async function connect(target: Target): Promise<OpenClient> {
   const found = findPackage();
   try {
     const open = found.name === "ioredis" ? openIoredis : openNodeRedis;
-    return await open(found.module, target);
+    return withDeadlines(await open(found.module, target), `${placeOf(target)} doesn't answer`);
   } catch (error) {
     // The URL may have a password, so only the place is told.
     throw new Failure(`${placeOf(target)} can't be reached: ${printable(reasonOf(error), 200)}`);
+  }
+}
+
+function withDeadlines(opened: OpenClient, silence: string): OpenClient {
+  const { connection } = opened;
+  const scans = async () => {
+    const found = await inTime(connection.scans(), silence);
+    return found.map((scan) => (cursor: string, pattern: string) => inTime(scan(cursor, pattern), silence));
+  };
+  const servers = async () => {
+    const found = await inTime(opened.servers(), silence);
+    return found.map(({ name, send }) => ({ name, send: (...command: string[]) => inTime(send(...command), silence) }));
+  };
+  const evaluate: Connection["eval"] = (...script) => inTime(connection.eval(...script), silence);
+  return { ...opened, connection: { eval: evaluate, scans }, servers };
+}
+
+/** Connects, and leaves nothing open where that fails. */
+async function connectInTime(connecting: Promise<unknown>, { isCluster }: Target, close: () => void): Promise<void> {
+  try {
+    await inTime(connecting, isCluster ? "no node of the Cluster answers" : "it doesn't answer");
+  } catch (error) {
+    close();
+    throw error;
   }
 }
 
@@ -112,14 +139,15 @@ interface Ioredis {
 
 /** ioredis would ask INFO first, and print a warning where the user may not. */
 const UNASKED = { enableReadyCheck: false };
+const TIMES = { connectTimeout: ANSWER_MS, disconnectTimeout: DISCONNECT_MS };
 
 async function openIoredis({ Redis, Cluster }: Ioredis, target: Target): Promise<OpenClient> {
   const once = {
     lazyConnect: true,
     maxRetriesPerRequest: 0,
-    connectTimeout: CONNECT_MS,
     retryStrategy: () => null,
     ...UNASKED,
+    ...TIMES,
   };
   const { hostname, port, username, password, protocol } = new URL(target.url);
   const access = {
@@ -131,15 +159,12 @@ async function openIoredis({ Redis, Cluster }: Ioredis, target: Target): Promise
   const client = target.isCluster
     ? new Cluster([node], {
         lazyConnect: true,
-        redisOptions: { ...access, ...UNASKED, connectTimeout: CONNECT_MS },
+        redisOptions: { ...access, ...UNASKED, ...TIMES },
         clusterRetryStrategy: () => null,
       })
     : new Redis(target.url, once);
   client.on("error", () => {});
-  await client.connect().catch((error) => {
-    client.disconnect();
-    throw error;
-  });
+  await connectInTime(client.connect(), target, () => client.disconnect());
   const serverOf = (one: IoredisNode, name: string): Server => ({
     name,
     send: (name, ...args) => one.call(name!, ...args),
@@ -158,6 +183,7 @@ async function openIoredis({ Redis, Cluster }: Ioredis, target: Target): Promise
 
 interface NodeRedisNode {
   connect(): Promise<unknown>;
+  readonly isOpen: boolean;
   destroy(): void;
   on(event: "error", listener: () => void): void;
   sendCommand(command: string[]): Promise<unknown>;
@@ -172,7 +198,7 @@ interface NodeRedis {
 
 async function openNodeRedis({ createClient, createCluster }: NodeRedis, target: Target): Promise<OpenClient> {
   const { url } = target;
-  const socket = { reconnectStrategy: false, connectTimeout: CONNECT_MS };
+  const socket = { reconnectStrategy: false, connectTimeout: ANSWER_MS };
   const { username, password, protocol } = new URL(url);
   const defaults = {
     ...(username !== "" && { username: decodeURIComponent(username) }),
@@ -181,7 +207,10 @@ async function openNodeRedis({ createClient, createCluster }: NodeRedis, target:
   };
   const client = target.isCluster ? createCluster({ rootNodes: [{ url }], defaults }) : createClient({ url, socket });
   client.on("error", () => {});
-  await client.connect();
+  const close = () => {
+    if (client.isOpen) client.destroy();
+  };
+  await connectInTime(client.connect(), target, close);
   const serverOf = (one: NodeRedisNode, name: string): Server => ({
     name,
     send: (...command) => one.sendCommand(command),
@@ -196,6 +225,6 @@ async function openNodeRedis({ createClient, createCluster }: NodeRedis, target:
           serverOf(client, placeOf(target)),
         ],
       ),
-    close: () => client.destroy(),
+    close,
   };
 }

@@ -4,8 +4,10 @@ import { randomUUID } from "node:crypto";
 import { perSecond } from "../../core/rate.ts";
 import { createHybridProvider } from "../../hybrid/provider.ts";
 import { createRedisProvider } from "../../redis/provider.ts";
+import { Failure } from "../command.ts";
 import { counted, grouped, percent, printable, roughDuration } from "../text.ts";
 import type { Server, Target } from "./connect.ts";
+import { ANSWER_MS } from "./deadline.ts";
 import type { Store } from "./store.ts";
 
 export interface Finding {
@@ -27,8 +29,6 @@ const TIMEOUT_MS = 200;
 const PINGS = 20;
 /** How servers say that a user may not do something, outside of scripts and in them. */
 const REFUSED = /NOPERM|can't run this command|no permissions/i;
-/** A call that lasts longer than a person waits for is given up. */
-const PROBE_MS = 5_000;
 const LEASE_MS = 1_000;
 /** As docs/redis.md names them. */
 export const RIGHTS =
@@ -49,13 +49,28 @@ export async function examine(store: Store, target: Target): Promise<readonly Fi
 }
 
 async function examineServer(server: Server, target: Target): Promise<Finding[]> {
-  const info = await server.send("INFO", "everything").then(readInfo, () => undefined);
+  const reply = await replyOf(server, "INFO", "everything");
+  const info = reply === undefined ? undefined : readInfo(reply);
   const timed = [await latencyOf(server), ...(await clockOf(server))];
   if (info === undefined) {
     const text = "this user may not ask INFO, so version, role, memory and scripts aren't known";
     return [{ state: "note", about: "server", text, mend: "run doctor as a user with the right +info" }, ...timed];
   }
   return [versionOf(info), ...modeOf(info, target), ...memoryOf(info), ...timed, ...scriptsOf(info)];
+}
+
+/**
+ * What a server replies; undefined where it refuses.
+ *
+ * @throws {Failure} where it doesn't answer
+ */
+async function replyOf(server: Server, ...command: string[]): Promise<unknown> {
+  try {
+    return await server.send(...command);
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    return undefined;
+  }
 }
 
 function readInfo(reply: unknown): Info {
@@ -118,7 +133,7 @@ async function latencyOf(server: Server): Promise<Finding> {
   for (let ping = 0; ping < PINGS; ping++) {
     const sentMs = performance.now();
     // A user may lack the right to PING. Its refusal takes as long as its answer.
-    await server.send("PING").catch(() => {});
+    await replyOf(server, "PING");
     times.push(performance.now() - sentMs);
   }
   times.sort((one, other) => one - other);
@@ -131,7 +146,7 @@ async function latencyOf(server: Server): Promise<Finding> {
 
 async function clockOf(server: Server): Promise<Finding[]> {
   const sentMs = Date.now();
-  const reply = await server.send("TIME").catch(() => undefined);
+  const reply = await replyOf(server, "TIME");
   const receivedMs = Date.now();
   if (!Array.isArray(reply)) return [];
   const serversMs = Number(reply[0]) * 1e3 + Number(reply[1]) / 1e3;
@@ -159,7 +174,7 @@ async function rightsOf(store: Store, { prefix }: Target): Promise<Finding[]> {
   const { client } = store.opened;
   // With a clock of its own each call begins a bucket, so that all scripts use all their commands.
   let nowMs = 0;
-  const options = { prefix, windowMs: 1_000, bucketMs: 1, timeoutMs: PROBE_MS } as const;
+  const options = { prefix, windowMs: 1_000, bucketMs: 1, timeoutMs: ANSWER_MS } as const;
   const { absolute, suppressed } = createRedisProvider(client, { ...options, clock: () => nowMs++ });
   const byServersClock = createRedisProvider(client, options).absolute;
   const key = `doctor-${randomUUID()}`;

@@ -47,6 +47,17 @@ export class Screen {
     this.#streams.stdout.write(`${CLEAR}${shown.join("\r\n")}`);
   }
 
+  /** What `work` comes to, or undefined as soon as somebody wants to leave: a server that hangs keeps nobody. */
+  unlessLeft<Result>(work: Promise<Result>): Promise<Result | undefined> {
+    const { signal } = this.#end;
+    return new Promise((resolve, reject) => {
+      const leave = () => resolve(undefined);
+      signal.addEventListener("abort", leave);
+      if (signal.aborted) leave();
+      work.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
+    });
+  }
+
   /** Waits until somebody wants to leave, for so long at most. */
   left(ms: number): Promise<void> {
     const { signal } = this.#end;

@@ -11,9 +11,7 @@ import { choice, Failure, type OptionTypes, UsageError } from "../command.ts";
 import { duration, printable } from "../text.ts";
 import { durationFrom } from "../units.ts";
 import { connect, type OpenClient, placeOf, type Target } from "./connect.ts";
-
-/** A person waits, so a call may take longer than in a program. */
-const TIMEOUT_MS = 5_000;
+import { ANSWER_MS } from "./deadline.ts";
 
 export interface StoredKey {
   readonly limit: StoredLimit;
@@ -67,7 +65,7 @@ export class Store {
     this.#target = target;
     this.opened = opened;
     const { prefix } = target;
-    this.#family = familyOf(createRedisProvider(opened.client, { prefix, timeoutMs: TIMEOUT_MS }))!;
+    this.#family = familyOf(createRedisProvider(opened.client, { prefix, timeoutMs: ANSWER_MS }))!;
   }
 
   /** Opens a store for `work`, and closes it after. @throws {Failure} */

@@ -89,8 +89,8 @@ async function watch(store: Store, settings: Settings, streams: Streams): Promis
   const screen = new Screen(streams);
   try {
     while (!screen.isLeft) {
-      const walk = await walked(store, settings, () => screen.isLeft);
-      if (screen.isLeft) return;
+      const walk = await screen.unlessLeft(walked(store, settings, () => screen.isLeft));
+      if (walk === undefined || screen.isLeft) return;
       const head = `${placeOf(settings.target)}, ${dateTime(Date.now())} UTC, ${grouped(walk.keys)} keys; q ends`;
       screen.draw([head, "", ...linesOf(walk)]);
       await screen.left(settings.everyMs);
