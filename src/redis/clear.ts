@@ -11,7 +11,7 @@ export type StepRunner = <Reply>(send: () => Promise<Reply>) => Promise<Reply>;
  * The UNLINK is a script, because the client sends a script to the right node of a Cluster and puts its own prefix
  * before the script's key, as it does for all others.
  */
-const UNLINK = "return redis.call('UNLINK', KEYS[1])";
+export const UNLINK = "return redis.call('UNLINK', KEYS[1])";
 
 /** Replies with a key's name in Redis: a client may have a prefix of its own, such as ioredis' `keyPrefix`. */
 const NAME_IN_REDIS = "return KEYS[1]";

@@ -88,6 +88,16 @@ describe("npx trypema doctor", () => {
         },
       ]);
     }
+    await client.acl("SETUSER", "limits", "+scan", "+hget", "+hgetall", "+hset", "+hdel");
+    const withoutUnlink = await examined("--url", url);
+    expect(withoutUnlink.findings.find(({ about }) => about === "rights to walk")).toMatchObject({
+      ...{ state: "note", mend: expect.stringContaining("+unlink"), text: expect.stringMatching(/NOPERM|can't run/) },
+    });
+    await client.acl("SETUSER", "limits", "+unlink");
+    const all = await examined("--url", url);
+    expect(all.findings.filter(({ about }) => about.startsWith("rights")).map(({ state }) => state)).toEqual([
+      ...["ok", "ok", "ok"],
+    ]);
     await client.acl("DELUSER", "limits");
   });
 

@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { perSecond } from "../../core/rate.ts";
 import { createHybridProvider } from "../../hybrid/provider.ts";
+import { UNLINK } from "../../redis/clear.ts";
 import { createRedisProvider } from "../../redis/provider.ts";
 import { Failure } from "../command.ts";
 import { counted, grouped, percent, printable, roughDuration } from "../text.ts";
@@ -201,20 +202,28 @@ async function rightsOf(store: Store, { prefix }: Target): Promise<Finding[]> {
     await hybrid.close();
     await absolute.delete(key);
   };
-  const walk = async () => {
-    for (const scan of await store.opened.connection.scans()) await scan("0", `${prefix}:doctor`);
-  };
   const user = `ACL SETUSER USER ~${printable(prefix)}:*`;
   const counting = await tried(count, "rights", "it can count, read, correct and delete", `${user} ${RIGHTS}`);
   if (counting.state === "wrong") return [counting];
   const others = [
     await tried(lease, "rights of Hybrid", "it can lease", `for the Hybrid provider: ${user} ${RIGHTS_OF_HYBRID}`),
-    await tried(walk, "rights to walk", "it can SCAN", `for clear(), get, block and top: ${user} ${RIGHTS_TO_CLEAR}`),
+    await tried(
+      () => walk(store, `${prefix}:${key}`),
+      "rights to walk",
+      "it can SCAN and UNLINK",
+      `for clear(), get, block and top: ${user} ${RIGHTS_TO_CLEAR}`,
+    ),
   ];
   return [
     counting,
     ...others.map((finding) => (finding.state === "wrong" ? { ...finding, state: "note" as const } : finding)),
   ];
+}
+
+/** Does what `clear()` does, to a key that isn't there. */
+async function walk({ opened }: Store, redisKey: string): Promise<void> {
+  for (const scan of await opened.connection.scans()) await scan("0", redisKey);
+  await opened.connection.eval(UNLINK, [redisKey], []);
 }
 
 async function tried(work: () => Promise<void>, about: string, text: string, mend: string): Promise<Finding> {
