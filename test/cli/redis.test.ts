@@ -163,6 +163,15 @@ describe("the commands about a key", () => {
     ]);
   });
 
+  it("show the other keys where one holds something else, and count it", async () => {
+    await provider.absolute.inc("user-1", perMinute(100), 30);
+    await redis.client.hset("trypema:a:60000:100:{:junk}", "a", "b");
+    const { stdout, stderr, code } = await run(["top"]);
+    expect([stderr, code]).toEqual(["", 0]);
+    expect(stdout).toMatch(/^1 key holds something else\nkey .*\nuser-1 .* 30 %\n$/);
+    expect(JSON.parse((await run(["top", "--json"])).stdout)).toMatchObject({ keys: 1, foreignKeys: 1 });
+  });
+
   it.each([
     [["top", "--rows", "0"], "--rows 0: expected a whole number from 1 to 9999"],
     [["top", "key"], "expected no argument; --url names the server"],

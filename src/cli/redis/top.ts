@@ -2,9 +2,10 @@
 // them.
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { TrypemaError } from "../../core/errors.ts";
 import type { Usage } from "../../core/types.ts";
 import { type Command, choice, type OptionTypes, readArguments, type Streams, UsageError } from "../command.ts";
-import { dateTime, grouped, percent, printable, printableJson, table } from "../text.ts";
+import { counted, dateTime, grouped, percent, printable, printableJson, table } from "../text.ts";
 import { durationFrom } from "../units.ts";
 import { placeOf, REDIS_HELP, REDIS_OPTIONS, type Target, targetFrom } from "./connect.ts";
 import { Screen } from "./screen.ts";
@@ -59,6 +60,8 @@ interface Row extends StoredKey {
 
 interface Walk {
   readonly keys: number;
+  /** Keys that bear the name of a limit's, and hold what this package hasn't written. */
+  readonly foreignKeys: number;
   /** The first ones by the order. */
   readonly rows: readonly Row[];
 }
@@ -81,7 +84,9 @@ async function run(args: readonly string[], streams: Streams): Promise<number> {
 
 async function printOnce(store: Store, settings: Settings, { stdout }: Streams, isJson: boolean): Promise<void> {
   const walk = await walked(store, settings, () => false);
-  const lines = isJson ? [printableJson({ keys: walk.keys, top: walk.rows.map(jsonRow) })] : linesOf(walk);
+  const lines = isJson
+    ? [printableJson({ keys: walk.keys, foreignKeys: walk.foreignKeys, top: walk.rows.map(jsonRow) })]
+    : linesOf(walk);
   stdout.write(`${lines.join("\n")}\n`);
 }
 
@@ -106,21 +111,34 @@ async function walked(store: Store, { chosen, by, rows }: Settings, isStopped: (
   // SCAN may tell a key twice. These are the rows that there are.
   const seen = new Set<string>();
   let keys = 0;
+  let foreignKeys = 0;
   for await (const page of store.pages()) {
     const wanted = page.filter(({ limit }) => fits(limit, chosen));
     for (let from = 0; from < wanted.length && !isStopped(); from += SLICE) {
       const slice = wanted.slice(from, from + SLICE);
-      const usages = await Promise.all(slice.map(({ limit, key }) => store.limiter(limit).get(key)));
+      const usages = await Promise.all(slice.map((stored) => usageOf(store, stored)));
       for (const [index, stored] of slice.entries()) {
-        if (usages[index]!.total === 0) continue;
+        const usage = usages[index];
+        if (usage === undefined) foreignKeys++;
+        if (usage === undefined || usage.total === 0) continue;
         keys++;
-        rank(first, rowOf(stored, usages[index]!), { by, rows }, seen);
+        rank(first, rowOf(stored, usage), { by, rows }, seen);
       }
       await sleep(PAUSE_MS);
     }
     if (isStopped()) break;
   }
-  return { keys, rows: first };
+  return { keys, foreignKeys, rows: first };
+}
+
+/** Undefined for a key that holds something else: one foreign key doesn't hide all others. */
+async function usageOf(store: Store, { limit, key }: StoredKey): Promise<Usage | undefined> {
+  try {
+    return await store.limiter(limit).get(key);
+  } catch (error) {
+    if (error instanceof TrypemaError && error.code === "BACKEND_SCRIPT") return undefined;
+    throw error;
+  }
 }
 
 function rowOf(stored: StoredKey, { accepted, declined, limit }: Usage): Row {
@@ -150,8 +168,10 @@ function rank(first: Row[], row: Row, { by, rows }: Pick<Settings, "by" | "rows"
   seen.delete(`${nameOf(dropped.limit)} ${dropped.key}`);
 }
 
-function linesOf({ rows }: Walk): string[] {
-  if (rows.length === 0) return ["nothing is counted here"];
+function linesOf({ rows, foreignKeys }: Walk): string[] {
+  const holding = `${counted(foreignKeys, "key")} ${foreignKeys === 1 ? "holds" : "hold"} something else`;
+  const foreign = foreignKeys === 0 ? [] : [holding];
+  if (rows.length === 0) return ["nothing is counted here", ...foreign];
   const cells = rows.map(({ key, limit, used, declined, of }) => [
     printable(key, 50),
     nameOf(limit),
@@ -159,7 +179,7 @@ function linesOf({ rows }: Walk): string[] {
     of === Number.POSITIVE_INFINITY ? "-" : grouped(of),
     percent(used / of),
   ]);
-  return table(["key", "limit", "used", "declined", "of", "share"], cells);
+  return [...foreign, ...table(["key", "limit", "used", "declined", "of", "share"], cells)];
 }
 
 function jsonRow({ key, limit, used, declined, of }: Row): object {
