@@ -14,7 +14,9 @@ const MAKERS: Readonly<Record<string, (count: number) => Rate>> = {
 /** @throws {UsageError} */
 export function durationFrom(what: string, text: string): number {
   const [, number, unit = ""] = /^(\d{1,15}(?:\.\d{1,6})?) ?([a-z]+)$/.exec(text) ?? [];
-  const ms = Number(number) * (Object.hasOwn(UNITS_MS, unit) ? UNITS_MS[unit]! : Number.NaN);
+  const product = Number(number) * (Object.hasOwn(UNITS_MS, unit) ? UNITS_MS[unit]! : Number.NaN);
+  // 16.1 * 1000 is 16100.000000000002, and the name of a limit's Redis keys has all of these digits.
+  const ms = Math.round(product * 1_000) / 1_000;
   if (ms >= 1 && ms <= Number.MAX_SAFE_INTEGER) return ms;
   throw new UsageError(`${what} ${printable(text)}: expected a length of time, such as 90s, 15min, 1h or 2d`);
 }

@@ -172,6 +172,11 @@ describe("the commands about a key", () => {
     expect(JSON.parse((await run(["top", "--json"])).stdout)).toMatchObject({ keys: 1, foreignKeys: 1 });
   });
 
+  it("reckon lengths of time without the errors of binary fractions", async () => {
+    await run(["block", "key", "1h", "--window", "16.1s"]);
+    expect((await redis.client.keys("*{:key}")).map((name) => name.split(":")[2])).toEqual(["16100"]);
+  });
+
   it.each([
     [["top", "--rows", "0"], "--rows 0: expected a whole number from 1 to 9999"],
     [["top", "key"], "expected no argument; --url names the server"],
@@ -183,6 +188,10 @@ describe("the commands about a key", () => {
     [["get", ""], "name a key"],
     [["get", "x".repeat(256)], "key: got "],
     [["get", "key", "--window", "0s"], "--window 0s: expected a length of time"],
+    [
+      ["block", "key", "1h", "--window", "60s", "--bucket", "2h"],
+      "no limit has such a --window and --bucket: bucketMs",
+    ],
     [["get", "key", "--strategy", "soft"], "--strategy soft: expected one of absolute, suppressed"],
     [["get", "key", "--prefix", "{"], "--prefix {: expected 1 to 100 characters without { and }"],
     [["get", "key", "--url", "127.0.0.1"], "the URL of the server is none: expected redis://HOST:PORT"],

@@ -1,8 +1,9 @@
 // What is stored in Redis, found by SCAN and read by the library's own limiters.
 
-import { TrypemaError } from "../../core/errors.ts";
+import { messageOf, TrypemaError } from "../../core/errors.ts";
 import { type Family, familyOf } from "../../core/family.ts";
 import { checkKey } from "../../core/key.ts";
+import { resolveWindow } from "../../core/options.ts";
 import { readStateName, type StoredLimit, statePattern } from "../../redis/keys.ts";
 import type { RedisLimiter } from "../../redis/limiter.ts";
 import { createRedisProvider } from "../../redis/provider.ts";
@@ -36,12 +37,26 @@ export const CHOICE_HELP = `  --window TIME      only the limits of that window,
 /** @throws {UsageError} */
 export function choiceFrom(values: Readonly<Record<string, string | boolean | undefined>>): Choice {
   const { window, bucket, strategy, limit } = values as Record<string, string | undefined>;
-  return {
+  const times = {
     ...(window !== undefined && { windowMs: durationFrom("--window", window) }),
     ...(bucket !== undefined && { bucketMs: durationFrom("--bucket", bucket) }),
+  };
+  checkTimes(times);
+  return {
+    ...times,
     ...(strategy !== undefined && { strategy: choice("strategy", strategy, ["absolute", "suppressed"] as const) }),
     ...(limit !== undefined && { name: limit }),
   };
+}
+
+/** @throws {UsageError} where no limit can have this window with these buckets */
+function checkTimes({ windowMs, bucketMs }: Choice): void {
+  if (windowMs === undefined) return;
+  try {
+    resolveWindow({ windowMs, ...(bucketMs !== undefined && { bucketMs }) });
+  } catch (error) {
+    throw new UsageError(`no limit has such a --window and --bucket: ${printable(messageOf(error))}`);
+  }
 }
 
 /** The one key that a command is given. @throws {UsageError} */
