@@ -22,6 +22,13 @@ export function durationFrom(what: string, text: string): number {
 }
 
 /** @throws {UsageError} */
+export function factorFrom(what: string, text: unknown): number {
+  const factor = /^\d{1,15}(\.\d{1,6})?$/.test(String(text)) ? Number(text) : Number.NaN;
+  if (factor >= 1) return factor;
+  throw new UsageError(`${what} ${printable(String(text))}: expected a number of at least 1, such as 1.5`);
+}
+
+/** @throws {UsageError} */
 export function rateFrom(text: string): Rate {
   if (text === "unlimited") return unlimited();
   const [, number, unit = ""] = /^(\d{1,15}(?:\.\d{1,6})?) ?\/ ?([a-z]+)$/.exec(text) ?? [];

@@ -172,6 +172,19 @@ describe("the commands about a key", () => {
     expect(JSON.parse((await run(["top", "--json"])).stdout)).toMatchObject({ keys: 1, foreignKeys: 1 });
   });
 
+  it("tell no suppression that the program can't have, unless they are told its factor for the hard limit", async () => {
+    const generous = createRedisProvider(redis.client, { ...PATIENT, hardLimitFactor: 3 });
+    await generous.suppressed.inc("key", perMinute(100), 200);
+    expect((await run(["get", "key"])).stdout).toMatch(/^suppressed, 1 min +200 +0 +100 +0 +- /m);
+    const suppressionOf = async (...args: string[]) =>
+      JSON.parse((await run(["get", "--json", "key", ...args])).stdout).limits[0].suppressionFactor;
+    expect(await suppressionOf()).toBeNull();
+    // Twice the limit, and at first more by the rate of the last second.
+    const suppressionFactor = await suppressionOf("--hard-limit-factor", "3");
+    expect(suppressionFactor).toBeGreaterThanOrEqual(0.5);
+    expect(suppressionFactor).toBeLessThan(1);
+  });
+
   it("reckon lengths of time without the errors of binary fractions", async () => {
     await run(["block", "key", "1h", "--window", "16.1s"]);
     expect((await redis.client.keys("*{:key}")).map((name) => name.split(":")[2])).toEqual(["16100"]);
@@ -192,6 +205,7 @@ describe("the commands about a key", () => {
       ["block", "key", "1h", "--window", "60s", "--bucket", "2h"],
       "no limit has such a --window and --bucket: bucketMs",
     ],
+    [["get", "key", "--hard-limit-factor", "0.9"], "--hard-limit-factor 0.9: expected a number of at least 1"],
     [["get", "key", "--strategy", "soft"], "--strategy soft: expected one of absolute, suppressed"],
     [["get", "key", "--prefix", "{"], "--prefix {: expected 1 to 100 characters without { and }"],
     [["get", "key", "--url", "127.0.0.1"], "the URL of the server is none: expected redis://HOST:PORT"],

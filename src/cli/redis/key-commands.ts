@@ -3,7 +3,7 @@
 import type { StoredLimit } from "../../redis/keys.ts";
 import { type Command, Failure, type OptionTypes, readArguments, type Streams, UsageError } from "../command.ts";
 import { duration, grouped, percent, printable, printableJson, roughDuration, table } from "../text.ts";
-import { durationFrom, rateFrom } from "../units.ts";
+import { durationFrom, factorFrom, rateFrom } from "../units.ts";
 import { REDIS_HELP, REDIS_OPTIONS, targetFrom } from "./connect.ts";
 import { CHOICE_HELP, CHOICE_OPTIONS, type Choice, choiceFrom, keyFrom, nameOf, Store } from "./store.ts";
 
@@ -16,6 +16,7 @@ interface Request {
   /** The argument after the key. */
   readonly argument: string;
   readonly chosen: Choice;
+  readonly hardLimitFactor: number;
   readonly isJson: boolean;
 }
 
@@ -32,12 +33,13 @@ function commandOf(argumentName: string, work: Work, check: (argument: string) =
       );
     }
     const [, argument = ""] = positionals;
-    const { json: isJson } = values;
+    const { json: isJson, "hard-limit-factor": hardLimitFactor = "1.5" } = values;
     check(argument);
     const request = {
       key: keyFrom(positionals),
       argument,
       chosen: choiceFrom(values),
+      hardLimitFactor: factorFrom("--hard-limit-factor", hardLimitFactor),
       isJson: isJson === true,
     };
     const lines = await Store.with(targetFrom(values), (store) => work(store, request));
@@ -62,34 +64,36 @@ interface StoredUsage extends StoredLimit {
   readonly used: number;
   readonly declined: number;
   readonly remaining: number | "unlimited";
-  readonly suppressionFactor: number;
+  /** Null where the key has used more than the hard limit: then the program's factor is another one. */
+  readonly suppressionFactor: number | null;
   readonly retryAfterMs: number;
   readonly blockedMs: number;
 }
 
-async function usageOf(store: Store, key: string, stored: StoredLimit): Promise<StoredUsage> {
-  const limiter = store.limiter(stored);
+async function usageOf(store: Store, { key, hardLimitFactor }: Request, stored: StoredLimit): Promise<StoredUsage> {
+  const limiter = store.limiter(stored, hardLimitFactor);
   const [usage, decision] = await Promise.all([limiter.get(key), limiter.isAllowed(key)]);
   // A decision tells what is left after the call that it is about.
   const remaining = decision.outcome === "allowed" ? decision.remaining + 1 : decision.remaining;
+  const isOver = stored.strategy === "suppressed" && usage.accepted > usage.limit * hardLimitFactor;
   const finite = (number: number) => (number === Number.POSITIVE_INFINITY ? ("unlimited" as const) : number);
   return {
     ...stored,
     ...{ limit: finite(decision.limit), used: usage.accepted, declined: usage.declined },
-    ...{ remaining: finite(remaining), suppressionFactor: usage.suppressionFactor },
+    ...{ remaining: finite(remaining), suppressionFactor: isOver ? null : usage.suppressionFactor },
     ...{ retryAfterMs: decision.retryAfterMs, blockedMs: decision.blocked === true ? decision.retryAfterMs : 0 },
   };
 }
 
 async function getLines(store: Store, request: Request): Promise<readonly string[]> {
   const limits = await storedLimits(store, request);
-  const usages = await Promise.all(limits.map((limit) => usageOf(store, request.key, limit)));
+  const usages = await Promise.all(limits.map((limit) => usageOf(store, request, limit)));
   if (request.isJson) return [printableJson({ key: request.key, limits: usages })];
   const amount = (number: number | "unlimited") => (number === "unlimited" ? "-" : grouped(number));
   const rows = usages.map((usage) => [
     nameOf(usage),
     ...[usage.used, usage.declined, usage.limit, usage.remaining].map(amount),
-    percent(usage.suppressionFactor),
+    usage.suppressionFactor === null ? "-" : percent(usage.suppressionFactor),
     usage.retryAfterMs === 0 ? "-" : roughDuration(usage.retryAfterMs),
     usage.blockedMs === 0 ? "-" : roughDuration(usage.blockedMs),
   ]);
@@ -104,10 +108,16 @@ Prints what a key has used of each limit that Redis has a state of it for: every
 window, both strategies, all names. Changes nothing.
 
 ${HELP}
+  --hard-limit-factor N
+                     the hardLimitFactor of your provider, from which the
+                     suppression follows; default 1.5
   --json             print JSON
 
 Exit code 1 where nothing is stored of the key.`,
-  run: commandOf("", getLines, noCheck, { json: { type: "boolean" } }),
+  run: commandOf("", getLines, noCheck, {
+    json: { type: "boolean" },
+    "hard-limit-factor": { type: "string" },
+  }),
 };
 
 /** The limits to block a key in: those that are stored, or the one that is named, which needs no state. */

@@ -97,8 +97,9 @@ export class Store {
     }
   }
 
-  limiter(limit: StoredLimit): RedisLimiter {
-    return this.#family.limiter({ ...limit, hardLimitFactor: this.#family.hardLimitFactor }) as RedisLimiter;
+  /** Redis doesn't know the hard limit's factor of a limit, because each program brings its own. */
+  limiter(limit: StoredLimit, hardLimitFactor = this.#family.hardLimitFactor): RedisLimiter {
+    return this.#family.limiter({ ...limit, hardLimitFactor }) as RedisLimiter;
   }
 
   /** Walks all masters by SCAN, page by page, and tells the states that are on each. */
