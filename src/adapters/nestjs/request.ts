@@ -92,7 +92,8 @@ export function handlerRequestOf(context: ExecutionContext): HandlerRequest {
   const isSocket = context.getType() === "ws";
   // Socket.IO keeps the request that opened the socket in this property.
   const platform = (isSocket ? (request as { request?: unknown } | undefined)?.request : request) as Platform;
-  const message = messageOf(platform);
+  // A message of a microservice is data that its caller writes. It may look like a request with any address.
+  const message = context.getType() === "rpc" ? undefined : messageOf(platform);
   if (message === undefined) return new RequestWithoutMessage(context);
   return new RequestOfMessage(context, message, platform, response as PlatformResponse | undefined);
 }
