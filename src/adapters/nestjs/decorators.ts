@@ -21,21 +21,30 @@ export interface Marks {
   readonly limiters?: readonly DecoratedLimiter[];
   readonly skip?: boolean | Readonly<Record<string, boolean>>;
   readonly cost?: Cost | Readonly<Record<string, Cost>>;
+  /** The name of the handler's property. The function may have another name, or none, after another decorator. */
+  readonly handlerName?: string;
 }
 
 const MARKS = Symbol.for("trypema.nestjs.marks");
 
-/** What the decorators on a controller or a handler say; undefined where there are none. Subclasses inherit them. */
-export function marksOf(place: object): Marks | undefined {
-  return Reflect.getMetadata(MARKS, place);
+/** What the decorators on a handler say, or those on a controller and on the classes that it extends. Base first. */
+export function marksOf(place: object): readonly Marks[] {
+  const all: Marks[] = [];
+  for (let level: object | null = place; level !== null; level = Object.getPrototypeOf(level)) {
+    const own: Marks | undefined = Reflect.getOwnMetadata(MARKS, level);
+    if (own !== undefined) all.unshift(own);
+  }
+  return all;
 }
 
 type Decorator = MethodDecorator & ClassDecorator;
 
 function mark(addTo: (marks: Marks) => Marks): Decorator {
-  return (target: object, _name?: string | symbol, descriptor?: PropertyDescriptor) => {
-    const place: object = descriptor?.value ?? target;
-    Reflect.defineMetadata(MARKS, addTo(Reflect.getOwnMetadata(MARKS, place) ?? {}), place);
+  return (target: object, name?: string | symbol, descriptor?: PropertyDescriptor) => {
+    const handler: object | undefined = descriptor?.value;
+    const place = handler ?? target;
+    const known: Marks = Reflect.getOwnMetadata(MARKS, place) ?? (handler && { handlerName: String(name) }) ?? {};
+    Reflect.defineMetadata(MARKS, addTo(known), place);
   };
 }
 
@@ -72,8 +81,16 @@ export function RateLimit(...limiters: readonly DecoratedLimiter[]): Decorator {
  * together say that nothing else does.
  *
  * @param skip default true
+ * @throws {TrypemaError} `INVALID_OPTION` for a name that isn't in an object
  */
 export function SkipRateLimit(skip: boolean | Readonly<Record<string, boolean>> = true): Decorator {
+  if (typeof skip !== "boolean" && (typeof skip !== "object" || skip === null)) {
+    const names = typeof skip === "string" ? `{ ${show(skip)}: true }` : "{ burst: true }";
+    throw new TrypemaError(
+      "INVALID_OPTION",
+      `@SkipRateLimit: got ${show(skip)}, expected true, false, or names of limiters such as ${names}`,
+    );
+  }
   return mark((marks) => ({ ...marks, skip }));
 }
 

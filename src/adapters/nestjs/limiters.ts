@@ -3,14 +3,14 @@
 import type { ExecutionContext } from "@nestjs/common";
 import { show, TrypemaError } from "../../core/errors.ts";
 import type { LimiterDefinition } from "../../http/index.ts";
-import type { DecoratedLimiter, Marks } from "./decorators.ts";
+import type { Cost, DecoratedLimiter, Marks } from "./decorators.ts";
 
 /** A limiter of Nest. Its functions get a request whose `raw` is the `ExecutionContext`. */
 export type NestLimiter = LimiterDefinition<ExecutionContext>;
 
 /** What the decorators of one place say, and the place: what its limiters count is counted for it. */
 export interface Level {
-  readonly marks: Marks | undefined;
+  readonly marks: Marks;
   readonly scope: string;
 }
 
@@ -23,13 +23,18 @@ interface Entry {
  * The limiters of a handler.
  *
  * @param common those of the module
- * @param levels the controller, then the handler
+ * @param levels the controller, the classes that it extends before it, then the handler
  * @throws {TrypemaError} `INVALID_OPTION` for a name that no limiter has
  */
 export function limitersOf(common: readonly NestLimiter[], levels: readonly Level[]): readonly NestLimiter[] {
   const entries = new Map<string, Entry>();
   for (const definition of common) entries.set(nameOf(definition), { definition, isSkipped: false });
-  for (const { marks, scope } of levels) if (marks !== undefined) applyMarks(entries, marks, scope);
+  // What the levels so far say that a call costs for all limiters, so also for those that a later level adds.
+  let cost: Cost | undefined;
+  for (const { marks, scope } of levels) {
+    applyMarks(entries, marks, scope, cost);
+    if (marks.cost !== undefined && typeof marks.cost !== "object") cost = marks.cost;
+  }
   return [...entries.values()].filter(({ isSkipped }) => !isSkipped).map(({ definition }) => definition);
 }
 
@@ -38,12 +43,18 @@ export function nameOf({ name = "default" }: { readonly name?: string }): string
 }
 
 /** Skips first, so that a limiter in the same place holds. Costs come last, so that they are for all limiters. */
-function applyMarks(entries: Map<string, Entry>, { skip, limiters = [], cost }: Marks, scope: string): void {
+function applyMarks(
+  entries: Map<string, Entry>,
+  { skip, limiters = [], cost }: Marks,
+  scope: string,
+  costOfAdded: Cost | undefined,
+): void {
   const change = (name: string, changed: Partial<Entry>) => entries.set(name, { ...entries.get(name)!, ...changed });
   for (const [name, isSkipped] of byName("SkipRateLimit", skip, entries, scope)) change(name, { isSkipped });
   for (const own of limiters) {
     const name = nameOf(own);
-    entries.set(name, { definition: merged(entries.get(name)?.definition, own, scope), isSkipped: false });
+    const replaced = entries.get(name)?.definition ?? (costOfAdded === undefined ? {} : { cost: costOfAdded });
+    entries.set(name, { definition: merged(replaced, own, scope), isSkipped: false });
   }
   for (const [name, ownCost] of byName("RateLimitCost", cost, entries, scope)) {
     change(name, { definition: { ...entries.get(name)!.definition, cost: ownCost } });
@@ -69,8 +80,8 @@ function byName<T extends boolean | number | ((...args: never[]) => unknown)>(
 }
 
 /** A limiter in place of another one, from which it has what it leaves out. */
-function merged(replaced: NestLimiter | undefined, own: DecoratedLimiter, scope: string): NestLimiter {
-  const { rate, limit, bucketMs, ...inherited } = { ...replaced } as Partial<NestLimiter>;
+function merged(replaced: Partial<NestLimiter>, own: DecoratedLimiter, scope: string): NestLimiter {
+  const { rate, limit, bucketMs, ...inherited } = replaced;
   const amount = own.rate === undefined && own.limit === undefined ? { rate, limit } : {};
   // A bucket that suits the one window may be longer than the other.
   const bucket = own.windowMs === undefined ? { bucketMs } : {};

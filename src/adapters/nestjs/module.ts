@@ -55,10 +55,10 @@ class Lifecycle {
   }
 
   #checkHandlersOf(controller: Type): void {
-    const isMarked = marksOf(controller) !== undefined;
+    const isMarked = marksOf(controller).length > 0;
     for (const name of new MetadataScanner().getAllMethodNames(controller.prototype)) {
       const handler = controller.prototype[name];
-      if (isMarked || marksOf(handler) !== undefined) this.#limits.guardOf(controller, handler);
+      if (isMarked || marksOf(handler).length > 0) this.#limits.guardOf(controller, handler);
     }
   }
 

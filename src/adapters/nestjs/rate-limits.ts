@@ -52,7 +52,7 @@ export class RateLimits {
   readonly #common: readonly NestLimiter[];
   readonly #shared: Omit<GuardOptions<Context>, "respond" | "handler">;
   readonly #commonGuard: NestGuard | undefined;
-  /** By controller, and by what has the decorators: the controller or the handler. */
+  /** By controller, and by handler; by the controller itself for its handlers without decorators. */
   readonly #guards = new WeakMap<object, Map<object, NestGuard | undefined>>();
   readonly #decided = new WeakSet<Context>();
 
@@ -117,19 +117,25 @@ export class RateLimits {
    * @throws {TrypemaError} for what is wrong with the limiters of its decorators
    */
   guardOf(controller: Type, handler: object): NestGuard | undefined {
-    const place = marksOf(handler) !== undefined ? handler : controller;
-    if (marksOf(place) === undefined) return this.#commonGuard;
     const guards = this.#guards.get(controller) ?? new Map<object, NestGuard | undefined>();
     this.#guards.set(controller, guards);
-    if (!guards.has(place)) guards.set(place, this.#guardWith(this.#limitersOf(controller, handler)));
-    return guards.get(place);
+    if (!guards.has(handler)) guards.set(handler, this.#makeGuard(controller, handler));
+    return guards.get(handler);
+  }
+
+  #makeGuard(controller: Type, handler: object): NestGuard | undefined {
+    if (marksOf(handler).length > 0) return this.#guardWith(this.#limitersOf(controller, handler));
+    if (marksOf(controller).length === 0) return this.#commonGuard;
+    const guards = this.#guards.get(controller)!;
+    // Handlers without decorators share the guard of their controller.
+    if (!guards.has(controller)) guards.set(controller, this.#guardWith(this.#limitersOf(controller, undefined)));
+    return guards.get(controller);
   }
 
   #limitersOf(controller: Type, handler: object | undefined): readonly NestLimiter[] {
-    const levels: Level[] = [{ marks: marksOf(controller), scope: scopeOf(controller.name) }];
-    if (typeof handler === "function") {
-      levels.push({ marks: marksOf(handler), scope: scopeOf(`${controller.name}.${handler.name}`) });
-    }
+    const levels: Level[] = marksOf(controller).map((marks) => ({ marks, scope: scopeOf(controller.name) }));
+    const ofHandler = typeof handler === "function" ? marksOf(handler) : [];
+    for (const marks of ofHandler) levels.push({ marks, scope: scopeOf(`${controller.name}.${marks.handlerName}`) });
     return limitersOf(this.#common, levels);
   }
 
@@ -162,15 +168,21 @@ function scopeOf(place: string): string {
   return encodeURIComponent(place.toWellFormed()).replaceAll("~", "%7E");
 }
 
-/** Each handler with decorators has limiters of its own, of which all would tell the same. */
+/**
+ * Each handler with decorators has limiters of its own, of which all would tell the same. So a notice is told once for
+ * each name of a limiter, and those of an outage once for each outage.
+ */
 function tellOnce(onNotice: OnNotice | undefined): OnNotice {
   const tell = checkedOnNotice(onNotice);
   if (tell === false) return false;
   const told = new Set<string>();
   return (notice) => {
-    const id = `${notice.code} ${notice.limiter}`;
-    if (told.has(id)) return undefined;
-    told.add(id);
+    const { code, limiter } = notice;
+    const away = `BACKEND_AWAY ${limiter}`;
+    // The end of an outage is told of an outage that was told of, and then the next outage is news.
+    const isNews = code === "BACKEND_BACK" ? told.delete(away) : !told.has(`${code} ${limiter}`);
+    if (!isNews) return undefined;
+    if (code !== "BACKEND_BACK") told.add(`${code} ${limiter}`);
     return tell(notice);
   };
 }

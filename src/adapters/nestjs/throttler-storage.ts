@@ -1,6 +1,7 @@
 // Where @nestjs/throttler counts, in place of its memory. Its types aren't imported, so that who doesn't use it doesn't
 // need it.
 
+import { checkBlockMs } from "../../core/options.ts";
 import type { Provider } from "../../core/types.ts";
 import { CallLimits } from "../call-limits.ts";
 
@@ -24,7 +25,8 @@ export interface TrypemaThrottlerStorage {
    * @param ttl the window in ms, at least 1
    * @param limit how many requests fit into it; below 1 none does
    * @param blockDuration for how long a denial blocks the key, in ms; 0 for no block
-   * @throws {TrypemaError} `INVALID_OPTION` for a window that isn't one, and what the provider throws without Redis
+   * @throws {TrypemaError} `INVALID_OPTION` for a window or a block that isn't one, and what the provider throws
+   *   without Redis
    */
   increment(
     key: string,
@@ -58,15 +60,23 @@ export function throttlerStorage(provider: Provider): TrypemaThrottlerStorage {
     async increment(key, ttl, limit, blockDuration, throttlerName) {
       // The escaped name has no colon, so no two names and keys make the same text.
       const own = `${encodeURIComponent(throttlerName)}:${key}`;
-      const blockMs = Math.max(0, Math.ceil(blockDuration));
+      const blockMs = blockMsOf(blockDuration);
       const decision = await limits.take({ key: own, windowMs: ttl, limit, blockMs });
-      if (decision === undefined) return denied(1, ttl, Math.max(ttl, blockDuration));
+      if (decision === undefined) return denied(1, ttl, Math.max(ttl, blockMs));
       const { allowed, remaining, moreAfterMs, retryAfterMs } = decision;
       const used = Number.isFinite(decision.limit) ? decision.limit - remaining : 1;
       if (!allowed) return denied(Math.max(decision.limit, used) + 1, moreAfterMs, retryAfterMs);
       return { totalHits: used, timeToExpire: wholeSeconds(moreAfterMs), isBlocked: false, timeToBlockExpire: 0 };
     },
   };
+}
+
+/** @throws {TrypemaError} `INVALID_OPTION` unless it is a time to block a key for, or 0 or undefined for no block */
+function blockMsOf(blockDuration: number | undefined): number {
+  if (blockDuration === undefined || blockDuration === 0) return 0;
+  const blockMs = Math.ceil(blockDuration);
+  checkBlockMs("blockDuration", blockMs);
+  return blockMs;
 }
 
 function denied(totalHits: number, expireMs: number, blockMs: number): ThrottlerRecord {
