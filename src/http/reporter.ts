@@ -24,7 +24,16 @@ export class Reporter<Raw> {
     const { outcome, admitted, decision } = charge ?? SKIPPED;
     try {
       const degraded = decision?.degraded ?? outcome === "unavailable";
-      this.#options.metrics?.decided({ limiter: name, strategy, outcome, admitted, shadow, degraded, durationMs });
+      const counted: unknown = this.#options.metrics?.decided({
+        limiter: name,
+        strategy,
+        outcome,
+        admitted,
+        shadow,
+        degraded,
+        durationMs,
+      });
+      if (isPromise(counted)) counted.then(undefined, (reason) => this.report(reason, "callback", name));
       if (charge === undefined) return;
       const { key, cost, error } = charge;
       const told = definition.onDecision?.({
@@ -49,7 +58,7 @@ export class Reporter<Raw> {
     this.count(kind, limiter);
     try {
       const { onError } = this.#options;
-      if (onError !== undefined) onError(error, kind, limiter);
+      if (onError !== undefined) ignoreRejection(onError(error, kind, limiter));
       else if (kind === "callback") console.error(error);
     } catch {
       // There is nobody left to tell.
@@ -59,9 +68,14 @@ export class Reporter<Raw> {
   /** Counts a failure that a request is answered with. */
   count(kind: FailureKind, limiter: string): void {
     try {
-      this.#options.metrics?.failed(limiter, kind);
+      ignoreRejection(this.#options.metrics?.failed(limiter, kind));
     } catch {
       // The metrics failed, so their own failure can't be counted.
     }
   }
+}
+
+/** For the result of a callback whose failure can be reported to nobody. The callback may be an async function. */
+function ignoreRejection(result: unknown): void {
+  if (isPromise(result)) result.then(undefined, () => {});
 }
