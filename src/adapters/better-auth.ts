@@ -48,9 +48,11 @@ export function rateLimitStorage(provider: Provider): BetterAuthRateLimitStorage
   const limits = new CallLimits(provider, "better-auth");
   return {
     async consume(key, { window, max }) {
-      const decision = await limits.take({ key, windowMs: seconds(window), limit: max, blockMs: 0 });
+      const windowMs = seconds(window);
+      const decision = await limits.take({ key, windowMs, limit: max, blockMs: 0 });
       if (decision?.allowed) return { allowed: true, retryAfter: null };
-      return { allowed: false, retryAfter: decision === undefined ? window : Math.ceil(decision.retryAfterMs / 1_000) };
+      const waitMs = decision?.retryAfterMs ?? windowMs;
+      return { allowed: false, retryAfter: Math.ceil(waitMs / 1_000) };
     },
   };
 }

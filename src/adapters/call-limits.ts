@@ -25,8 +25,11 @@ const MOST_EXACT_WINDOWS = 100;
 /** A window of more than a minute is kept in so many buckets. Then it is exact to a 600th. */
 const BUCKETS = 600;
 
-/** So many UTF-16 units have at most 255 bytes in UTF-8, which is the longest key of a provider. */
-const LONGEST_PLAIN_KEY = 85;
+/** The longest key of a provider, in UTF-8. A UTF-16 unit of a key has at most 3 of these bytes. */
+const MAX_KEY_BYTES = 255;
+
+/** A key that looks like the hash of a long key is hashed too, so that no two keys are stored as the same one. */
+const HASH = /^[0-9a-f]{64}$/;
 
 /** Always holds: one window has one place where its calls are counted, and there are at most 153 windows. */
 export class CallLimits {
@@ -56,7 +59,8 @@ export class CallLimits {
     const counts = this.#countsOf(windowMs);
     const rate = this.#rateOf(limit, counts.windowMs);
     if (rate === undefined) return undefined;
-    const isPlain = key.length <= LONGEST_PLAIN_KEY && key.isWellFormed();
+    const isShort = counts.keyPrefix.length + 3 * key.length <= MAX_KEY_BYTES;
+    const isPlain = isShort && key.isWellFormed() && !HASH.test(key);
     const stored: Awaitable<string> = isPlain ? `${counts.keyPrefix}${key}` : storedKey(counts.keyPrefix, key);
     return askOne({ limiter: counts.limiter, key: await stored, rate, count: 1, blockMs }, counts.family, windowMs);
   }
