@@ -37,8 +37,13 @@ export class NodeRequest<Raw> extends AdapterRequest<Raw> {
   }
 
   headerOf(name: string): string | undefined {
-    return textOf(this.#message.headers[name]);
+    return messageHeader(this.#message, name);
   }
+}
+
+/** A header of a message. The headers are an object that inherits properties, such as `constructor`: no headers. */
+export function messageHeader({ headers }: IncomingMessage, name: string): string | undefined {
+  return Object.hasOwn(headers, name) ? textOf(headers[name]) : undefined;
 }
 
 /** The address of the other end of the connection; `"unix"` for a unix socket. */

@@ -10,7 +10,15 @@ import {
   type RateLimitOptions,
   type Verdict,
 } from "../http/index.ts";
-import { NodeRequest, peerAddressOf, sendAnswer, setFields, setHead, settleAtEnd, textOf } from "./node-message.ts";
+import {
+  messageHeader,
+  NodeRequest,
+  peerAddressOf,
+  sendAnswer,
+  setFields,
+  setHead,
+  settleAtEnd,
+} from "./node-message.ts";
 
 export * from "../http/index.ts";
 
@@ -79,6 +87,6 @@ export function messageClientAddress(options?: ClientAddressOptions): (message: 
       method: message.method ?? "GET",
       path: "/",
       peerAddress: peerAddressOf(message),
-      header: (name) => textOf(message.headers[name]),
+      header: (name) => messageHeader(message, name),
     });
 }

@@ -34,6 +34,13 @@ async function listen(place: number | string) {
   return { port: (server.address() as AddressInfo).port };
 }
 
+it("takes no property that all objects have for a header", async () => {
+  for (const header of ["constructor", "__proto__"]) {
+    addressOf = messageClientAddress({ proxies: 1, header });
+    expect(await upgrade(server.listening ? (server.address() as AddressInfo) : await listen(0))).toBe("127.0.0.1");
+  }
+});
+
 it("is the other end of the connection, whatever headers say", async () => {
   addressOf = messageClientAddress();
   expect(await upgrade(await listen(0), ["192.0.2.1"])).toBe("127.0.0.1");
