@@ -86,11 +86,15 @@ function keyOf(source: ClientSource, ipv6Bits: number): (request: HttpRequest) =
   };
 }
 
-/** The whole address of the client; `"unix"` for a peer on a unix socket; undefined when there is none to trust. */
+/**
+ * The whole address of the client; `"unix"` for a peer on a unix socket; undefined when there is none to trust. A
+ * trusted proxy that names nobody may have anybody behind it, so its address isn't the client's.
+ */
 export function clientOf(source: ClientSource, request: HttpRequest): Address | "unix" | undefined {
   const client = namedClient(source, request);
   if (client !== "nobody") return client;
   const { peerAddress } = request;
+  if (source.proxies !== undefined && isTrusted(peerAddress, source.proxies)) return undefined;
   return peerAddress === undefined || peerAddress === "unix" ? peerAddress : parsePeer(peerAddress);
 }
 
