@@ -12,6 +12,7 @@ const { performance } = globalThis;
 interface ChargingLimiter {
   readonly name: string;
   readonly shadow: boolean;
+  readonly hidesRemaining: boolean;
   readonly windowMs: number;
 }
 
@@ -139,6 +140,7 @@ export class Charge {
       windowSeconds,
       resetSeconds: allowed ? moreSecondsOf(decision!, windowSeconds, requestDenied) : secondsOf(retryAfterMs),
       denied: !allowed,
+      hidesRemaining: limiter.hidesRemaining,
     };
   }
 

@@ -72,14 +72,14 @@ export class Guard<Raw> {
     const { exposeHeaders = false, headers = "draft-10", hideRemaining = false } = options;
     checkBoolean("exposeHeaders", exposeHeaders);
     checkBoolean("hideRemaining", hideRemaining);
-    this.#serialise = serialiserOf({ headers, hideRemaining });
+    this.#serialise = serialiserOf(headers);
     this.#exposure = exposeHeaders ? exposureOf({ headers, hideRemaining }) : NO_FIELDS;
     const definitions = definitionsOf(options);
     const onNotice = checkedOnNotice(options.onNotice);
     this.#limiters = definitions.map((definition) => {
       const { name = "default" } = definition;
       const notices = new Notices(name, onNotice, (error) => this.#reporter.report(error, "callback", name));
-      return new HttpLimiter(definition, options.provider, notices);
+      return new HttpLimiter(definition, options.provider, notices, hideRemaining);
     });
     checkNames(this.#limiters);
     this.#family = familyOf(options.provider);

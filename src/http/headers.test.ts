@@ -12,6 +12,7 @@ const burst: ServiceLimit = {
   windowSeconds: 60,
   resetSeconds: 30,
   denied: false,
+  hidesRemaining: false,
 };
 const daily: ServiceLimit = {
   ...burst,
@@ -26,7 +27,7 @@ function fieldsOf(
   form: HeaderForm,
   limits: readonly ServiceLimit[],
 ): { readonly [name: string]: string; readonly ratelimit: string } {
-  const fields = serialiserOf({ headers: form, hideRemaining: false })!(limits);
+  const fields = serialiserOf(form)!(limits);
   return Object.fromEntries(fields.flatMap((name, i) => (i % 2 === 0 ? [[name, fields[i + 1]!]] : []))) as ReturnType<
     typeof fieldsOf
   >;
@@ -68,15 +69,26 @@ describe("the header fields", () => {
     expect(Number(reset)).toBeLessThanOrEqual(Math.ceil(Date.now() / 1_000) + 30);
   });
 
+  it.each(["draft-10", "draft-7", "draft-6", "x-ratelimit"] as const)("of %s never say what is hidden", (form) => {
+    const hidden = { ...burst, limiter: "hidden", remaining: 7, resetSeconds: 9 };
+    const limits = [{ ...hidden, hidesRemaining: true }, daily];
+    const shown = fieldsOf(form, [daily]);
+    const { "ratelimit-policy": policy, ...usage } = fieldsOf(form, limits);
+    const { "ratelimit-policy": _, ...expected } = shown;
+    expect(Object.keys(usage)).toEqual(Object.keys(expected));
+    if (form !== "x-ratelimit") expect(usage).toEqual(expected);
+    expect(policy?.split(", ")).toEqual(form === "x-ratelimit" ? undefined : [expect.any(String), expect.any(String)]);
+    const names = Object.keys(fieldsOf(form, [limits[0]!]));
+    expect(names.filter((name) => !/-(policy|limit)$/.test(name))).toEqual([]);
+  });
+
   it("are none, or an error", () => {
-    expect(serialiserOf({ headers: "none", hideRemaining: true })).toBeUndefined();
-    expect(() => serialiserOf({ headers: "toString" as HeaderForm, hideRemaining: false })).toThrow(
-      /headers: got "toString", expected one of draft-10/,
-    );
+    expect(serialiserOf("none")).toBeUndefined();
+    expect(() => serialiserOf("toString" as HeaderForm)).toThrow(/headers: got "toString", expected one of draft-10/);
   });
 
   it("follow a limit that changes", () => {
-    const serialise = serialiserOf({ headers: "draft-10", hideRemaining: false })!;
+    const serialise = serialiserOf("draft-10")!;
     const policies = [100, 100, 7, 100].map((limit) => serialise([{ ...burst, limit }])[1]);
     expect(policies.map((policy) => /q=(\d+)/.exec(policy!)![1])).toEqual(["100", "100", "7", "100"]);
   });
@@ -88,6 +100,7 @@ describe("the header fields", () => {
     windowSeconds: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
     resetSeconds: fc.option(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), { nil: undefined }),
     denied: fc.boolean(),
+    hidesRemaining: fc.constant(false),
   });
   const clamped = (value: number) => Math.min(value, 999_999_999_999_999);
 

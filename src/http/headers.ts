@@ -20,6 +20,8 @@ export interface ServiceLimit {
   /** Seconds until there is more quota, rounded up; undefined when waiting is of no use, or not needed. */
   readonly resetSeconds: number | undefined;
   readonly denied: boolean;
+  /** Whether the client is told the limit only, and not how much of it is left. */
+  readonly hidesRemaining: boolean;
 }
 
 /** Header fields, names and values in turns. */
@@ -93,14 +95,14 @@ const makers: Record<Exclude<HeaderForm, "none">, () => Serialiser> = {
  *
  * @throws {TrypemaError} `INVALID_OPTION`
  */
-export function serialiserOf({ headers, hideRemaining }: HeaderOptions): Serialiser | undefined {
+export function serialiserOf(headers: HeaderOptions["headers"]): Serialiser | undefined {
   if (headers === "none") return undefined;
   const forms = checkedForms(Array.isArray(headers) ? headers : [headers]);
   const serialisers = forms.map((form) => makers[form]());
   const only = serialisers[0]!;
   const all: Serialiser =
     serialisers.length === 1 ? only : (limits) => serialisers.flatMap((serialise) => serialise(limits));
-  return hideRemaining ? (limits) => withoutUsage(all(limits)) : all;
+  return (limits) => (limits.some(showsRemaining) ? all(limits) : withoutUsage(all(limits)));
 }
 
 /** @throws {TrypemaError} `INVALID_OPTION` unless they are at least one form, and no two of them have the same field */
@@ -126,6 +128,10 @@ function checkedForms(forms: readonly HeaderForm[]): readonly Exclude<HeaderForm
   };
   if (forms.length > 0) return forms.filter(check);
   throw new TrypemaError("INVALID_OPTION", 'headers: got an empty array, expected forms; for no fields give "none"');
+}
+
+function showsRemaining({ hidesRemaining }: ServiceLimit): boolean {
+  return !hidesRemaining;
 }
 
 function withoutUsage(fields: Fields): Fields {
@@ -160,6 +166,7 @@ function draft10(): Serialiser {
     for (const serviceLimit of limits) {
       const item = itemOf(serviceLimit);
       policy = policy === "" ? item.policy : `${policy}, ${item.policy}`;
+      if (serviceLimit.hidesRemaining) continue;
       state = state === "" ? stateOf(serviceLimit, item) : `${state}, ${stateOf(serviceLimit, item)}`;
     }
     return ["ratelimit-policy", policy, "ratelimit", state];
@@ -212,9 +219,10 @@ function policiesOf(limits: readonly ServiceLimit[]): string {
   return limits.map(({ limit, windowSeconds }) => `${integer(limit)};w=${integer(windowSeconds)}`).join(", ");
 }
 
-/** The limiter that denied, or else the one with the least left. */
+/** The limiter that denied, or else the one with the least left; of those that show it, if there are any. */
 function tightest(limits: readonly ServiceLimit[]): ServiceLimit {
-  return limits.reduce((tight, serviceLimit) => {
+  const shown = limits.filter(showsRemaining);
+  return (shown.length > 0 ? shown : limits).reduce((tight, serviceLimit) => {
     if (tight.denied) return tight;
     return serviceLimit.denied || serviceLimit.remaining < tight.remaining ? serviceLimit : tight;
   });

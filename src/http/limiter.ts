@@ -81,6 +81,7 @@ export type Found<Raw> = HttpAsk<Raw> | Charge | undefined;
 export class HttpLimiter<Raw> {
   readonly name: string;
   readonly shadow: boolean;
+  readonly hidesRemaining: boolean;
   readonly windowMs: number;
   readonly strategy: "absolute" | "suppressed";
   readonly definition: LimiterDefinition<Raw>;
@@ -100,12 +101,16 @@ export class HttpLimiter<Raw> {
   /** The stored keys of recent requests by their keys. Making and hashing one again costs as much as a decision. */
   readonly #storedKeys = new Map<string, string>();
 
-  /** @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE` */
-  constructor(definition: LimiterDefinition<Raw>, provider: Provider, notices: Notices) {
+  /**
+   * @param hidesRemaining the guard's `hideRemaining`: whichever guard writes the fields, they don't say what is left
+   * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
+   */
+  constructor(definition: LimiterDefinition<Raw>, provider: Provider, notices: Notices, hidesRemaining: boolean) {
     checkDefinition(definition);
     this.definition = definition;
     this.notices = notices;
     this.name = definition.name ?? "default";
+    this.hidesRemaining = hidesRemaining;
     this.shadow = definition.shadow === true;
     this.#counts = countsOf(definition, provider);
     this.windowMs = this.#counts.windowMs;
