@@ -1,6 +1,7 @@
 // `npx trypema top` on a terminal, which it has to leave as it was. The terminal is a false one.
 
 import { PassThrough } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { perMinute } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 import { describe, expect, it } from "vitest";
@@ -67,6 +68,8 @@ describe("npx trypema top on a terminal", () => {
     const ended = top.run(["--url", url, "--every", "1ms"], { stdin: input, stdout: output, stderr: new Terminal() });
     await expect.poll(() => output.shown).toContain("nothing is counted here");
     server.signal("SIGSTOP");
+    // By then it waits for an answer.
+    await sleep(300);
     input.write("q");
     // It would fail when its deadline had passed.
     expect(await ended).toBe(0);
