@@ -269,12 +269,12 @@ export class Holder extends Visited {
   }
 
   /** Redis has decided about a call in a take: what that says of the key. */
-  noteTaken({ rate, limit, count }: WaitingCall, decision: Decision, nowMs: number): void {
+  noteTaken({ rate, limit, count }: WaitingCall, decision: Decision, isTaken: boolean, nowMs: number): void {
     this.noteCall(count, limit);
     if (decision.blocked === true) this.#noteBlock(decision.retryAfterMs, nowMs);
     if (decision.allowed && this.knows(rate)) {
       this.#noRoom = undefined;
-      this.#addUsed(count, nowMs);
+      if (isTaken) this.#addUsed(count, nowMs);
     }
     if (this.#state === "unknown") this.#noteRate(rate, limit);
     if (decision.outcome === "rejected" && count <= limit) this.#noteRejection({ rate, limit, count }, decision, nowMs);

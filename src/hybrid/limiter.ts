@@ -220,13 +220,13 @@ export abstract class HybridLimiter implements Limiter {
     return allowed(limit, used, holder === undefined ? 0 : holder.moreAfterMs(nowMs));
   }
 
-  /** Redis has decided about an ask of a take. @internal */
-  noteTaken({ key, rate, count }: Ask, decision: Decision, nowMs: number): void {
+  /** Redis has decided about an ask of a take, which it has counted where all of the take was admitted. @internal */
+  noteTaken({ key, rate, count }: Ask, decision: Decision, isTaken: boolean, nowMs: number): void {
     if (this.#asksAlways || decision.degraded || count === 0) return;
     const known = this.#holders.get(key);
     if (known === undefined && this.#holders.size >= MOST_KEYS) return;
     const holder = known ?? this.#newHolder(key);
-    holder.noteTaken({ rate, limit: this.limitOf(rate), count }, decision, nowMs);
+    holder.noteTaken({ rate, limit: this.limitOf(rate), count }, decision, isTaken, nowMs);
     // A key that is seldom called costs Redis less without a lease.
     if (decision.allowed && holder.isCalledOften) this.#exchanges.renew(holder);
   }

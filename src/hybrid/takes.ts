@@ -49,7 +49,9 @@ export class HybridTakes {
     }
     const answer = await this.#takes.take(ofRedis);
     const nowMs = settings.clock.nowOrLast();
-    for (const [index, ask] of asks.entries()) limiterOf(ask).noteTaken(ask, answer.decisions[index]!, nowMs);
+    for (const [index, ask] of asks.entries()) {
+      limiterOf(ask).noteTaken(ask, answer.decisions[index]!, answer.isTaken, nowMs);
+    }
     return answer;
   }
 

@@ -1,6 +1,6 @@
 // Several limits in one script: what can go wrong with it, on real servers.
 
-import { createLimits, createLocalProvider, hours, minutes, type Provider, seconds } from "trypema";
+import { createLimits, createLocalProvider, hours, minutes, type Provider, perHour, seconds } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisClient, type RedisOptions } from "trypema/redis";
 import { manualClock } from "trypema/testing";
@@ -218,6 +218,20 @@ describe("on Hybrid", () => {
     expect((await limits.limiter("day").get("k")).total).toBe(0);
     await taken.settle({ day: 3 });
     expect((await limits.limiter("day").get("k")).total).toBe(3);
+  });
+
+  it("takes a limit for used by the takes that were admitted only", async () => {
+    const provider = createHybridProvider(redis.client, { timeoutMs: 30_000 });
+    opened.push(provider);
+    const limits = createLimits(provider, {
+      wide: { limit: 20, windowMs: hours(1), bucketMs: minutes(1) },
+      tight: { limit: 3, windowMs: hours(1), bucketMs: minutes(1) },
+    });
+    // So that this process knows the key before Redis decides.
+    await limits.limiter("wide").inc("k", perHour(20));
+    for (let i = 0; i < 8; i++) await limits.take("k");
+    const { used } = limits.limiter("wide").getEstimate("k")!;
+    expect(used).toBe((await limits.limiter("wide").get("k")).total);
   });
 
   it("counts every admitted take once in each limit, with other processes beside it", async () => {
