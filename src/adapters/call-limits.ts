@@ -1,6 +1,7 @@
 // Limits of libraries that bring the window and the limit with each call, as @nestjs/throttler and better-auth do.
 
 import { show, TrypemaError } from "../core/errors.ts";
+import { MAX_KEY_BYTES } from "../core/key.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
 import type { Awaitable, Decision, Provider } from "../core/types.ts";
 import { askOne, type Counts, countsOf, rateOfRequest } from "../http/counts.ts";
@@ -24,9 +25,6 @@ const MOST_EXACT_WINDOWS = 100;
 
 /** A window of more than a minute is kept in so many buckets. Then it is exact to a 600th. */
 const BUCKETS = 600;
-
-/** The longest key of a provider, in UTF-8. A UTF-16 unit of a key has at most 3 of these bytes. */
-const MAX_KEY_BYTES = 255;
 
 /** A key that looks like the hash of a long key is hashed too, so that no two keys are stored as the same one. */
 const HASH = /^[0-9a-f]{64}$/;

@@ -1,6 +1,7 @@
 import { show, TrypemaError } from "./errors.ts";
 
-const MAX_KEY_BYTES = 255;
+/** The longest key, in UTF-8. A UTF-16 unit of a key has at most 3 of these bytes. */
+export const MAX_KEY_BYTES = 255;
 
 /**
  * @throws {TrypemaError} `INVALID_KEY` unless a non-empty string of at most 255 UTF-8 bytes. Lone

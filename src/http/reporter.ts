@@ -33,7 +33,7 @@ export class Reporter<Raw> {
         degraded,
         durationMs,
       });
-      if (isPromise(counted)) counted.then(undefined, (reason) => this.report(reason, "callback", name));
+      this.#reportRejection(counted, name);
       if (charge === undefined) return;
       const { key, cost, error } = charge;
       const told = definition.onDecision?.({
@@ -47,7 +47,7 @@ export class Reporter<Raw> {
         cost,
         error,
       });
-      if (isPromise(told)) told.then(undefined, (reason) => this.report(reason, "callback", name));
+      this.#reportRejection(told, name);
     } catch (thrown) {
       this.report(thrown, "callback", name);
     }
@@ -63,6 +63,10 @@ export class Reporter<Raw> {
     } catch {
       // There is nobody left to tell.
     }
+  }
+
+  #reportRejection(result: unknown, limiter: string): void {
+    if (isPromise(result)) result.then(undefined, (reason) => this.report(reason, "callback", limiter));
   }
 
   /** Counts a failure that a request is answered with. */

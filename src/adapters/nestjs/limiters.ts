@@ -73,9 +73,10 @@ function byName<T extends boolean | number | ((...args: never[]) => unknown)>(
   if (typeof given !== "object") return names.map((name) => [name, given]);
   const unknown = Object.keys(given).find((name) => !entries.has(name));
   if (unknown === undefined) return Object.entries(given);
+  const known = names.join(", ") || "none";
   throw new TrypemaError(
     "INVALID_OPTION",
-    `@${decorator} on ${scope}: got ${show(unknown)}, expected one of the limiters there: ${names.join(", ") || "none"}`,
+    `@${decorator} on ${scope}: got ${show(unknown)}, expected one of the limiters there: ${known}`,
   );
 }
 

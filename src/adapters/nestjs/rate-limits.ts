@@ -191,7 +191,10 @@ function adviceFor(context: Context): string {
   const handler = `${context.getClass().name}.${context.getHandler().name}`;
   switch (context.getType<string>()) {
     case "ws":
-      return `${handler} is called by a socket that doesn't keep its request: in handleConnection(client, request) say client.request = request`;
+      return (
+        `${handler} is called by a socket that doesn't keep its request: ` +
+        "in handleConnection(client, request) say client.request = request"
+      );
     case "graphql":
       return `${handler} is called with a GraphQL context that has no req: give it one, or give the limiter a key`;
     default:

@@ -154,7 +154,8 @@ async function clockOf(server: Server): Promise<Finding[]> {
   const offsetMs = serversMs - (sentMs + receivedMs) / 2;
   const size = Math.abs(offsetMs);
   if (size <= receivedMs - sentMs + 50) return [{ state: "ok", about: "clock", text: "as here" }];
-  const text = `${roughDuration(size)} ${offsetMs > 0 ? "ahead of" : "behind"} this machine; limits go by the server's clock alone`;
+  const side = offsetMs > 0 ? "ahead of" : "behind";
+  const text = `${roughDuration(size)} ${side} this machine; limits go by the server's clock alone`;
   return [{ state: "note", about: "clock", text }];
 }
 

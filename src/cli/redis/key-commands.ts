@@ -127,8 +127,8 @@ async function limitsToBlock(store: Store, { key, chosen }: Request): Promise<re
   const { windowMs, bucketMs = Math.min(100, windowMs ?? 100), strategy = "absolute", name = "" } = chosen;
   if (windowMs !== undefined) return [{ windowMs, bucketMs, strategy, name }];
   throw new Failure(
-    `nothing is stored of ${printable(key)}; to block it before its first call say in which limit: --window TIME, and ` +
-      "--bucket, --strategy and --limit where they aren't the defaults",
+    `nothing is stored of ${printable(key)}; to block it before its first call say in which limit: --window TIME, ` +
+      "and --bucket, --strategy and --limit where they aren't the defaults",
   );
 }
 

@@ -49,7 +49,8 @@ function recommend(name: RecommendedLimit["name"], window: WindowReport, facts: 
   const { absolute, suppressed } = limits.find((one) => one.limit === limit)!;
   const unit = facts.counts === "costs" ? "a cost of " : "";
   const reasons = [
-    `99 % of the clients had at most ${unit}${grouped(busiest.p99)} in ${duration(windowMs)}; the limit is twice that, rounded up.`,
+    `99 % of the clients had at most ${unit}${grouped(busiest.p99)} in ${duration(windowMs)}; ` +
+      "the limit is twice that, rounded up.",
     absolute.deniedRequests === 0
       ? `Nobody in this log would have been denied: the busiest client had ${unit}${grouped(busiest.max)}.`
       : `It would have denied ${counted(absolute.deniedRequests, "request")} (${percent(absolute.deniedShare)}) of ` +
@@ -63,14 +64,16 @@ function recommend(name: RecommendedLimit["name"], window: WindowReport, facts: 
 }
 
 function tooShort({ spanMs }: LogFacts): string {
-  return `The log covers ${roughDuration(spanMs)}, which is too little to recommend a limit: take a log of a day or more.`;
+  const span = roughDuration(spanMs);
+  return `The log covers ${span}, which is too little to recommend a limit: take a log of a day or more.`;
 }
 
 function remarksOn({ clients, hasWholeSeconds, spanMs }: LogFacts): string[] {
   const remarks: string[] = [];
   if (clients < FEW_CLIENTS) {
     remarks.push(
-      `With ${counted(clients, "client")} the log can't tell usual clients from unusual ones: the 99 % include the busiest.`,
+      `With ${counted(clients, "client")} the log can't tell usual clients from unusual ones: ` +
+        "the 99 % include the busiest.",
     );
   }
   if (hasWholeSeconds) {
