@@ -1,5 +1,6 @@
 // What the tests of the projects have in common. The runner copies this file to their parent folder.
 
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { connect, createServer } from "node:net";
 
@@ -59,6 +60,32 @@ export async function startServer(...args: string[]): Promise<Server> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return { url, stop: () => child.kill() };
+}
+
+/** Checks a server with 60 requests a minute for each address and a greeting at /hello, until `least` are left. */
+export async function checkCountdown(url: string, least: number): Promise<void> {
+  await check("each address has 60 requests a minute, and is told what is left", async () => {
+    for (let left = 59; left >= least; left--) {
+      const response = await fetch(`${url}/hello`);
+      assert.deepEqual(await response.json(), { hello: "world" });
+      assert.equal(response.headers.get("ratelimit")?.split(";t=")[0], `"default";r=${left}`);
+    }
+  });
+}
+
+/** Checks the same server when one request is left. */
+export async function checkLastAndDenied(url: string): Promise<void> {
+  await check("a request that no route answers counts, and has the fields", async () => {
+    const response = await fetch(`${url}/nowhere`);
+    assert.equal(response.status, 404);
+    assert.equal(response.headers.get("ratelimit")?.split(";t=")[0], '"default";r=0');
+  });
+  await check("over the limit the answer is a 429 with the wait", async () => {
+    const denied = await fetch(`${url}/hello`);
+    assert.equal(denied.status, 429);
+    assert.equal(denied.headers.get("content-type"), "application/problem+json");
+    assert.ok(Number(denied.headers.get("retry-after")) > 0);
+  });
 }
 
 /** Runs a program of Node to its end. @throws with what it has printed, unless it ends with 0 */
