@@ -229,6 +229,13 @@ it("no room for a call is known until Redis is to be asked again, or until somet
   expect(holder.hasNoRoomFor(1, 20)).toBe(false);
 });
 
+it("more is free after 0 ms where what others have leased has expired, and never before now", () => {
+  const holder = new Holder("k", TERMS);
+  answer(holder, 0, { leasedByOthers: LIMIT, waitMs: 80 });
+  expect(holder.moreAfterMs(30)).toBe(50);
+  expect(holder.moreAfterMs(100)).toBe(0);
+});
+
 it("a key is useless, and may be forgotten, once nothing of it can matter", () => {
   const holder = new Holder("k", TERMS);
   expect(holder.isUseful(0)).toBe(false);

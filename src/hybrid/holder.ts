@@ -217,7 +217,7 @@ export class Holder extends Visited {
   moreAfterMs(nowMs: number): number {
     const { first } = this.#snapshot;
     if (first !== undefined) return Math.min(this.#terms.windowMs, Math.max(1, first.expiryMs - nowMs));
-    return this.#noRoom === undefined ? 0 : this.#noRoom.untilMs - nowMs;
+    return this.#noRoom === undefined ? 0 : Math.max(0, this.#noRoom.untilMs - nowMs);
   }
 
   /** The window as a strategy sees it when it denies a call. */

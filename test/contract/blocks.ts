@@ -107,6 +107,17 @@ export function describeBlocks({ open, advance, drawn }: Subject): void {
       expect((await limiter.inc("k", perSecond(5))).allowed).toBe(true);
     });
 
+    it("keeps no suppression factor of a call that a block denied", async () => {
+      const limiter = (await open({ windowMs: 2_000, suppressionCacheMs: 100_000, hardLimitFactor: 10 }))[strategy];
+      await limiter.setIf("k", perSecond(5), { op: "always" }, 16);
+      await limiter.block("k", 1);
+      expect((await limiter.inc("k", perSecond(5))).blocked).toBe(true);
+      // The hits leave the recent second: 8 a second are observed from here on, and not 16.
+      advance(1_500);
+      const { suppressionFactor } = await limiter.get("k");
+      expect(suppressionFactor).toBe(strategy === "suppressed" ? 1 - 5 / 8 : 1);
+    });
+
     it("tells a call that can never fit that waiting is of no use", async () => {
       const limiter = (await open({ hardLimitFactor: 1 }))[strategy];
       await limiter.block("k", 50);

@@ -34,7 +34,8 @@ local function sync(keys, arguments)
   end
 
   local wait_ms, freed, factor_left_ms = 0, 0, -1
-  if waits then
+  -- A block denies whatever is taken, so nothing is computed for its calls, as on the other providers.
+  if waits and blocked_ms == 0 then
     wait_ms, freed, factor_left_ms = denial_of(window, arguments, taken + counted + asked)
   end
   local buckets, first_ms, second_ms, second_accepted = oldest_two(window)
