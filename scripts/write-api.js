@@ -146,6 +146,28 @@ function membersOf(symbol) {
   return [...unnamed, ...named];
 }
 
+/** The documented fields of a type that no other section has: of type literals, and of types that aren't exported. */
+function fieldsOf(node) {
+  if (ts.isIntersectionTypeNode(node) || ts.isUnionTypeNode(node)) return node.types.flatMap(fieldsOf);
+  if (ts.isParenthesizedTypeNode(node)) return fieldsOf(node.type);
+  if (ts.isTypeLiteralNode(node)) return node.members.flatMap(documentedOf);
+  if (!ts.isTypeReferenceNode(node)) return [];
+  const symbol = checker.getSymbolAtLocation(node.typeName);
+  const declared = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+  if ([...exported.values()].flat().includes(declared)) return [];
+  return declared.declarations.flatMap((declaration) => {
+    const { fileName } = declaration.getSourceFile();
+    if (!fileName.startsWith(root) || fileName.includes("/node_modules/")) return [];
+    if (ts.isTypeAliasDeclaration(declaration)) return fieldsOf(declaration.type);
+    return ts.isInterfaceDeclaration(declaration) ? declaration.members.flatMap(documentedOf) : [];
+  });
+}
+
+function documentedOf(node) {
+  const symbol = checker.getSymbolAtLocation(node.name ?? node);
+  return symbol === undefined || textOf(symbol.getDocumentationComment(checker)) === "" ? [] : [symbol];
+}
+
 function parentsOf(symbol) {
   const clauses = symbol.declarations.flatMap((declaration) => declaration.heritageClauses ?? []);
   return clauses
@@ -160,8 +182,18 @@ function sectionOf(symbol) {
     const heads = symbol.declarations.map((overload) => `**\`${signatureOf(symbol.name, overload)}\`**`);
     lines.push(heads.join("<br>"), "", docOf(symbol), "", tagsOf(symbol));
   } else if (ts.isTypeAliasDeclaration(declaration)) {
-    const type = written(declaration.type).replace(/^\| /, "");
-    lines.push(`**\`type ${generic(symbol.name, declaration)} = ${type}\`**`, "", docOf(symbol), "", tagsOf(symbol));
+    const type = written(declaration.type)
+      .replaceAll(/\/\*\*.*?\*\/ /g, "")
+      .replace(/^\| /, "");
+    lines.push(
+      `**\`type ${generic(symbol.name, declaration)} = ${type}\`**`,
+      "",
+      docOf(symbol),
+      "",
+      tagsOf(symbol),
+      "",
+    );
+    for (const field of fieldsOf(declaration.type)) lines.push(memberOf(field, symbol.name), "");
   } else if (ts.isVariableDeclaration(declaration)) {
     lines.push(`**\`const ${typed(symbol.name, declaration)}\`**`, "", docOf(symbol), "", tagsOf(symbol));
   } else {

@@ -28,6 +28,16 @@ export type Limit<Key extends string | number = string> = {
     readonly key: Key | null;
     count?: number;
 } | false;
+interface Hidden {
+    /** D. */
+    readonly hidden: number;
+    readonly told?: undefined;
+}
+/** D. */
+export type Pair = Hidden & ({
+    /** D. */
+    readonly left: number;
+} | Reader<string>);
 /** D. */
 export interface Reader<Raw> extends Iterable<Raw> {
     /** D. */
@@ -52,6 +62,7 @@ export declare class Failure<Code> extends Error implements Iterable<Code> {
     /** D. */
     [Symbol.iterator](): Iterator<Code>;
 }
+export {};
 `;
 
 it("docs/api.md has types and signatures as they are declared, with nothing left out", () => {
@@ -74,6 +85,9 @@ it("docs/api.md has types and signatures as they are declared, with nothing left
       '- `"a"`: a',
       '- `"b"`: b',
       "**`type Limit<Key extends string | number = string> = { readonly key: Key | null; count?: number; } | false`**",
+      "**`type Pair = Hidden & ({ readonly left: number; } | Reader<string>)`**",
+      "**`readonly hidden: number`**",
+      "**`readonly left: number`**",
       "interface `Reader<Raw>` extends `Iterable<Raw>`",
       "**`(): Raw | undefined`**",
       "**`[name: string]: unknown`**",

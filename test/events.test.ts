@@ -244,16 +244,22 @@ describe("a failure policy that decides", () => {
     expect(JSON.stringify(events)).not.toContain("alice");
   });
 
-  it("is a warning of the process once, where nobody listens, and none with onEvent: false", async () => {
+  it("is a warning of the process once, with the prefix, where nobody listens, and none with onEvent: false", async () => {
     const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     for (const onEvent of [undefined, false] as const) {
-      const provider = createFakeRedisProvider({ onFailure: "allow", ...(onEvent === false ? { onEvent } : {}) });
+      const provider = createFakeRedisProvider({
+        prefix: "logins",
+        onFailure: "allow",
+        ...(onEvent === false ? { onEvent } : {}),
+      });
       provider.redis = "down";
       for (let i = 0; i < 20; i++) await provider.absolute.inc("alice", perMinute(5));
     }
     expect(warned.mock.calls).toEqual([
       [
-        expect.stringMatching(/^Redis fails \(BACKEND_UNAVAILABLE\): the failure policy "allow" decides about calls/),
+        expect.stringMatching(
+          /^Redis fails \(BACKEND_UNAVAILABLE\): .* "allow" decides about calls of the provider with the prefix "logins" \(/,
+        ),
         { type: "TrypemaNotice", code: "DEGRADED" },
       ],
     ]);

@@ -149,13 +149,18 @@ it.each([
 
 it("without a listener warns when a failure policy begins to decide, and when that ends", async () => {
   const watch = new Watch(undefined, clock);
+  watch.subject = "the provider of logins";
   for (let i = 0; i < 500; i++) watch.noteDegraded("local", "BACKEND_TIMEOUT");
-  expect(warnings).toEqual(['DEGRADED Redis fails (BACKEND_TIMEOUT): the failure policy "local" decides about calls']);
+  expect(warnings).toEqual([
+    'DEGRADED Redis fails (BACKEND_TIMEOUT): the failure policy "local" decides about calls of the provider of logins',
+  ]);
   watch.noteAnswer();
   expect(warnings).toHaveLength(1);
   await advance(5_000);
   watch.noteAnswer();
-  expect(warnings[1]).toBe("RECOVERED Redis answers again; the failure policy has decided about 500 calls");
+  expect(warnings[1]).toBe(
+    "RECOVERED Redis answers again: the failure policy has decided about 500 calls of the provider of logins",
+  );
   expect(watch.isDegraded).toBe(false);
   watch.noteDegraded("local", "BACKEND_TIMEOUT");
   expect(warnings).toHaveLength(3);

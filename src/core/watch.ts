@@ -41,6 +41,8 @@ type Listener = (event: ProviderEvent) => unknown;
  */
 export class Watch {
   readonly counts = new Counts();
+  /** How warnings name the provider, because a program may have several. */
+  subject = "a provider";
   readonly #tallies = new Map<string, Tally>();
   readonly #clock: () => number;
   readonly #outage = new Outage();
@@ -124,7 +126,11 @@ export class Watch {
       this.#degradedBy = { policy, code };
       this.#gathered?.degraded.add();
     }
-    if (begins) this.#warn("DEGRADED", `Redis fails (${code}): the failure policy "${policy}" decides about calls`);
+    if (begins)
+      this.#warn(
+        "DEGRADED",
+        `Redis fails (${code}): the failure policy "${policy}" decides about calls of ${this.subject}`,
+      );
   }
 
   /** Whether the failure policy decides about calls, or did a little while ago. */
@@ -137,7 +143,10 @@ export class Watch {
     const past = this.#outage.endAt(this.#clock());
     if (past === undefined) return;
     if (this.#listens) this.#tell(eventOf({ type: "recovered", ...past }));
-    this.#warn("RECOVERED", `Redis answers again; the failure policy has decided about ${past.calls} calls`);
+    this.#warn(
+      "RECOVERED",
+      `Redis answers again: the failure policy has decided about ${past.calls} calls of ${this.subject}`,
+    );
   }
 
   get #listens(): boolean {

@@ -81,6 +81,7 @@ export function openRedis(
   };
   checkPrefix(prefix);
   checkPolicy(onFailure);
+  watch.subject = `the provider with the prefix "${prefix}"`;
   const backend = backendOf(client, settings, maxCallsFrom(batch), watch);
   let opened: LocalProvider | undefined;
   const local = () => {
