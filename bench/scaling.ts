@@ -189,8 +189,8 @@ async function compare(): Promise<void> {
       ["a key of one bucket", bytes(oneBytes)],
       [`a key of ${few} buckets`, bytes(fewBytes)],
       ["a further bucket", bytes(bucketBytes)],
-      ["what a process has leased of a key", bytes(oneLease)],
-      ["what a further one has", bytes(leaseBytes)],
+      ["a lease of a key, of the first process", bytes(oneLease)],
+      ["a lease of the same key, of each further process", bytes(leaseBytes)],
     ],
   );
   const memoryOfFleet = (fleet: Fleet) => {

@@ -33,7 +33,7 @@ it.each([
     [0, 2],
   ],
   [
-    "memory of a key in the process",
+    "memory of a key in the process, without its name",
     "bytes",
     ["absolute", "express-rate-limit MemoryStore", "rate-limiter-flexible"],
     "### Memory",
