@@ -18,7 +18,7 @@ const PROGRAMS = [
   { name: "Local and `createLimits`", code: `${LOCAL} export { createLimits } from "trypema";`, maxKb: 15 },
   { name: "Redis", code: 'export { createRedisProvider } from "trypema/redis";', maxKb: 42 },
   { name: "Hybrid", code: 'export { createHybridProvider } from "trypema/hybrid";', maxKb: 56 },
-  { name: "Local and `trypema/fetch`", code: `${LOCAL} export { rateLimit } from "trypema/fetch";`, maxKb: 26 },
+  { name: "Local and `trypema/fetch`", code: `${LOCAL} export { rateLimit } from "trypema/fetch";`, maxKb: 27 },
 ];
 
 const PROGRAM = "program.js";

@@ -2,7 +2,7 @@
 // stands for it here.
 
 import fastifyPeer from "@fastify/rate-limit";
-import Fastify, { type FastifyInstance } from "fastify";
+import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { rateLimiter as honoPeer } from "hono-rate-limiter";
 import { createLimits, createLocalProvider, minutes } from "trypema";
@@ -40,20 +40,34 @@ describe("@fastify/rate-limit", () => {
 
   it("limits by max and timeWindow as by limit and windowMs, also where functions say them, which get the key", async () => {
     const limits = new Map([["ann", 2]]);
+    const windowOf = (key: string) => (key === "ann" ? minutes(2) : minutes(1));
     const user = (name: string) => ({ url: "/", headers: { "x-user": name } });
     const peers = await peer({
-      timeWindow: "1 minute",
+      timeWindow: (_: unknown, key: string) => windowOf(key),
       max: (_: unknown, key: string) => limits.get(key) ?? 1,
       keyGenerator: (request) => String(request.headers["x-user"]),
     });
     const same = await ours({
-      windowMs: minutes(1),
+      windowMs: (_: HttpRequest, key: string) => windowOf(key),
       limit: (_: HttpRequest, key: string) => limits.get(key) ?? 1,
       key: ({ header }: HttpRequest) => header("x-user"),
     });
     const requests = ["ann", "bob", "ann", "bob", "ann"].map(user);
     const expected = [200, 200, 200, 429, 429];
     expect([await statuses(peers, ...requests), await statuses(same, ...requests)]).toEqual([expected, expected]);
+  });
+
+  it("has one count of a key in whatever window timeWindow gives, where windowMs has one in each", async () => {
+    const at = (path: string) => ({ url: "/", headers: { "x-window": path } });
+    const windowOf = (name: unknown) => (name === "long" ? minutes(2) : minutes(1));
+    const peers = await peer({ max: 1, timeWindow: ({ headers }: FastifyRequest) => windowOf(headers["x-window"]) });
+    const same = await ours({ limit: 1, windowMs: ({ header }: HttpRequest) => windowOf(header("x-window")) });
+    const requests = ["short", "long", "short", "long"].map(at);
+    expect(await statuses(peers, ...requests)).toEqual([200, 429, 429, 429]);
+    expect(await statuses(same, ...requests)).toEqual([200, 200, 429, 429]);
+    const policies = [];
+    for (const request of requests) policies.push((await same.inject(request)).headers["ratelimit-policy"]);
+    expect(policies.slice(0, 2)).toEqual(['"default";q=1;w=60', '"default";q=1;w=120']);
   });
 
   it.each([

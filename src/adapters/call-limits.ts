@@ -4,6 +4,7 @@ import { show, TrypemaError } from "../core/errors.ts";
 import { MAX_KEY_BYTES } from "../core/key.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
 import type { Awaitable, Decision, Provider } from "../core/types.ts";
+import { ByWindow } from "../http/by-window.ts";
 import { askOne, type Counts, countsOf, rateOfRequest } from "../http/counts.ts";
 import { storedKey } from "../http/keys.ts";
 
@@ -17,23 +18,17 @@ export interface LimitedCall {
   readonly blockMs: number;
 }
 
-/**
- * As many windows are kept as they are asked for. A window may be a function of a request, and a provider never forgets
- * a window. So each further window is rounded up to a power of two, and of those there are 53.
- */
-const MOST_EXACT_WINDOWS = 100;
-
 /** A window of more than a minute is kept in so many buckets. Then it is exact to a 600th. */
 const BUCKETS = 600;
 
 /** A key that looks like the hash of a long key is hashed too, so that no two keys are stored as the same one. */
 const HASH = /^[0-9a-f]{64}$/;
 
-/** Always holds: one window has one place where its calls are counted, and there are at most 153 windows. */
+/** Always holds: one window has one place where its calls are counted. */
 export class CallLimits {
   readonly #provider: Provider;
   readonly #name: string;
-  readonly #byWindow = new Map<number, Counts>();
+  readonly #byWindow = new ByWindow((windowMs) => this.#countsIn(windowMs));
 
   /**
    * @param name part of what is counted: 1 to 60 of ASCII
@@ -54,26 +49,18 @@ export class CallLimits {
    * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_KEY`, and what the provider throws
    */
   async take({ key, windowMs, limit, blockMs }: LimitedCall): Promise<Decision | undefined> {
-    const counts = this.#countsOf(windowMs);
+    const counts = this.#byWindow.of(windowMs);
     const rate = this.#rateOf(limit, counts.windowMs);
     if (rate === undefined) return undefined;
     const isShort = counts.keyPrefix.length + 3 * key.length <= MAX_KEY_BYTES;
     const isPlain = isShort && key.isWellFormed() && !HASH.test(key);
     const stored: Awaitable<string> = isPlain ? `${counts.keyPrefix}${key}` : storedKey(counts.keyPrefix, key);
-    return askOne({ limiter: counts.limiter, key: await stored, rate, count: 1, blockMs }, counts.family, windowMs);
+    return askOne({ limiter: counts.limiter, key: await stored, rate, count: 1, blockMs }, counts);
   }
 
-  #countsOf(windowMs: number): Counts {
-    const known = this.#byWindow.get(windowMs);
-    if (known !== undefined) return known;
-    const isExact = this.#byWindow.size < MOST_EXACT_WINDOWS || !(windowMs >= 1);
-    const keptMs = isExact ? windowMs : Math.min(2 ** Math.ceil(Math.log2(windowMs)), Number.MAX_SAFE_INTEGER);
-    const kept = this.#byWindow.get(keptMs);
-    if (kept !== undefined) return kept;
-    const bucketMs = Math.min(keptMs, Math.max(100, Math.ceil(keptMs / BUCKETS)));
-    const counts = countsOf({ name: this.#name, limit: 1, windowMs: keptMs, bucketMs }, this.#provider);
-    this.#byWindow.set(keptMs, counts);
-    return counts;
+  #countsIn(windowMs: number): Counts {
+    const bucketMs = Math.min(windowMs, Math.max(100, Math.ceil(windowMs / BUCKETS)));
+    return countsOf({ name: this.#name, windowMs, bucketMs }, this.#provider);
   }
 
   #rateOf(limit: number, windowMs: number): Rate | undefined {

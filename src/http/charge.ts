@@ -13,7 +13,6 @@ interface ChargingLimiter {
   readonly name: string;
   readonly shadow: boolean;
   readonly hidesRemaining: boolean;
-  readonly windowMs: number;
 }
 
 /** A decision about a request, and who counted its cost. */
@@ -23,6 +22,7 @@ interface Counted {
   readonly isCounted: boolean;
   /** The limiter of the provider that made the decision. */
   readonly counter: Adjuster;
+  readonly windowMs: number;
   readonly key: string;
   readonly cost: number;
   /** What the backend failed with, when the decision stands in for its decision. */
@@ -33,6 +33,7 @@ interface ChargeFields {
   readonly outcome: Outcome;
   readonly admitted: boolean;
   readonly decision: Decision | undefined;
+  readonly windowMs: number;
   readonly key: string | undefined;
   readonly cost: number;
   readonly adjuster: Adjuster | undefined;
@@ -56,6 +57,7 @@ export class Charge {
   /** What the backend failed with. */
   readonly error: unknown;
   readonly decidedAtMs: number;
+  readonly #windowMs: number;
   /** What the request costs now, after all corrections. */
   cost: number;
   /** What was counted for the request when the limiter decided. */
@@ -68,6 +70,7 @@ export class Charge {
     this.outcome = fields.outcome;
     this.admitted = fields.admitted;
     this.decision = fields.decision;
+    this.#windowMs = fields.windowMs;
     this.key = fields.key;
     this.cost = fields.cost;
     this.#reservedCost = fields.adjuster === undefined ? 0 : fields.cost;
@@ -77,7 +80,10 @@ export class Charge {
   }
 
   /** The charge of a request about which a provider decided, or the Local provider in its place after an `error`. */
-  static decided(limiter: ChargingLimiter, { decision, isCounted, counter, key, cost, error }: Counted): Charge {
+  static decided(
+    limiter: ChargingLimiter,
+    { decision, isCounted, counter, windowMs, key, cost, error }: Counted,
+  ): Charge {
     // A failure policy that counted nothing has no adjuster.
     const adjuster = decision.degraded ? adjusterOf(decision) : counter;
     const { allowed } = decision;
@@ -86,6 +92,7 @@ export class Charge {
       outcome: allowed || adjuster !== undefined ? outcomeOf(decision) : "unavailable",
       admitted: allowed || limiter.shadow,
       decision: error === undefined ? decision : markDegraded(decision),
+      windowMs,
       key,
       cost,
       adjuster: allowed && isCounted ? adjuster : undefined,
@@ -94,11 +101,12 @@ export class Charge {
   }
 
   /** The charge at the rate "none", which denies every request. No provider is asked, and nothing is counted. */
-  static atRateNone(limiter: ChargingLimiter, key: string, cost: number): Charge {
+  static atRateNone(limiter: ChargingLimiter, windowMs: number, key: string, cost: number): Charge {
     return new Charge(limiter, {
       outcome: "rejected",
       admitted: limiter.shadow,
       decision: RATE_NONE_DECISION,
+      windowMs,
       key,
       cost,
       adjuster: undefined,
@@ -113,7 +121,7 @@ export class Charge {
     admitted: boolean,
     error?: unknown,
   ): Charge {
-    const nothing = { decision: undefined, key: undefined, cost: 0, adjuster: undefined };
+    const nothing = { decision: undefined, windowMs: 0, key: undefined, cost: 0, adjuster: undefined };
     return new Charge(limiter, { outcome, admitted, error, ...nothing });
   }
 
@@ -131,7 +139,7 @@ export class Charge {
   serviceLimit(requestDenied: boolean): ServiceLimit {
     const { decision, limiter } = this;
     const { allowed, limit, remaining, retryAfterMs } = decision!;
-    const windowSeconds = Math.ceil(limiter.windowMs / 1_000);
+    const windowSeconds = Math.ceil(this.#windowMs / 1_000);
     return {
       limiter: limiter.name,
       limit,
@@ -154,7 +162,7 @@ export class Charge {
    * counted cost has expired by then, so the correction would take from what other requests have used since.
    */
   adjust(delta: number): Awaitable<unknown> {
-    const isInWindow = performance.now() - this.decidedAtMs < this.limiter.windowMs;
+    const isInWindow = performance.now() - this.decidedAtMs < this.#windowMs;
     const change = Math.max(delta, isInWindow ? -this.cost : 0);
     if (this.#adjuster === undefined || change === 0) return undefined;
     this.cost += change;

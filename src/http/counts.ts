@@ -8,7 +8,7 @@ import { type LimitOverride, rateFrom, resolveFields } from "../limits/definitio
 import { decideBlocked } from "../strategy/block.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { chain } from "./awaitable.ts";
-import type { LimiterDefinition } from "./definition.ts";
+import type { LimiterDefinition, WindowDefinition } from "./definition.ts";
 
 /** Where a limiter counts. */
 export interface Counts {
@@ -25,11 +25,15 @@ export interface Counts {
   readonly blockMs: number;
 }
 
+/** What says where a limiter counts. */
+type CountsDefinition<Raw> = Pick<WindowDefinition<Raw>, "name" | "scope" | "strategy" | "bucketMs" | "blockMs"> & {
+  readonly windowMs?: number | undefined;
+};
+
 /** @throws {TrypemaError} `INVALID_OPTION` */
-export function countsOf<Raw>(definition: LimiterDefinition<Raw>, provider: Provider): Counts {
-  const { name: ownName = "default", scope, strategy, windowMs, bucketMs, blockMs } = definition;
-  // No name has an @ in it, so no name and scope together are the name of another limiter.
-  const name = scope === undefined ? ownName : `${ownName}@${scope}`;
+export function countsOf<Raw>(definition: CountsDefinition<Raw>, provider: Provider): Counts {
+  const { strategy, windowMs, bucketMs, blockMs } = definition;
+  const name = fullNameOf(definition);
   const family = familyOf(provider);
   const inherited: Partial<Window> = family?.windowOf(provider) ?? {};
   const given = {
@@ -39,13 +43,42 @@ export function countsOf<Raw>(definition: LimiterDefinition<Raw>, provider: Prov
     bucketMs: windowMs === undefined ? (bucketMs ?? inherited.bucketMs) : bucketMs,
   };
   const fields = resolveFields(name, given, family?.hardLimitFactor ?? 1);
-  if (family !== undefined) return { ...fields, family, limiter: family.limiter(fields), keyPrefix: "" };
+  const keyPrefix = keyPrefixOf(definition, provider);
+  if (family !== undefined) return { ...fields, family, limiter: family.limiter(fields), keyPrefix };
   const hasOwnWindow = windowMs !== undefined || bucketMs !== undefined;
   const limiter = (hasOwnWindow ? withWindow(provider, fields) : provider)[fields.strategy];
   if (fields.blockMs > 0 && typeof limiter.block !== "function") {
     throw new TrypemaError("INVALID_OPTION", `${name}.blockMs: this provider has no method block`);
   }
-  return { ...fields, family, limiter, keyPrefix: `${name}:` };
+  return { ...fields, family, limiter, keyPrefix };
+}
+
+/** What the stored keys of a limiter begin with: its name, where the limiters of all names have the same counts. */
+export function keyPrefixOf(definition: Named, provider: Provider): string {
+  return familyOf(provider) === undefined ? `${fullNameOf(definition)}:` : "";
+}
+
+type Named = Pick<LimiterDefinition, "name" | "scope">;
+
+/** No name has an @ in it, so no name and scope together are the name of another limiter. */
+function fullNameOf({ name = "default", scope }: Named): string {
+  return scope === undefined ? name : `${name}@${scope}`;
+}
+
+/**
+ * Checks what can be checked of a definition whose window is a function of the request.
+ *
+ * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`
+ */
+export function checkUnwindowed<Raw>(definition: LimiterDefinition<Raw>, provider: Provider): void {
+  // No rate is too low and no bucket is too long for the longest window.
+  const windowMs = Number.MAX_SAFE_INTEGER;
+  const { name = "default", strategy, bucketMs, blockMs } = definition;
+  resolveFields(name, { strategy, bucketMs, blockMs, windowMs }, 1);
+  commonRateOf({ ...definition, windowMs } as WindowDefinition<Raw>, windowMs);
+  if (typeof provider.withWindow !== "function") {
+    throw new TrypemaError("INVALID_OPTION", "windowMs: got a function, but this provider has no withWindow");
+  }
 }
 
 /** @throws {TrypemaError} `INVALID_OPTION` for what is no provider */
@@ -67,7 +100,7 @@ function withWindow(provider: Provider, { windowMs, bucketMs }: Window): Provide
  *
  * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`
  */
-export function commonRateOf<Raw>(definition: LimiterDefinition<Raw>, windowMs: number): Rate | "none" | undefined {
+export function commonRateOf<Raw>(definition: WindowDefinition<Raw>, windowMs: number): Rate | "none" | undefined {
   const { name = "default", rate, limit } = definition;
   const isOneOfThem = (rate === undefined) !== (limit === undefined);
   const given = rate ?? limit;
@@ -82,7 +115,7 @@ export function commonRateOf<Raw>(definition: LimiterDefinition<Raw>, windowMs: 
  * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`
  */
 export function rateOfRequest<Raw>(
-  { name = "default", limit }: LimiterDefinition<Raw>,
+  { name = "default", limit }: Pick<WindowDefinition<Raw>, "name" | "limit">,
   given: number | "none",
   windowMs: number,
 ): Rate | "none" {
@@ -93,7 +126,7 @@ export function rateOfRequest<Raw>(
 }
 
 /** Asks about one request, and counts it if it is admitted. */
-export function askOne(ask: Ask, family: Family | undefined, windowMs: number): Awaitable<Decision> {
+export function askOne(ask: Ask, { family, windowMs }: Counts): Awaitable<Decision> {
   const { limiter, key, rate, count, blockMs } = ask;
   if (blockMs === 0) return limiter.inc(key, rate, count);
   if (family !== undefined) return chain(family.take([ask]), ({ decisions }) => decisions[0]!);

@@ -49,6 +49,9 @@ export interface DecisionEvent<Raw = unknown> {
  */
 export type LimiterDefinition<Raw = unknown> = LimiterFields<Raw> & (LimiterOfRate<Raw> | LimiterOfCount<Raw>);
 
+/** A limiter with the window that it has for one request. */
+export type WindowDefinition<Raw> = LimiterDefinition<Raw> & { readonly windowMs?: number };
+
 /**
  * Says something of a request.
  *
@@ -94,8 +97,12 @@ export interface LimiterFields<Raw = unknown> {
    * @internal
    */
   readonly scope?: string;
-  /** How far back history counts, in ms; at least 1. Default: the provider's. */
-  readonly windowMs?: number;
+  /**
+   * How far back history counts, in ms; at least 1. Default: the provider's. A function says it for each request, of
+   * its plan, say, and each window has counts of its own. The first hundred windows are kept as the function gives
+   * them, and further ones are rounded up to a power of two milliseconds.
+   */
+  readonly windowMs?: number | ForRequest<Raw, number>;
   /**
    * Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default: 100 or a shorter `windowMs` where
    * the limiter has one of its own, else the provider's.

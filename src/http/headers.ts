@@ -143,6 +143,7 @@ function withoutUsage(fields: Fields): Fields {
 /** The parts of a limiter's items that rarely change. */
 interface Item {
   readonly limit: number;
+  readonly windowSeconds: number;
   readonly policy: string;
   readonly beforeRemaining: string;
   readonly afterRemaining: string;
@@ -153,10 +154,10 @@ function draft10(): Serialiser {
   const items = new Map<string, Item>();
   const itemOf = ({ limiter, limit, windowSeconds }: ServiceLimit): Item => {
     const known = items.get(limiter);
-    if (known?.limit === limit) return known;
+    if (known?.limit === limit && known.windowSeconds === windowSeconds) return known;
     const window = integer(windowSeconds);
     const policy = `"${limiter}";q=${integer(limit)};w=${window}`;
-    const item = { limit, policy, beforeRemaining: `"${limiter}";r=`, afterRemaining: `;t=${window}` };
+    const item = { limit, windowSeconds, policy, beforeRemaining: `"${limiter}";r=`, afterRemaining: `;t=${window}` };
     items.set(limiter, item);
     return item;
   };

@@ -7,17 +7,16 @@ import { show, TrypemaError } from "../core/errors.ts";
 import type { Ask } from "../core/family.ts";
 import { Outage } from "../core/outage.ts";
 import type { Rate } from "../core/rate.ts";
-import { storeOf } from "../core/store.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
-import { createLocalProvider } from "../local/provider.ts";
 import { allowListOf } from "./allow.ts";
 import { chain, isPromise } from "./awaitable.ts";
 import { Charge } from "./charge.ts";
 import { clientAddress } from "./client-address.ts";
 import { ClientNotices, needsPeer } from "./client-notices.ts";
-import { askOne, type Counts, checkProvider, commonRateOf, countsOf, rateOfRequest } from "./counts.ts";
+import { askOne, type Counts, keyPrefixOf } from "./counts.ts";
 import { type BackendFailurePolicy, checkDefinition, type ForRequest, type LimiterDefinition } from "./definition.ts";
 import { type FoundKey, type Key, storedKey, storedSharedKey, textOfKey } from "./keys.ts";
+import { type LimiterWindow, LimiterWindows } from "./limiter-window.ts";
 import type { Notices } from "./notices.ts";
 import type { HttpRequest } from "./request.ts";
 
@@ -29,28 +28,11 @@ const OUTCOMES_WHILE_AWAY: Readonly<Record<"allow" | "deny" | "local", string>> 
   local: "are limited by each process for itself",
 };
 
-/** What limiters of one name in one store share, because they count for the same keys. */
-interface SharedCounts {
-  /** The rate of the limiter that was made last; undefined where a function gives it. */
-  latestRate: Rate | "none" | undefined;
-}
-
-const sharedCounts = new WeakMap<object, Map<string, SharedCounts>>();
-
-function sharedCountsOf(limiter: Limiter, name: string): SharedCounts {
-  const { place, part } = storeOf(limiter);
-  const byName = sharedCounts.get(place) ?? new Map<string, SharedCounts>();
-  sharedCounts.set(place, byName);
-  const fullName = `${part} ${name}`;
-  const found = byName.get(fullName) ?? { latestRate: undefined };
-  byName.set(fullName, found);
-  return found;
-}
-
 /** What a limiter asks its provider about one request. Always holds: its key, its rate and its count are valid. */
 export class HttpAsk<Raw> implements Ask {
   readonly asker: HttpLimiter<Raw>;
   readonly request: HttpRequest<Raw>;
+  readonly window: LimiterWindow<Raw>;
   readonly limiter: Limiter;
   readonly key: string;
   readonly rate: Rate;
@@ -60,18 +42,19 @@ export class HttpAsk<Raw> implements Ask {
   constructor(
     asker: HttpLimiter<Raw>,
     request: HttpRequest<Raw>,
-    { limiter, blockMs }: Counts,
+    window: LimiterWindow<Raw>,
     key: string,
     rate: Rate,
     count: number,
   ) {
     this.asker = asker;
     this.request = request;
-    this.limiter = limiter;
+    this.window = window;
+    this.limiter = window.counts.limiter;
     this.key = key;
     this.rate = rate;
     this.count = count;
-    this.blockMs = blockMs;
+    this.blockMs = window.counts.blockMs;
   }
 }
 
@@ -82,22 +65,15 @@ export class HttpLimiter<Raw> {
   readonly name: string;
   readonly shadow: boolean;
   readonly hidesRemaining: boolean;
-  readonly windowMs: number;
   readonly strategy: "absolute" | "suppressed";
   readonly definition: LimiterDefinition<Raw>;
   readonly notices: Notices;
   readonly #key: Key<Raw>;
   readonly #isListed: ((request: HttpRequest) => boolean) | undefined;
-  readonly #counts: Counts;
-  /** The rate where all requests have the same. */
-  readonly #rate: Rate | "none" | undefined;
-  readonly #sharedCounts: SharedCounts;
+  readonly #windows: LimiterWindows<Raw>;
+  readonly #keyPrefix: string;
   readonly #clientNotices: ClientNotices;
-  /** Where it counts while the provider fails, if anywhere. */
-  #fallback: Counts | undefined;
   readonly #outage = new Outage();
-  #lastGiven: number | "none" = "none";
-  #lastRate: Rate | "none" = "none";
   /** The stored keys of recent requests by their keys. Making and hashing one again costs as much as a decision. */
   readonly #storedKeys = new Map<string, string>();
 
@@ -112,17 +88,12 @@ export class HttpLimiter<Raw> {
     this.name = definition.name ?? "default";
     this.hidesRemaining = hidesRemaining;
     this.shadow = definition.shadow === true;
-    this.#counts = countsOf(definition, provider);
-    this.windowMs = this.#counts.windowMs;
-    this.strategy = this.#counts.strategy;
+    this.strategy = definition.strategy ?? "absolute";
+    this.#windows = new LimiterWindows(definition, provider);
+    this.#keyPrefix = keyPrefixOf(definition, provider);
     this.#key = definition.key ?? clientAddress();
     this.#isListed = allowListOf(definition.allow, this.#key);
     this.#clientNotices = new ClientNotices(this.#key, notices);
-    const { onBackendFailure } = definition;
-    if (typeof onBackendFailure === "object") this.#fallback = this.#countsOn(onBackendFailure.provider);
-    this.#rate = commonRateOf(definition, this.windowMs);
-    this.#sharedCounts = sharedCountsOf(this.#counts.limiter, `${this.#counts.keyPrefix}${this.name}`);
-    this.#sharedCounts.latestRate = this.#rate;
   }
 
   /** Decides about a request by itself and counts it: {@link find}, then {@link ask}. */
@@ -138,9 +109,6 @@ export class HttpLimiter<Raw> {
    * causes, is thrown or rejects the promise.
    */
   find(request: HttpRequest<Raw>): Awaitable<Found<Raw>> {
-    // A hot reload may make this limiter again with another rate. The old one gets no requests any more, so only a
-    // limiter that still gets requests gives the notice.
-    if (this.#sharedCounts.latestRate !== this.#rate) this.#noticeSharedName();
     const { skip } = this.definition;
     if (skip === undefined) return this.#findUnskipped(request);
     return chain(skip(request), (skipped) => (skipped ? undefined : this.#findUnskipped(request)));
@@ -150,7 +118,7 @@ export class HttpLimiter<Raw> {
   ask(ask: HttpAsk<Raw>): Awaitable<Charge> {
     let decision: Awaitable<Decision>;
     try {
-      decision = askOne(ask, this.#counts.family, this.windowMs);
+      decision = askOne(ask, ask.window.counts);
     } catch (error) {
       return this.standIn(ask, error);
     }
@@ -162,9 +130,10 @@ export class HttpLimiter<Raw> {
   }
 
   /** @param isCounted false where the provider admits the request, but another limiter of the same take denies it */
-  charge({ limiter, key, count }: HttpAsk<Raw>, decision: Decision, isCounted: boolean): Charge {
+  charge({ window, limiter, key, count }: HttpAsk<Raw>, decision: Decision, isCounted: boolean): Charge {
     if (this.#outage.lasts && !decision.degraded) this.#noteAnswer();
-    return Charge.decided(this, { decision, isCounted, counter: limiter, key, cost: count });
+    const { windowMs } = window.counts;
+    return Charge.decided(this, { decision, isCounted, counter: limiter, windowMs, key, cost: count });
   }
 
   /** Does what `onBackendFailure` says, after the provider has failed. */
@@ -176,32 +145,24 @@ export class HttpLimiter<Raw> {
       return chain(onBackendFailure(ask.request, error), (answer) => this.#undecided(checkedAnswer(answer), error));
     }
     if (onBackendFailure === "allow" || onBackendFailure === "deny") return this.#undecided(onBackendFailure, error);
-    const { windowMs, bucketMs } = this.#counts;
-    this.#fallback ??= this.#countsOn(createLocalProvider({ windowMs, bucketMs }));
-    return this.#askFallback(ask, this.#fallback, error);
+    return this.#askSubstitute(ask, ask.window.substituteCounts(), error);
   }
 
   #undecided(answer: "allow" | "deny", error: unknown): Charge {
     return Charge.undecided(this, "unavailable", this.shadow || answer === "allow", error);
   }
 
-  /** Where this limiter counts on another provider: in the same window. */
-  #countsOn(provider: Provider): Counts {
-    checkProvider("onBackendFailure.provider", provider);
-    const window = provider.windowMs === this.windowMs ? {} : { windowMs: this.windowMs };
-    return countsOf({ ...this.definition, ...window }, provider);
-  }
-
   /** Asks the provider that decides meanwhile. */
-  #askFallback(ask: HttpAsk<Raw>, { limiter, family, keyPrefix }: Counts, error: unknown): Awaitable<Charge> {
-    const key = keyPrefix + ask.key.slice(this.#counts.keyPrefix.length);
+  #askSubstitute(ask: HttpAsk<Raw>, counts: Counts, error: unknown): Awaitable<Charge> {
+    const key = counts.keyPrefix + ask.key.slice(this.#keyPrefix.length);
+    const { limiter, windowMs } = counts;
     const { count: cost } = ask;
     const fail = (again: unknown) =>
       this.#undecided("allow", new AggregateError([error, again], "both providers failed"));
     try {
-      const decision = askOne({ ...ask, limiter, key }, family, this.windowMs);
+      const decision = askOne({ ...ask, limiter, key }, counts);
       const charge = (made: Decision) =>
-        Charge.decided(this, { decision: made, isCounted: true, counter: limiter, key, cost, error });
+        Charge.decided(this, { decision: made, isCounted: true, counter: limiter, windowMs, key, cost, error });
       return isPromise(decision) ? decision.then(charge, fail) : charge(decision);
     } catch (again) {
       return fail(again);
@@ -252,7 +213,7 @@ export class HttpLimiter<Raw> {
       const known = this.#storedKeys.get(key);
       if (known !== undefined) return this.#findUnlessAllowed(request, key, known);
       this.#clientNotices.noteNewKey(key);
-      const stored = storedKey(this.#counts.keyPrefix, key);
+      const stored = storedKey(this.#keyPrefix, key);
       if (typeof stored === "string") this.#remember(key, stored);
       return isPromise(stored)
         ? stored.then((text) => this.#findUnlessAllowed(request, key, text))
@@ -261,7 +222,7 @@ export class HttpLimiter<Raw> {
     this.#clientNotices.noteMissingKey(request);
     const policy = this.definition.onMissingKey ?? "reject";
     if (typeof policy !== "object") return Charge.undecided(this, "missing-key", this.shadow || policy === "skip");
-    return this.#findUnlessAllowed(request, "", storedSharedKey(this.#counts.keyPrefix, policy.shared));
+    return this.#findUnlessAllowed(request, "", storedSharedKey(this.#keyPrefix, policy.shared));
   }
 
   #remember(key: string, stored: string): void {
@@ -279,37 +240,56 @@ export class HttpLimiter<Raw> {
   }
 
   #findForStoredKey(request: HttpRequest<Raw>, key: string, stored: string): Awaitable<Found<Raw>> {
-    if (this.#rate !== undefined) return this.#findAtRate(request, key, stored, this.#rate);
+    const { common } = this.#windows;
+    if (common !== undefined) return this.#findInWindow(common, request, key, stored);
+    const given = (this.definition.windowMs as ForRequest<Raw, number>)(request, key);
+    return chain(given, (windowMs) => this.#findInWindow(this.#windows.of(windowMs), request, key, stored));
+  }
+
+  // The steps below are methods with arguments, because closures made a check of the guard take a seventh longer.
+
+  #findInWindow(
+    window: LimiterWindow<Raw>,
+    request: HttpRequest<Raw>,
+    key: string,
+    stored: string,
+  ): Awaitable<Found<Raw>> {
+    // A hot reload may make this limiter again with another rate. The old one gets no requests any more, so only a
+    // limiter that still gets requests gives the notice.
+    if (window.isSharedAtAnotherRate) this.#noticeSharedName();
+    if (window.rate !== undefined) return this.#findAtRate(window, request, key, stored, window.rate);
     const { rate, limit } = this.definition;
     const given = ((rate ?? limit) as ForRequest<Raw, number | "none">)(request, key);
     return isPromise(given)
-      ? given.then((now) => this.#findAtRate(request, key, stored, this.#checkedRate(now)))
-      : this.#findAtRate(request, key, stored, this.#checkedRate(given));
+      ? given.then((now) => this.#findAtRate(window, request, key, stored, window.checkedRate(now)))
+      : this.#findAtRate(window, request, key, stored, window.checkedRate(given));
   }
 
-  #findAtRate(request: HttpRequest<Raw>, key: string, stored: string, rate: Rate | "none"): Awaitable<Found<Raw>> {
+  #findAtRate(
+    window: LimiterWindow<Raw>,
+    request: HttpRequest<Raw>,
+    key: string,
+    stored: string,
+    rate: Rate | "none",
+  ): Awaitable<Found<Raw>> {
     const { cost = 1 } = this.definition;
-    if (typeof cost !== "function") return this.#askFor(request, stored, rate, cost);
+    if (typeof cost !== "function") return this.#askFor(window, request, stored, rate, cost);
     const given = cost(request, key);
     return isPromise(given)
-      ? given.then((now) => this.#askFor(request, stored, rate, checkedCost(now)))
-      : this.#askFor(request, stored, rate, checkedCost(given));
-  }
-
-  /** The rate that a function gave; successive requests mostly bring the same one. */
-  #checkedRate(given: number | "none"): Rate | "none" {
-    if (given !== this.#lastGiven) {
-      this.#lastRate = rateOfRequest(this.definition, given, this.windowMs);
-      this.#lastGiven = given;
-    }
-    return this.#lastRate;
+      ? given.then((now) => this.#askFor(window, request, stored, rate, checkedCost(now)))
+      : this.#askFor(window, request, stored, rate, checkedCost(given));
   }
 
   /** At a cost of 0 the limiter has nothing to do with the request, unless its rate denies all requests. */
-  #askFor(request: HttpRequest<Raw>, key: string, rate: Rate | "none", cost: number): Found<Raw> {
-    if (rate === "none") return Charge.atRateNone(this, key, cost);
-    if (cost === 0) return undefined;
-    return new HttpAsk(this, request, this.#counts, key, rate, cost);
+  #askFor(
+    window: LimiterWindow<Raw>,
+    request: HttpRequest<Raw>,
+    key: string,
+    rate: Rate | "none",
+    cost: number,
+  ): Found<Raw> {
+    if (rate === "none") return Charge.atRateNone(this, window.counts.windowMs, key, cost);
+    return cost === 0 ? undefined : new HttpAsk(this, request, window, key, rate, cost);
   }
 }
 

@@ -59,7 +59,8 @@ function failing(fail: () => Decision | Promise<Decision>): Provider {
   const provider = local();
   const wrap = <L extends Limiter>(limiter: L): L =>
     new Proxy(limiter, { get: (target, name) => (name === "inc" ? fail : Reflect.get(target, name)) });
-  return { ...provider, absolute: wrap(provider.absolute), suppressed: wrap(provider.suppressed) };
+  const withWindow = () => failing(fail) as ReturnType<Provider["withWindow"]>;
+  return { ...provider, withWindow, absolute: wrap(provider.absolute), suppressed: wrap(provider.suppressed) };
 }
 
 const unavailable = () => new TrypemaError("BACKEND_UNAVAILABLE", "no backend");
@@ -650,6 +651,62 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
       'ratelimit: "default";r=3;t=20',
     ]);
     expect(await statuses(port, 1, as("bob", "closed"))).toEqual([429]);
+  });
+
+  it("takes a request's own window, in which it has counts of its own", async () => {
+    const windows: Record<string, number> = { trial: seconds(5), odd: -1 };
+    const { port, handled } = await serve({
+      limit: 2,
+      windowMs: async ({ header }, user) =>
+        user === "bob" ? seconds(40) : (windows[header("x-plan")!] ?? seconds(20)),
+      key: requestHeader("x-user"),
+      uncounted: "failed",
+    });
+    const as = (user: string, plan: string, path = "/") => ({ path, headers: [`X-User: ${user}`, `X-Plan: ${plan}`] });
+    expect(await statuses(port, 3, as("ann", "trial"))).toEqual([200, 200, 429]);
+    expect(limitLines(await send(port, as("ann", "pro")))).toEqual([
+      'ratelimit-policy: "default";q=2;w=20',
+      'ratelimit: "default";r=1;t=20',
+    ]);
+    clock.advance(5_000);
+    expect(await statuses(port, 3, as("ann", "trial"))).toEqual([200, 200, 429]);
+    expect(await statuses(port, 2, as("ann", "pro"))).toEqual([200, 429]);
+    expect(limitLines(await send(port, as("bob", "trial")))).toEqual([
+      'ratelimit-policy: "default";q=2;w=40',
+      'ratelimit: "default";r=1;t=40',
+    ]);
+    expect(await statuses(port, 1, as("ann", "odd"))).toEqual([500]);
+    // The failed responses are given back in the window in which they were counted.
+    expect(await statuses(port, 5, as("carl", "trial", "/fail"))).toEqual([500, 500, 500, 500, 500]);
+    expect(await statuses(port, 2, as("carl", "trial"))).toEqual([200, 200]);
+    expect(handled()).toBe(14);
+  });
+
+  it("has limiters with windows of their own requests decide as one", async () => {
+    const windowMs = ({ header }: HttpRequest) => Number(header("x-seconds")) * 1_000;
+    const limiters = [
+      { name: "fixed", limit: 3 },
+      { name: "own", limit: 1, windowMs },
+    ];
+    const { port } = await serve({ limiters });
+    const within = (span: number) => ({ headers: [`X-Seconds: ${span}`] });
+    expect(await statuses(port, 3, within(5))).toEqual([200, 429, 429]);
+    expect(await statuses(port, 2, within(7))).toEqual([200, 429]);
+    expect(limitLines(await send(port, within(9)))).toEqual([
+      'ratelimit-policy: "fixed";q=3;w=10, "own";q=1;w=9',
+      'ratelimit: "fixed";r=0;t=10, "own";r=0;t=9',
+    ]);
+  });
+
+  it("decides in the window of the request too while the backend fails", async () => {
+    const windowMs = ({ header }: HttpRequest) => Number(header("x-seconds")) * 1_000;
+    const provider = failing(async () => Promise.reject(unavailable()));
+    const within = (span: number) => ({ headers: [`X-Seconds: ${span}`] });
+    for (const onBackendFailure of ["local", { provider: providers[kind]!() }] as const) {
+      const { port } = await serve({ provider, limit: 2, windowMs, onBackendFailure });
+      expect(await statuses(port, 3, within(30))).toEqual([200, 200, 429]);
+      expect(limitLines(await send(port, within(40)))[0]).toBe('ratelimit-policy: "default";q=2;w=40');
+    }
   });
 
   it("asks a shadow after the others have admitted a request, and lets it block nobody", async () => {

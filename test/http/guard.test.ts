@@ -7,13 +7,14 @@ import {
   MeterProvider,
   PeriodicExportingMetricReader,
 } from "@opentelemetry/sdk-metrics";
-import { createLimits, createLocalProvider, perMinute, perSecond, TrypemaError, unlimited } from "trypema";
+import { createLimits, createLocalProvider, perMinute, perSecond, type Rate, TrypemaError, unlimited } from "trypema";
 import {
   clientAddress,
   combined,
   type DecisionEvent,
   Guard,
   type HttpRequest,
+  type Notice,
   prometheusMetrics,
   type RateLimitOptions,
   reservationOf,
@@ -140,7 +141,9 @@ describe("a guard", () => {
     // @ts-expect-error
     expect(() => new Guard({ ...shared, limiters: [{ name: "a" }] })).toThrow();
     // @ts-expect-error
-    expect(() => new Guard({ ...shared, limit: 5, windowMs: () => 5 })).toThrow();
+    expect(() => new Guard({ ...shared, limit: 5, windowMs: "1 minute" })).toThrow();
+    // @ts-expect-error
+    expect(new Guard({ ...shared, limit: 5, windowMs: () => "1 minute" })).toBeDefined();
     // @ts-expect-error no form among others
     expect(() => new Guard({ ...shared, rate, headers: ["none", "draft-6"] })).toThrow();
     // @ts-expect-error a response
@@ -511,6 +514,58 @@ describe("a limiter with options that providers have", () => {
     const bare = { absolute: { inc }, suppressed, windowMs } as never;
     expect(() => new Guard({ provider: bare, limit: 1, windowMs: 5 })).toThrow(/this provider has no withWindow/);
     expect(() => new Guard({ provider: bare, limit: 1, blockMs: 5 })).toThrow(/this provider has no method block/);
+  });
+
+  it("keeps a hundred windows of a function as they are, and rounds further ones up to a power of two", async () => {
+    const policyOf = async (guard: Guard<object>, windowMs: number) => {
+      const header = () => String(windowMs);
+      return (await guard.check({ ...request(), header })).fields[1];
+    };
+    const guard = new Guard<object>({
+      provider: provider(),
+      limit: 5,
+      windowMs: ({ header }) => Number(header("x-window-ms")),
+      key: () => "k",
+    });
+    for (let i = 1; i <= 100; i++) expect(await policyOf(guard, i * 1_000)).toBe(`"default";q=5;w=${i}`);
+    for (const [windowMs, keptSeconds] of [
+      [100_000, 100],
+      [100_001, 132],
+      [131_000, 132],
+      [131_072, 132],
+      [200_000, 263],
+      [Number.MAX_SAFE_INTEGER, Math.ceil(Number.MAX_SAFE_INTEGER / 1_000)],
+    ] as const) {
+      expect(await policyOf(guard, windowMs)).toBe(`"default";q=5;w=${keptSeconds}`);
+    }
+    for (const wrong of [0, Number.NaN, -1, Number.POSITIVE_INFINITY]) {
+      await expect(policyOf(guard, wrong)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    }
+  });
+
+  it("with windows of a function is checked as far as it can be when it is made", () => {
+    const shared = { provider: provider(), windowMs: () => 1_000 };
+    expect(new Guard<object>({ ...shared, rate: perSecond(0.001) })).toBeDefined();
+    expect(() => new Guard<object>({ ...shared, limit: 0.5 })).toThrow(/limit/);
+    expect(() => new Guard<object>({ ...shared, rate: Number.NaN as Rate })).toThrow(/rate/);
+    expect(() => new Guard<object>({ ...shared, limit: 1, bucketMs: 0 })).toThrow(/bucketMs/);
+    expect(() => new Guard<object>({ ...shared, limit: 1, strategy: "suppressed", blockMs: 5 })).toThrow(/blockMs/);
+    const { absolute, suppressed, windowMs } = provider();
+    const bare = { absolute: { inc: absolute.inc }, suppressed, windowMs } as never;
+    expect(() => new Guard<object>({ ...shared, provider: bare, limit: 1 })).toThrow(/no withWindow/);
+  });
+
+  it("notices another limit of its name in one window of a function, and not in another", async () => {
+    const codes: string[] = [];
+    const options = { provider: provider(), key: () => "k", onNotice: ({ code }: Notice) => codes.push(code) };
+    const windowMs = ({ path }: HttpRequest) => (path === "/long" ? 20_000 : 5_000);
+    const guard = new Guard<object>({ ...options, limit: 5, windowMs });
+    await guard.check({ ...request(), path: "/long" });
+    new Guard<object>({ ...options, limit: 7, windowMs: 20_000 });
+    await guard.check(request());
+    expect(codes).toEqual([]);
+    await guard.check({ ...request(), path: "/long" });
+    expect(codes).toEqual(["NAME_SHARED"]);
   });
 
   it("stays denied where its key can't be blocked", async () => {

@@ -77,9 +77,10 @@ export class RateLimits {
    * @param name the limiter's; default `"default"`
    * @param controller whose decorators it has; by default it is the module's
    * @param handler the name of the method, where the decorators are on it
+   * @param windowMs which of its windows, where the limiter's `windowMs` is a function
    * @throws {TrypemaError} `INVALID_OPTION` when there is no such limiter, or when the provider isn't of this package
    */
-  limiter(name = "default", controller?: Type, handler?: string): Limiter {
+  limiter(name = "default", controller?: Type, handler?: string, windowMs?: number): Limiter {
     const method = handler === undefined ? undefined : controller?.prototype[handler];
     const limiters = controller === undefined ? this.#common : this.#limitersOf(controller, method);
     const definition = limiters.find((limiter) => nameOf(limiter) === name);
@@ -90,7 +91,8 @@ export class RateLimits {
         `limiter ${show(name)}: there is none of that name there, only ${names}`,
       );
     }
-    const { family, limiter } = countsOf(definition, this.provider);
+    const ownMs = typeof definition.windowMs === "function" ? (windowMs ?? Number.NaN) : definition.windowMs;
+    const { family, limiter } = countsOf({ ...definition, windowMs: ownMs }, this.provider);
     if (family !== undefined) return limiter;
     throw new TrypemaError(
       "INVALID_OPTION",
