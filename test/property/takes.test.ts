@@ -85,6 +85,21 @@ function stepsOf(sameKey: boolean): fc.Arbitrary<Step[]> {
 /** A draw that some factors admit and others don't. With draws in turn, providers that draw ahead would differ. */
 const random = () => 0.5;
 
+/** What random steps seldom are: a suppressed limit is over its soft limit with the first call after a block. */
+const AFTER_A_BLOCK = {
+  limits: {
+    one: { limit: 1, windowMs: 100, bucketMs: 1, strategy: "absolute" as const, blockMs: 0 },
+    two: { limit: 1, windowMs: 100, bucketMs: 1, strategy: "suppressed" as const, blockMs: 0 },
+    three: { limit: 1, windowMs: 100, bucketMs: 1, strategy: "absolute" as const, blockMs: 0 },
+  },
+  hardLimitFactor: 4 as const,
+  suppressionCacheMs: 100 as const,
+  steps: [
+    { waitMs: 0, what: "block", name: "two", key: "a", ms: 1 },
+    { waitMs: 1, what: "take", asks: { two: { key: "a", count: 2, override: 0 } } },
+  ] as Step[],
+};
+
 function promises(
   open: (options: LimiterOptions) => Provider | Promise<Provider>,
   { sameKey, numRuns }: { sameKey: boolean; numRuns: number },
@@ -106,7 +121,7 @@ function promises(
         await runSteps(steps, { clock, limits, naive, drawn });
         await provider.close();
       }),
-      { numRuns },
+      { numRuns, examples: [[AFTER_A_BLOCK]] },
     );
   };
 }

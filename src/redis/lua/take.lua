@@ -152,6 +152,8 @@ local function weigh_suppressed(ask)
     if taken <= terms.hard_limit then
       refresh_factor(window, terms.suppression_cache_ms)
       factor = window.factor
+      -- A factor is kept beside counts, as on Local. A state without counts is what a block or leases have left.
+      if window.total == 0 then window.factor_ms = NEVER_MS end
     end
     ask.admits = factor < 1 and draw >= factor
   end
