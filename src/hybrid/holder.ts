@@ -14,7 +14,8 @@
 //
 // What always holds:
 // - Without a change of the rate, a failure policy or a draw over the limit: `used` plus what is left of the lease is
-//   at most `limit`. `used` is never less than what Redis counts at this time, except for what others report meanwhile.
+//   at most `limit`. A take that Redis decides may pass that, because Redis sees buckets expire a little sooner.
+// - `used` is never less than what Redis counts at this time, except for what others report meanwhile.
 // - In the unknown state there is no lease, except that Redis may have one set aside (see lease.ts).
 
 import type { Rate } from "../core/rate.ts";
@@ -222,7 +223,6 @@ export class Holder extends Visited {
 
   /** The window as a strategy sees it when it denies a call. */
   viewAt(nowMs: number): WindowView & SuppressedView {
-    const { first } = this.#snapshot;
     const noRoom = this.#noRoom;
     return {
       used: this.#used,
@@ -234,7 +234,7 @@ export class Holder extends Visited {
       recentPerSecond: () => 0,
       oldestExpiresInMs: this.moreAfterMs(nowMs),
       oldestExpiresWithHitInMs: this.moreAfterMs(nowMs),
-      oldestAccepted: first?.accepted ?? 0,
+      oldestAccepted: this.#snapshot.first?.accepted ?? 0,
     };
   }
 
@@ -271,6 +271,7 @@ export class Holder extends Visited {
   /** Redis has decided about a call in a take: what that says of the key. */
   noteTaken({ rate, limit, count }: WaitingCall, decision: Decision, isTaken: boolean, nowMs: number): void {
     this.noteCall(count, limit);
+    this.carryOn(nowMs);
     if (decision.blocked === true) this.#noteBlock(decision.retryAfterMs, nowMs);
     if (decision.allowed && this.knows(rate)) {
       this.#noRoom = undefined;

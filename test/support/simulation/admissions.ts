@@ -5,6 +5,8 @@ export interface Admission {
   /** When it was decided; by Redis, where that was asked. */
   readonly timeMs: number;
   readonly key: string;
+  /** The name of the limit that a take asked; none for a call. */
+  readonly limit?: string | undefined;
   readonly count: number;
   readonly degraded: boolean;
 }

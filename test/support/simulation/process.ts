@@ -1,6 +1,15 @@
 // Processes that call a provider on Redis, in virtual time. Each has the real code and a connection of its own.
 
-import type { Decision, Provider, Rate } from "trypema";
+import {
+  type Awaitable,
+  createLimits,
+  type Decision,
+  type LimitDefinition,
+  type Limiter,
+  type Limits,
+  type Provider,
+  type Rate,
+} from "trypema";
 import { type CommandClient, createHybridProvider, type HybridOptions, type HybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisOptions, type RedisProvider } from "trypema/redis";
 import type { HybridLimiter } from "../../../src/hybrid/limiter.ts";
@@ -36,6 +45,8 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
   /** How many calls had to wait, and how long at most. */
   waits = 0;
   longestWaitMs = 0;
+  /** The limiters that it takes from. */
+  protected readonly taking: Limiter[] = [];
   readonly #connection: Connection;
 
   constructor(world: World, open: (client: CommandClient, given: Given) => P, { aheadMs, drift }: Clock) {
@@ -67,14 +78,48 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
     });
   }
 
+  /** Limits of the process, which it takes from. */
+  limits(definitions: Readonly<Record<string, LimitDefinition>>): Limits<P, string> {
+    const limits = createLimits(this.provider, definitions);
+    for (const name of Object.keys(definitions)) this.taking.push(limits.limiter(name));
+    return limits;
+  }
+
+  /** Takes from those of `limits` that are named. What each has admitted is noted under its name and the key. */
+  take(limits: Limits<P, string>, names: readonly string[], key: string, count = 1): void {
+    const sentMs = this.world.nowMs;
+    const note = (taken: { decisions: Readonly<Record<string, Decision>>; allowed: boolean }, timeMs: number) => {
+      for (const [name, { degraded }] of Object.entries(taken.decisions)) {
+        this.note({ allowed: taken.allowed, degraded }, timeMs, key, count, name);
+      }
+    };
+    const taken = this.do(() => limits.take(Object.fromEntries(names.map((name) => [name, key])), count)) as Awaitable<
+      Parameters<typeof note>[0]
+    >;
+    if (!(taken instanceof Promise)) {
+      note(taken, sentMs);
+      return;
+    }
+    taken.then((late) => {
+      const isDegraded = Object.values(late.decisions).some(({ degraded }) => degraded);
+      note(late, (isDegraded ? undefined : this.#connection.executedMs.get(key)) ?? this.world.nowMs);
+    });
+  }
+
   /** Brings its last request to Redis once more, as a network may. */
   sendLastAgain(): Promise<unknown> {
     return this.#connection.sendLastAgain();
   }
 
-  protected note({ allowed, degraded }: Decision, timeMs: number, key: string, count: number): void {
+  protected note(
+    { allowed, degraded }: Pick<Decision, "allowed" | "degraded">,
+    timeMs: number,
+    key: string,
+    count: number,
+    limit?: string,
+  ): void {
     if (!allowed) return;
-    this.admitted.push({ timeMs, key, count, degraded });
+    this.admitted.push({ timeMs, key, count, degraded, limit });
     // A process that stalls while an answer is under way admits the call when it goes on, and reports it as of then.
     // The lease that it was granted for the call may be gone by then, and be another process's.
     const isLate = this.world.nowMs - timeMs > LEASE_MS;
@@ -100,10 +145,8 @@ export class HybridProcess extends SimulatedProcess<HybridProvider> {
   /** Checks what it has of each key. */
   override assertSound(): void {
     const { absolute, suppressed } = this.provider;
-    for (const [limiter, capacity] of [
-      [absolute, this.world.capacity],
-      [suppressed, undefined],
-    ] as const) {
+    for (const limiter of [absolute, suppressed, ...this.taking]) {
+      const capacity = limiter === absolute ? this.world.capacity : undefined;
       for (const holder of (limiter as unknown as HybridLimiter).holders) {
         const problems = unsoundnessOf(holder, this.world.overdrawn.has(holder.key) ? undefined : capacity);
         if (problems.length > 0) throw new Error(`a process has of ${holder.key}: ${problems.join("; ")}`);

@@ -30,7 +30,7 @@ export const PERFECT: Network = { delayMs: 1, lostRequests: 0, lostAnswers: 0, s
 /** Far from what the processes' clocks say. */
 const SERVER_CLOCK_MS = 1_700_000_000_000;
 
-/** The key that a Redis key is about: `prefix:a:1000:10:{:key}`. */
+/** The key that a Redis key is about: `prefix:a:1000:10:{:key}`, or with the name of a limit before the brace. */
 export function keyIn(name: string | number): string {
   const text = String(name);
   return text.slice(text.lastIndexOf(":") + 1, text.lastIndexOf("}"));
@@ -97,7 +97,7 @@ export class World extends Timeline {
   }
 
   async #assertSoundState(name: string, nowMs: number): Promise<void> {
-    const bucketMs = Number(/:([\d.]+):\{:/.exec(name)![1]);
+    const bucketMs = Number(/^[^:]+:[as]:[\d.]+:([\d.]+):/.exec(name)![1]);
     const stored = await readStored(this.#redis, name);
     const capacity = this.overdrawn.has(keyIn(name)) ? undefined : this.capacity;
     const problems = unsoundnessOf(stored, { nowMs, bucketMs, capacity });
