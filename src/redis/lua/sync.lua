@@ -1,42 +1,22 @@
 local function sync(keys, arguments)
   local window = {}
   open_window(window, keys, arguments)
-  local process, report, held = arguments.process, arguments.report, arguments.held
-  -- Redis is told how long to keep the key where its clock was set back.
-  if window.keep_ms then redis.call('PEXPIRE', keys.leases, window.keep_ms) end
-  sum_leases(window, keys.leases, arguments.lease_ms)
-  local last_report, counted_before, held_before = take_back_lease(window, keys.leases, process)
+  local last_report, counted_before, held_before = open_leases(window, keys, arguments)
   -- A client may send a report twice, or so late that a later one came before it. The lease of such a report would be
   -- one that the process has given back since, and the calls that it asks for have been counted or given up.
-  if report <= last_report then return redis.error_reply('STALE report: this one or a later one has been counted') end
-
+  if arguments.report <= last_report then
+    return redis.error_reply('STALE report: this one or a later one has been counted')
+  end
   take_rate(window, arguments)
   count_hits(window, arguments, last_report, counted_before)
   expire(window)
-
-  local asked = arguments.asked
-  local taken = window.total - window.declined + window.reserved
-  local room = arguments.limit - taken - held
-  local blocked_ms = 0
-  if window.blocked_until_ms > 0 then
-    room, blocked_ms = 0, window.blocked_until_ms - window.now_ms
-  end
-  local counted, granted, waits = share_of(window, arguments, room)
-  if counted > 0 then
-    -- Counted under the next number: if the answer is lost, the process reports these hits with it, in case.
-    add_hit(window, counted, 0)
-    report = report + 1
-  end
+  local counted, granted, waits, wanted = serve(window, arguments)
   local leased_by_others = window.reserved
-  held = held + granted
-  if held > 0 or held_before > 0 or counted > 0 or arguments.hits > 0 then
-    give_lease(window, keys.leases, process, report, counted, held, arguments.lease_ms)
-  end
-
+  lease_to(window, keys, arguments, held_before, counted, granted)
   local wait_ms, freed, factor_left_ms = 0, 0, -1
   -- A block denies whatever is taken, so nothing is computed for its calls, as on the other providers.
-  if waits and blocked_ms == 0 then
-    wait_ms, freed, factor_left_ms = denial_of(window, arguments, taken + counted + asked)
+  if waits and window.blocked_until_ms == 0 then
+    wait_ms, freed, factor_left_ms = denial_of(window, arguments, wanted)
   end
   local buckets, first_ms, second_ms, second_accepted = oldest_two(window)
   save_leased(window)
@@ -56,9 +36,42 @@ local function sync(keys, arguments)
     freed = freed,
     factor = window.factor,
     factor_left_ms = factor_left_ms,
-    blocked_ms = blocked_ms,
+    blocked_ms = math.max(0, window.blocked_until_ms - window.now_ms),
   }))
   return replied
+end
+
+-- Reads the leases, and takes back that of the process. Returns the number of its last report, what was counted under
+-- that number, and how much the process had.
+local function open_leases(window, keys, arguments)
+  -- Redis is told how long to keep the key where its clock was set back.
+  if window.keep_ms then redis.call('PEXPIRE', keys.leases, window.keep_ms) end
+  sum_leases(window, keys.leases, arguments.lease_ms)
+  local last_report, counted_before, held_before = take_back_lease(window, keys.leases, arguments.process)
+  return last_report, counted_before, held_before
+end
+
+-- Counts the calls that wait, as far as there is room, or grants a lease for them. Returns what was counted and what is
+-- granted, whether a call still waits, and what would be taken with the first of these.
+local function serve(window, arguments)
+  local taken = window.total - window.declined + window.reserved
+  local room = window.blocked_until_ms > 0 and 0 or arguments.limit - taken - arguments.held
+  local counted, granted, waits = share_of(window, arguments, room)
+  if counted > 0 then
+    add_hit(window, counted, 0)
+  end
+  local wanted = taken + counted + arguments.asked
+  return counted, granted, waits, wanted
+end
+
+-- Notes what the process has now, and its report.
+local function lease_to(window, keys, arguments, held_before, counted, granted)
+  local report, held = arguments.report, arguments.held + granted
+  -- Calls are counted under the next number: if the answer is lost, the process reports them with it, in case.
+  if counted > 0 then report = report + 1 end
+  if held > 0 or held_before > 0 or counted > 0 or arguments.hits > 0 then
+    give_lease(window, keys.leases, arguments.process, report, counted, held, arguments.lease_ms)
+  end
 end
 
 -- Gives the key the rate of the report. A rate that is not new is no caller's wish, so others may have given the key
