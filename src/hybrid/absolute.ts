@@ -3,11 +3,12 @@ import type { Decision } from "../core/types.ts";
 import type { RedisAbsolute } from "../redis/absolute.ts";
 import { decideAbsolute } from "../strategy/absolute.ts";
 import { allowed } from "../strategy/decision.ts";
-import type { HolderStrategy, HybridParts, Weighed, WeighedAsk } from "./exchanges.ts";
+import type { HybridParts } from "./exchanges.ts";
 import type { Holder } from "./holder.ts";
 import { HybridLimiter } from "./limiter.ts";
 import { NO_FACTOR } from "./protocol.ts";
 import type { Serving } from "./serving.ts";
+import type { HolderStrategy, Weighed, WeighedAsk } from "./strategy.ts";
 
 /** The deterministic sliding window: no span of `windowMs` ever contains more than the capacity, over all processes. */
 export class HybridAbsolute extends HybridLimiter {

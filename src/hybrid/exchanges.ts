@@ -2,7 +2,6 @@
 // calls that come meanwhile share the next one.
 
 import { type ForwardClock, systemClock } from "../core/clock.ts";
-import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import type { Counts } from "../core/watch.ts";
 import { timeoutError } from "../redis/failure.ts";
@@ -10,48 +9,15 @@ import type { RedisParts } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
 import type { Fallback } from "./fallback.ts";
 import type { Holder, OutgoingReport, WaitingCall } from "./holder.ts";
-import { answerFrom, argumentsOfReport, type FactorArguments, NO_FACTOR, type Sender } from "./protocol.ts";
+import { answerFrom, argumentsOfReport, NO_FACTOR, type Sender } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Serving } from "./serving.ts";
 import { Slices } from "./slices.ts";
+import type { HolderStrategy } from "./strategy.ts";
 import type { Terms } from "./terms.ts";
 
 export interface HybridParts extends RedisParts {
   readonly syncIntervalMs: number;
-}
-
-/** What a strategy decides with what this process has of a key. */
-export interface HolderStrategy {
-  /**
-   * The decision about a call, which is counted then; undefined if only Redis can decide. What the holder knows is of
-   * the present time and of the call's rate.
-   *
-   * @param serving where the call has waited for an answer of Redis: what that answer gives
-   */
-  decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined;
-  /** Whether a call would be admitted, and its factor over the soft limit; undefined if only Redis can decide. */
-  weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined;
-  /** The decision about a call that was weighed, which is counted then as the take says. */
-  conclude(holder: Holder, weighed: Weighed, ask: WeighedAsk, nowMs: number): Decision;
-  /** Whether a call that is denied is counted too. */
-  readonly countsDenied: boolean;
-  /** What Redis needs to compute the factor. */
-  factorArguments(rate: Rate): FactorArguments;
-}
-
-/** What would become of a call. */
-export interface Weighed {
-  readonly admits: boolean;
-  /** -1 for a call that meets no factor. */
-  readonly factor: number;
-}
-
-/** A call of a take. */
-export interface WeighedAsk {
-  /** Its weight; 0 asks for a call of 1 and counts nothing. */
-  readonly count: number;
-  /** Whether all calls of the take were admitted. */
-  readonly isTaken: boolean;
 }
 
 /** A call that waits, and whom to tell. */

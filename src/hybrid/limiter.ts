@@ -14,9 +14,10 @@ import type { RedisLimiter } from "../redis/limiter.ts";
 import { capacityOf } from "../strategy/capacity.ts";
 import { allowed } from "../strategy/decision.ts";
 import { type Estimate, estimateOf } from "./estimate.ts";
-import { Exchanges, type HolderStrategy, type HybridParts, type Weighed } from "./exchanges.ts";
+import { Exchanges, type HybridParts } from "./exchanges.ts";
 import { Fallback } from "./fallback.ts";
 import { Holder, type WaitingCall } from "./holder.ts";
+import type { HolderStrategy, Weighed } from "./strategy.ts";
 import { type Terms, termsOf } from "./terms.ts";
 
 /** Keys that are known at once. Calls to others ask Redis each. */

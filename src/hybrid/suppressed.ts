@@ -11,11 +11,12 @@ import {
   type SuppressedRule,
   suppressedRuleOf,
 } from "../strategy/suppressed.ts";
-import type { HolderStrategy, HybridParts, Weighed, WeighedAsk } from "./exchanges.ts";
+import type { HybridParts } from "./exchanges.ts";
 import type { Holder } from "./holder.ts";
 import { HybridLimiter } from "./limiter.ts";
 import type { FactorArguments } from "./protocol.ts";
 import type { Serving } from "./serving.ts";
+import type { HolderStrategy, Weighed, WeighedAsk } from "./strategy.ts";
 
 /** Sheds a growing, random fraction of an overload, so that what all processes admit stays at the limit. */
 export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter {

@@ -15,8 +15,8 @@ import { checkKey } from "../core/key.ts";
 import type { Awaitable, Decision } from "../core/types.ts";
 import type { OpenRedis } from "../redis/open.ts";
 import { Takes } from "../redis/takes.ts";
-import type { Weighed } from "./exchanges.ts";
 import type { HybridLimiter } from "./limiter.ts";
+import type { Weighed } from "./strategy.ts";
 
 export class HybridTakes {
   readonly #redis: OpenRedis;

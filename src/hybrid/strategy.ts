@@ -1,0 +1,41 @@
+// How a strategy decides with what this process has of a key: `absolute.ts` and `suppressed.ts` are the two.
+
+import type { Rate } from "../core/rate.ts";
+import type { Decision } from "../core/types.ts";
+import type { Holder } from "./holder.ts";
+import type { FactorArguments } from "./protocol.ts";
+import type { Serving } from "./serving.ts";
+
+/** What a strategy decides with what this process has of a key. */
+export interface HolderStrategy {
+  /**
+   * The decision about a call, which is counted then; undefined if only Redis can decide. What the holder knows is of
+   * the present time and of the call's rate.
+   *
+   * @param serving where the call has waited for an answer of Redis: what that answer gives
+   */
+  decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined;
+  /** Whether a call would be admitted, and its factor over the soft limit; undefined if only Redis can decide. */
+  weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined;
+  /** The decision about a call that was weighed, which is counted then as the take says. */
+  conclude(holder: Holder, weighed: Weighed, ask: WeighedAsk, nowMs: number): Decision;
+  /** Whether a call that is denied is counted too. */
+  readonly countsDenied: boolean;
+  /** What Redis needs to compute the factor. */
+  factorArguments(rate: Rate): FactorArguments;
+}
+
+/** What would become of a call. */
+export interface Weighed {
+  readonly admits: boolean;
+  /** -1 for a call that meets no factor. */
+  readonly factor: number;
+}
+
+/** A call of a take. */
+export interface WeighedAsk {
+  /** Its weight; 0 asks for a call of 1 and counts nothing. */
+  readonly count: number;
+  /** Whether all calls of the take were admitted. */
+  readonly isTaken: boolean;
+}
