@@ -336,7 +336,7 @@ export class Holder extends Visited {
     // When a call waits, Redis has to know everything to decide: what is leased here counts as free for it.
     this.lease.shrinkTo(first === undefined ? wanted : 0);
     const leaseExpiryMs = nowMs + this.#terms.leaseMs;
-    this.lease.noteSetAside(leaseExpiryMs + this.#terms.windowMs);
+    this.lease.noteSetAside(Math.max(0, wanted - this.lease.left), leaseExpiryMs + this.#terms.windowMs);
     return {
       number,
       rate,

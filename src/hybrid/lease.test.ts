@@ -8,7 +8,7 @@ const LEASE_MS = 100;
 it("a lease is spent up to its size, and what is left goes with its expiry", () => {
   const lease = new Lease();
   expect(lease.left).toBe(0);
-  lease.noteSetAside(LEASE_MS + WINDOW_MS);
+  lease.noteSetAside(10, LEASE_MS + WINDOW_MS);
   lease.refresh(10, LEASE_MS);
   lease.spend(3);
   expect(lease.left).toBe(7);
@@ -21,19 +21,33 @@ it("a lease is spent up to its size, and what is left goes with its expiry", () 
 it("Redis may have something set aside from the question on, until a window after the lease has expired", () => {
   const lease = new Lease();
   expect(lease.isSetAside(0)).toBe(false);
-  lease.noteSetAside(LEASE_MS + WINDOW_MS); // whose answer is lost
+  lease.noteSetAside(10, LEASE_MS + WINDOW_MS); // whose answer is lost
   expect(lease.isSetAside(LEASE_MS + WINDOW_MS - 1)).toBe(true);
   expect(lease.isSetAside(LEASE_MS + WINDOW_MS)).toBe(false);
 });
 
 it("a lease that Redis says is returned is set aside no longer", () => {
   const lease = new Lease();
-  lease.noteSetAside(LEASE_MS + WINDOW_MS);
+  lease.noteSetAside(10, LEASE_MS + WINDOW_MS);
   lease.refresh(10, LEASE_MS);
   lease.shrinkTo(0);
   expect(lease.isSetAside(1)).toBe(true);
   lease.end();
   expect(lease.isSetAside(1)).toBe(false);
+});
+
+it("what is not spent is set aside until a report gives it back, and what is asked for may be set aside at once", () => {
+  const lease = new Lease();
+  lease.noteSetAside(10, LEASE_MS + WINDOW_MS);
+  expect(lease.setAside).toBe(10);
+  lease.refresh(8, LEASE_MS);
+  lease.spend(3);
+  lease.shrinkTo(1);
+  expect(lease.setAside).toBe(5);
+  lease.noteSetAside(2, LEASE_MS + WINDOW_MS);
+  expect(lease.setAside).toBe(3);
+  lease.end();
+  expect(lease.setAside).toBe(0);
 });
 
 it("whatever happens, a lease is never negative, never spent after its expiry, and set aside while anything is left", () => {
@@ -58,7 +72,7 @@ it("whatever happens, a lease is never negative, never spent after its expiry, a
         if (nowMs >= expiryMs) left = 0;
         if (what === "grant") {
           expiryMs = nowMs + LEASE_MS;
-          lease.noteSetAside(expiryMs + WINDOW_MS);
+          lease.noteSetAside(count, expiryMs + WINDOW_MS);
           lease.refresh(count, expiryMs);
           left += count;
         }
@@ -72,6 +86,7 @@ it("whatever happens, a lease is never negative, never spent after its expiry, a
         }
         expect(lease.left).toBe(left);
         expect(lease.left).toBeGreaterThanOrEqual(0);
+        expect(lease.setAside).toBeGreaterThanOrEqual(lease.left);
         if (lease.left > 0) {
           expect(nowMs).toBeLessThan(lease.expiryMs);
           expect(lease.isSetAside(nowMs)).toBe(true);

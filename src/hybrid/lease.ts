@@ -4,6 +4,7 @@
 // What always holds:
 // - `left` is a whole number and never negative.
 // - A lease that has expired has nothing left, from the first `expire` after its end on.
+// - `left` is at most `setAside`.
 // - While Redis may hold anything for this process, `isSetAside` is true: from the moment a report is sent that may
 //   bring a lease, because the answer may be lost, until the lease of that report has expired and a window has gone by.
 
@@ -11,12 +12,24 @@ export class Lease {
   #left = 0;
   /** Until then it may be spent. */
   #expiryMs = Number.NEGATIVE_INFINITY;
+  /** What was left with the last report or was granted since, without what was spent. */
+  #kept = 0;
+  /** What a report asks for that has no answer yet. */
+  #asked = 0;
   /** Until then Redis may have something set aside. */
   #goneMs = Number.NEGATIVE_INFINITY;
 
   /** How much may still be spent. */
   get left(): number {
     return this.#left;
+  }
+
+  /**
+   * The most that Redis may have set aside for this process and that is not spent; it may be more where the answers to
+   * several reports are lost.
+   */
+  get setAside(): number {
+    return this.#kept + this.#asked;
   }
 
   get expiryMs(): number {
@@ -26,16 +39,24 @@ export class Lease {
   /** Takes `count` off, which must be left. */
   spend(count: number): void {
     this.#left -= count;
+    this.#kept -= count;
   }
 
-  /** A report is sent that asks for more: Redis may set capacity aside until `goneMs`, whether or not it answers. */
-  noteSetAside(goneMs: number): void {
+  /**
+   * A report is sent that keeps what is left and asks for more: Redis may set that aside until `goneMs`, whether or not
+   * it answers.
+   */
+  noteSetAside(asked: number, goneMs: number): void {
+    this.#kept = this.#left;
+    this.#asked = asked;
     this.#goneMs = goneMs;
   }
 
   /** Redis has granted `granted` more, and all that is left may be spent until `expiryMs`. */
   refresh(granted: number, expiryMs: number): void {
     this.#left += granted;
+    this.#kept += granted;
+    this.#asked = 0;
     this.#expiryMs = expiryMs;
   }
 
@@ -47,6 +68,8 @@ export class Lease {
   /** Redis has confirmed that it has nothing set aside for this process any longer. */
   end(): void {
     this.#left = 0;
+    this.#kept = 0;
+    this.#asked = 0;
     this.#goneMs = Number.NEGATIVE_INFINITY;
   }
 

@@ -39,6 +39,8 @@ export abstract class HybridLimiter implements Limiter {
   readonly #exchanges: Exchanges;
   readonly #sweepTimer = new BackgroundTimer(() => this.#sweep());
   #sweeping: Iterator<Holder> | undefined;
+  /** What takes ask for of each key that Redis hasn't answered, together. */
+  readonly #taking = new Map<string, number>();
   /** The calls that Redis itself has to answer, and hasn't. */
   readonly #asking = new Set<Promise<unknown>>();
   /** When closed, and where no timer could report what was counted. */
@@ -219,6 +221,27 @@ export abstract class HybridLimiter implements Limiter {
     const used = holder?.knows(rate) ? Math.min(limit, holder.used) : 0;
     if (this.#strategy.countsDenied && count > 0) this.#count(key, rate, count, count, nowMs);
     return allowed(limit, used, holder === undefined ? 0 : holder.moreAfterMs(nowMs));
+  }
+
+  /**
+   * Redis is going to be asked about an ask of a take. What this process has leased of the key is returned before,
+   * where Redis could deny the ask because of that: afterwards is too late, since a denial may begin a block. Never
+   * rejects. @internal
+   */
+  async beginTake({ key, rate, count }: Ask, nowMs: number): Promise<void> {
+    const taking = (this.#taking.get(key) ?? 0) + weightOf(count);
+    this.#taking.set(key, taking);
+    const holder = this.#holders.get(key);
+    if (holder === undefined || !holder.lease.isSetAside(nowMs)) return;
+    const isRoom = holder.knows(holder.rate) && holder.used + holder.lease.setAside + taking <= this.limitOf(rate);
+    if (!isRoom) await this.#exchanges.settle(holder);
+  }
+
+  /** Redis has answered, or failed to. @internal */
+  endTake({ key, count }: Ask): void {
+    const taking = this.#taking.get(key)! - weightOf(count);
+    if (taking > 0) this.#taking.set(key, taking);
+    else this.#taking.delete(key);
   }
 
   /** Redis has decided about an ask of a take, which it has counted where all of the take was admitted. @internal */

@@ -7,8 +7,8 @@
 // | anything else                                          | Redis, in one script, as on the Redis provider          |
 // | the same, while the breaker refuses calls              | the failure policy; what it admits is reported later    |
 //
-// While Redis decides, the leases of this process stay set aside, so nothing is counted twice. Keys that are called
-// often get a lease then.
+// While Redis decides, the leases of this process stay set aside, so nothing is counted twice. Where a lease leaves
+// Redis too little room for the take, the lease is returned first. Keys that are called often get a lease then.
 
 import type { Ask, TakeDecisions } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
@@ -47,7 +47,10 @@ export class HybridTakes {
       const isTaken = decisions.every(({ allowed }) => allowed);
       return { isTaken, decisions: isTaken ? this.#noteDegraded(asks, decisions, takenMs) : decisions, takenMs };
     }
-    const answer = await this.#takes.take(ofRedis);
+    await Promise.all(asks.map((ask) => limiterOf(ask).beginTake(ask, takenMs)));
+    const answer = await this.#takes.take(ofRedis).finally(() => {
+      for (const ask of asks) limiterOf(ask).endTake(ask);
+    });
     const nowMs = settings.clock.nowOrLast();
     for (const [index, ask] of asks.entries()) {
       limiterOf(ask).noteTaken(ask, answer.decisions[index]!, answer.isTaken, nowMs);
