@@ -4,19 +4,19 @@ import { seconds } from "../core/duration.ts";
 import type { Provider } from "../core/types.ts";
 import { CallLimits } from "./call-limits.ts";
 
-/** What better-auth says about a request: how many of a key may pass in a window. */
+/** The rule of better-auth for a request: how many requests of a key may pass in a window. */
 export interface BetterAuthRule {
   /** The window in seconds, at least 0.001. */
   readonly window: number;
-  /** How many requests fit into the window; below 1 none does. */
+  /** How many requests fit into the window; below 1 no request fits. */
   readonly max: number;
 }
 
-/** What better-auth is told about a request. */
+/** The answer to better-auth about a request. */
 export interface BetterAuthDecision {
-  /** Whether the request may go on; then it is counted. */
+  /** Whether the request may go on. If it may, it is counted. */
   readonly allowed: boolean;
-  /** Whole seconds, rounded up, until a request would be allowed; null where this one is. */
+  /** Whole seconds, rounded up, until a request would be allowed; null if this request is allowed. */
   readonly retryAfter: number | null;
 }
 
@@ -25,7 +25,7 @@ export interface BetterAuthRateLimitStorage {
   /**
    * Decides about a request and counts it, in one step.
    *
-   * @throws {TrypemaError} `INVALID_OPTION` for a window that isn't one, and what the provider throws without Redis
+   * @throws {TrypemaError} `INVALID_OPTION` for an invalid window, and the errors of the provider when Redis is away
    */
   consume(key: string, rule: BetterAuthRule): Promise<BetterAuthDecision>;
 }
@@ -36,8 +36,8 @@ export interface BetterAuthRateLimitStorage {
  * `betterAuth({ rateLimit: { enabled: true, customStorage: rateLimitStorage(provider) } })`
  *
  * @param provider Local, Redis or Hybrid. Its failure policy decides when Redis is away; by default better-auth's
- *   handler rejects then, so choose `onFailure`. It stays yours: better-auth doesn't close it
- * @throws {TrypemaError} `INVALID_OPTION` for what is no provider
+ *   handler rejects then, so choose `onFailure`. Close it yourself: better-auth doesn't
+ * @throws {TrypemaError} `INVALID_OPTION` for something that isn't a provider
  *
  * @example
  * const storage = rateLimitStorage(createLocalProvider());

@@ -32,7 +32,7 @@ export class CallLimits {
 
   /**
    * @param name part of what is counted: 1 to 60 of ASCII
-   * @throws {TrypemaError} `INVALID_OPTION` for what is no provider
+   * @throws {TrypemaError} `INVALID_OPTION` for something that isn't a provider
    */
   constructor(provider: Provider, name: string) {
     if (typeof provider?.absolute?.inc !== "function") {

@@ -15,12 +15,12 @@ export type DiagnosticsMessage = ProviderEvent & {
 const channels = new Map(EVENT_TYPES.map((type) => [type, channel(`trypema:${type}`)]));
 
 /**
- * Publishes the events of a provider, and of those that `withWindow` made of it, on the channels `trypema:degraded`,
- * `trypema:breaker-opened` and so on: one for each type. A channel without subscribers gets nothing. It changes nothing
- * for `onEvent`, nor for the warnings of a provider without one.
+ * Publishes the events of a provider, and of the providers of its `withWindow`, on the channels `trypema:degraded`,
+ * `trypema:breaker-opened` and so on: one for each type. A channel without subscribers gets nothing. `onEvent`, and the
+ * warnings of a provider without `onEvent`, stay as they are.
  *
- * @param name tells providers apart in the messages
- * @returns what ends it
+ * @param name names the provider in the messages
+ * @returns a function that stops it
  * @throws {TrypemaError} `INVALID_OPTION` for a provider that isn't of this package
  * @example
  * const provider = createLocalProvider({ maxKeys: 100_000 });

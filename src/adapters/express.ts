@@ -7,11 +7,11 @@ import { NodeRequest, sendAnswer, setFields, setHead, settleAtEnd } from "./node
 
 export * from "../http/index.ts";
 
-/** Answers a denied request with Express' own means; `next(error)` passes it on to the error handlers. */
+/** Answers a denied request with Express's own methods; `next(error)` passes it on to the error handlers. */
 export type DenialHandler = (request: Request, response: Response, next: NextFunction, denial: Denial) => unknown;
 
 /**
- * A middleware that limits what comes after it.
+ * Makes a middleware that limits the routes after it.
  *
  * `app.use(rateLimit({ provider, rate: perMinute(60) }))`
  *

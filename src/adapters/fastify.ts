@@ -18,17 +18,17 @@ export * from "../http/index.ts";
 
 type SharedOptions = GuardOptions<FastifyRequest, DenialHandler>;
 
-/** Answers a denied request with Fastify's own means: it sends a reply, or returns the payload to send. */
+/** Answers a denied request with Fastify's own methods: it sends a reply, or returns the payload to send. */
 export type DenialHandler = (request: FastifyRequest, reply: FastifyReply, denial: Denial) => unknown;
 
-/** Limits of a route or of a hook, in the provider of the plugin. Their names must be their own. */
+/** Limits of a route or of a hook, in the provider of the plugin. Their names must differ from all other names. */
 export type OwnRateLimit = Omit<SharedOptions, "provider"> &
   (
     | (LimiterDefinition<FastifyRequest> & { readonly name: string })
     | { readonly limiters: readonly LimiterDefinition<FastifyRequest>[] }
   );
 
-/** What a route says: limits of its own in place of the plugin's, or false for none. */
+/** The option of a route: limits of its own in place of the plugin's, or false for no limits. */
 export type RouteRateLimit = false | OwnRateLimit;
 
 /** A hook of Fastify that limits, for `onRequest`, `preHandler` and the hooks between them. */
@@ -51,11 +51,15 @@ declare module "fastify" {
   }
 }
 
-/** The options of the plugin: limits for every route that has none of its own, or only what routes share. */
+/**
+ * The options of the plugin: limits for every route that has no limits of its own, or only the options that routes
+ * share.
+ */
 export type FastifyRateLimitOptions = {
   /**
-   * When the limits are asked. Default `"onRequest"`, before the body is read; `"preHandler"` knows the body. Either is
-   * after the hooks of that name that instances and routes have, such as those that authenticate.
+   * When the limits are asked. Default `"onRequest"`, before the body is read; `"preHandler"` knows the body. In both
+   * cases the limits are asked after the hooks of the same name of instances and routes, such as hooks that
+   * authenticate.
    */
   readonly hook?: "onRequest" | "preHandler";
 } & (RateLimitOptions<FastifyRequest, DenialHandler> | SharedOptions);
@@ -76,11 +80,11 @@ function noteOwnLimits(route: object, provider: unknown): boolean {
 type Done = Parameters<RateLimitHook>[2];
 
 /**
- * The plugin. It limits the routes of the instance that it is registered on, those of plugins that are registered after
- * it, and what no route matches.
+ * The plugin. It limits the routes of the instance that it is registered on, the routes of plugins that are registered
+ * after it, and requests that no route matches.
  *
- * `await app.register(rateLimit, { provider, rate: perMinute(60) })` limits all routes, and
- * `{ config: { rateLimit: { name: "login", rate: perMinute(5) } } }` among the options of one that one.
+ * `await app.register(rateLimit, { provider, rate: perMinute(60) })` limits all routes, and `{ config: { rateLimit: {
+ * name: "login", rate: perMinute(5) } } }` among the options of a route limits this route.
  */
 export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app, options) => {
   const { hook = "onRequest", ...shared } = options;

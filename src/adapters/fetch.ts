@@ -9,8 +9,8 @@ import { noteDenial, responseTo, setFields, withFields } from "./web-response.ts
 export * from "../http/index.ts";
 
 /**
- * A handler from `Request` to `Response`; what a runtime passes besides comes after the request. On Bun it returns
- * undefined once the request has become a websocket.
+ * A handler from `Request` to `Response`. Other arguments of the runtime come after the request. On Bun it returns
+ * undefined when the request has become a websocket.
  */
 export type FetchHandler<
   Input extends Request,
@@ -18,16 +18,17 @@ export type FetchHandler<
   Output extends Response | undefined = Response,
 > = (request: Input, ...context: Context) => Awaitable<Output>;
 
-/** Makes the response to a denied request, which gets the fields that it doesn't have yet. */
+/** Makes the response to a denied request. Fields that the response doesn't have are added. */
 export type DenialHandler<Input extends Request> = (request: Input, denial: Denial) => Awaitable<Response>;
 
-/** What only the runtime knows. */
+/** Options for what only the runtime knows. */
 export interface FetchOptions<Input extends Request, Context extends unknown[]> {
   /**
-   * The peer's address, from what the runtime gives its handlers. Without it a limiter needs a key of its own.
+   * Returns the peer's address, from the arguments that the runtime gives its handlers. Without this option a limiter
+   * needs a `key`.
    *
-   * Cloudflare Workers: `(request) => request.headers.get("cf-connecting-ip") ?? undefined`; Bun:
-   * `(request, server) => server.requestIP(request)?.address`; Deno: `(request, info) => info.remoteAddr.hostname`.
+   * Cloudflare Workers: `(request) => request.headers.get("cf-connecting-ip") ?? undefined`; Bun: `(request, server) =>
+   * server.requestIP(request)?.address`; Deno: `(request, info) => info.remoteAddr.hostname`.
    */
   readonly peerAddress?: (request: Input, ...context: Context) => string | undefined;
 }
@@ -40,9 +41,9 @@ type LongerContext<A extends unknown[], B extends unknown[]> = A extends [...B, 
     : never;
 
 /**
- * The handler with limits. It throws what the handler throws, and what callbacks of the limits throw. A Response that
- * is thrown has the fields, and so has an error with `headers` of the type `Headers`; of any other error the runtime
- * makes a response that nobody can add to.
+ * Returns the handler with limits. It throws what the handler throws, and what callbacks of the limits throw. A
+ * Response that is thrown gets the fields, and so does an error with `headers` of the type `Headers`. From any other
+ * error the runtime makes a response, which can't get the fields.
  *
  * `export default { fetch: rateLimit({ provider, rate: perMinute(60), peerAddress }, handler) }`
  *
@@ -56,7 +57,7 @@ export function rateLimit<
   options: RateLimitOptions<Input, DenialHandler<Input>> & FetchOptions<Input, Context>,
   handler: FetchHandler<Input, Context, Output>,
 ): (request: Input, ...context: Context) => Promise<Response | Output>;
-/** The same where `peerAddress` and the handler don't take equally much of what the runtime passes. */
+/** The same, for a `peerAddress` and a handler with different numbers of parameters. */
 export function rateLimit<
   Input extends Request,
   Context extends unknown[],

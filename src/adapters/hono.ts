@@ -18,21 +18,23 @@ import { noteDenial, responseTo, withFields } from "./web-response.ts";
 
 export * from "../http/index.ts";
 
-/** What only the runtime knows. */
+/** Options for what only the runtime knows. */
 export interface HonoOptions<E extends Env> {
   /**
-   * The peer's address. Default: the one that `@hono/node-server` knows; elsewhere it is needed, or a key is.
+   * Returns the peer's address. Default: the address that `@hono/node-server` knows. On other runtimes give this
+   * option, or a `key`.
    *
-   * `(context) => getConnInfo(context).remote.address`, with that of hono/bun, hono/deno, hono/cloudflare-workers …
+   * `(context) => getConnInfo(context).remote.address`, with `getConnInfo` of hono/bun, hono/deno,
+   * hono/cloudflare-workers …
    */
   readonly peerAddress?: (context: Context<E>) => string | undefined;
 }
 
-/** Answers a denied request with Hono's own means. */
+/** Answers a denied request with Hono's own methods. */
 export type DenialHandler<E extends Env> = (context: Context<E>, denial: Denial) => Awaitable<Response>;
 
 /**
- * A middleware that limits what comes after it.
+ * Makes a middleware that limits the routes after it.
  *
  * `app.use(rateLimit({ provider, rate: perMinute(60) }))`
  *

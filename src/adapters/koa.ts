@@ -7,11 +7,11 @@ import { NodeRequest, setFields, setMissingFields, settleAtEnd } from "./node-me
 
 export * from "../http/index.ts";
 
-/** Answers a denied request with Koa's own means: it sets the body of the context. */
+/** Answers a denied request with Koa's own methods: it sets the body of the context. */
 export type DenialHandler = (context: Context, denial: Denial) => unknown;
 
 /**
- * A middleware that limits what comes after it.
+ * Makes a middleware that limits the routes after it.
  *
  * `app.use(rateLimit({ provider, rate: perMinute(60) }))`
  *

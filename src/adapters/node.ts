@@ -25,12 +25,12 @@ export * from "../http/index.ts";
 /** A handler of `node:http`. */
 export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
 
-/** Answers a denied request with the means of node:http. */
+/** Answers a denied request with the methods of node:http. */
 export type DenialHandler = (request: IncomingMessage, response: ServerResponse, denial: Denial) => unknown;
 
 /**
- * The handler with limits. When a callback of the limits, or the handler, throws or rejects, the answer is a 500 if
- * none was begun, and `onError` is told.
+ * Returns the handler with limits. If a callback of the limits or the handler fails, the answer is a 500, unless an
+ * answer has begun, and `onError` is called.
  *
  * `createServer(rateLimit({ provider, rate: perMinute(60) }, (request, response) => response.end("hello")))`
  *
@@ -71,12 +71,12 @@ export function rateLimit(
 }
 
 /**
- * The client's address, from a message of node:http that no handler with limits meets: the request that opened a
- * websocket, or one that another library has. As a key it is the same as `clientAddress` with these options.
+ * Finds the client's address in a message of node:http that no handler with limits gets, such as the request that
+ * opened a websocket. As a key it is the same as `clientAddress` with these options.
  *
  * `const addressOf = messageClientAddress({ proxies: 1 }); const address = addressOf(request);`
  *
- * @returns undefined where nobody can tell the address: then refuse the client
+ * @returns undefined if the address isn't known: then refuse the client
  * @throws {TrypemaError} `INVALID_OPTION`
  */
 export function messageClientAddress(options?: ClientAddressOptions): (message: IncomingMessage) => string | undefined {

@@ -15,8 +15,8 @@ const LOOK_MS = 1_000;
 /** The options of {@link openTelemetryMetrics}. */
 export interface OpenTelemetryOptions {
   /**
-   * Default: the one named `trypema` of the global provider, also of one that is registered later. A meter that you got
-   * from the API before your SDK was registered records nothing, ever: give none, or get it afterwards.
+   * Default: the meter `trypema` of the global provider, which may be registered later. A meter that you get from the
+   * API before your SDK is registered never records anything: give no meter, or get it afterwards.
    */
   readonly meter?: Meter;
   /** Providers whose `stats()` are observed, by the names that they have in the attribute `provider`. */
@@ -25,8 +25,8 @@ export interface OpenTelemetryOptions {
 
 /**
  * Records `trypema.http.decisions` and `trypema.http.failures`, counters, and `trypema.http.decision.duration`, a
- * histogram in seconds, and observes the metrics of the providers that it is given. Attributes are names of limiters,
- * strategies and outcomes, never a client's key.
+ * histogram in seconds, and observes the metrics of the given providers. Attributes are names of limiters, strategies
+ * and outcomes, never a client's key.
  *
  * `app.use(rateLimit({ provider, rate: perMinute(60), metrics: openTelemetryMetrics({ providers: { provider } }) }))`
  *

@@ -16,12 +16,12 @@ export interface RegisterOptions {
 }
 
 /**
- * Registers all metrics in a registry of `prom-client`, which is yours and isn't imported here. Returns what counts
- * decisions of limits for HTTP: `rateLimit({ provider, rate, metrics })`. Register once for each registry:
+ * Registers all metrics in your registry of `prom-client`. (This module doesn't import `prom-client`.) Returns the
+ * option `metrics` for limits for HTTP: `rateLimit({ provider, rate, metrics })`. Register once for each registry:
  * `const metrics = registerMetrics(register, { providers: { main: provider } })`.
  *
- * @param registry `register`, the default one of `prom-client`, or one of your own
- * @throws {TrypemaError} `INVALID_OPTION`; and what the registry throws where it has a metric of the same name
+ * @param registry `register`, the default registry of `prom-client`, or another registry
+ * @throws {TrypemaError} `INVALID_OPTION`; and the error of a registry that already has a metric of the same name
  */
 export function registerMetrics(registry: Registry, options: RegisterOptions = {}): Metrics {
   checkOptions("options", options, ["providers"]);

@@ -3,9 +3,9 @@
 import { show, TrypemaError } from "./errors.ts";
 
 /**
- * `count` seconds in milliseconds.
+ * The milliseconds of `count` seconds.
  *
- * @param count a positive finite number; fractions are fine
+ * @param count a positive finite number; fractions are allowed
  * @throws {TrypemaError} `INVALID_OPTION`
  */
 export function seconds(count: number): number {
@@ -13,9 +13,9 @@ export function seconds(count: number): number {
 }
 
 /**
- * `count` minutes in milliseconds.
+ * The milliseconds of `count` minutes.
  *
- * @param count a positive finite number; fractions are fine
+ * @param count a positive finite number; fractions are allowed
  * @throws {TrypemaError} `INVALID_OPTION`
  */
 export function minutes(count: number): number {
@@ -23,9 +23,9 @@ export function minutes(count: number): number {
 }
 
 /**
- * `count` hours in milliseconds.
+ * The milliseconds of `count` hours.
  *
- * @param count a positive finite number; fractions are fine
+ * @param count a positive finite number; fractions are allowed
  * @throws {TrypemaError} `INVALID_OPTION`
  */
 export function hours(count: number): number {
@@ -33,9 +33,9 @@ export function hours(count: number): number {
 }
 
 /**
- * `count` days of 24 hours in milliseconds.
+ * The milliseconds of `count` days of 24 hours.
  *
- * @param count a positive finite number; fractions are fine
+ * @param count a positive finite number; fractions are allowed
  * @throws {TrypemaError} `INVALID_OPTION`
  */
 export function days(count: number): number {

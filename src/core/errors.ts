@@ -1,4 +1,4 @@
-/** The stable codes of a {@link TrypemaError}; messages may be reworded, codes are not. */
+/** The stable codes of a {@link TrypemaError}; messages may change, codes don't. */
 export type TrypemaErrorCode =
   | "INVALID_RATE"
   | "INVALID_OPTION"
@@ -24,14 +24,17 @@ export function withHelp(message: string, code: string): string {
 const MARK = Symbol.for("trypema.error");
 
 /**
- * A programming error, or an unreachable backend whose failure policy says to throw. Nothing was
- * recorded. A denial is never an exception: it is a decision with `allowed: false`.
+ * A mistake in a call or an option, or a Redis that can't be asked while the failure policy is `"throw"`. Nothing was
+ * counted. A denial is never an exception: it is a decision with `allowed: false`.
  */
 export class TrypemaError extends Error {
-  /** What is wrong, for programs. */
+  /** What is wrong, as a stable code for programs. */
   readonly code: TrypemaErrorCode;
 
-  /** For a limiter or a client of your own, which fails as ours do. The address of the code's section is added. */
+  /**
+   * For a limiter or a client of your own that fails in the same way. The address of the code's section is added to the
+   * message.
+   */
   constructor(code: TrypemaErrorCode, message: string, options?: { cause?: unknown }) {
     super(withHelp(message, code), options);
     this.name = "TrypemaError";

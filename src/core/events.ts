@@ -3,13 +3,19 @@
 
 import { show, TrypemaError, type TrypemaErrorCode } from "./errors.ts";
 
-/** Redis has failed several times in a row: calls aren't sent any longer, but for one at times that tries it. */
+/**
+ * Five calls in a row have failed. Calls are no longer sent to Redis, except one every half second to see whether Redis
+ * is back.
+ */
 export interface BreakerOpenedEvent {
   /** Tells the events apart. */
   readonly type: "breaker-opened";
-  /** What the last call failed with. */
+  /** The code of the last call's error. */
   readonly code: TrypemaErrorCode;
-  /** The same in the words of the client or the server: `"ECONNREFUSED"`, `"LOADING"`, `"NOPERM"`; else `""`. */
+  /**
+   * The client's or the server's own code of that error, such as `"ECONNREFUSED"`, `"LOADING"` or `"NOPERM"`; `""` if
+   * it has none.
+   */
   readonly reason: string;
 }
 
@@ -21,7 +27,10 @@ export interface BreakerClosedEvent {
   readonly openMs: number;
 }
 
-/** The failure policy has decided about calls, because Redis could not. Told at once, and then once a second. */
+/**
+ * The failure policy has decided about calls, because Redis could not. The first event comes at once, and then one each
+ * second.
+ */
 export interface DegradedEvent {
   /** Tells the events apart. */
   readonly type: "degraded";
@@ -29,21 +38,24 @@ export interface DegradedEvent {
   readonly policy: "allow" | "deny" | "local";
   /** How many calls since the last event of this type. */
   readonly calls: number;
-  /** What the last of them failed with; `BACKEND_UNAVAILABLE` also where the breaker refused it. */
+  /** The code of the last of these failures; `BACKEND_UNAVAILABLE` also when the breaker refused the call. */
   readonly code: TrypemaErrorCode;
 }
 
-/** Redis answers again, and the failure policy has not decided for five seconds. Told with an answer of Redis. */
+/**
+ * Redis answers again, and the failure policy has not decided for five seconds. The event comes with an answer of
+ * Redis.
+ */
 export interface RecoveredEvent {
   /** Tells the events apart. */
   readonly type: "recovered";
-  /** About how many calls the failure policy has decided in all. */
+  /** About how many calls the failure policy has decided in the whole outage. */
   readonly calls: number;
   /** From the first of these calls to the last. */
   readonly durationMs: number;
 }
 
-/** Calls to Redis were unanswered when their deadline passed. At once for the first, then one event a second. */
+/** Calls to Redis had no answer at their deadline. The first event comes at once, and then one each second. */
 export interface TimeoutEvent {
   /** Tells the events apart. */
   readonly type: "timeout";
@@ -51,21 +63,24 @@ export interface TimeoutEvent {
   readonly calls: number;
 }
 
-/** Local has forgotten live keys, because `maxKeys` are stored. At once for the first, then one event a second. */
+/**
+ * Local has forgotten live keys, because `maxKeys` keys are stored. The first event comes at once, and then one each
+ * second.
+ */
 export interface EvictedEvent {
   /** Tells the events apart. */
   readonly type: "evicted";
-  /** How many since the last event of this type. Keys that had expired don't count. */
+  /** How many keys since the last event of this type. Expired keys don't count. */
   readonly keys: number;
 }
 
-/** Local has looked through all keys for stale ones. */
+/** A sweep of Local has looked at all keys. */
 export interface SweptEvent {
   /** Tells the events apart. */
   readonly type: "swept";
   /** How many stale keys were forgotten. */
   readonly keys: number;
-  /** How long that took in all, without the pauses between its slices. */
+  /** How long the sweep took, without the pauses between its slices. */
   readonly durationMs: number;
 }
 
@@ -101,9 +116,10 @@ export const EVENT_TYPES: readonly ProviderEvent["type"][] = [
 ];
 
 /**
- * Told of what happens inside a provider, right after the call in which it happens and never within it. What it throws
- * or rejects with changes no decision; the first time is a warning of the process. By default a warning of the process
- * says when a failure policy begins to decide, and when that ends; `false` for not even that.
+ * A function that is called with what happens inside a provider: right after the call in which it happens, and never
+ * within this call. If the function fails, that changes no decision, and the first failure is a warning of the process.
+ * By default a warning of the process says when a failure policy begins to decide, and when that ends. `false` turns
+ * off these warnings too.
  */
 export type OnEvent = false | ((event: ProviderEvent) => unknown);
 

@@ -9,15 +9,15 @@ export interface LimiterOptions {
   readonly windowMs?: number;
   /** Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default 100, or a shorter `windowMs`. */
   readonly bucketMs?: number;
-  /** Suppressed: accepted usage never passes the capacity times this; at least 1. Default 1.5. */
+  /** Suppressed: accepted usage is never above the capacity times this factor; at least 1. Default 1.5. */
   readonly hardLimitFactor?: number;
-  /** Suppressed: a key's factor is computed at most once in this many ms; 0 for always. Default 100. */
+  /** Suppressed: a key's factor is computed at most once in this many ms; 0: for each call. Default 100. */
   readonly suppressionCacheMs?: number;
-  /** Draws from [0, 1) for suppression; what is no such draw counts as 0. Default `Math.random`. */
+  /** Returns a random number from [0, 1), for suppression. Any other result counts as 0. Default `Math.random`. */
   readonly random?: () => number;
   /** The time in ms, for tests. Default: the monotonic `performance.now()`. */
   readonly clock?: Clock;
-  /** Told of what an operator wants to know; see {@link OnEvent}. Default: a warning when a failure policy decides. */
+  /** Called with events for operators; see {@link OnEvent}. Default: a warning when a failure policy decides. */
   readonly onEvent?: OnEvent;
 }
 

@@ -1,16 +1,16 @@
 import { show, TrypemaError } from "./errors.ts";
 
 /**
- * A rate in requests per second; it may be fractional. Made by {@link perSecond},
- * {@link perMinute}, {@link perHour}, {@link perDay}, {@link perWeek} or {@link unlimited}, so that a bare
- * number, whose unit nobody can see, does not compile.
+ * A rate in requests per second; fractions are allowed. Made by {@link perSecond}, {@link perMinute}, {@link perHour},
+ * {@link perDay}, {@link perWeek} or {@link unlimited}, so that a plain number, which has no visible unit, doesn't
+ * compile.
  */
 export type Rate = number & { readonly unit: "requests per second" };
 
 /**
  * `count` requests per second.
  *
- * @param count a positive finite number; fractions are fine: `perSecond(0.5)` is one in two seconds
+ * @param count a positive finite number; fractions are allowed: `perSecond(0.5)` is one in two seconds
  * @throws {TrypemaError} `INVALID_RATE`
  */
 export function perSecond(count: number): Rate {
@@ -20,7 +20,7 @@ export function perSecond(count: number): Rate {
 /**
  * `count` requests per minute.
  *
- * @param count a positive finite number; fractions are fine
+ * @param count a positive finite number; fractions are allowed
  * @throws {TrypemaError} `INVALID_RATE`
  */
 export function perMinute(count: number): Rate {
@@ -30,7 +30,7 @@ export function perMinute(count: number): Rate {
 /**
  * `count` requests per hour.
  *
- * @param count a positive finite number; fractions are fine
+ * @param count a positive finite number; fractions are allowed
  * @throws {TrypemaError} `INVALID_RATE`
  */
 export function perHour(count: number): Rate {
@@ -40,7 +40,7 @@ export function perHour(count: number): Rate {
 /**
  * `count` requests per day.
  *
- * @param count a positive finite number; fractions are fine
+ * @param count a positive finite number; fractions are allowed
  * @throws {TrypemaError} `INVALID_RATE`
  */
 export function perDay(count: number): Rate {
@@ -50,7 +50,7 @@ export function perDay(count: number): Rate {
 /**
  * `count` requests per week.
  *
- * @param count a positive finite number; fractions are fine
+ * @param count a positive finite number; fractions are allowed
  * @throws {TrypemaError} `INVALID_RATE`
  */
 export function perWeek(count: number): Rate {

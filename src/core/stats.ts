@@ -5,7 +5,7 @@ import type { LimitStats } from "./tally.ts";
 
 /** What every kind of provider counts, for all of its windows together. */
 interface CommonStats {
-  /** One for each strategy, window and name, of those that were ever used. */
+  /** One entry for each strategy, window and name that was ever used. */
   readonly limits: readonly LimitStats[];
 }
 
@@ -13,39 +13,39 @@ interface CommonStats {
 export interface LocalStats extends CommonStats {
   /** Tells the kinds apart. */
   readonly kind: "local";
-  /** Keys that are stored now, whether live or waiting to be swept. */
+  /** How many keys are stored now: live keys, and stale keys that the sweep hasn't removed yet. */
   readonly keys: number;
-  /** Keys that are blocked now, or were until a little while ago. */
+  /** How many keys are blocked now, or were blocked until a short time ago. */
   readonly blockedKeys: number;
   /** Pieces of memory, 32 bytes each, for the buckets that a key's own record has no room for. */
   readonly bucketNodes: number;
-  /** How much of `maxKeys` is taken by the strategy, window and name with the most keys: 1 is full. */
+  /** The share of `maxKeys` that is taken, for the strategy, window and name with the most keys: 1 is full. */
   readonly fullness: number;
-  /** Live keys that were forgotten for others, because `maxKeys` were stored. */
+  /** Live keys that were forgotten for new keys, because `maxKeys` keys were stored. */
   readonly evictions: number;
-  /** How often all keys were looked through for stale ones. */
+  /** How often a sweep has looked at all keys. */
   readonly sweeps: number;
-  /** How many stale keys these sweeps have forgotten. */
+  /** How many stale keys the sweeps have forgotten. */
   readonly sweptKeys: number;
-  /** How long these sweeps took in all. */
+  /** How long all sweeps together took. */
   readonly sweepingMs: number;
 }
 
-/** What a provider has counted that counts in Redis. */
+/** What a Redis provider has counted. */
 export interface RedisStats extends CommonStats {
   /** Tells the kinds apart. */
   readonly kind: "redis";
-  /** Whether the breaker refuses calls now, but for one at times that tries Redis. */
+  /** Whether the breaker is open: it refuses calls now, except one every half second that tries Redis. */
   readonly isBreakerOpen: boolean;
   /** How often the breaker has opened. */
   readonly breakerOpenings: number;
-  /** Calls to Redis that were unanswered when their deadline passed. */
+  /** Calls to Redis that had no answer at their deadline. */
   readonly timeouts: number;
-  /** Calls to Redis that failed, timeouts included; not those that the breaker refused. */
+  /** Calls to Redis that failed, timeouts included. Calls that the breaker refused don't count. */
   readonly failures: number;
   /** Scripts that were sent to Redis. */
   readonly scripts: number;
-  /** Calls and reports in these scripts; by `scripts` it is how many share one. */
+  /** Calls and reports in these scripts. Divided by `scripts` it says how many share a script. */
   readonly scriptCalls: number;
   /** Calls that the failure policy decided about; `isAllowed` counts too. */
   readonly degraded: number;
@@ -57,30 +57,30 @@ export interface RedisStats extends CommonStats {
 export interface HybridStats extends Omit<RedisStats, "kind"> {
   /** Tells the kinds apart. */
   readonly kind: "hybrid";
-  /** Keys that this process has something of now: a lease, hits to report, or what Redis has said of them. */
+  /** How many keys this process knows now: it has a lease, hits to report, or an answer of Redis. */
   readonly keys: number;
-  /** Calls that had to wait for an answer of Redis. All others were decided here at once. */
+  /** Calls that had to wait for an answer of Redis. All other calls were decided in this process at once. */
   readonly waited: number;
   /** Reports that were sent to Redis. */
   readonly reports: number;
   /** Reports without an answer. Their hits were sent again. */
   readonly reportsLost: number;
-  /** How much of what was admitted here has been reported. */
+  /** The admitted counts that this process has reported. */
   readonly reported: number;
-  /** How much capacity Redis has granted as leases. What isn't used of a lease goes back. */
+  /** The capacity that Redis has granted as leases. The unused part of a lease goes back. */
   readonly granted: number;
-  /** How much capacity is leased and not yet spent now. */
+  /** The capacity that is leased and not yet spent now. */
   readonly leased: number;
-  /** Keys of which Redis hasn't confirmed all hits now. */
+  /** How many keys have hits now that Redis hasn't confirmed. */
   readonly unconfirmedKeys: number;
-  /** How old the oldest hit is now that Redis hasn't confirmed; 0 without one. */
+  /** The age of the oldest hit that Redis hasn't confirmed; 0 if there is none. */
   readonly oldestUnconfirmedMs: number;
 }
 
 /** What `stats()` of a provider returns. */
 export type ProviderStats = LocalStats | RedisStats | HybridStats;
 
-/** What metrics are read from: any provider of this package. */
+/** An object with `stats()`, from which metrics are read: any provider of this package. */
 export interface StatsSource {
   /** What the provider has counted. */
   stats(): ProviderStats;

@@ -3,9 +3,8 @@
 import type { Decision } from "./types.ts";
 
 /**
- * The calls of one limit since the provider was made: those of `inc`, and those of takes that count something. Where a
- * take is denied, only the limits that deny it count its call. The others have it in no number, because it was not
- * admitted.
+ * The calls of one limit since the provider was made: calls of `inc`, and of takes that count something. If a take is
+ * denied, only the limits that deny it count its call here. The other limits don't, because the call was not admitted.
  */
 export interface LimitStats {
   /** The limit's name in `createLimits` or in HTTP; `""` for the calls to the provider's own limiters. */
@@ -14,21 +13,24 @@ export interface LimitStats {
   readonly strategy: "absolute" | "suppressed";
   /** Its window. */
   readonly windowMs: number;
-  /** Admitted under the capacity. */
+  /** Calls that were admitted within the capacity. */
   readonly allowed: number;
-  /** The part of `allowed` that left less than a tenth of the capacity. */
+  /** How many of `allowed` left less than a tenth of the capacity. */
   readonly nearLimit: number;
-  /** Absolute: denied; by either strategy: denied because the key is blocked. */
+  /** Calls that the absolute strategy denied, and calls of both strategies whose key is blocked. */
   readonly rejected: number;
-  /** The part of `rejected` whose key is blocked. */
+  /** How many of `rejected` were denied because the key is blocked. */
   readonly blocked: number;
-  /** Suppressed: admitted over the capacity. */
+  /** Suppressed: calls that were admitted over the capacity. */
   readonly suppressedAdmitted: number;
-  /** Suppressed: denied. */
+  /** Suppressed: calls that were denied. */
   readonly suppressedDenied: number;
-  /** Suppressed: the factors of the calls over the capacity, added up; by the number of all calls it is their mean. */
+  /**
+   * Suppressed: the sum of the factors of the calls over the capacity. Divide it by the number of all calls for the
+   * mean.
+   */
   readonly suppressionFactorSum: number;
-  /** The part of all calls that the failure policy decided. Those that failed are in no number here. */
+  /** How many of all calls the failure policy decided. Calls that failed with an error are in none of these numbers. */
   readonly degraded: number;
 }
 

@@ -1,51 +1,51 @@
 import type { Rate } from "./rate.ts";
 
-/** What a provider returns: Local a value, Redis a promise, Hybrid either. `await` does for all. */
+/** What a provider returns: Local a value, Redis a promise, Hybrid one of the two. `await` takes both. */
 export type Awaitable<T> = T | Promise<T>;
 
 interface DecisionFields {
   /**
-   * The capacity: how many fit into one window. Infinity when unlimited, and from `isAllowed` without a rate for an
-   * unknown key.
+   * The capacity: how many calls fit into one window. Infinity when the rate is unlimited, and when `isAllowed` is
+   * asked about an unknown key without a rate.
    */
   readonly limit: number;
-  /** Capacity left: after this call when it was admitted, now when it was not. */
+  /** The free capacity: after this call if it was admitted, and now if it was denied. */
   readonly remaining: number;
   /**
-   * Milliseconds after which a call of the same count would be admitted if nothing else happened:
-   * exact when rejected, a hint when suppressed, 0 when admitted, Infinity when the count can
-   * never fit: look for that before you wait, since `setTimeout` takes Infinity for no time at all. For a Retry-After
-   * header (RFC 9110, section 10.2.3) make it seconds, rounded up, and send none where it is Infinity.
+   * The milliseconds until a call of the same count would be admitted, if no other call comes. It is exact when the
+   * call was rejected, and a hint when it was suppressed. It is 0 when the call was admitted, and Infinity when the
+   * count can never fit. Check for Infinity before you wait, because `setTimeout` takes Infinity for 0. For a
+   * `Retry-After` header (RFC 9110, section 10.2.3) send whole seconds, rounded up, and no header for Infinity.
    */
   readonly retryAfterMs: number;
-  /** The free capacity after that wait, before that call. */
+  /** The free capacity after `retryAfterMs`, before the next call. */
   readonly remainingAfterWaiting: number;
   /**
-   * Whole milliseconds, rounded up, until the oldest bucket expires: then `remaining` grows by itself. 0 when nothing
-   * is used. Paced callers wait for it when `remaining` is 0.
+   * Whole milliseconds, rounded up, until the oldest bucket expires and `remaining` grows. 0 when nothing is used. A
+   * caller that spreads its calls waits for this time when `remaining` is 0.
    */
   readonly moreAfterMs: number;
-  /** The share of calls that are being denied, 0 to 1; see {@link SuppressedLimiter}. */
+  /** The share of the calls that is being denied, from 0 to 1; see {@link SuppressedLimiter}. */
   readonly suppressionFactor: number;
-  /** True when a failure policy decided, because the backend could not. */
+  /** True when a failure policy decided because Redis could not. */
   readonly degraded: boolean;
   /** True when the call was rejected because the key is blocked; absent otherwise. See {@link Limiter.block}. */
   readonly blocked?: true;
   /**
-   * What `JSON.stringify` writes, in which Infinity is the text `"Infinity"`, and not null. Every decision that a
-   * provider makes has it; a copy made by spreading has not.
+   * Makes what `JSON.stringify` writes: Infinity becomes the text `"Infinity"`, and not null. Every decision of a
+   * provider has this method; a copy such as `{ ...decision }` doesn't.
    */
   toJSON?(): DecisionJson;
 }
 
-/** A number in JSON, which knows no Infinity; `Number` reads both. */
+/** A number in JSON, which has no Infinity; `Number` reads both forms. */
 export type JsonNumber = number | "Infinity";
 
 /** A decision in JSON: the same fields. */
 export type DecisionJson = Pick<Decision, "outcome" | "allowed" | "suppressionFactor" | "degraded" | "blocked"> &
   Readonly<Record<"limit" | "remaining" | "retryAfterMs" | "remainingAfterWaiting" | "moreAfterMs", JsonNumber>>;
 
-/** The call fits under the capacity, by either strategy. */
+/** The call fits into the capacity. Both strategies admit it. */
 export interface AllowedDecision extends DecisionFields {
   /** Tells the decisions apart. */
   readonly outcome: "allowed";
@@ -53,7 +53,7 @@ export interface AllowedDecision extends DecisionFields {
   readonly allowed: true;
 }
 
-/** The call doesn't fit, by the absolute strategy, or its key is blocked. Nothing was recorded. */
+/** The call doesn't fit, by the absolute strategy, or its key is blocked. Nothing was counted. */
 export interface RejectedDecision extends DecisionFields {
   /** Tells the decisions apart. */
   readonly outcome: "rejected";
@@ -61,28 +61,31 @@ export interface RejectedDecision extends DecisionFields {
   readonly allowed: false;
 }
 
-/** The call is over the capacity, by the suppressed strategy, and a random draw decided. It was recorded either way. */
+/**
+ * The call is over the capacity, by the suppressed strategy, and a random number decided. The call was counted in
+ * either case.
+ */
 export interface SuppressedDecision extends DecisionFields {
   /** Tells the decisions apart. */
   readonly outcome: "suppressed";
-  /** Suppression admits some calls and denies others: gate on this, not on the outcome. */
+  /** Suppression admits some calls and denies others: check this field, not the outcome. */
   readonly allowed: boolean;
 }
 
-/** The answer to one call. Gate on `allowed`; the rest explains it. */
+/** The answer to one call. Check `allowed`; the other fields explain it. */
 export type Decision = AllowedDecision | RejectedDecision | SuppressedDecision;
 
 /** What a key has used in the current window; zeros for an unknown key. */
 export interface Usage {
-  /** Everything counted: accepted plus declined. */
+  /** All counted calls: accepted plus declined. */
   readonly total: number;
-  /** The part that suppression denied; always 0 under the absolute strategy. */
+  /** The calls that suppression denied; always 0 with the absolute strategy. */
   readonly declined: number;
-  /** The part that was admitted. */
+  /** The calls that were admitted. */
   readonly accepted: number;
-  /** The capacity at the rate last given; 0 for an unknown key, which has none. */
+  /** The capacity at the last rate of the key; 0 for an unknown key, which has no rate. */
   readonly limit: number;
-  /** The factor that a call of 1 would meet now. */
+  /** The factor for a call of 1 now. */
   readonly suppressionFactor: number;
 }
 
@@ -92,14 +95,14 @@ export type Condition =
   | { readonly op: "always"; readonly value?: number };
 
 /**
- * What `setIf` does to the buckets: `"replace"` makes one bucket now; `"preserve-newest"` takes
- * from the oldest and adds to the newest; `"preserve-oldest"` the reverse.
+ * What `setIf` does with the buckets. `"replace"` makes one bucket now. `"preserve-newest"` takes from the oldest and
+ * adds to the newest. `"preserve-oldest"` takes from the newest and adds to the oldest.
  */
 export type History = "replace" | "preserve-newest" | "preserve-oldest";
 
 /** What `setIf` did. */
 export interface SetIfResult {
-  /** Whether the condition held; if not, nothing but the rate was changed. */
+  /** Whether the condition held. If it didn't, only the rate was changed. */
   readonly matched: boolean;
   /** The live total before. */
   readonly previousTotal: number;
@@ -108,13 +111,13 @@ export interface SetIfResult {
 }
 
 /**
- * The methods that every provider has for both strategies. A key is who or what is limited: 1 to 255 bytes of
- * UTF-8. Whatever throws has recorded nothing. With Redis all of them can throw `BACKEND_UNAVAILABLE`,
- * `BACKEND_TIMEOUT` and `BACKEND_SCRIPT`, as the failure policy says.
+ * The methods that every provider has for both strategies. A key is who or what is limited: 1 to 255 bytes of UTF-8. A
+ * method that throws has counted nothing. With Redis all of them can throw `BACKEND_UNAVAILABLE`, `BACKEND_TIMEOUT` and
+ * `BACKEND_SCRIPT`, as the failure policy says.
  */
 export interface Limiter {
   /**
-   * Decides about a call and records it, in one step.
+   * Decides about a call and counts it, in one step.
    *
    * @param key who or what is limited: 1 to 255 bytes of UTF-8
    * @param rate the key's rate from now on
@@ -124,12 +127,12 @@ export interface Limiter {
   inc(key: string, rate: Rate, count?: number): Awaitable<Decision>;
 
   /**
-   * The decision that `inc` would give now. Records nothing, not even the rate. Give it the rate of your calls: a key
-   * that has no history has no rate either, so without one it is allowed whatever the count, with Infinity as its
-   * `limit` and `remaining`.
+   * Returns the decision that `inc` would make now. Stores nothing, not even the rate. Give the rate of your calls: a
+   * key without history has no rate. Without a rate such a key is allowed whatever the count, and its `limit` and
+   * `remaining` are Infinity.
    *
    * @param count the weight of the call, a positive integer; default 1
-   * @param rate the rate to judge by, for this answer only; default the one that was last given for the key
+   * @param rate the rate for this answer only; default the last rate of the key
    * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`
    *
    * @example
@@ -140,17 +143,17 @@ export interface Limiter {
   isAllowed(key: string, count?: number, rate?: Rate): Awaitable<Decision>;
 
   /**
-   * What the key has used. An unknown key has zeros, also for its `limit`, and stays unknown: to learn what it has left
-   * ask `isAllowed` with a rate.
+   * Returns what the key has used. For an unknown key all fields are 0, also `limit`, and the key stays unknown. To
+   * learn how much is left, ask `isAllowed` with a rate.
    *
    * @throws {TrypemaError} `INVALID_KEY`
    */
   get(key: string): Awaitable<Usage>;
 
   /**
-   * Corrects usage after the fact: a refund of a call that failed, or the difference to an estimate.
-   * Adds to or takes from the newest history, and never leaves less than 0; accepted usage is given
-   * back before declined. A key whose history is gone has nothing to correct and stays unknown.
+   * Corrects usage afterwards: a refund of a call that failed, or the difference to an estimate. Adds to the newest
+   * history, or takes from it, and never goes below 0. Accepted usage is given back before declined usage. For a key
+   * without history it does nothing, and the key stays unknown.
    *
    * @param delta an integer
    * @returns the new total
@@ -163,8 +166,8 @@ export interface Limiter {
    *
    * @param rate the key's rate from now on, also when the condition doesn't hold
    * @param count 0 or a positive integer; 0 forgets the key
-   * @param history which buckets give or take the difference; declined counts shrink in proportion.
-   *   Default `"replace"`
+   * @param history to which buckets the difference is added, or from which it is taken. Declined counts become smaller
+   *   in proportion. Default `"replace"`
    * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `INVALID_OPTION`, `CAPACITY_BELOW_ONE`
    */
   setIf(key: string, rate: Rate, condition: Condition, count: number, history?: History): Awaitable<SetIfResult>;
@@ -178,9 +181,9 @@ export interface Limiter {
   setRate(key: string, rate: Rate): Awaitable<Rate | undefined>;
 
   /**
-   * Rejects every call to the key from now on for `ms`, whether the key is known or not. What it has used stays and
-   * expires as ever. Rejected calls tell the time left as their `retryAfterMs` and don't prolong it. A key that is
-   * blocked already is blocked for `ms` from now on instead. `unblock` and `delete` end it, and so does `setIf` with 0.
+   * Rejects every call to the key for `ms` milliseconds from now on. The key needn't be known. What it has used stays,
+   * and expires as usual. Rejected calls have the time left as `retryAfterMs`, and don't prolong the block. If the key
+   * is already blocked, the new block replaces the old one. `unblock`, `delete` and `setIf` with 0 end a block.
    *
    * @param ms at least 1
    * @throws {TrypemaError} `INVALID_KEY`, `INVALID_OPTION`
@@ -188,14 +191,14 @@ export interface Limiter {
   block(key: string, ms: number): Awaitable<void>;
 
   /**
-   * Ends a block, and keeps what the key has used. Does nothing to a key that isn't blocked.
+   * Ends a block, and keeps what the key has used. If the key isn't blocked, it does nothing.
    *
    * @throws {TrypemaError} `INVALID_KEY`
    */
   unblock(key: string): Awaitable<void>;
 
   /**
-   * Forgets the key, a block of it included; returns the total that it had.
+   * Forgets the key, also its block. Returns the total that the key had.
    *
    * @throws {TrypemaError} `INVALID_KEY`
    */
@@ -206,16 +209,16 @@ export interface Limiter {
 }
 
 /**
- * The suppressed strategy: over the capacity a share of the calls is denied at random. That share is the
- * factor f = 1 − rate / perceived, at least 0, where perceived is the larger of the rates observed over the
- * window and over the last second; over the hard limit it is 1.
+ * The suppressed strategy: over the capacity a share of the calls is denied at random. That share is the factor f = 1 −
+ * rate / perceived, at least 0, where perceived is the larger of the rates observed over the window and over the last
+ * second; over the hard limit it is 1.
  *
- * After Ably's distributed rate limiting (https://ably.com/blog/distributed-rate-limiting-scale-your-platform),
- * with a ceiling on accepted usage of our own.
+ * After Ably's distributed rate limiting (https://ably.com/blog/distributed-rate-limiting-scale-your-platform); the
+ * hard limit on accepted usage is ours.
  */
 export interface SuppressedLimiter extends Limiter {
   /**
-   * The factor that a call of 1 would meet now, 0 to 1; 0 for an unknown key. Records nothing.
+   * Returns the factor for a call of 1 now, from 0 to 1; 0 for an unknown key. Counts nothing.
    *
    * @throws {TrypemaError} `INVALID_KEY`
    */
@@ -230,17 +233,18 @@ export interface WindowOptions {
   readonly bucketMs?: number;
 }
 
-/** What Local, Redis and Hybrid have in common; code against this to be able to swap them. */
+/** What Local, Redis and Hybrid have in common. Write your code for this type, and you can exchange them. */
 export interface Provider {
-  /** The deterministic strategy: up to the capacity pass, the rest are rejected. */
+  /** The deterministic strategy: calls up to the capacity pass, and the others are rejected. */
   readonly absolute: Limiter;
   /** The probabilistic strategy: over the capacity a share of the calls is denied. */
   readonly suppressed: SuppressedLimiter;
   /** How far back history counts, in ms. */
   readonly windowMs: number;
   /**
-   * A provider of the same kind with another window. It shares all else: where it counts, clock, failure policy and
-   * cleanup, and it is closed with the provider that it was made from. The same object for the same window.
+   * Returns a provider of the same kind with another window. It shares everything else: where it counts, the clock, the
+   * failure policy and the cleanup. It is closed together with this provider. For the same window it is the same
+   * object.
    *
    * @throws {TrypemaError} `INVALID_OPTION`
    */

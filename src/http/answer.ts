@@ -9,11 +9,11 @@ import type { HttpRequest } from "./request.ts";
 /** Makes the answer to a denied request. */
 export type Responder<Raw = unknown> = (denial: Denial, request: HttpRequest<Raw>) => Awaitable<DenialAnswer>;
 
-/** An answer in place of the handler's. */
+/** An answer that replaces the handler's. */
 export interface Answer {
   /** The HTTP status. */
   readonly status: number;
-  /** The header fields, in the order that they are sent in. */
+  /** The header fields, in the order in which they are sent. */
   readonly fields: Fields;
   /** The text to send; may be empty. */
   readonly body: string;

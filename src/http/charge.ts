@@ -54,7 +54,7 @@ export class Charge {
   readonly admitted: boolean;
   readonly decision: Decision | undefined;
   readonly key: string | undefined;
-  /** What the backend failed with. */
+  /** The error of the backend. */
   readonly error: unknown;
   readonly decidedAtMs: number;
   readonly #windowMs: number;

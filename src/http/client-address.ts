@@ -10,21 +10,24 @@ import type { HttpRequest } from "./request.ts";
 /** Which proxies are trusted to tell the client's address; the options of {@link clientAddress}. */
 export interface ClientAddressOptions {
   /**
-   * The trusted proxies: either how many are in front, 1 to 32, or which they are. A list may have addresses, networks
+   * The trusted proxies: either how many are in front, 1 to 32, or their addresses. A list may have addresses, networks
    * (`"10.0.0.0/8"`, `"2001:db8::/32"`), the names of networks `"loopback"`, `"linklocal"`, `"uniquelocal"` (as Express
-   * has them) and `"private"` (all of these), and `"unix"` for whoever connects by a unix socket. Default none: the
-   * client is the peer, whatever headers say.
+   * has them) and `"private"` (all of these), and `"unix"` for connections by a unix socket. Default none: the client
+   * is the peer, and no header is read.
    *
-   * A number trusts whoever connects, so the server may accept connections from the nearest proxy only.
+   * With a number, every peer is trusted, so the server must accept connections only from the nearest proxy.
    */
   readonly proxies?: number | readonly string[];
   /**
-   * Where those proxies say who the client is. `"x-forwarded-for"` (the default) and `"forwarded"` (RFC 7239) are
-   * lists, walked from the right up to the first address that is no proxy's. Any other header, such as
+   * The header in which these proxies name the client. `"x-forwarded-for"` (the default) and `"forwarded"` (RFC 7239)
+   * are lists, which are read from the right to the first address that isn't a proxy's. Any other header, such as
    * `"cf-connecting-ip"`, has one address.
    */
   readonly header?: string;
-  /** How many bits of an IPv6 address make a client, 1 to 128. Default 64: who has one address usually has its /64. */
+  /**
+   * IPv6 addresses whose first bits, this many, are equal are one client; 1 to 128. Default 64, because a client
+   * usually has a whole /64 network.
+   */
   readonly ipv6PrefixBits?: number;
 }
 
@@ -54,9 +57,9 @@ const MAX_ELEMENTS = MAX_HOPS;
 const MADE_UP_PORT = /^([\d.]+|\[[^\]]*\]):_[\w.-]+$/;
 
 /**
- * A key: the address of the client. There is none when the peer's address isn't known, or when a trusted proxy
- * names a client by something that isn't an address. A proxy that names no client, as in its health checks, is itself
- * the client.
+ * A key: the address of the client. A request has no key when the peer's address isn't known, or when a trusted proxy
+ * sends something that isn't an address. If a proxy names no client, as in its health checks, the proxy itself is the
+ * client.
  *
  * @throws {TrypemaError} `INVALID_OPTION`
  */

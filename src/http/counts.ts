@@ -81,7 +81,9 @@ export function checkUnwindowed<Raw>(definition: LimiterDefinition<Raw>, provide
   }
 }
 
-/** @throws {TrypemaError} `INVALID_OPTION` for what is no provider */
+/**
+ * @throws {TrypemaError} `INVALID_OPTION` for something that isn't a provider
+ */
 export function checkProvider(option: string, provider: unknown): asserts provider is Provider {
   const { absolute, suppressed, windowMs } = (provider ?? {}) as Partial<Provider>;
   if (typeof windowMs === "number" && typeof absolute?.inc === "function" && typeof suppressed?.inc === "function") {

@@ -11,8 +11,8 @@ import type { HttpRequest, HttpResponse } from "./request.ts";
 
 /**
  * Who decides when the provider fails: `"allow"` lets the request pass, `"deny"` answers it with 503, `"local"` asks a
- * Local provider with the same window, each process for itself, and `{ provider }` asks that one; a request passes when
- * that fails too. A function says for each request whether it passes.
+ * Local provider with the same window, each process for itself, and `{ provider }` asks this other provider; if it
+ * fails too, the request passes. A function says for each request whether it passes.
  */
 export type BackendFailurePolicy<Raw = unknown> =
   | "allow"
@@ -29,23 +29,23 @@ export interface DecisionEvent<Raw = unknown> {
   readonly request: HttpRequest<Raw>;
   /** What was decided, or why nothing was. */
   readonly outcome: Outcome;
-  /** Whether the request may go on, as far as this limiter is concerned; always true of a shadow. */
+  /** Whether this limiter lets the request go on; always true for a shadow limiter. */
   readonly admitted: boolean;
-  /** Whether the limiter only watches. */
+  /** Whether the limiter is a shadow limiter, which denies nobody. */
   readonly shadow: boolean;
-  /** Undefined when the key is missing, or when the backend failed and nothing decided in its place. */
+  /** Undefined when the key is missing, or when Redis failed and nothing else decided. */
   readonly decision: Decision | undefined;
   /** The key as it is stored. */
   readonly key: string | undefined;
   /** What the request costs. */
   readonly cost: number;
-  /** What the backend failed with. */
+  /** The error of the backend. */
   readonly error: unknown;
 }
 
 /**
- * A limiter. It has either a `rate` or a `limit`. What its functions throw or reject with, and a rate, a limit or a
- * cost that isn't valid, goes to the framework as an error of the request, which then takes nothing from any limiter.
+ * A limiter. It has either a `rate` or a `limit`. If one of its functions fails, or returns a rate, a limit or a cost
+ * that isn't valid, the framework gets an error of the request, and no limiter counts the request.
  */
 export type LimiterDefinition<Raw = unknown> = LimiterFields<Raw> & (LimiterOfRate<Raw> | LimiterOfCount<Raw>);
 
@@ -53,41 +53,41 @@ export type LimiterDefinition<Raw = unknown> = LimiterFields<Raw> & (LimiterOfRa
 export type WindowDefinition<Raw> = LimiterDefinition<Raw> & { readonly windowMs?: number };
 
 /**
- * Says something of a request.
+ * A function that returns something for a request.
  *
- * @param key the text that the request counts for, as the limiter's `key` gave it; `""` for requests without one, where
- *   they share one
+ * @param key the key of the request, as the limiter's `key` returned it; `""` for requests that share a key because
+ *   they have none
  */
 export type ForRequest<Raw, T> = (request: HttpRequest<Raw>, key: string) => Awaitable<T>;
 
 /** How much a limiter allows, as a rate. */
 export interface LimiterOfRate<Raw = unknown> {
   /**
-   * The rate, or the rate of a request: of its plan, say. `"none"` admits nobody: requests are denied as those over a
-   * limit of 0 are, whatever they cost.
+   * The rate, or a function of the request, for example by its plan. `"none"` admits nobody: every request is denied,
+   * as with a limit of 0, whatever it costs.
    */
   readonly rate: Rate | "none" | ForRequest<Raw, Rate | "none">;
-  /** A limiter has one of the two. */
+  /** A limiter has either a `rate` or a `limit`. */
   readonly limit?: undefined;
 }
 
 /** How much a limiter allows, as a count. */
 export interface LimiterOfCount<Raw = unknown> {
-  /** A limiter has one of the two. */
+  /** A limiter has either a `rate` or a `limit`. */
   readonly rate?: undefined;
   /**
-   * How many fit into a window: a positive integer, or that of a request: of its plan, say. `"none"` admits nobody, as
-   * a rate of `"none"` does.
+   * How many requests fit into a window: a positive integer, or a function of the request, for example by its plan.
+   * `"none"` admits nobody, like a rate of `"none"`.
    */
   readonly limit: number | "none" | ForRequest<Raw, number | "none">;
 }
 
-/** What a limiter says besides how much it allows. */
+/** The options of a limiter, except how much it allows. */
 export interface LimiterFields<Raw = unknown> {
   /**
-   * Part of what is counted, and of the header fields: 1 to 60 of `A-Z a-z 0-9 . _ / * -`. Default `"default"`.
-   * Limiters of one name, strategy and window on one provider share their counts, so limits that differ need names of
-   * their own.
+   * The limiter's name in counts and in header fields: 1 to 60 characters of `A-Z a-z 0-9 . _ / * -`. Default
+   * `"default"`. Limiters with the same name, strategy and window on one provider share their counts, so limits that
+   * differ need different names.
    */
   readonly name?: string;
   /**
@@ -104,44 +104,45 @@ export interface LimiterFields<Raw = unknown> {
    */
   readonly windowMs?: number | ForRequest<Raw, number>;
   /**
-   * Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default: 100 or a shorter `windowMs` where
-   * the limiter has one of its own, else the provider's.
+   * Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default: if the limiter has a `windowMs`,
+   * 100 or a shorter `windowMs`; otherwise the provider's.
    */
   readonly bucketMs?: number;
   /** Default `"absolute"`. */
   readonly strategy?: "absolute" | "suppressed";
   /**
-   * Absolute: a request that this limiter denies blocks its key for that long, in ms, at least 1. Choose the window or
-   * longer: a shorter block ends before there is room. Default: no block.
+   * Absolute: a request that this limiter denies blocks its key for this time, in ms, at least 1. Choose at least the
+   * window: a shorter block may end before there is room. Default: no block.
    */
   readonly blockMs?: number;
-  /** How much a request takes, an integer from 0 up. Default 1. At 0 the limiter has nothing to do with it. */
+  /** How much a request counts, an integer from 0 up. Default 1. At 0 the limiter ignores the request. */
   readonly cost?: number | ForRequest<Raw, number>;
-  /** Who a request counts for. Default `clientAddress()`, the peer's address. */
+  /** The client that a request counts for. Default `clientAddress()`, the peer's address. */
   readonly key?: Key<Raw>;
   /** Default `"reject"`: a request whose key can't be found is answered with 400. */
   readonly onMissingKey?: MissingKeyPolicy;
-  /** True for requests that this limiter has nothing to do with. */
+  /** True for requests that this limiter ignores. */
   readonly skip?: (request: HttpRequest<Raw>) => Awaitable<boolean>;
   /**
-   * Whom this limiter doesn't limit: their requests pass, are not counted, and get no fields. Either addresses and
-   * networks of clients, as in the `proxies` of `clientAddress()`, which the key has to be made of; or a function.
+   * Clients that this limiter doesn't limit: their requests pass, are not counted, and get no fields. Either addresses
+   * and networks of clients, as in the `proxies` of `clientAddress()`, with which the key has to be made; or a
+   * function.
    */
   readonly allow?: readonly string[] | ForRequest<Raw, boolean>;
   /**
-   * Responses that are not counted: `"failed"`, with a status from 400 on, `"successful"`, below, or a function of the
-   * response, which may be async. What the request took is given back when the response is sent. A response that ends
-   * early, because the client went away, is counted.
+   * Responses that don't count: `"failed"`, with a status from 400 on; `"successful"`, with a lower status; or a
+   * function of the response, which may be async. What the request took is given back when the response is sent. If the
+   * client goes away before that, the request stays counted.
    */
   readonly uncounted?:
     | "failed"
     | "successful"
     | ((response: HttpResponse, request: HttpRequest<Raw>) => Awaitable<boolean>);
-  /** Decides, records and reports, but denies nobody and tells clients nothing. Default false. */
+  /** Decides, counts and reports, but denies nobody and tells clients nothing. Default false. */
   readonly shadow?: boolean;
   /** Default `"allow"`. */
   readonly onBackendFailure?: BackendFailurePolicy<Raw>;
-  /** Told of every decision. What it throws or rejects with is reported to `onError`, and does no other harm. */
+  /** Called for every decision. If it fails, `onError` is called, and nothing else happens. */
   readonly onDecision?: (event: DecisionEvent<Raw>) => unknown;
 }
 

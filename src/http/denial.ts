@@ -4,26 +4,26 @@ import type { Decision } from "../core/types.ts";
 import type { Charge } from "./charge.ts";
 import type { Outcome } from "./metrics.ts";
 
-/** Why a request is turned away. */
+/** Why a request is denied. */
 export type DenialReason = "quota-exceeded" | "blocked" | "backend-unavailable" | "missing-key";
 
-/** A request that is turned away, for a responder of your own. */
+/** A denied request, for a responder of your own. */
 export interface Denial {
   /** Why the request is denied. */
   readonly reason: DenialReason;
-  /** The name of the limiter: of several that deny the request, the one that makes the client wait longest. */
+  /** The name of the limiter. If several deny the request, it is the limiter with the longest wait. */
   readonly limiter: string;
   /** The names of all limiters that deny the request. */
   readonly violated: readonly string[];
   /** The status that the answer has by default. */
   readonly status: number;
-  /** When to come back, rounded up; undefined when nobody knows, or when it would be of no use. */
+  /** How many seconds to wait, rounded up; undefined when this isn't known, or when no wait would help. */
   readonly retryAfterSeconds: number | undefined;
-  /** What the limiter decided; undefined when it could not. */
+  /** The limiter's decision; undefined when it could not decide. */
   readonly decision: Decision | undefined;
 }
 
-/** An answer in place of the default one; what is left out stays as it was. */
+/** An answer in place of the default answer. A field that is left out keeps its default. */
 export interface DenialAnswer {
   /** The HTTP status. */
   readonly status?: number;

@@ -18,20 +18,20 @@ import { Reporter } from "./reporter.ts";
 import { AdapterRequest, ForeignRequest, type HttpRequest, type HttpResponse } from "./request.ts";
 import { Ledger } from "./reservation.ts";
 
-/** What becomes of a request. */
+/** What an adapter has to do with a request. */
 export interface Verdict {
   /** The answer to a denied request; undefined when the request may go on. */
   readonly answer: Answer | undefined;
   /** Why a denied request is denied, for the option `handler`; undefined when the request may go on. */
   readonly denial: Denial | undefined;
   /**
-   * Header fields for the response of the handler, as they stand when they are asked for: limiters further on add to
-   * them. `access-control-expose-headers` is to be added to what the response has of it, the others are to be set.
+   * Header fields for the response of the handler. Read them late, because later limiters add to them. Add
+   * `access-control-expose-headers` to the same field of the response, and set all other fields.
    */
   readonly fields: Fields;
   /**
-   * Present when it matters how the request ends: to be called with the response once that is sent, or not at all when
-   * the connection ends before the response does.
+   * Present when it matters how the request ends. Call it with the response when the response has been sent. Don't call
+   * it if the connection ends before that.
    */
   readonly settle: ((response: HttpResponse) => void) | undefined;
 }
@@ -39,8 +39,8 @@ export interface Verdict {
 const NO_FIELDS: Fields = [];
 
 /**
- * Decides about the requests of an adapter. The adapter sends the answer of the verdict, or calls the handler and then
- * settles.
+ * Decides about the requests of an adapter. The adapter sends the answer of the verdict, or it calls the handler and
+ * then calls `settle`.
  */
 export class Guard<Raw> {
   readonly #limiters: readonly HttpLimiter<Raw>[];
@@ -59,8 +59,8 @@ export class Guard<Raw> {
   readonly #reportSettlement = (error: unknown, limiter: string) => this.#reporter.report(error, "settlement", limiter);
 
   /**
-   * With the options that users give to your adapter. With a `handler` among them answers have no body, because the
-   * adapter calls the handler to make one.
+   * Takes the options that users give to your adapter. If they have a `handler`, answers have no body, because the
+   * adapter calls the handler to make the body.
    *
    * @throws {TrypemaError} `INVALID_OPTION`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
    */
@@ -88,8 +88,9 @@ export class Guard<Raw> {
   }
 
   /**
-   * Asks the limiters about a request, as one. A value, unless a provider or a callback made it wait. What the
-   * callbacks throw is thrown, or rejects the promise; then nothing is taken.
+   * Asks all limiters about a request, in one step. Returns a value, or a promise if a provider or a callback had to be
+   * waited for. If a callback throws, `check` throws the same error, or its promise rejects with it, and nothing is
+   * counted.
    *
    * @throws {TrypemaError} `INVALID_OPTION` unless the request's `raw` is an object
    */
@@ -111,8 +112,8 @@ export class Guard<Raw> {
   /**
    * For an adapter that has no way to tell the peer's address.
    *
-   * @param advice what to do in place of what it was given
-   * @throws {TrypemaError} `INVALID_OPTION` when a limiter goes by that address: it would turn every request away
+   * @param advice what the user should do
+   * @throws {TrypemaError} `INVALID_OPTION` when a limiter needs that address for its key: it would deny every request
    */
   requireKeysOfTheirOwn(advice: string): void {
     const limiter = this.#limiters.find(({ needsPeer }) => needsPeer);
@@ -123,7 +124,7 @@ export class Guard<Raw> {
     );
   }
 
-  /** Reports a failure that no request is answered with; never throws. */
+  /** Reports a failure that no answer to a request shows. Never throws. */
   reportCallback(error: unknown): void {
     this.#reporter.report(error, "callback", this.#limiters[0]!.name);
   }

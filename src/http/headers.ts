@@ -24,7 +24,7 @@ export interface ServiceLimit {
   readonly hidesRemaining: boolean;
 }
 
-/** Header fields, names and values in turns. */
+/** Header fields: a name, its value, the next name, and so on. */
 export type Fields = readonly string[];
 
 /** Makes the fields of at least one service limit. */

@@ -9,8 +9,8 @@ import { checkedHeaderName, clientSourceOf, setClientSource } from "./client-add
 import type { HttpRequest } from "./request.ts";
 
 /**
- * Who or what a request counts for: a text, or a finite number or a bigint, which is its digits. Undefined, null or an
- * empty text when it can't be found; anything else is an error of the request.
+ * Returns who or what a request counts for: a text, or a finite number or a bigint, which becomes its digits.
+ * Undefined, null or an empty text mean that the request has no key. Any other value is an error of the request.
  */
 export type Key<Raw = unknown> = (request: HttpRequest<Raw>) => Awaitable<string | number | bigint | undefined | null>;
 
@@ -25,7 +25,7 @@ export type MissingKeyPolicy = "reject" | "skip" | { readonly shared: string };
 
 /** How a header becomes a key; of {@link requestHeader}. */
 export interface RequestHeaderOptions {
-  /** Keep the SHA-256 of the value and not the value, for secrets such as API keys. Default false. */
+  /** Stores the SHA-256 of the value and not the value, for secrets such as API keys. Default false. */
   readonly hash?: boolean;
 }
 
@@ -36,8 +36,8 @@ const LONGEST_PLAIN = 60;
 const SHARED = "!";
 
 /**
- * A key: the value of a header. A client may send whatever it likes, so either something checks the value before the
- * limiter does, or another limiter counts by address.
+ * A key: the value of a header. A client may send any value, so check the value before the limiter, or let another
+ * limiter count by address.
  *
  * @throws {TrypemaError} `INVALID_OPTION`
  */
@@ -52,8 +52,8 @@ export function requestHeader(name: string, options: RequestHeaderOptions = {}):
 }
 
 /**
- * A key of several, such as an address and a login. It is found when each of them is. No two lists of parts make the
- * same key.
+ * A key that is made of several keys, such as an address and a login. If one of them is missing, the request has no
+ * key. Different parts never make the same key.
  */
 export function combined<Raw = unknown>(...keys: readonly Key<Raw>[]): Key<Raw> {
   if (keys.length === 0 || !keys.every((key) => typeof key === "function")) {
@@ -105,13 +105,14 @@ export function storedKey(prefix: string, key: string): Awaitable<string> {
 }
 
 /**
- * The key by which a limiter counts for a client, for its methods `get`, `block` and `delete`. `createLimits` gives the
- * limiter: it has the counts of the HTTP limiter of the same name, window and strategy.
+ * The key that a limiter stores for a client, for the limiter's methods `get`, `block` and `delete`. `createLimits`
+ * gives the limiter: it has the counts of the HTTP limiter of the same name, window and strategy.
  *
  * `createLimits(provider, { login }).limiter("login").block(await derivedKey("ann"), hours(1))`
  *
- * @param key what the limiter's `key` finds, or the `shared` of `onMissingKey`
- * @param options those of `requestHeader`, where it makes the key: with `hash`, `key` is the value of the header
+ * @param key what the limiter's `key` returns, or the `shared` of `onMissingKey`
+ * @param options the options of {@link requestHeader}, if it makes the key: with `hash`, `key` is the value of the
+ *   header
  * @throws {TrypemaError} as a rejection: `INVALID_KEY`, `INVALID_OPTION`
  */
 export async function derivedKey(

@@ -2,39 +2,39 @@
 
 /**
  * - `"allowed"`, `"rejected"`, `"suppressed"`: the decision's
- * - `"blocked"`: the key is blocked, since an earlier request or by this one
+ * - `"blocked"`: the key is blocked, by an earlier request or by this request
  * - `"missing-key"`: the key could not be found
- * - `"unavailable"`: the backend failed, and nothing counted in its place; also where the provider's `onFailure` is
+ * - `"unavailable"`: the backend failed, and nothing else counted the request; also if the provider's `onFailure` is
  *   `"deny"`
  */
 export type Outcome = "allowed" | "rejected" | "suppressed" | "blocked" | "missing-key" | "unavailable";
 
-/** One limiter has dealt with one request. */
+/** What one limiter did with one request. */
 export interface Observation {
   /** The limiter's name. */
   readonly limiter: string;
   /** The strategy by which it decides. */
   readonly strategy: "absolute" | "suppressed";
-  /** What was decided, or why nothing was. `"skipped"`: the limiter has nothing to do with the request. */
+  /** What was decided, or why nothing was. `"skipped"`: the limiter ignores the request. */
   readonly outcome: Outcome | "skipped";
-  /** Whether the request may go on, as far as this limiter is concerned; always true of a shadow. */
+  /** Whether this limiter lets the request go on; always true for a shadow limiter. */
   readonly admitted: boolean;
-  /** Whether the limiter only watches. */
+  /** Whether the limiter is a shadow limiter, which denies nobody. */
   readonly shadow: boolean;
   /** Decided by a failure policy, because the backend could not. */
   readonly degraded: boolean;
-  /** From finding the key to the decision. */
+  /** The time from finding the key to the decision. */
   readonly durationMs: number;
 }
 
 /**
  * - `"backend"`: the provider failed, at a decision
- * - `"settlement"`: it failed when usage was to be given back or corrected
- * - `"callback"`: a function of yours threw, or returned what is not valid
+ * - `"settlement"`: the provider failed when usage was to be given back or corrected
+ * - `"callback"`: a function of yours threw, or returned something invalid
  */
 export type FailureKind = "backend" | "settlement" | "callback";
 
-/** Where decisions and failures are counted. What it throws is reported to `onError` and does no other harm. */
+/** Counts decisions and failures. If it throws, `onError` is called, and nothing else happens. */
 export interface Metrics {
   /** A limiter has decided about a request, or has skipped it. */
   decided(observation: Observation): void;

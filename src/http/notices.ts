@@ -6,15 +6,15 @@ import { warn } from "../core/warning.ts";
 import { isPromise } from "./awaitable.ts";
 
 /**
- * What a notice is about; codes are stable, messages may be reworded.
- * - `"MET_TWICE"`: a limiter met a request that it had counted already, and counted nothing more
- * - `"NAME_SHARED"`: two limiters in use have one name and one store, so they count together, at different rates
+ * What a notice is about; codes are stable, messages may change.
+ * - `"MET_TWICE"`: a limiter got a request that it had already counted, and did not count it again
+ * - `"NAME_SHARED"`: two limiters have the same name and store, so they count together, but at different rates
  * - `"PROXY_UNNAMED"`: a proxy seems to be in front, but the limiter takes the peer for the client
- * - `"PROXIES_MISSING"`: fewer proxies wrote into the header than were counted
+ * - `"PROXIES_MISSING"`: the header has fewer addresses than `proxies` says
  * - `"PEER_UNKNOWN"`: requests have no key, because the peer's address isn't known
- * - `"IPV6_WHOLE"`: a key function returned a whole IPv6 address, of which a client has as many as it likes
+ * - `"IPV6_WHOLE"`: a key function returned a whole IPv6 address; a client usually has very many of them
  * - `"BACKEND_AWAY"`: the provider fails, and `onBackendFailure` decides about requests; once for each outage
- * - `"BACKEND_BACK"`: the provider decides again, and has for five seconds
+ * - `"BACKEND_BACK"`: the provider decides again, and has not failed for five seconds
  */
 export type NoticeCode =
   | "MET_TWICE"
@@ -26,9 +26,9 @@ export type NoticeCode =
   | "BACKEND_AWAY"
   | "BACKEND_BACK";
 
-/** Misuse that a limiter has noticed. */
+/** A mistake that a limiter has noticed. */
 export interface Notice {
-  /** What it is about, for programs. */
+  /** What the notice is about, as a stable code for programs. */
   readonly code: NoticeCode;
   /** The name of the limiter that noticed it. */
   readonly limiter: string;
@@ -37,8 +37,8 @@ export interface Notice {
 }
 
 /**
- * Told of each notice once per limiter, or once per outage of the backend; false for none. By default a notice is a
- * warning of the process where there is one (`process.emitWarning`), else `console.warn` writes it.
+ * Called with each notice once for each limiter, or once for each outage of the backend; false: no notices. By default
+ * a notice is a warning of the process where there is one (`process.emitWarning`), else `console.warn` writes it.
  */
 export type OnNotice = false | ((notice: Notice) => unknown);
 

@@ -24,32 +24,32 @@ export interface GuardOptions<Raw = unknown, Handler = never> {
    */
   readonly headers?: HeaderForm | readonly Exclude<HeaderForm, "none">[];
   /**
-   * Tells clients the limit, but not how much of it is left, nor when there is more: who shares a key would learn from
-   * that what the others do. `Retry-After` is sent all the same. Default false.
+   * Tells clients the limit, but not how much is left and when more is left, because clients that share a key would
+   * learn from that what the others do. `Retry-After` is still sent. Default false.
    */
   readonly hideRemaining?: boolean;
   /**
    * Adds the rate limit fields and `Retry-After` to `Access-Control-Expose-Headers`, so that browsers show them to
-   * scripts of other origins. Who may ask at all is for CORS to say. Default false.
+   * scripts of other origins. Which origins may send requests is decided by CORS. Default false.
    */
   readonly exposeHeaders?: boolean;
   /** The status of a request over the limit, 400 to 599. Default 429. */
   readonly status?: number;
-  /** Answers denied requests in its own words. When it fails, the default answer is given. */
+  /** Makes the answer to a denied request. When it fails, the default answer is sent. */
   readonly respond?: Responder<Raw>;
   /**
-   * Answers denied requests by the framework's own means, in place of `respond`. The status and the header fields are
-   * set before it is called. What it throws or rejects with goes to the framework's error handling.
+   * Answers denied requests with the framework's own methods, in place of `respond`. The status and the header fields
+   * are set before it is called. If it fails, the framework's error handling gets the error.
    */
   readonly handler?: Handler;
-  /** Where decisions and failures are counted. */
+  /** Counts decisions and failures. */
   readonly metrics?: Metrics;
   /**
-   * Told of failures that no request is answered with. By default those of your own callbacks go to `console.error`,
-   * and those of a backend nowhere: they are in the metrics.
+   * Called with failures that no answer to a request shows. By default, failures of your callbacks go to
+   * `console.error`. Failures of a backend are only in the metrics.
    */
   readonly onError?: (error: unknown, kind: FailureKind, limiter: string) => void;
-  /** Told of misuse that would pass in silence; see {@link OnNotice}. Default: a warning of the process. */
+  /** Called with mistakes that otherwise nobody would see; see {@link OnNotice}. Default: a warning of the process. */
   readonly onNotice?: OnNotice;
 }
 

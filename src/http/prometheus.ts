@@ -22,11 +22,11 @@ export interface PrometheusOptions {
 
 /**
  * Counts in memory: `trypema_http_decisions_total`, `trypema_http_failures_total` and the histogram
- * `trypema_http_decision_duration_seconds`; and reads the metrics of the providers that it is given. How much there is
- * depends on the limiters, never on the clients.
+ * `trypema_http_decision_duration_seconds`; and reads the metrics of the providers that it is given. The number of
+ * metrics depends on the limiters, never on the clients.
  *
  * Give it to the limits, `rateLimit({ provider, rate, metrics })`, and let a route answer with its text:
- * `response.type(metrics.contentType).send(metrics.text())`. With `prom-client` in the program take
+ * `response.type(metrics.contentType).send(metrics.text())`. If your program uses `prom-client`, use
  * `trypema/prometheus` instead.
  *
  * @throws {TrypemaError} `INVALID_OPTION`

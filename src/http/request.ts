@@ -4,28 +4,31 @@ import { show, TrypemaError } from "../core/errors.ts";
 
 /** A request. Adapters make one over their framework's own, which is `raw`. */
 export interface HttpRequest<Raw = unknown> {
-  /** The framework's own request, for what isn't here: a user, a session, a parsed body. */
+  /** The framework's own request, with everything else: a user, a session, a parsed body. */
   readonly raw: Raw;
   /** The method, in upper case. */
   readonly method: string;
   /** Of the request target, without the query. */
   readonly path: string;
-  /** The address of the other end of the connection; `"unix"` for a unix socket; undefined when nobody can tell. */
+  /**
+   * The address of the other end of the connection; `"unix"` for a unix socket; undefined when the runtime doesn't tell
+   * it.
+   */
   readonly peerAddress: string | undefined;
   /**
-   * Whether the request has been answered. While it has not, a guard that meets its `raw` again counts nothing more.
-   * An adapter of your own that leaves this out has each check of a guard count: messages of one socket, say, or the
-   * operations of one GraphQL request.
+   * Whether the request has been answered. Until then, a guard that gets the same `raw` again doesn't count it again.
+   * If an adapter of your own leaves this field out, each check of a guard counts. That is right for messages of one
+   * socket, or the operations of one GraphQL request.
    */
   readonly isAnswered?: boolean | undefined;
   /**
-   * The framework's setting that tells it of its proxies, `trust proxy` say, where it is set. Limiters don't go by it:
-   * one that wasn't told of a proxy itself gives a notice.
+   * The framework's setting for its proxies, such as `trust proxy`, if it is set. Limiters don't use it: a limiter that
+   * has no setting of its own gives a notice.
    */
   readonly proxySetting?: string | undefined;
   /**
-   * A header by its name in lower case. Several lines of the same name are one value, joined by commas. It may be taken
-   * out: `({ header }) => header("x-api-key")`.
+   * Returns the header with this name, which is in lower case. Several lines of the same name are one value, joined by
+   * commas. You may call it without the object: `({ header }) => header("x-api-key")`.
    */
   readonly header: (name: string) => string | undefined;
 }
@@ -34,7 +37,10 @@ export interface HttpRequest<Raw = unknown> {
 export interface HttpResponse {
   /** The status that the client gets. */
   readonly status: number;
-  /** A header by its name in lower case. Several lines of the same name are one value, joined by commas. */
+  /**
+   * Returns the header with this name, which is in lower case. Several lines of the same name are one value, joined by
+   * commas.
+   */
   readonly header: (name: string) => string | undefined;
 }
 

@@ -7,7 +7,7 @@ import type { Decision } from "../core/types.ts";
 import type { Charge } from "./charge.ts";
 import { type HttpRequest, isObject } from "./request.ts";
 
-/** What the limiters of a request have taken for it. */
+/** What the limiters have counted for a request. */
 export interface Reservation {
   /** The decisions about the request, in order. Limiters that skipped the request are not among them. */
   readonly decisions: readonly { readonly limiter: string; readonly decision: Decision | undefined }[];
@@ -132,10 +132,10 @@ export class Ledger implements Reservation {
 }
 
 /**
- * What the limiters of a request have taken for it, so that you can correct it afterwards.
+ * What the limiters have counted for a request, so that you can correct it afterwards.
  *
- * @param raw what the framework gives its handlers: the request of Express, Fastify, node:http and fetch handlers,
- *   the context of Hono and Koa
+ * @param raw what your handler gets from the framework: the request in Express, Fastify, node:http and fetch handlers,
+ *   the context in Hono and Koa
  * @throws {TrypemaError} `INVALID_OPTION` when no limiter has seen the request
  */
 export function reservationOf(raw: object): Reservation {

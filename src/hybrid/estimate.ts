@@ -2,17 +2,17 @@
 
 import type { Holder } from "./holder.ts";
 
-/** What a process knows of a key by itself. */
+/** What this process knows of a key without asking Redis. */
 export interface Estimate {
-  /** What is used of the capacity: accepted counts, here and elsewhere, and what other processes have leased. */
+  /** The used part of the capacity: accepted counts of all processes, and what other processes have leased. */
   readonly used: number;
-  /** The capacity at the rate that this process gave last. */
+  /** The capacity at the last rate that this process gave. */
   readonly limit: number;
   /** How much of the capacity this process may still use without asking Redis. */
   readonly leased: number;
   /** The accepted counts that Redis hasn't confirmed yet. They are part of `used`. */
   readonly unreported: number;
-  /** Whether `used` is too high, because something has expired of which this process doesn't know how much it was. */
+  /** Whether `used` may be too high: hits have expired, and this process doesn't know how many. */
   readonly stale: boolean;
 }
 

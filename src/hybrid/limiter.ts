@@ -63,11 +63,11 @@ export abstract class HybridLimiter implements Limiter {
   }
 
   /**
-   * Decides about a call and records it: at once with what is known of the key, or after asking Redis, with one round
-   * trip for all who wait.
+   * Decides about a call and counts it: at once if this process knows enough of the key, or after one round trip to
+   * Redis, which all waiting calls share.
    *
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`; what Redis fails with
-   *   rejects the promise, if `onFailure` is `"throw"`
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`; if Redis fails and
+   *   `onFailure` is `"throw"`, the promise rejects
    */
   inc(key: string, rate: Rate, count = 1): Awaitable<Decision> {
     const limit = this.limitOf(rate);
@@ -85,9 +85,9 @@ export abstract class HybridLimiter implements Limiter {
   }
 
   /**
-   * What `inc` would decide at once, with what this process knows of the key, or by the failure policy while the
-   * breaker refuses calls; undefined where `inc` would have to ask Redis. Starts no request itself: what it counts is
-   * reported in the background, as ever. A process gets its first lease of a key by `inc` only.
+   * Decides like `inc`, but never asks Redis. It returns undefined if `inc` would have to ask. While the breaker
+   * refuses calls, the failure policy decides. What it counts is reported in the background. A process gets its first
+   * lease of a key only by `inc`.
    *
    * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`
    */
@@ -104,7 +104,7 @@ export abstract class HybridLimiter implements Limiter {
   }
 
   /**
-   * What this process knows of a key, without asking Redis; undefined where it knows nothing. Records nothing.
+   * Returns what this process knows of a key, without asking Redis; undefined if it knows nothing. Counts nothing.
    *
    * @throws {TrypemaError} `INVALID_KEY`
    */
@@ -146,7 +146,10 @@ export abstract class HybridLimiter implements Limiter {
     return this.#afterReport(key, () => this.#redis.delete(key));
   }
 
-  /** Forgets every key of this strategy, prefix and window. Walks the whole database: not for the hot path. */
+  /**
+   * Forgets every key of this strategy, prefix and window. It walks the whole database, so use it only in tests and by
+   * hand.
+   */
   async clear(): Promise<void> {
     for (const holder of this.#holders.values()) holder.clear();
     await this.#redis.clear();

@@ -11,26 +11,26 @@ import type { HybridSuppressed } from "./suppressed.ts";
 
 /** The options of {@link createHybridProvider}. */
 export interface HybridOptions extends RedisOptions {
-  /** How often what was counted here is reported to Redis where that is urgent, in ms; 1 to 2^31 - 1. Default 10. */
+  /** The time between two reports to Redis about a key near its limit, in ms; 1 to 2^31 - 1. Default 10. */
   readonly syncIntervalMs?: number;
 }
 
-/** Decides here and counts in Redis. Made by {@link createHybridProvider}. */
+/** Decides in this process and counts in Redis. Made by {@link createHybridProvider}. */
 export interface HybridProvider extends Provider, AsyncDisposable {
   /** The deterministic strategy. */
   readonly absolute: HybridAbsolute;
   /** The probabilistic strategy. */
   readonly suppressed: HybridSuppressed;
   /**
-   * A provider with another window: the same client, breaker, failure policy and clock, closed with this one. The same
-   * object for the same window.
+   * Returns a provider with another window. It has the same client, breaker, failure policy and clock, and is closed
+   * together with this provider. For the same window it is the same object.
    *
    * @throws {TrypemaError} `INVALID_OPTION`
    */
   withWindow(window: WindowOptions): HybridProvider;
   /**
-   * What this provider and those that `withWindow` made of it have counted, in this process. Asks Redis nothing, and
-   * takes about a millisecond for 50 000 keys.
+   * Returns what this provider and the providers of its `withWindow` have counted in this process. It doesn't ask
+   * Redis, and takes about a millisecond for 50 000 keys.
    */
   stats(): HybridStats;
   /** Reports what is left to report and gives back what was leased. The client stays open: it is yours. */
@@ -38,11 +38,12 @@ export interface HybridProvider extends Provider, AsyncDisposable {
 }
 
 /**
- * A provider that decides in this process and holds one limit with all others on the same Redis: a process leases
- * capacity from Redis, spends it without asking, and reports in the background. It shares its state with
- * `createRedisProvider` of the same prefix and window.
+ * Makes a provider that decides in this process, while all processes on the same Redis share one limit. The process
+ * leases capacity from Redis, spends it without asking, and reports in the background. It counts together with
+ * providers of `createRedisProvider` that have the same prefix and window.
  *
- * @param client of `ioredis` or `redis` (node-redis), connected or connecting; single, Sentinel or Cluster
+ * @param client a client of one of the packages that docs/redis.md names, such as `ioredis` or `redis` (node-redis),
+ *   connected or connecting, for a single server, Sentinel or Cluster
  * @example
  * const client = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379");
  * const provider = createHybridProvider(client, { windowMs: 10_000 });

@@ -9,14 +9,14 @@ import { capacityOf } from "../strategy/capacity.ts";
 
 /**
  * One of several limits: a `limit` (a count) or a `rate`, and a `windowMs`. It may have a `bucketMs`, a `strategy`
- * (`"absolute"`, which is the default, or `"suppressed"`), a `hardLimitFactor`, and where it is absolute a `blockMs`:
- * for how long a denial blocks the key.
+ * (`"absolute"`, which is the default, or `"suppressed"`), a `hardLimitFactor`, and, if it is absolute, a `blockMs`:
+ * how long a denial blocks the key.
  */
 export type LimitDefinition = LimitFields & (LimitOfCount | LimitOfRate) & (AbsoluteLimit | SuppressedLimit);
 
 /** How much one call or one definition allows, as a count. */
 interface LimitOfCount {
-  /** How many fit into a window: a positive integer. */
+  /** How many calls fit into a window: a positive integer. */
   readonly limit: number;
   readonly rate?: undefined;
 }
@@ -24,7 +24,7 @@ interface LimitOfCount {
 /** The same as a rate. */
 interface LimitOfRate {
   readonly limit?: undefined;
-  /** How many fit into a window, as a rate: `perMinute(90)`. */
+  /** How many calls fit into a window, as a rate: `perMinute(90)`. */
   readonly rate: Rate;
 }
 
@@ -34,7 +34,10 @@ export interface LimitFields {
   readonly windowMs: number;
   /** Hits in the same cell of this many ms share a bucket; 1 to `windowMs`. Default 100, or a shorter `windowMs`. */
   readonly bucketMs?: number;
-  /** Suppressed: accepted usage never passes the capacity times this; at least 1. Default: the provider's. */
+  /**
+   * Suppressed: accepted usage is never above the capacity times this factor; at least 1. Default: the provider's
+   * factor.
+   */
   readonly hardLimitFactor?: number;
 }
 
@@ -42,8 +45,8 @@ interface AbsoluteLimit {
   /** Default `"absolute"`. */
   readonly strategy?: "absolute";
   /**
-   * A call that this limit denies blocks its key for that long, in ms, at least 1. Choose the window or longer: a
-   * shorter block ends before there is room. Default: no block.
+   * A call that this limit denies blocks its key for this time, in ms, at least 1. Choose at least the window: a
+   * shorter block may end before there is room. Default: no block.
    */
   readonly blockMs?: number;
 }
@@ -51,7 +54,7 @@ interface AbsoluteLimit {
 interface SuppressedLimit {
   /** Over the limit a random share of the calls is denied. */
   readonly strategy: "suppressed";
-  /** Only an absolute limit has one. */
+  /** Only an absolute limit has `blockMs`. */
   readonly blockMs?: undefined;
 }
 

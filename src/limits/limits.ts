@@ -9,7 +9,7 @@ import { type LimitDefinition, type LimitOverride, type ResolvedLimit, rateFrom,
 import { foresee } from "./foresee.ts";
 import { AskedLimit, later, ownValue, Taken } from "./taken.ts";
 
-/** What a provider answers with: Local a value, Redis a promise, Hybrid either. */
+/** The type of a provider's answers: Local returns a value, Redis a promise, Hybrid one of the two. */
 export type AnswerOf<P extends Provider, T> =
   ReturnType<P["absolute"]["inc"]> extends Decision
     ? T
@@ -17,27 +17,28 @@ export type AnswerOf<P extends Provider, T> =
       ? Promise<T>
       : Awaitable<T>;
 
-/** The limits to ask, at least one, and whom each is for. */
+/** The limits to ask, at least one, with a key for each. */
 export type KeysOf<Asked extends string> = [Asked] extends [never] ? never : { readonly [Name in Asked]: string };
 
-/** What a call costs: one number for all limits that are asked, or one for each. Default 1. */
+/** What a call costs: one number for all limits that are asked, or a number for each. Default 1. */
 export type CountsOf<Asked extends string> = number | { readonly [Name in Asked]?: number };
 
 /** Other limits for this call, such as those of the caller's plan. */
 export type OverridesOf<Asked extends string> = { readonly [Name in Asked]?: LimitOverride };
 
 interface TakenFields<P extends Provider, Asked extends string> {
-  /** What each limit decided. Where the take was denied, those that admit it show what is left. */
+  /** The decision of each limit. If the take was denied, the limits that would admit it show how much is left. */
   readonly decisions: Readonly<Record<Asked, Decision>>;
   /**
-   * Gives back what the take has counted, and nothing once a limit's window has passed. Does nothing for a take that
-   * was denied or given back before.
+   * Gives back what the take has counted. For a limit whose window has passed since the take, it does nothing. It also
+   * does nothing for a take that was denied, or given back before.
    */
   refund(): AnswerOf<P, void>;
   /**
-   * Corrects the take to what it really was: an estimate, say. A limit that isn't named keeps its count. Never gives
-   * back more than was taken, and nothing once a limit's window has passed. What is more than was taken counts, even if
-   * it passes the limit. Does nothing for a take that was denied, or for a peek.
+   * Corrects the take to its real cost, for example after an estimate. A limit that isn't named keeps its count. It
+   * never gives back more than was taken. For a limit whose window has passed since the take, it does nothing. If the
+   * real cost is higher, all of it counts, even above the limit. It does nothing for a take that was denied, or for a
+   * peek.
    *
    * @throws {TrypemaError} `INVALID_COUNT` unless the counts are 0 or positive integers; `INVALID_OPTION` for a limit
    *   that wasn't asked
@@ -46,8 +47,8 @@ interface TakenFields<P extends Provider, Asked extends string> {
 }
 
 /**
- * The answer to a take: gate on `allowed`. `decisions` has what each limit decided, by its name; `refund()` gives back
- * what was taken, and `settle(counts)` corrects it to what it really was.
+ * The answer to a take: check `allowed`. `decisions` has the decision of each limit, by its name. `refund()` gives back
+ * what was taken, and `settle(counts)` corrects it to the real cost.
  */
 export type TakenOf<P extends Provider, Asked extends string> = TakenFields<P, Asked> &
   (
@@ -61,7 +62,7 @@ export type TakenOf<P extends Provider, Asked extends string> = TakenFields<P, A
     | {
         /** A limit denies the call, and no absolute limit has counted it. */
         readonly allowed: false;
-        /** Of the limits that deny it, the one that makes the caller wait longest. */
+        /** Of the limits that deny the call, the limit with the longest wait. */
         readonly deniedBy: Asked;
         /** The longest wait that a denial asks for, in ms; Infinity when the call can never be admitted. */
         readonly retryAfterMs: number;
@@ -71,11 +72,12 @@ export type TakenOf<P extends Provider, Asked extends string> = TakenFields<P, A
 /** Several limits, checked as one. Made by {@link createLimits}. */
 export interface Limits<P extends Provider, Names extends string> {
   /**
-   * Takes from all limits that are asked, or from none. A suppressed limit counts what it is asked for either way, as
-   * declined where the take is denied.
+   * Takes from all limits that are asked, or from none. If the take is denied, suppressed limits still count it, as
+   * declined.
    *
-   * @param keys the limits to ask and whom each is for; a text is the key of every limit
-   * @param counts what the call costs, a number for all or one for each; default 1. 0 asks a limit without counting
+   * @param keys the limits to ask, with a key for each; a text is the key for every limit
+   * @param counts what the call costs, one number for all limits or a number for each; default 1. 0 asks a limit
+   *   without counting
    * @param overrides other limits for this call
    * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`, `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`: then
    *   nothing was counted; and what the provider throws when Redis is away
@@ -87,8 +89,8 @@ export interface Limits<P extends Provider, Names extends string> {
   ): AnswerOf<P, TakenOf<P, Asked>>;
 
   /**
-   * What `take` would answer. Counts nothing and blocks nobody, so a denial tells the wait without the block that it
-   * would begin. There is nothing to give back or to settle.
+   * Returns what `take` would answer. It counts nothing and blocks nobody, so the wait of a denial doesn't include the
+   * block that `take` would begin. There is nothing to refund or to settle.
    *
    * @throws {TrypemaError} as `take` does
    */
@@ -99,17 +101,17 @@ export interface Limits<P extends Provider, Names extends string> {
   ): AnswerOf<P, TakenOf<P, Asked>>;
 
   /**
-   * The limiter of one of the limits, to block a key by hand, to forget or to look at it. Its `inc` wants a rate, and
-   * asks that limit only.
+   * Returns the limiter of one limit, for example to block a key by hand, to forget it, or to look at it. Its `inc`
+   * needs a rate, and asks only this limit.
    */
   limiter(name: Names): P["absolute"];
 }
 
 /**
- * Several limits over one provider, each with a window of its own, checked as one: a call is admitted and counted by
- * all, or it is denied and no absolute limit has counted anything. On Redis that is one round trip.
+ * Checks several limits of one provider in one step. Each limit has its own window. Either all limits admit a call and
+ * count it, or the call is denied and no absolute limit has counted anything. On Redis that is one round trip.
  *
- * A name is a part of what is counted: two limits of different names count the same key apart.
+ * Limits with different names have different counts for the same key.
  *
  * @example
  * const limits = createLimits(createLocalProvider(), {

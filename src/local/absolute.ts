@@ -10,8 +10,8 @@ import type { WindowView } from "../strategy/view.ts";
 import { LocalLimiter } from "./limiter.ts";
 
 /**
- * The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. The methods are
- * those of {@link Limiter}, with values for answers.
+ * The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. It has the methods of
+ * {@link Limiter}, which return values.
  */
 export class LocalAbsolute extends LocalLimiter {
   inc(key: string, rate: Rate, count = 1): Decision {

@@ -18,13 +18,13 @@ import { Cleanup } from "./cleanup.ts";
 import { LocalFamily } from "./family.ts";
 import type { LocalSuppressed } from "./suppressed.ts";
 
-/** When the background sweep looks for stale keys. It is about memory only: no decision depends on it. */
+/** When the background sweep looks for stale keys. The sweep only saves memory: no decision depends on it. */
 export interface CleanupOptions {
-  /** How often stale keys are looked for, in ms; 1 to 2^31 - 1. Default 30 000. */
+  /** The time between two sweeps for stale keys, in ms; 1 to 2^31 - 1. Default 30 000. */
   readonly intervalMs?: number;
   /**
-   * How long after its last hit a key is stale, in ms; at least `windowMs`, the default. With a longer window, made by
-   * `withWindow`, it is at least that window.
+   * A key is stale this long after its last hit, in ms; at least `windowMs`, which is the default. For a longer window
+   * of `withWindow` it is at least that window.
    */
   readonly staleAfterMs?: number;
 }
@@ -32,12 +32,12 @@ export interface CleanupOptions {
 /** The options of {@link createLocalProvider}. */
 export interface LocalOptions extends LimiterOptions {
   /**
-   * How many keys each strategy keeps, 1 to 16 000 000, and 2 % more at times. Default 1 000 000. Past it expired
-   * keys go first, then those with most of their capacity unused; a key at its limit is kept, whatever comes,
-   * unless all are.
+   * How many keys each strategy keeps, 1 to 16 000 000, and sometimes 2 % more. Default 1 000 000. When more keys come,
+   * expired keys are forgotten first, then keys with most of their capacity unused. A key at its limit is kept, unless
+   * all keys are at their limit.
    */
   readonly maxKeys?: number;
-  /** The background sweep for stale keys; `false` for none until `startCleanup`. */
+  /** The background sweep for stale keys; `false`: no sweep until `startCleanup`. */
   readonly cleanup?: CleanupOptions | false;
 }
 
@@ -48,15 +48,15 @@ export interface LocalProvider extends Provider, Disposable {
   /** The probabilistic strategy; answers at once. */
   readonly suppressed: LocalSuppressed;
   /**
-   * A provider with another window: the same clock and cleanup, `maxKeys` keys of its own, closed with this one. The
-   * same object for the same window.
+   * Returns a provider with another window. It has the same clock and cleanup and its own `maxKeys` keys, and is closed
+   * together with this provider. For the same window it is the same object.
    *
    * @throws {TrypemaError} `INVALID_OPTION`
    */
   withWindow(window: WindowOptions): LocalProvider;
-  /** What this provider and those that `withWindow` made of it have counted. Costs next to nothing. */
+  /** Returns what this provider and the providers of its `withWindow` have counted. It takes almost no time. */
   stats(): LocalStats;
-  /** Starts the background sweep again after `stopCleanup`, or where `cleanup` is `false`. Not after `close`. */
+  /** Starts the background sweep after `stopCleanup`, or if `cleanup` is `false`. After `close` it does nothing. */
   startCleanup(): void;
   /** Stops the background sweep until `startCleanup`. Limits go on, with memory bounded by `maxKeys`. */
   stopCleanup(): void;
@@ -70,7 +70,7 @@ const MOST_KEYS = 16_000_000;
 const OPTION_NAMES = [...LIMITER_OPTION_NAMES, "maxKeys", "cleanup"];
 
 /**
- * A provider that counts in this process: exact, synchronous, without dependencies.
+ * Makes a provider that counts in this process. It is exact and answers at once.
  *
  * @example
  * const provider = createLocalProvider({ windowMs: 10_000 });

@@ -24,8 +24,8 @@ import { LocalLimiter, type LocalLimiterParts } from "./limiter.ts";
 const NO_FACTOR = -1;
 
 /**
- * Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. The methods are
- * those of {@link SuppressedLimiter}, with values for answers.
+ * Denies a random share of the calls that grows with the overload, so that the admitted load stays at the limit. It has
+ * the methods of {@link SuppressedLimiter}, which return values.
  */
 export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   readonly #settings: LimiterSettings;

@@ -11,8 +11,8 @@ import { ABSOLUTE_INC } from "./lua.generated.ts";
 import { admissionFrom, blockFrom, isWait, isWhole, isWithin, misfit } from "./reply.ts";
 
 /**
- * The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. The methods are
- * those of {@link Limiter}, with promises.
+ * The deterministic sliding window: no span of `windowMs` ever contains more than the capacity. It has the methods of
+ * {@link Limiter}, which return promises.
  */
 export class RedisAbsolute extends RedisLimiter {
   /** @internal */

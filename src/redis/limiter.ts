@@ -58,8 +58,8 @@ export interface Backend {
 }
 
 /**
- * Who decides when Redis can't: `"throw"` leaves it to the caller, `"allow"` and `"deny"` give every call that
- * answer, `"local"` asks a Local provider with the same options. Decisions made so are `degraded`.
+ * Who decides when Redis can't: `"throw"` throws the error to the caller, `"allow"` and `"deny"` give every call this
+ * answer, `"local"` asks a Local provider with the same options. Decisions of a policy are `degraded`.
  */
 export type FailurePolicy = "throw" | "allow" | "deny" | "local";
 
@@ -112,13 +112,13 @@ export abstract class RedisLimiter implements Limiter {
   }
 
   /**
-   * Decides about a call and records it, in one atomic script.
+   * Decides about a call and counts it, in one atomic script.
    *
    * @param key who or what is limited: 1 to 255 bytes of UTF-8
    * @param rate the key's rate from now on
    * @param count the weight of the call, a positive integer
-   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`: then nothing
-   *   was recorded; and `BACKEND_UNAVAILABLE`, `BACKEND_TIMEOUT`, `BACKEND_SCRIPT` if `onFailure` is `"throw"`
+   * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`: then nothing was
+   *   recorded; and `BACKEND_UNAVAILABLE`, `BACKEND_TIMEOUT`, `BACKEND_SCRIPT` if `onFailure` is `"throw"`
    */
   async inc(key: string, rate: Rate, count = 1): Promise<Decision> {
     const limit = this.limitOf(rate);
@@ -221,7 +221,10 @@ export abstract class RedisLimiter implements Limiter {
     return this.orLocal(this.run(DELETE, key, {}).then(totalFrom), (local) => local.delete(key));
   }
 
-  /** Forgets every key of this strategy, prefix and window. Walks the whole database: not for the hot path. */
+  /**
+   * Forgets every key of this strategy, prefix and window. It walks the whole database, so use it only in tests and by
+   * hand.
+   */
   async clear(): Promise<void> {
     await this.orLocal(this.#backend.forget(this.#names.start), (local) => local.clear());
   }

@@ -23,15 +23,15 @@ import { runScript } from "./script.ts";
 
 /** The options of `createRedisProvider`; `createHybridProvider` has one more. */
 export interface RedisOptions extends LimiterOptions {
-  /** What the names of all Redis keys begin with: 1 to 100 characters, no braces. Default `"trypema"`. */
+  /** The beginning of the names of all Redis keys: 1 to 100 characters, no braces. Default `"trypema"`. */
   readonly prefix?: string;
   /** How long a call waits for Redis, in ms, whatever the client's own queue does; 1 to 2^31 - 1. Default 200. */
   readonly timeoutMs?: number;
   /** Who decides when Redis can't; see {@link FailurePolicy}. Default `"throw"`, of a hybrid provider `"local"`. */
   readonly onFailure?: FailurePolicy;
   /**
-   * How many calls share a script at most, where many are made at once: 1 to 1000, default 40. A call never waits for
-   * others to come. `false` gives each call a script of its own.
+   * How many calls that are made at the same time may share a script: 1 to 1000, default 40. A call never waits for
+   * other calls to come. With `false` each call has a script of its own.
    */
   readonly batch?: { readonly maxCalls?: number } | false;
 }

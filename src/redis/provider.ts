@@ -11,28 +11,32 @@ import type { RedisSuppressed } from "./suppressed.ts";
 
 /** Counts in Redis. Made by {@link createRedisProvider}. */
 export interface RedisProvider extends Provider, AsyncDisposable {
-  /** The deterministic strategy; promises its answers. */
+  /** The deterministic strategy; its methods return promises. */
   readonly absolute: RedisAbsolute;
-  /** The probabilistic strategy; promises its answers. */
+  /** The probabilistic strategy; its methods return promises. */
   readonly suppressed: RedisSuppressed;
   /**
-   * A provider with another window: the same client, breaker, failure policy and clock, closed with this one. The same
-   * object for the same window.
+   * Returns a provider with another window. It has the same client, breaker, failure policy and clock, and is closed
+   * together with this provider. For the same window it is the same object.
    *
    * @throws {TrypemaError} `INVALID_OPTION`
    */
   withWindow(window: WindowOptions): RedisProvider;
-  /** What this provider and those that `withWindow` made of it have counted, in this process. Asks Redis nothing. */
+  /**
+   * Returns what this provider and the providers of its `withWindow` have counted in this process. It doesn't ask
+   * Redis.
+   */
   stats(): RedisStats;
-  /** Ends what the provider itself has started. The client stays open: it is yours. */
+  /** Ends what the provider has started. The client stays open: close it yourself. */
   close(): Promise<void>;
 }
 
 /**
- * A provider that counts in Redis: every method is one round trip and one atomic script, and all processes
- * with the same prefix and window share their limits.
+ * Makes a provider that counts in Redis. Every method is one round trip and one atomic script. All processes with the
+ * same prefix and window share their limits.
  *
- * @param client of `ioredis` or `redis` (node-redis), connected or connecting; single, Sentinel or Cluster
+ * @param client a client of one of the packages that docs/redis.md names, such as `ioredis` or `redis` (node-redis),
+ *   connected or connecting, for a single server, Sentinel or Cluster
  * @example
  * const client = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379");
  * const provider = createRedisProvider(client, { windowMs: 10_000, onFailure: "local" });

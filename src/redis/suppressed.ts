@@ -17,8 +17,8 @@ import { SUPPRESSED_INC } from "./lua.generated.ts";
 import { admissionFrom, blockFrom, isShare, isWait, isWhole, isWithin, misfit } from "./reply.ts";
 
 /**
- * Sheds a growing, random fraction of an overload, so that what is admitted stays at the limit. The methods are
- * those of {@link SuppressedLimiter}, with promises.
+ * Denies a random share of the calls that grows with the overload, so that the admitted load stays at the limit. It has
+ * the methods of {@link SuppressedLimiter}, which return promises.
  */
 export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   /** @internal */

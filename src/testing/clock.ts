@@ -1,6 +1,6 @@
 import { show, TrypemaError } from "../core/errors.ts";
 
-/** A clock that stands still until it is told to move. Call it to read it; made by {@link manualClock}. */
+/** A clock that stands still until you move it. Call it to read the time. Made by {@link manualClock}. */
 export interface ManualClock {
   /** The time in ms. */
   (): number;
@@ -11,16 +11,16 @@ export interface ManualClock {
 }
 
 /**
- * Time for tests, to give to a provider as its `clock`: a window passes in no time at all.
+ * Makes a clock for tests, for the option `clock` of a provider. You move its time, so a window passes at once.
  *
- * @param startMs what it shows first; default 0
+ * @param startMs the time at first; default 0
  * @example
  * const clock = manualClock();
  * const provider = createLocalProvider({ windowMs: 60_000, clock });
  * provider.absolute.inc("key", perMinute(1));
  * clock.advance(60_000); // a minute later
  *
- * @throws {TrypemaError} `INVALID_OPTION` for a time that is no finite number
+ * @throws {TrypemaError} `INVALID_OPTION` for a time that isn't a finite number
  */
 export function manualClock(startMs = 0): ManualClock {
   let nowMs = finite("startMs", startMs);

@@ -35,28 +35,31 @@ import { RedisFamily } from "../redis/family.ts";
 import { openRedis, REDIS_OPTION_NAMES, type RedisOptions } from "../redis/open.ts";
 import type { RedisProvider } from "../redis/provider.ts";
 
-/** How the faked Redis is: answering, counting but answering too late, or refusing every call. */
+/** What the fake Redis does: it answers, it counts but answers too late, or it refuses every call. */
 export type FakeRedisState = "up" | "slow" | "down";
 
 const STATES: readonly FakeRedisState[] = ["up", "slow", "down"];
 
 /** What {@link createFakeRedisProvider} makes: a provider, and the state of the Redis that isn't there. */
 export interface FakeRedisProvider extends Provider, AsyncDisposable {
-  /** The deterministic strategy; promises its answers. */
+  /** The deterministic strategy; its methods return promises. */
   readonly absolute: FakeRedisLimiter;
-  /** The probabilistic strategy; promises its answers. */
+  /** The probabilistic strategy; its methods return promises. */
   readonly suppressed: FakeRedisSuppressed;
-  /** Set it to see what your program does without Redis. It is `"up"` at first; recovery is at once. */
+  /**
+   * The state of the fake Redis, `"up"` at first. Set it to see what your program does without Redis. After `"up"`,
+   * calls succeed at once.
+   */
   redis: FakeRedisState;
-  /** A provider with another window, on the same faked Redis. The same object for the same window. */
+  /** Returns a provider with another window, on the same fake Redis. For the same window it is the same object. */
   withWindow(window: WindowOptions): FakeRedisProvider;
   /** Ends what the provider has started. */
   close(): Promise<void>;
 }
 
 /**
- * A provider that takes the options of `createRedisProvider`, decides as that does, and needs no Redis: counts
- * are in memory, and no other provider shares them.
+ * Makes a provider for tests that needs no Redis. It has the options of `createRedisProvider` and decides in the same
+ * way. Its counts are in memory, and no other provider shares them.
  *
  * @example
  * const provider = createFakeRedisProvider({ onFailure: "deny", clock: manualClock() });

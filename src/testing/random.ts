@@ -1,9 +1,10 @@
 /**
- * A random generator for tests, to give to a provider as its `random`: the same seed makes the same draws, in every
- * runtime. It is SplitMix32, a Weyl sequence through a mixer. Its draws are even enough for tests, but can be guessed.
+ * Makes a random generator for tests, for the option `random` of a provider. The same seed makes the same numbers in
+ * every runtime. It is SplitMix32, a Weyl sequence through a mixer. Its numbers are even enough for tests, but can be
+ * guessed.
  *
- * @param seed a whole number; of a larger one the lower 32 bits count
- * @returns a function that draws from [0, 1)
+ * @param seed a whole number; only its lower 32 bits count
+ * @returns a function that returns numbers from [0, 1)
  */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;

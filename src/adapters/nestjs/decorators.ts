@@ -5,7 +5,7 @@ import { show, TrypemaError } from "../../core/errors.ts";
 import type { Awaitable } from "../../core/types.ts";
 import type { HttpRequest, LimiterFields, LimiterOfCount, LimiterOfRate } from "../../http/index.ts";
 
-/** A limiter of a decorator. What it leaves out it has from the limiter of the same name that it replaces. */
+/** A limiter of a decorator. Options that it leaves out come from the limiter of the same name that it replaces. */
 export type DecoratedLimiter = LimiterFields<ExecutionContext> &
   (
     | LimiterOfRate<ExecutionContext>
@@ -53,12 +53,12 @@ function mark(addTo: (marks: Marks) => Marks): Decorator {
  *
  * `@RateLimit({ name: "login", limit: 5, windowMs: minutes(15), blockMs: hours(1) })`
  *
- * A limiter replaces the one of the same name that the handler would have otherwise: that of its controller, or of the
- * module. From that one it has what it leaves out. A limiter of another name is added. What a limiter of a decorator
- * counts is counted apart, for the handler or the controller that the decorator stands on.
+ * A limiter replaces the limiter of the same name of the controller or of the module, and takes from it the options
+ * that it leaves out. A limiter with another name is added. A limiter of a decorator has its own counts, for the
+ * handler or the controller that has the decorator.
  *
- * @param limiters at least one, each with a name of its own; default `"default"`
- * @throws {TrypemaError} `INVALID_OPTION`; what else is wrong with a limiter stops the start of the application
+ * @param limiters at least one, each with a different name; default `"default"`
+ * @throws {TrypemaError} `INVALID_OPTION`; any other mistake in a limiter stops the start of the application
  */
 export function RateLimit(...limiters: readonly DecoratedLimiter[]): Decorator {
   if (limiters.length === 0 || !limiters.every((limiter) => typeof limiter === "object" && limiter !== null)) {
@@ -74,11 +74,12 @@ export function RateLimit(...limiters: readonly DecoratedLimiter[]): Decorator {
 }
 
 /**
- * Takes limiters from a handler or from all handlers of a controller, or gives them back what the controller has taken.
+ * Removes limiters from a handler or from all handlers of a controller, or restores for a handler what its controller
+ * has removed.
  *
- * `@SkipRateLimit()` takes all, `@SkipRateLimit({ burst: true })` the one of that name; `@SkipRateLimit(false)` and
- * `@SkipRateLimit({ burst: false })` on a handler give them back. A `@RateLimit` in the same place still holds: both
- * together say that nothing else does.
+ * `@SkipRateLimit()` removes all limiters, `@SkipRateLimit({ burst: true })` the limiter of this name.
+ * `@SkipRateLimit(false)` and `@SkipRateLimit({ burst: false })` on a handler restore them. A `@RateLimit` in the same
+ * place still holds: with both, only its limiters hold.
  *
  * @param skip default true
  * @throws {TrypemaError} `INVALID_OPTION` for a name that isn't in an object

@@ -8,7 +8,7 @@ import type { Denial, DenialReason } from "../../http/index.ts";
 export interface RateLimitProblem {
   /** What kind of problem it is: a URI. */
   readonly type: string;
-  /** The same for people. */
+  /** A title for people. */
   readonly title: string;
   /** The HTTP status. */
   readonly status: number;
@@ -26,8 +26,8 @@ const codes: Record<DenialReason, string> = {
 };
 
 /**
- * A denied request of HTTP, or a denied field of GraphQL: catch it with `@Catch(RateLimitException)` to answer in your
- * own words. The header fields are set already. Its response is the problem that clients get.
+ * A denied request of HTTP, or a denied field of GraphQL: catch it with `@Catch(RateLimitException)` to answer
+ * differently. The header fields are already set. Its response is the problem that clients get.
  */
 export class RateLimitException extends HttpException {
   /** Why the call is denied, and for how long. */
@@ -45,15 +45,15 @@ export class RateLimitException extends HttpException {
   }
 }
 
-/** What clients of GraphQL and of sockets are told in a form for programs. */
+/** What clients of GraphQL and of sockets get, for programs. */
 export interface RateLimitExtensions {
-  /** `"TOO_MANY_REQUESTS"`, `"SERVICE_UNAVAILABLE"` where the backend failed, or `"BAD_REQUEST"` without a key. */
+  /** `"TOO_MANY_REQUESTS"`, `"SERVICE_UNAVAILABLE"` if the backend failed, or `"BAD_REQUEST"` without a key. */
   readonly code: string;
   /** Why the call is denied. */
   readonly reason: DenialReason;
-  /** The name of the limiter that makes the client wait longest. */
+  /** The name of the limiter with the longest wait. */
   readonly limiter: string;
-  /** When to come back, rounded up; absent when nobody knows. */
+  /** How many seconds to wait, rounded up; absent when this isn't known. */
   readonly retryAfterSeconds?: number;
 }
 

@@ -5,9 +5,9 @@ import { RateLimits } from "./rate-limits.ts";
 import { handlerRequestOf, setResponseFields } from "./request.ts";
 
 /**
- * Asks the limiters of a handler before it is called. It stands before all handlers by
- * `{ provide: APP_GUARD, useExisting: RateLimitGuard }`, or before some by `@UseGuards(RateLimitGuard)`. Where it
- * stands before a handler more than once, the call is counted once.
+ * Asks the limiters of a handler before it is called. Use it for all handlers by `{ provide: APP_GUARD, useExisting:
+ * RateLimitGuard }`, or for some by `@UseGuards(RateLimitGuard)`. If a handler has it more than once, the call counts
+ * once.
  *
  * It throws a `RateLimitException` of status 429 for HTTP and GraphQL, a `WsException` on gateways, and an
  * `RpcException` in microservices.

@@ -8,15 +8,15 @@ import type { NestLimiter } from "./limiters.ts";
 /** What all limiters of the application share. */
 export interface TrypemaSharedOptions extends Omit<GuardOptions<ExecutionContext>, "provider" | "respond" | "handler"> {
   /**
-   * Local, Redis or Hybrid. It stays yours: closing the application doesn't close it. Default: a Local provider of the
+   * Local, Redis or Hybrid. Close it yourself: closing the application doesn't. Default: a Local provider of the
    * module's own, with a window of a minute, which the module closes.
    */
   readonly provider?: Provider;
 }
 
 /**
- * The limiter of every handler that a guard stands before, or several `limiters`, which are asked as one; or none,
- * where only decorators limit. Their functions get a request whose `raw` is Nest's `ExecutionContext`: see `requestOf`.
+ * The limiter of every handler that has the guard, or several `limiters`, which are asked as one, or none if only
+ * decorators limit. Their functions get a request whose `raw` is Nest's `ExecutionContext`: see `requestOf`.
  */
 export type TrypemaModuleOptions = TrypemaSharedOptions &
   (NestLimiter | { readonly limiters: readonly NestLimiter[] } | { readonly limiters?: undefined });
@@ -42,7 +42,7 @@ export const TRYPEMA_OPTIONS = built.MODULE_OPTIONS_TOKEN;
 export type TrypemaModuleAsyncOptions = ConfigurableModuleAsyncOptions<TrypemaModuleOptions, "createTrypemaOptions">;
 
 /**
- * What the provider of limits is injected by: `@Inject(TRYPEMA_PROVIDER) provider: Provider`. A test overrides it:
- * `overrideProvider(TRYPEMA_PROVIDER).useValue(createLocalProvider({ clock }))`.
+ * The token by which Nest injects the provider of the limits: `@Inject(TRYPEMA_PROVIDER) provider: Provider`. A test
+ * overrides it: `overrideProvider(TRYPEMA_PROVIDER).useValue(createLocalProvider({ clock }))`.
  */
 export const TRYPEMA_PROVIDER: symbol = Symbol.for("trypema.nestjs.provider");

@@ -31,7 +31,7 @@ const OPTION_NAMES = [...SHARED_NAMES, "limiters", ...DEFINITION_NAMES];
 const contexts = new WeakMap<object, Context>();
 
 /**
- * What the limiters have taken for a call, so that a handler can correct it afterwards.
+ * What the limiters have counted for a call, so that a handler can correct it afterwards.
  *
  * @param handle the request of Express or Fastify, or on GraphQL what `@Info()` gives
  * @throws {TrypemaError} `INVALID_OPTION` when no limiter has seen it
@@ -47,7 +47,7 @@ export function reservationOf(handle: object): Reservation {
  * `RateLimitGuard` stands before the handler.
  */
 export class RateLimits {
-  /** What all limits count in. */
+  /** The provider of all limits. */
   readonly provider: Provider;
   readonly #common: readonly NestLimiter[];
   readonly #shared: Omit<GuardOptions<Context>, "respond" | "handler">;
@@ -69,15 +69,15 @@ export class RateLimits {
   }
 
   /**
-   * The limiter that counts for handlers, with what an operator needs: `get`, `block`, `unblock`, `delete`. Its keys
-   * are those of the limiter's `key`, but for keys of more than 60 characters, which are stored as their hash.
+   * Returns the limiter that counts for handlers. It has what an operator needs: `get`, `block`, `unblock`, `delete`.
+   * Its keys are the results of the limiter's `key`. Keys of more than 60 characters are stored as their hash.
    *
    * `await limits.limiter("login", AuthController, "login").unblock("ann")`
    *
    * @param name the limiter's; default `"default"`
-   * @param controller whose decorators it has; by default it is the module's
-   * @param handler the name of the method, where the decorators are on it
-   * @param windowMs which of its windows, where the limiter's `windowMs` is a function
+   * @param controller the controller whose decorators have the limiter; by default the limiter is the module's
+   * @param handler the name of the method, if the decorators are on the method
+   * @param windowMs one of the limiter\'s windows, if its `windowMs` is a function
    * @throws {TrypemaError} `INVALID_OPTION` when there is no such limiter, or when the provider isn't of this package
    */
   limiter(name = "default", controller?: Type, handler?: string, windowMs?: number): Limiter {

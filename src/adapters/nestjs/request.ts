@@ -36,8 +36,8 @@ interface GraphqlContext {
 const NO_PARTS: Parts = { request: undefined, response: undefined };
 
 /**
- * What the handler is called for: the request of Express or Fastify, on GraphQL the request of the operation, on a
- * gateway the client, in a microservice the data of the message. With it a key function finds a user.
+ * Returns what the handler is called for: the request of Express or Fastify, on GraphQL the request of the operation,
+ * on a gateway the client, in a microservice the data of the message. A key function can find the user there.
  *
  * `key: ({ raw }) => requestOf(raw).user?.id`
  *

@@ -5,7 +5,7 @@ import { checkBlockMs } from "../../core/options.ts";
 import type { Provider } from "../../core/types.ts";
 import { CallLimits } from "../call-limits.ts";
 
-/** What `@nestjs/throttler` 6 is told about a request. */
+/** The answer to `@nestjs/throttler` 6 about a request. */
 export interface ThrottlerRecord {
   /** What the key has used in the window. For a denied request this is more than the limit. */
   totalHits: number;
@@ -13,7 +13,7 @@ export interface ThrottlerRecord {
   timeToExpire: number;
   /** Whether the request is denied. */
   isBlocked: boolean;
-  /** Whole seconds, rounded up, until a request would be admitted; 0 where this one is. */
+  /** Whole seconds, rounded up, until a request would be admitted; 0 if this request is admitted. */
   timeToBlockExpire: number;
 }
 
@@ -23,10 +23,10 @@ export interface TrypemaThrottlerStorage {
    * Decides about a request and counts it, in one step.
    *
    * @param ttl the window in ms, at least 1
-   * @param limit how many requests fit into it; below 1 none does
+   * @param limit how many requests fit into the window; below 1 no request fits
    * @param blockDuration for how long a denial blocks the key, in ms; 0 for no block
-   * @throws {TrypemaError} `INVALID_OPTION` for a window or a block that isn't one, and what the provider throws
-   *   without Redis
+   * @throws {TrypemaError} `INVALID_OPTION` for an invalid window or block, and the errors of the provider when Redis
+   *   is away
    */
   increment(
     key: string,
@@ -42,12 +42,12 @@ export interface TrypemaThrottlerStorage {
  *
  * `ThrottlerModule.forRoot({ throttlers: [{ ttl: 60_000, limit: 60 }], storage: throttlerStorage(provider) })`
  *
- * A throttler's `ttl` may be a function of the request. The first hundred windows are kept as they are, and further
- * ones are rounded up to a power of two milliseconds.
+ * A throttler's `ttl` may be a function of the request. The first hundred windows are used unchanged, and further
+ * windows are raised to a power of two milliseconds.
  *
  * @param provider Local, Redis or Hybrid. Its failure policy decides when Redis is away; by default that is an error of
- *   the request, so choose `onFailure`. It stays yours: closing the application doesn't close it
- * @throws {TrypemaError} `INVALID_OPTION` for what is no provider
+ *   the request, so choose `onFailure`. Close it yourself: closing the application doesn't
+ * @throws {TrypemaError} `INVALID_OPTION` for something that isn't a provider
  *
  * @example
  * const storage = throttlerStorage(createLocalProvider());

@@ -6,13 +6,14 @@ import { type Connection, hasMethods, SCAN_COUNT } from "./connection.ts";
 export interface BunRedisClient {
   /** Sends any command. */
   send(command: string, args: string[]): Promise<unknown>;
-  /** Gives a set. A WebSocket, which sends too, doesn't have it. */
+  /** Reads a set. (A WebSocket also has `send`, but not this method.) */
   smembers(key: string): Promise<unknown>;
 }
 
 /**
- * Any other client: a function that sends a command, such as `["EVALSHA", "…", "2", "…"]`, and promises the reply. An
- * error of Redis has to reject with an `Error` whose message begins with what Redis said, such as `NOSCRIPT …`.
+ * Any other client: a function that sends a command, such as `["EVALSHA", "…", "2", "…"]`, and returns a promise of the
+ * reply. If Redis answers with an error, the promise has to reject with an `Error` whose message begins with the words
+ * of Redis, such as `NOSCRIPT …`.
  */
 export interface CommandClient {
   /** Sends any command. In a Cluster the command goes to the node of its keys. */

@@ -8,9 +8,9 @@ export interface UpstashClient {
   evalsha(sha1: string, keys: string[], args: string[]): Promise<unknown>;
   /** Runs a script, which the server then knows. */
   eval(source: string, keys: string[], args: string[]): Promise<unknown>;
-  /** Gives one page of the keys. */
+  /** Returns one page of the keys. */
   scan(cursor: string, options: { match: string; count: number }): Promise<unknown>;
-  /** Has the server know a script. ioredis doesn't have it, whose scripts take other arguments. */
+  /** Loads a script into the server. (ioredis, whose scripts take other arguments, doesn't have this method.) */
   scriptLoad(source: string): Promise<unknown>;
   /** Begins a MULTI. A pipeline and a MULTI themselves don't have it. */
   multi(): unknown;
