@@ -20,8 +20,8 @@ import { tableOf } from "./table.ts";
 const TITLES = { absolute: "Absolute", suppressed: "Suppressed" };
 
 const RULES = {
-  absolute: "Up to the capacity pass, the rest are rejected at once.",
-  suppressed: "Over the limit a growing, random share is denied.",
+  absolute: "Calls up to the capacity pass, the others are rejected at once.",
+  suppressed: "Over the limit, a random share of the calls is denied, and it grows with the load.",
 };
 
 /** How many times the limit the first chart is high: what is offered beyond that runs off it. */
@@ -239,8 +239,9 @@ export class Panel {
   #unevenness(): string {
     const { ratePerSecond } = this.#simulation.settings;
     return (
-      "Unevenness says how much the calls admitted per second differ from each other: 0 is the same number in each " +
-      `second. Calls that come at random, ${number(ratePerSecond, 1)} a second, have ${number(1 / Math.sqrt(ratePerSecond), 2)}.`
+      "Unevenness says how much the admitted calls differ from second to second. 0: the same number in each second. " +
+      `${number(1 / Math.sqrt(ratePerSecond), 2)}: as even as ${number(ratePerSecond, 1)} calls a second at random times. ` +
+      "1 or more: bursts, with pauses between them."
     );
   }
 
@@ -252,7 +253,7 @@ export class Panel {
       [
         "mean, settled",
         `${number(meanOverLimit * 100)} %`,
-        "admitted per second in the second half of the run, as a share of the limit",
+        "admitted calls per second in the second half of the run, as a share of the limit",
       ],
       [
         "unevenness",
@@ -264,7 +265,7 @@ export class Panel {
     const denials = [
       "denied by",
       `the first ${number(first)}, the second ${number(second)}`,
-      "of two limits the one that makes the caller wait longest",
+      "if both limits deny a call, it counts for the limit with the longer wait",
     ] as const;
     const shown = this.#simulation.settings.secondLimit > 0 ? [...pairs, denials] : pairs;
     const rows = shown.map(([term, value, hint]) =>

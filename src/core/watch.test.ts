@@ -144,7 +144,7 @@ it.each([
   watch.listen(({ type }) => others.push(type));
   await live(watch);
   expect(others).toHaveLength(EVENT_TYPES.length);
-  expect(warnings).toEqual(["LISTENER_FAILED a listener of events failed, of which this is told once: no disk"]);
+  expect(warnings).toEqual(["LISTENER_FAILED onEvent failed (this warning comes only once): no disk"]);
 });
 
 it("without a listener warns when a failure policy begins to decide, and when that ends", async () => {

@@ -179,7 +179,7 @@ export class Watch {
       await listener(event);
     } catch (error) {
       if (!this.#hasFailedListener) {
-        const text = `a listener of events failed, of which this is told once: ${messageOf(error)}`;
+        const text = `onEvent failed (this warning comes only once): ${messageOf(error)}`;
         this.#hasFailedListener = true;
         this.#warn("LISTENER_FAILED", text);
       }

@@ -33,8 +33,8 @@ export function allowListOf(allow: unknown, key: object): ((request: HttpRequest
   if (source === undefined) {
     throw new TrypemaError(
       "INVALID_OPTION",
-      "allow: got a list, but the limiter's key isn't made of clientAddress(), so nobody says which proxies tell the " +
-        "client's address; give the limiter such a key, or a function in place of the list",
+      "allow: got a list, but the limiter's key isn't made of clientAddress(), so it isn't known which proxies to " +
+        "trust; give the limiter a key that is made with clientAddress(), or a function in place of the list",
     );
   }
   return (request) => {

@@ -87,14 +87,14 @@ export class ClientNotices {
     if (peerAddress === undefined) {
       this.#notices.tell(
         "PEER_UNKNOWN",
-        "requests have no key, because nobody tells the peer's address and no trusted proxy names a client; " +
-          "give the adapter its option peerAddress, or the limiter a key, or, behind a proxy, " +
+        "requests have no key, because the peer's address isn't known and no trusted proxy names a client; " +
+          "give the adapter the option peerAddress, or give the limiter a key, behind a proxy " +
           "key: clientAddress({ proxies: 1 })",
       );
     } else if (peerAddress === "unix") {
       this.#notices.tell(
         "PEER_UNKNOWN",
-        "requests have no key, because they come by a unix socket; where a proxy connects to it, name it: " +
+        "requests have no key, because they come by a unix socket; if a proxy connects to it, name it: " +
           'key: clientAddress({ proxies: ["unix"] })',
       );
     }
@@ -107,8 +107,8 @@ export class ClientNotices {
     if (!key.split("|").some(isWholeIpv6)) return;
     this.#notices.tell(
       "IPV6_WHOLE",
-      "its key is a whole IPv6 address, but who has one usually has a /64 of them, a new key for each request; use " +
-        "clientAddress(), which makes a client of each /64",
+      "its key is a whole IPv6 address, but a client usually has a whole /64 network, so a new key for each request; " +
+        "use clientAddress(), which makes each /64 network one client",
     );
   }
 }

@@ -104,7 +104,7 @@ export class Guard<Raw> {
     }
     this.#limiters[0]!.notices.tell(
       "MET_TWICE",
-      "it met a request that it had counted already, and counted nothing more; mount it once on the way of a request",
+      "it got a request that it had already counted, and did not count it again; mount it only once for each request",
     );
     return new AdmittedVerdict(ledger, this.#fieldsOf, undefined);
   }
@@ -120,7 +120,7 @@ export class Guard<Raw> {
     if (limiter === undefined) return;
     throw new TrypemaError(
       "INVALID_OPTION",
-      `limiter ${show(limiter.name)}: nobody tells the peer's address; ${advice}`,
+      `limiter ${show(limiter.name)}: the peer's address isn't known; ${advice}`,
     );
   }
 

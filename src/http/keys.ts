@@ -89,7 +89,7 @@ export function textOfKey(found: FoundKey): string | undefined {
   if (typeof found === "bigint" || (typeof found === "number" && Number.isFinite(found))) return `${found}`;
   throw new TrypemaError(
     "INVALID_KEY",
-    `key: got ${show(found)}, expected a text, a finite number or a bigint, or undefined where there is none`,
+    `key: got ${show(found)}, expected a text, a finite number or a bigint, or undefined for no key`,
   );
 }
 

@@ -184,14 +184,14 @@ export class HttpLimiter<Raw> {
   #noteAnswer(): void {
     const past = this.#outage.endAt(systemClock());
     if (past === undefined) return;
-    this.notices.tellAgain("BACKEND_BACK", `the provider decides again; it failed at ${past.calls} requests`);
+    this.notices.tellAgain("BACKEND_BACK", `the provider decides again; it failed for ${past.calls} requests`);
   }
 
   #noticeSharedName(): void {
     this.notices.tell(
       "NAME_SHARED",
-      "another limiter of this name counts in the same place at another rate, so each uses up what the other allows; " +
-        "give each a name of its own, or, in Redis, its provider a prefix of its own",
+      "another limiter with this name counts in the same place at another rate, so each uses up what the other allows; " +
+        "give each limiter a different name, or, in Redis, give its provider a different prefix",
     );
   }
 

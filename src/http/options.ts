@@ -85,10 +85,7 @@ export function checkGuardOptions<Raw>(options: GuardOptions<Raw, unknown>): voi
     throw new TrypemaError("INVALID_OPTION", `${option}: got ${show(value)}, expected a function`);
   }
   if (options.respond === undefined || options.handler === undefined) return;
-  throw new TrypemaError(
-    "INVALID_OPTION",
-    "handler: got one beside respond, expected one of the two to answer denials",
-  );
+  throw new TrypemaError("INVALID_OPTION", "handler: got both handler and respond, expected one of the two");
 }
 
 /**
@@ -123,6 +120,6 @@ export function checkNames(limiters: readonly { readonly name: string }[]): void
   if (twice === undefined) return;
   throw new TrypemaError(
     "INVALID_OPTION",
-    `limiters: got ${show(twice)} for the name of more than one, expected each to have a name of its own`,
+    `limiters: got ${show(twice)} for more than one limiter, expected a different name for each`,
   );
 }

@@ -64,7 +64,7 @@ describe("a limit", () => {
     [{ limit: 5, windowMs: 10, blockMs: "5" }, /^day\.blockMs: got "5"/],
     [
       { limit: 5, windowMs: 10, strategy: "suppressed", blockMs: 5 },
-      /^day\.blockMs: only a denial by an absolute limit blocks \(node_modules/,
+      /^day\.blockMs: only an absolute limit can block \(node_modules/,
     ],
     [{ limit: 5, windowMs: 10, blockMS: 5 }, /^limit "day"\.blockMS is not an option; there are limit, rate, windowMs/],
     [null, /^limit "day": got null, expected an object \(node_modules/],

@@ -110,7 +110,7 @@ export function resolveFields(name: string, definition: GivenFields, hardLimitFa
   if (blockMs !== undefined) {
     checkBlockMs(`${name}.blockMs`, blockMs);
     if (strategy === "suppressed") {
-      throw new TrypemaError("INVALID_OPTION", `${name}.blockMs: only a denial by an absolute limit blocks`);
+      throw new TrypemaError("INVALID_OPTION", `${name}.blockMs: only an absolute limit can block`);
     }
   }
   return {

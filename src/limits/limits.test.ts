@@ -151,7 +151,7 @@ describe("a take", () => {
     [[undefined], "INVALID_KEY", /^keys: got undefined, expected a key or an object of keys by limit \(node_modules/],
     [[null], "INVALID_KEY", /^keys: got null/],
     [[5], "INVALID_KEY", /^keys: got 5/],
-    [[{}], "INVALID_KEY", /^keys: got none, expected at least one limit and whom it is for \(node_modules/],
+    [[{}], "INVALID_KEY", /^keys: got none, expected at least one limit with its key \(node_modules/],
     [[[]], "INVALID_KEY", /^keys: got none/],
     [[""], "INVALID_KEY", /^key: got an empty string/],
     [["x".repeat(256)], "INVALID_KEY", /at most 255 bytes/],
@@ -161,10 +161,10 @@ describe("a take", () => {
     [
       [{ burst: "k", wrong: "k" }],
       "INVALID_OPTION",
-      /^limit "wrong": there is none of that name, only burst, day, tok/,
+      /^limit "wrong": no limit has this name; there are burst, day, tok/,
     ],
-    [[{ burst: "k", toString: "k" }], "INVALID_OPTION", /^limit "toString": there is none/],
-    [[["k", "k"]], "INVALID_OPTION", /^limit "0": there is none/],
+    [[{ burst: "k", toString: "k" }], "INVALID_OPTION", /^limit "toString": no limit has this name/],
+    [[["k", "k"]], "INVALID_OPTION", /^limit "0": no limit has this name/],
     ...[-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53].map((count): [unknown[], string, RegExp] => [
       ["k", count],
       "INVALID_COUNT",
@@ -200,7 +200,7 @@ describe("a take", () => {
   });
 
   it.each(["wrong", "", "__proto__", "constructor", undefined])("has no limiter called %s", (name) => {
-    refuses(() => limits.limiter(name as never), "INVALID_OPTION", /^limit .*: there is none of that name/);
+    refuses(() => limits.limiter(name as never), "INVALID_OPTION", /^limit .*: no limit has this name/);
   });
 
   it.each(["__proto__", "constructor", "toString", "hasOwnProperty"])("may have %s as a limit and as a key", (name) => {

@@ -222,7 +222,7 @@ class SeveralLimits {
       return new AskedLimit(limit, limiter, keys[name]!, limit.rate, 1);
     });
     if (asked.length > 0) return asked;
-    throw new TrypemaError("INVALID_KEY", "keys: got none, expected at least one limit and whom it is for");
+    throw new TrypemaError("INVALID_KEY", "keys: got none, expected at least one limit with its key");
   }
 
   /** The same with counts and limits of the call's own. */
@@ -258,6 +258,6 @@ class SeveralLimits {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
     const names = [...this.#byName.keys()].join(", ");
-    throw new TrypemaError("INVALID_OPTION", `limit ${show(name)}: there is none of that name, only ${names}`);
+    throw new TrypemaError("INVALID_OPTION", `limit ${show(name)}: no limit has this name; there are ${names}`);
   }
 }

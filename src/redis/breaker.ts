@@ -127,8 +127,8 @@ export class Breaker {
     throw new TrypemaError(
       "BACKEND_UNAVAILABLE",
       // One text for all calls of an outage, so that tools which group messages keep them together.
-      `Redis failed at least ${FAILURES_TO_OPEN} times in a row: ` +
-        `one call in ${PROBE_INTERVAL_MS} ms is sent to try it`,
+      `Redis failed at least ${FAILURES_TO_OPEN} times in a row, so calls are not sent: ` +
+        `one call in ${PROBE_INTERVAL_MS} ms tries whether Redis is back`,
     );
   }
 

@@ -167,10 +167,10 @@ describe("a peer that nobody tells of", () => {
     for (const key of [undefined, clientAddress({ proxies: ["loopback"] }), combined(() => "login", clientAddress())]) {
       const made = () => fetchLimit(noted(key).options, handler);
       expect(made).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
-      expect(made).toThrow(/limiter "default": nobody tells the peer's address; give peerAddress, or a key, or/);
+      expect(made).toThrow(/limiter "default": the peer's address isn't known; give peerAddress, or a key, or/);
     }
     const { options } = noted();
-    expect(() => fetchLimit({ ...options, onMissingKey: "skip" }, handler)).toThrow(/nobody tells the peer's address/);
+    expect(() => fetchLimit({ ...options, onMissingKey: "skip" }, handler)).toThrow(/the peer's address isn't known/);
     fetchLimit({ ...options, peerAddress: () => "203.0.113.7" }, handler);
     fetchLimit({ ...options, key: () => "k" }, handler);
     fetchLimit({ ...options, onMissingKey: { shared: "all" } }, handler);

@@ -53,7 +53,7 @@ describe("a guard", () => {
     [
       { provider: provider(), rate, blockMs: 1, strategy: "suppressed" },
       "INVALID_OPTION",
-      /default.blockMs: only a denial by an absolute limit blocks/,
+      /default.blockMs: only an absolute limit can block/,
     ],
     [{ provider: provider(), limiters: [] }, "INVALID_OPTION", /limiters: got an array/],
     [{ provider: provider(), limiters: [{ rate }], rate }, "INVALID_OPTION", /beside rate/],
@@ -78,7 +78,11 @@ describe("a guard", () => {
     [{ provider: provider(), rate, uncounted: "all" }, "INVALID_OPTION", /uncounted: got "all"/],
     [{ provider: provider(), rate, respond: "no" }, "INVALID_OPTION", /respond: got "no", expected a function/],
     [{ provider: provider(), rate, handler: {} }, "INVALID_OPTION", /handler: got an object, expected a function/],
-    [{ provider: provider(), rate, handler() {}, respond() {} }, "INVALID_OPTION", /handler: got one beside respond/],
+    [
+      { provider: provider(), rate, handler() {}, respond() {} },
+      "INVALID_OPTION",
+      /handler: got both handler and respond/,
+    ],
     [{ provider: provider(), rate, allow: "::1" }, "INVALID_OPTION", /allow: got "::1", .* such as \["::1"\], or a f/],
     [
       { provider: provider(), rate, allow: ["::/0"] },

@@ -100,7 +100,7 @@ describe.each(Object.keys(mounts))("a limiter that is mounted three times in %s"
     const ask = await mounts[framework]!({ provider: provider(), rate: FIVE, key, onNotice });
     for (const left of [4, 3, 2]) expect(await ask()).toContain(`ratelimit: "default";r=${left};t=10`);
     expect(notices).toEqual([
-      { code: "MET_TWICE", limiter: "default", message: expect.stringMatching(/mount it once/) },
+      { code: "MET_TWICE", limiter: "default", message: expect.stringMatching(/mount it only once/) },
     ]);
   });
 
@@ -235,7 +235,7 @@ describe("limiters of one name and other rates", () => {
     expect([first.notices, second.notices]).toEqual([[], []]);
     for (let i = 0; i < 3; i++) before.check(requestOn({}));
     expect(first.notices).toEqual([
-      { code: "NAME_SHARED", limiter: "default", message: expect.stringMatching(/give each a name of its own/) },
+      { code: "NAME_SHARED", limiter: "default", message: expect.stringMatching(/give each limiter a different name/) },
     ]);
   });
 
@@ -282,7 +282,7 @@ describe("limiters of one name and other rates", () => {
       { name: "a", rate: FIVE },
       { name: "a", rate: FIVE, strategy: "suppressed" as const },
     ];
-    expect(() => new Guard({ provider: provider(), limiters })).toThrow(/limiters: got "a" for the name of more/);
+    expect(() => new Guard({ provider: provider(), limiters })).toThrow(/limiters: got "a" for more than one limiter/);
   });
 
   it("may take turns in Fastify's routes, which is told", async () => {
@@ -308,7 +308,7 @@ describe("a notice", () => {
     try {
       misuse({});
       expect(warned.mock.calls).toEqual([
-        [expect.stringMatching(/^limiter "default": it met/), { type: "TrypemaNotice", code: "MET_TWICE" }],
+        [expect.stringMatching(/^limiter "default": it got a request/), { type: "TrypemaNotice", code: "MET_TWICE" }],
       ]);
     } finally {
       warned.mockRestore();

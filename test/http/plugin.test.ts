@@ -385,10 +385,12 @@ it("one of respond and handler answers denials, which the compiler sees to", () 
   const respond = () => ({});
   // @ts-expect-error both
   expect(() => expressLimit({ ...limits, respond, handler: (_, response) => response.end() })).toThrow(
-    /beside respond/,
+    /both handler and respond/,
   );
   // @ts-expect-error both
-  expect(() => koaLimit({ ...limits, respond, handler: (context) => context.throw(429) })).toThrow(/beside respond/);
+  expect(() => koaLimit({ ...limits, respond, handler: (context) => context.throw(429) })).toThrow(
+    /both handler and respond/,
+  );
   // @ts-expect-error the arguments are Koa's
   expect(koaLimit({ ...limits, handler: (_, __, next: () => void) => next() })).toBeDefined();
   expect(koaLimit({ ...limits, handler: (context, { status }) => context.throw(status) })).toBeDefined();

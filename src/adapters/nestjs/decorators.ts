@@ -69,7 +69,7 @@ export function RateLimit(...limiters: readonly DecoratedLimiter[]): Decorator {
     const names = all.map(({ name = "default" }) => name);
     const twice = names.find((name, index) => names.indexOf(name) !== index);
     if (twice === undefined) return { ...marks, limiters: all };
-    throw new TrypemaError("INVALID_OPTION", `@RateLimit: got ${show(twice)} for the name of more than one limiter`);
+    throw new TrypemaError("INVALID_OPTION", `@RateLimit: more than one limiter has the name ${show(twice)}`);
   });
 }
 

@@ -43,8 +43,8 @@ class Lifecycle {
     if (modules.filter((module) => module.providers.has(RateLimits)).length > 1) {
       throw new TrypemaError(
         "INVALID_OPTION",
-        "TrypemaModule: forRoot was called more than once, and each would count a request; call it in the root module " +
-          "only, since what it provides is global",
+        "TrypemaModule: forRoot was called more than once, so each request would count more than once; call it " +
+          "only in the root module, because the module is global",
       );
     }
     for (const { controllers, providers } of modules) {

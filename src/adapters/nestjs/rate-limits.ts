@@ -88,7 +88,7 @@ export class RateLimits {
       const names = limiters.map(nameOf).join(", ") || "none";
       throw new TrypemaError(
         "INVALID_OPTION",
-        `limiter ${show(name)}: there is none of that name there, only ${names}`,
+        `limiter ${show(name)}: no limiter there has this name; there are ${names}`,
       );
     }
     const ownMs = typeof definition.windowMs === "function" ? (windowMs ?? Number.NaN) : definition.windowMs;
