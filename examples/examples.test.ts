@@ -122,16 +122,50 @@ it("hono-worker", async () => {
   expect(await statuses(1, from("2001:db8:0:1::2"))).toEqual([200]);
 });
 
+/** Examples that are run as the recipes of docs/frameworks: their files, and where the same files are run. */
+const RECIPES = [
+  ["next", "next", ["proxy.ts", "app/page.tsx", "app/layout.tsx", "app/actions.ts", "app/answer/route.ts"]],
+  ["next", "next", ["app/api/hello/route.ts"]],
+  ["nest", "nestjs", ["app/app.ts", "app/main.ts"]],
+] as const;
+
+it.each(RECIPES)("%s is the recipe that test:frameworks runs", (name, project, files) => {
+  for (const file of files) {
+    const recipe = readFileSync(join(ROOT, "test", "frameworks", project, file), "utf8");
+    expect(readFileSync(join(ROOT, "examples", name, file), "utf8"), file).toBe(recipe);
+  }
+});
+
+const STARTS: Readonly<Record<string, string>> = {
+  "hono-worker": "wrangler dev",
+  next: "next build && next start",
+  nest: "tsc && node dist/main.js",
+};
+/** What a framework needs beside what the code imports. */
+const BESIDES: Readonly<Record<string, readonly string[]>> = {
+  next: ["react-dom"],
+  nest: ["@nestjs/platform-express", "rxjs"],
+};
+
 it("each has a line in the README, and all that a template needs", () => {
   const examples = readdirSync(join(ROOT, "examples"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
   const readme = readFileSync(join(ROOT, "examples", "README.md"), "utf8");
-  expect(examples).toHaveLength(7);
+  expect(examples).toHaveLength(9);
   for (const { name } of examples) {
-    expect(readme).toContain(`[${name}](${name}/main.ts)`);
-    const manifest = JSON.parse(readFileSync(join(ROOT, "examples", name, "package.json"), "utf8"));
-    const code = readFileSync(join(ROOT, "examples", name, "main.ts"), "utf8");
-    const imported = [...code.matchAll(/from "((?:@[^/"]+\/)?[^/:"]+)(?:\/[^"]*)?"/g)].map((match) => match[1]);
-    expect(Object.keys(manifest.dependencies).sort(), name).toEqual([...new Set(imported)].sort());
-    expect(manifest.scripts.start).toBe(name === "hono-worker" ? "wrangler dev" : "node main.ts");
+    const [, main] = new RegExp(`\\[${name}\\]\\(${name}/(\\S+)\\) \\| \\w`).exec(readme) ?? [];
+    expect(main, name).toBeDefined();
+    const folder = join(ROOT, "examples", name);
+    const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const code = readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .filter((file) => /\.tsx?$/.test(file) && !file.includes("node_modules"))
+      .map((file) => readFileSync(join(folder, file), "utf8"))
+      .join("\n");
+    const imported = [...code.matchAll(/(?:from|import) "((?:@[^/"]+\/)?[^/:."]+)(?:\/[^"]*)?"/g)].map(
+      (match) => match[1],
+    );
+    const needed = [...imported, ...(BESIDES[name] ?? [])];
+    expect(Object.keys(manifest.dependencies).sort(), name).toEqual([...new Set(needed)].sort());
+    expect(manifest.scripts.start).toBe(STARTS[name] ?? "node main.ts");
+    expect(JSON.parse(readFileSync(join(folder, "tsconfig.json"), "utf8")).compilerOptions.strict, name).toBe(true);
   }
 });

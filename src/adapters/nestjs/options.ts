@@ -1,6 +1,11 @@
 // What a user says to the module, and the names by which Nest injects what comes of it.
 
-import { type ConfigurableModuleAsyncOptions, ConfigurableModuleBuilder, type ExecutionContext } from "@nestjs/common";
+import {
+  type ConfigurableModuleAsyncOptions,
+  ConfigurableModuleBuilder,
+  type ConfigurableModuleCls,
+  type ExecutionContext,
+} from "@nestjs/common";
 import type { Provider } from "../../core/types.ts";
 import type { GuardOptions } from "../../http/index.ts";
 import type { NestLimiter } from "./limiters.ts";
@@ -33,10 +38,11 @@ const built = new ConfigurableModuleBuilder<TrypemaModuleOptions>({ moduleName: 
   .build();
 
 /** The class that Nest makes modules with options of. */
-export const ConfigurableModule = built.ConfigurableModuleClass;
+export const ConfigurableModule: ConfigurableModuleCls<TrypemaModuleOptions, "forRoot", "createTrypemaOptions"> =
+  built.ConfigurableModuleClass;
 
 /** What the module's options are injected by. */
-export const TRYPEMA_OPTIONS = built.MODULE_OPTIONS_TOKEN;
+export const TRYPEMA_OPTIONS: string | symbol = built.MODULE_OPTIONS_TOKEN;
 
 /** What `forRootAsync` takes: `imports`, `inject` and `useFactory`, or `useClass`, or `useExisting`. */
 export type TrypemaModuleAsyncOptions = ConfigurableModuleAsyncOptions<TrypemaModuleOptions, "createTrypemaOptions">;
