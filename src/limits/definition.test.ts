@@ -45,8 +45,11 @@ describe("a limit", () => {
   });
 
   it.each<[unknown, RegExp]>([
-    [{ windowMs: WINDOW_MS }, /^day: expected either a limit, such as 100, or a rate \(node_modules/],
-    [{ limit: 5, rate: perMinute(5), windowMs: WINDOW_MS }, /^day: expected either a limit/],
+    [
+      { windowMs: WINDOW_MS },
+      /^day: expected either limit, such as limit: 100, or rate, such as rate: perMinute\(60\) \(node_modules/,
+    ],
+    [{ limit: 5, rate: perMinute(5), windowMs: WINDOW_MS }, /^day: expected either limit/],
     ...[0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, "5", null, {}].map((limit): [unknown, RegExp] => [
       { limit, windowMs: WINDOW_MS },
       /^day\.limit: got .*, expected a positive integer \(node_modules/,
@@ -75,7 +78,7 @@ describe("a limit", () => {
   });
 
   it("has a rate that fits into its window", () => {
-    refuses(() => resolve({ rate: -1, windowMs: WINDOW_MS }), "INVALID_RATE", /^rate -1/);
+    refuses(() => resolve({ rate: -1, windowMs: WINDOW_MS }), "INVALID_RATE", /^rate: got -1/);
     refuses(() => resolve({ rate: perMinute(1), windowMs: 1_000 }), "CAPACITY_BELOW_ONE", /at least 60000/);
   });
 
@@ -102,6 +105,6 @@ describe("another limit for one call", () => {
 
   it("is a rate that fits into the window", () => {
     refuses(() => rateFrom("overrides.day", { rate: perMinute(1) }, 1_000), "CAPACITY_BELOW_ONE", /at least 60000/);
-    refuses(() => rateFrom("overrides.day", { rate: "5" as never }, 1_000), "INVALID_RATE", /^rate "5"/);
+    refuses(() => rateFrom("overrides.day", { rate: "5" as never }, 1_000), "INVALID_RATE", /^rate: got "5"/);
   });
 });

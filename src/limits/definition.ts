@@ -130,7 +130,10 @@ export function resolveFields(name: string, definition: GivenFields, hardLimitFa
 export function rateFrom(name: string, given: LimitOverride, windowMs: number): Rate {
   const { limit, rate } = typeof given === "object" && given !== null ? given : { limit: given, rate: undefined };
   if ((limit === undefined) === (rate === undefined)) {
-    throw new TrypemaError("INVALID_OPTION", `${name}: expected either a limit, such as 100, or a rate`);
+    throw new TrypemaError(
+      "INVALID_OPTION",
+      `${name}: expected either limit, such as limit: 100, or rate, such as rate: perMinute(60)`,
+    );
   }
   if (rate !== undefined) {
     capacityOf(rate, windowMs);

@@ -189,7 +189,7 @@ describe("a take", () => {
     [["k", 1, { wrong: 5 }], "INVALID_OPTION", /^overrides\.wrong is not an option/],
     [[{ burst: "k" }, 1, { day: 5 }], "INVALID_OPTION", /^overrides\.day is not an option/],
     [["k", 1, { burst: 5, tokens: 0 }], "INVALID_OPTION", /^overrides\.tokens\.limit: got 0/],
-    [["k", 1, { tokens: { rate: 0 } }], "INVALID_RATE", /^rate 0/],
+    [["k", 1, { tokens: { rate: 0 } }], "INVALID_RATE", /^rate: got 0/],
     [["k", 1, { burst: { rate: perMinute(1) } }], "CAPACITY_BELOW_ONE", /at least 60000/],
   ])("of %j is refused, and nothing is counted", (args, code, message) => {
     limits.take("k");

@@ -46,7 +46,7 @@ describe("capacity", () => {
     expect(() => capacityOf(perSecond(0.1), 9_999)).toThrowError(/windowMs to at least 10000/);
     expect(() => capacityOf(perSecond(0.3), 1_000)).toThrowError(/windowMs to at least 3334/);
     expect(() => capacityOf(perDay(1_000), 60_000)).toThrowError(
-      /, 1000 per day: a window of 60000 ms holds .* at least 86400; for 1000 in any day windowMs is 86400000 \(/,
+      /, 1000 per day: a window of 60000 ms holds .* at least 86400; for 1000 in any day set windowMs to 86400000 \(/,
     );
     expect(() => capacityOf(perMinute(0.5), 60_000)).toThrowError(
       /, 30 per hour: .* at least 120000; for 30 in any hour/,

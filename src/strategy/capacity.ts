@@ -24,7 +24,7 @@ export function capacityOf(rate: Rate, windowMs: number): number {
     `rate ${show(rate)} per second${meant ? `, ${count} per ${span}` : ""}: ` +
       `a window of ${windowMs} ms holds less than one request; ` +
       `raise the rate, or windowMs to at least ${Math.ceil(1_000 / rate)}` +
-      (count > 1 ? `; for ${count} in any ${span} windowMs is ${spanMs}` : ""),
+      (count > 1 ? `; for ${count} in any ${span} set windowMs to ${spanMs}` : ""),
   );
 }
 

@@ -72,7 +72,7 @@ export function describeHostileInput({ open }: Subject): void {
       async (rate) => {
         const limiter = (await open())[strategy];
         await limiter.inc("k", perSecond(5), 3);
-        const message = /rate .*perSecond/;
+        const message = /^rate: got .*perSecond/;
         await refused(() => limiter.inc("k", rate as Rate), "INVALID_RATE", message);
         await refused(() => limiter.inc("new", rate as Rate), "INVALID_RATE", message);
         await refused(() => limiter.setIf("k", rate as Rate, { op: "always" }, 1), "INVALID_RATE", message);

@@ -59,7 +59,7 @@ export function describeWindows({ open, advance }: Subject): void {
     it("gives no key a rate that is none, or too low for the window", async () => {
       const limiter = (await open())[strategy];
       await limiter.inc("k", perSecond(5), 3);
-      await refused(() => limiter.setRate("k", 0 as never), "INVALID_RATE", /^rate 0/);
+      await refused(() => limiter.setRate("k", 0 as never), "INVALID_RATE", /^rate: got 0/);
       await refused(() => limiter.setRate("k", perSecond(0.5)), "CAPACITY_BELOW_ONE", /at least 2000/);
       await refused(() => limiter.setRate("", perSecond(5)), "INVALID_KEY", /^key: got an empty string/);
       expect((await limiter.get("k")).limit).toBe(5);
