@@ -1,11 +1,7 @@
 // What a user says to the module, and the names by which Nest injects what comes of it.
 
-import {
-  type ConfigurableModuleAsyncOptions,
-  ConfigurableModuleBuilder,
-  type ConfigurableModuleCls,
-  type ExecutionContext,
-} from "@nestjs/common";
+import type { ConfigurableModuleAsyncOptions, ConfigurableModuleCls, ExecutionContext } from "@nestjs/common";
+import { ConfigurableModuleBuilder } from "@nestjs/common";
 import type { Provider } from "../../core/types.ts";
 import type { GuardOptions } from "../../http/index.ts";
 import type { NestLimiter } from "./limiters.ts";
