@@ -81,8 +81,8 @@ ${chapters}
 
 const agents = `# Using trypema
 
-For whoever writes a program that uses the package \`trypema\`. (To change trypema itself, read CONTRIBUTING.md.) Everything
-here is explained in \`node_modules/trypema/docs\`; [llms.txt](llms.txt) is its index.
+How to write a program that uses the package \`trypema\`. (To change trypema itself, read CONTRIBUTING.md.) The guide in
+\`node_modules/trypema/docs\` explains everything here; [llms.txt](llms.txt) is its index.
 
 ## Rules
 
