@@ -69,7 +69,7 @@ it.each([
     expect(seen.full).toBeGreaterThan(bounds.seeds / 2);
   },
 );
-it.each(cases(2, 25))(
+it.each(cases(2, 30))(
   "takes: whatever happens, no window of any limit has more than the capacity: $seeds seeds from $firstSeed",
   async (bounds) => {
     const seen: Seen = { admissions: 0, degraded: 0, full: 0 };

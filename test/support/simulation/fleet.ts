@@ -1,6 +1,6 @@
 // Random fleets of processes in simulated worlds: who calls what, and what goes wrong.
 
-import type { LimitDefinition, Rate } from "trypema";
+import { type LimitDefinition, perSecond, type Rate } from "trypema";
 import type { HybridOptions } from "trypema/hybrid";
 import type { Admission } from "./admissions.ts";
 import { HybridProcess, LEASE_MS, RedisProcess, type SimulatedProcess } from "./process.ts";
@@ -140,13 +140,19 @@ export class Fleet {
     process.call("absolute", this.#world.pick(...this.#keys), this.#rate, this.#count());
   }
 
-  /** What takes from all limits or from one of them. */
+  /** What takes from all limits or from one of them, or calls one of them. */
   #takes(process: SimulatedProcess, definitions: Readonly<Record<string, LimitDefinition>>): () => void {
     const names = Object.keys(definitions);
     const limits = process.limits(definitions);
     return () => {
       const asked = this.#world.pick(names, names, ...names.map((name) => [name]));
-      process.take(limits, asked, this.#world.pick(...this.#keys), this.#count());
+      const key = this.#world.pick(...this.#keys);
+      if (asked.length > 1 || this.#world.random() < 0.5) {
+        process.take(limits, asked, key, this.#count());
+        return;
+      }
+      const { limit, windowMs } = definitions[asked[0]!] as { limit: number; windowMs: number };
+      process.callLimit(limits, asked[0]!, key, perSecond((limit * 1_000) / windowMs), this.#count());
     };
   }
 

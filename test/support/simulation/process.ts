@@ -63,10 +63,19 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
   }
 
   call(strategy: "absolute" | "suppressed", key: string, rate: Rate, count = 1): void {
+    this.#inc(this.provider[strategy], key, rate, count);
+  }
+
+  /** Calls one of `limits` alone. What it has admitted is noted under its name and the key. */
+  callLimit(limits: Limits<P, string>, name: string, key: string, rate: Rate, count = 1): void {
+    this.#inc(limits.limiter(name), key, rate, count, name);
+  }
+
+  #inc(limiter: Limiter, key: string, rate: Rate, count: number, limit?: string): void {
     const sentMs = this.world.nowMs;
-    const decision = this.do(() => this.provider[strategy].inc(key, rate, count));
+    const decision = this.do(() => limiter.inc(key, rate, count));
     if (!(decision instanceof Promise)) {
-      this.note(decision, sentMs, key, count);
+      this.note(decision, sentMs, key, count, limit);
       return;
     }
     this.waits++;
@@ -74,7 +83,7 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
       const { nowMs } = this.world;
       this.longestWaitMs = Math.max(this.longestWaitMs, nowMs - sentMs);
       const executedMs = late.degraded ? undefined : this.#connection.executedMs.get(key);
-      this.note(late, executedMs ?? nowMs, key, count);
+      this.note(late, executedMs ?? nowMs, key, count, limit);
     });
   }
 
