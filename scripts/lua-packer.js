@@ -356,7 +356,8 @@ function addFunctions(source) {
 
 addFunctions(layoutFunctions());
 for (const name of readdirSync(new URL("lib/", FOLDER)).sort()) addFunctions(read(`lib/${name}`));
-for (const name of [...Object.keys(COMMANDS), "batch", "take", "sync_batch"]) addFunctions(read(`${name}.lua`));
+for (const name of [...Object.keys(COMMANDS), "batch", "take", "sync_batch", "limited_keys"])
+  addFunctions(read(`${name}.lua`));
 for (const { name, unchecked } of functions.values()) {
   const unknown = unchecked.filter((used) => !functions.has(used));
   if (unknown.length > 0) throw new Error(`${name}: what is ${[...new Set(unknown)]}?`);
@@ -385,6 +386,11 @@ export function packSyncBatch() {
 export function packBatch() {
   const deciding = BATCHED.map((name) => packed(`decide_${name}s`, COMMANDS[name]));
   return [...deciding, packed("batch", { arguments: {} }), "return batch(KEYS, ARGV)"].join("\n");
+}
+
+/** The script that shares which keys are denied. */
+export function packLimitedKeys() {
+  return `${packed("limited_keys", { arguments: {} })}\nreturn limited_keys(KEYS, ARGV)`;
 }
 
 /** The script that decides takes. */

@@ -5,7 +5,15 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { BATCHED, BUCKET, COMMANDS, LEASE, STATE } from "../src/redis/lua/commands.js";
-import { argumentsOfCommand, CLOCK_ARGUMENT, packBatch, packCommand, packSyncBatch, packTake } from "./lua-packer.js";
+import {
+  argumentsOfCommand,
+  CLOCK_ARGUMENT,
+  packBatch,
+  packCommand,
+  packLimitedKeys,
+  packSyncBatch,
+  packTake,
+} from "./lua-packer.js";
 
 const target = new URL("../src/redis/lua.generated.ts", import.meta.url);
 
@@ -110,6 +118,9 @@ export const TAKE: Script = ${scriptText(packTake())};
 
 /** Takes many reports, each as sync would. */
 export const SYNC_BATCH: Script = ${scriptText(packSyncBatch())};
+
+/** Adds denials to those that all processes share. */
+export const LIMITED_KEYS: Script = ${scriptText(packLimitedKeys())};
 `;
 }
 

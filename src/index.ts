@@ -13,6 +13,7 @@ export type {
   SweptEvent,
   TimeoutEvent,
 } from "./core/events.ts";
+export { type LimitedKey, type LimitedKeys, type LimitedKeysOptions, trackLimitedKeys } from "./core/limited-keys.ts";
 export type { LimiterOptions } from "./core/options.ts";
 export { perDay, perHour, perMinute, perSecond, perWeek, type Rate, unlimited } from "./core/rate.ts";
 export type { HybridStats, LocalStats, ProviderStats, RedisStats, StatsSource } from "./core/stats.ts";

@@ -48,6 +48,7 @@ describe("the package", () => {
       "perSecond",
       "perWeek",
       "seconds",
+      "trackLimitedKeys",
       "unlimited",
     ]);
     expect(Object.keys(redis)).toEqual(["createRedisProvider"]);

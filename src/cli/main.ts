@@ -6,11 +6,14 @@ import { messageOf } from "../core/errors.ts";
 import { type Command, Failure, type Streams, UsageError } from "./command.ts";
 import { doctor } from "./redis/doctor.ts";
 import { block, deleteKey, get, rate, unblock } from "./redis/key-commands.ts";
+import { limited } from "./redis/limited.ts";
 import { top } from "./redis/top.ts";
 import { size } from "./size/command.ts";
 import { printable } from "./text.ts";
 
-const COMMANDS: Readonly<Record<string, Command>> = { size, get, block, unblock, delete: deleteKey, rate, top, doctor };
+const COMMANDS: Readonly<Record<string, Command>> = {
+  ...{ size, get, block, unblock, delete: deleteKey, rate, top, limited, doctor },
+};
 
 const HELP = `Usage: npx trypema COMMAND [options]
 

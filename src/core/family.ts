@@ -5,6 +5,8 @@
 
 import { resolveWindow } from "./options.ts";
 import type { Rate } from "./rate.ts";
+import type { Summary } from "./sketch.ts";
+import type { OnDenial } from "./tally.ts";
 import type { Awaitable, Decision, Limiter, Provider, WindowOptions } from "./types.ts";
 import type { Watch } from "./watch.ts";
 
@@ -47,6 +49,16 @@ export interface TakeDecisions {
 /** A window, with all that its options leave open. */
 export type Window = Required<WindowOptions>;
 
+/** Where all processes of a family put their denials together, so that each sees those of all. */
+export interface SharedDenials {
+  /** Whether it is worth trying now. */
+  readonly isReachable: boolean;
+  /** Adds the denials of this process since the last time. Of each span of time, of `spanMs`, it keeps `size` keys. */
+  add(own: Summary, size: number, spanMs: number): Promise<void>;
+  /** The same, and returns what there is then: of this span and of the one before. */
+  addAndRead(own: Summary, size: number, spanMs: number): Promise<readonly Summary[]>;
+}
+
 /** A family, as others see it. */
 export interface Family {
   /** The limiter of these counts: the same object for the same limit. */
@@ -66,6 +78,10 @@ export interface Family {
   readonly answersLater: boolean;
   /** What the family counts and tells. */
   readonly watch: Watch;
+  /** Has the denials of all limits told from now on, or nobody with undefined. */
+  tellDenials(onDenial: OnDenial | undefined): void;
+  /** Undefined where there are no other processes. */
+  readonly sharedDenials: SharedDenials | undefined;
   /** The window of a provider of the family. */
   windowOf(provider: Provider): Window;
 }
@@ -115,6 +131,10 @@ export abstract class Members<P extends Provider, L extends Limiter> implements 
     return this.limiter({ name: "", strategy, hardLimitFactor: this.hardLimitFactor, ...window });
   }
 
+  tellDenials(onDenial: OnDenial | undefined): void {
+    this.watch.onDenial = onDenial;
+  }
+
   /** All limiters that there are. */
   protected get limiters(): Iterable<L> {
     return this.#limiters.values();
@@ -123,6 +143,7 @@ export abstract class Members<P extends Provider, L extends Limiter> implements 
   abstract readonly hardLimitFactor: number;
   abstract readonly answersLater: boolean;
   abstract readonly watch: Watch;
+  abstract readonly sharedDenials: SharedDenials | undefined;
   abstract nowMs(): number;
   abstract take(asks: readonly Ask[]): Awaitable<TakeDecisions>;
   protected abstract makeProvider(window: Window): P;

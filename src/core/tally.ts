@@ -34,8 +34,11 @@ export interface LimitStats {
   readonly degraded: number;
 }
 
-/** Which calls a tally counts. */
+/** Which calls a tally counts: those of one limit. */
 export type TallyOf = Pick<LimitStats, "name" | "strategy" | "windowMs">;
+
+/** Told of each call of a limit that is denied. Never throws, because that is in the middle of a decision. */
+export type OnDenial = (limit: TallyOf, key: string) => void;
 
 export class Tally implements LimitStats {
   readonly name: string;
@@ -49,11 +52,18 @@ export class Tally implements LimitStats {
   suppressedDenied = 0;
   suppressionFactorSum = 0;
   degraded = 0;
+  /** Private, because `stats` has all other fields. */
+  #onDenial: OnDenial | undefined;
 
   constructor({ name, strategy, windowMs }: TallyOf) {
     this.name = name;
     this.strategy = strategy;
     this.windowMs = windowMs;
+  }
+
+  /** Has denials told from now on, or nobody with undefined. */
+  tellDenials(onDenial: OnDenial | undefined): void {
+    this.#onDenial = onDenial;
   }
 
   /** A call was admitted under the capacity. */
@@ -63,22 +73,23 @@ export class Tally implements LimitStats {
   }
 
   /** A call was decided. Returns the decision. */
-  add(decision: Decision): Decision {
+  add(decision: Decision, key: string): Decision {
     if (decision.degraded) this.degraded++;
     if (decision.outcome === "allowed") {
       this.addAllowed(decision.limit, decision.limit - decision.remaining);
       return decision;
     }
-    return this.addOver(decision);
+    return this.addOver(decision, key);
   }
 
   /** The same for a call of a take that is denied, which another limit may have denied. Returns the decision. */
-  addOfDeniedTake(decision: Decision): Decision {
-    return decision.allowed ? decision : this.add(decision);
+  addOfDeniedTake(decision: Decision, key: string): Decision {
+    return decision.allowed ? decision : this.add(decision, key);
   }
 
   /** The same for a call that doesn't fit under the capacity, or whose key is blocked. */
-  addOver(decision: Decision): Decision {
+  addOver(decision: Decision, key: string): Decision {
+    if (this.#onDenial !== undefined) this.#tell(decision, key);
     if (decision.outcome === "rejected") {
       this.rejected++;
       if (decision.blocked === true) this.blocked++;
@@ -88,6 +99,11 @@ export class Tally implements LimitStats {
       this.suppressionFactorSum += decision.suppressionFactor;
     }
     return decision;
+  }
+
+  /** Apart from {@link addOver}, so that V8 inlines the latter. */
+  #tell({ allowed }: Decision, key: string): void {
+    if (!allowed) this.#onDenial?.(this, key);
   }
 
   /** The numbers as they are now. */

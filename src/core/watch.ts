@@ -5,7 +5,7 @@ import { messageOf, type TrypemaError, type TrypemaErrorCode, withHelp } from ".
 import { checkOnEvent, type DegradedEvent, eventOf, type OnEvent, type ProviderEvent, reasonOf } from "./events.ts";
 import { Gathered } from "./gathered.ts";
 import { Outage } from "./outage.ts";
-import { Tally, type TallyOf } from "./tally.ts";
+import { type OnDenial, Tally, type TallyOf } from "./tally.ts";
 import { type WarningCode, warn } from "./warning.ts";
 
 /** Plain numbers that only grow. Who does a thing adds to its number. */
@@ -55,6 +55,8 @@ export class Watch {
   #openedMs = 0;
   #degradedBy: Pick<DegradedEvent, "policy" | "code"> = { policy: "allow", code: "BACKEND_UNAVAILABLE" };
   #hasFailedListener = false;
+  #onDenial: OnDenial | undefined;
+  readonly #closing = new Set<() => Promise<void>>();
 
   /** @throws {TrypemaError} `INVALID_OPTION` */
   constructor(onEvent: OnEvent | undefined, clock = systemClock) {
@@ -77,6 +79,7 @@ export class Watch {
     let tally = this.#tallies.get(id);
     if (tally === undefined) {
       tally = new Tally(limit);
+      tally.tellDenials(this.#onDenial);
       this.#tallies.set(id, tally);
     }
     return tally;
@@ -84,6 +87,27 @@ export class Watch {
 
   get tallies(): readonly Tally[] {
     return [...this.#tallies.values()];
+  }
+
+  /** Whom denials are told; nobody at first. */
+  get onDenial(): OnDenial | undefined {
+    return this.#onDenial;
+  }
+
+  /** Has denials of all limits told from now on, or nobody with undefined. */
+  set onDenial(onDenial: OnDenial | undefined) {
+    this.#onDenial = onDenial;
+    for (const tally of this.#tallies.values()) tally.tellDenials(onDenial);
+  }
+
+  /** Has `end` called when the providers are closed. It never rejects. Returns what takes that back. */
+  atClose(end: () => Promise<void>): () => void {
+    this.#closing.add(end);
+    return () => this.#closing.delete(end);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(Array.from(this.#closing, (end) => end()));
   }
 
   noteEviction(): void {

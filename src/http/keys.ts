@@ -2,6 +2,7 @@
 // stored under the same name.
 
 import { show, TrypemaError } from "../core/errors.ts";
+import { sha256Of } from "../core/hash.ts";
 import { checkOptions } from "../core/options.ts";
 import type { Awaitable } from "../core/types.ts";
 import { chain } from "./awaitable.ts";
@@ -149,8 +150,6 @@ export function checkMissingKeyPolicy(policy: MissingKeyPolicy): void {
  * SHA-256 in hexadecimal. A text with a lone surrogate has no UTF-8 form of its own, so the JSON form is hashed, which
  * differs for two such texts.
  */
-async function hashOf(text: string): Promise<string> {
-  const bytes = new TextEncoder().encode(text.isWellFormed() ? text : JSON.stringify(text));
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+function hashOf(text: string): Promise<string> {
+  return sha256Of(text.isWellFormed() ? text : JSON.stringify(text));
 }

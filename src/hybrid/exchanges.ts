@@ -248,7 +248,7 @@ export class Exchanges {
       holder.carryOn(nowMs);
       const decision = this.#strategy.decide(holder, count, nowMs, serving);
       if (decision === undefined) return "undecided";
-      caller.resolve(this.#parts.tally.add(decision));
+      caller.resolve(this.#parts.tally.add(decision, holder.key));
     } catch (error) {
       // The user's clock or random generator throws.
       caller.reject(error);

@@ -38,7 +38,7 @@ export class Fallback {
   }
 
   #decide(holder: Holder, call: WaitingCall, countedAs: number): Decision {
-    return this.#parts.tally.add(this.#decisionOf(holder, call, countedAs));
+    return this.#parts.tally.add(this.#decisionOf(holder, call, countedAs), holder.key);
   }
 
   /** Under any policy but `"throw"`. At once, so that the hit is there before the next report. */

@@ -1,7 +1,14 @@
 // The Hybrid providers that are made of one another by `withWindow`, and the limiters of named limits on them. They
 // share the way to Redis, the breaker and the failure policy.
 
-import { type Ask, Members, type NamedLimit, type TakeDecisions, type Window } from "../core/family.ts";
+import {
+  type Ask,
+  Members,
+  type NamedLimit,
+  type SharedDenials,
+  type TakeDecisions,
+  type Window,
+} from "../core/family.ts";
 import type { HybridStats } from "../core/stats.ts";
 import type { Awaitable } from "../core/types.ts";
 import type { Watch } from "../core/watch.ts";
@@ -34,6 +41,10 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
 
   get watch(): Watch {
     return this.#redis.watch;
+  }
+
+  get sharedDenials(): SharedDenials {
+    return this.#redis.sharedDenials;
   }
 
   nowMs(): number {
@@ -72,6 +83,6 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
 
   async #close(): Promise<void> {
     await Promise.all(Array.from(this.limiters, (limiter) => limiter.close()));
-    this.#redis.close();
+    await this.#redis.close();
   }
 }

@@ -192,7 +192,7 @@ export abstract class HybridLimiter implements Limiter {
     const decision = this.#strategy.decide(holder, count, nowMs);
     if (decision === undefined) return undefined;
     this.#scheduleHits(holder);
-    return this.#parts.tally.add(decision);
+    return this.#parts.tally.add(decision, holder.key);
   }
 
   /** What would become of an ask of a take; undefined if only Redis can say. @internal */

@@ -85,6 +85,6 @@ function conclude(
       known === undefined ? limiter.concludeUnknown(ask, nowMs) : limiter.conclude(ask, known, isTaken, nowMs);
     if (ask.count === 0) return decision;
     const { tally } = limiter.redis;
-    return isTaken ? tally.add(decision) : tally.addOfDeniedTake(decision);
+    return isTaken ? tally.add(decision, ask.key) : tally.addOfDeniedTake(decision, ask.key);
   });
 }

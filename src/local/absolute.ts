@@ -23,14 +23,14 @@ export class LocalAbsolute extends LocalLimiter {
     else checkKey(key);
     const blockedMs = store.blockedMs(key);
     if (blockedMs > 0) {
-      return this.tally.addOver(this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs));
+      return this.tally.addOver(this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs), key);
     }
     if (!isStored) {
-      if (count > limit) return this.tally.addOver(rejection(this.unknown, limit, count));
+      if (count > limit) return this.tally.addOver(rejection(this.unknown, limit, count), key);
       this.insert(key, rate);
     }
     const used = window.used + count;
-    if (used > limit) return this.tally.addOver(rejection(window, limit, count));
+    if (used > limit) return this.tally.addOver(rejection(window, limit, count), key);
     window.addHit(count, 0);
     this.tally.addAllowed(limit, used);
     return allowed(limit, used, window.oldestExpiresInMs);

@@ -25,6 +25,7 @@ export interface LocalParts {
 
 export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
   readonly answersLater = false;
+  readonly sharedDenials = undefined;
   readonly watch: Watch;
   readonly #settings: LimiterSettings;
   readonly #maxKeys: number;

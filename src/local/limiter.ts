@@ -68,7 +68,7 @@ export abstract class LocalLimiter implements Limiter {
   /** The decision about the ask that was weighed last, where its take is denied. @internal */
   concludeDenied(ask: Ask): Decision {
     const decision = this.conclude(ask);
-    return ask.count > 0 ? this.tally.addOfDeniedTake(decision) : decision;
+    return ask.count > 0 ? this.tally.addOfDeniedTake(decision, ask.key) : decision;
   }
 
   protected abstract conclude(ask: Ask): Decision;

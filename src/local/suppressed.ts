@@ -48,7 +48,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     else checkKey(key);
     const blockedMs = store.blockedMs(key);
     if (blockedMs > 0) {
-      return this.tally.addOver(this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs));
+      return this.tally.addOver(this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs), key);
     }
     if (!isStored) this.insert(key, rate);
     const used = window.used;
@@ -57,7 +57,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
       this.tally.addAllowed(rule.limit, used + count);
       return allowed(rule.limit, used + count, window.oldestExpiresInMs);
     }
-    return this.tally.addOver(this.#decideOver(rule, count));
+    return this.tally.addOver(this.#decideOver(rule, count), key);
   }
 
   getSuppressionFactor(key: string): number {
@@ -90,7 +90,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   /** @internal */
   count(ask: Ask, outcomes: (number | Decision)[], at: number): void {
     const decision = this.#concludeUnblocked(ask, true);
-    if (ask.count > 0) this.tally.add(decision);
+    if (ask.count > 0) this.tally.add(decision, ask.key);
     outcomes[at] = decision;
     outcomes[at + 1] = 0;
     outcomes[at + 2] = 0;

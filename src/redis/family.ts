@@ -1,7 +1,14 @@
 // The Redis providers that are made of one another by `withWindow`, and the limiters of named limits on them. They
 // share the way to Redis, the breaker and the failure policy.
 
-import { type Ask, Members, type NamedLimit, type TakeDecisions, type Window } from "../core/family.ts";
+import {
+  type Ask,
+  Members,
+  type NamedLimit,
+  type SharedDenials,
+  type TakeDecisions,
+  type Window,
+} from "../core/family.ts";
 import type { Watch } from "../core/watch.ts";
 import { RedisAbsolute } from "./absolute.ts";
 import type { RedisLimiter } from "./limiter.ts";
@@ -29,6 +36,10 @@ export class RedisFamily extends Members<RedisProvider, RedisLimiter> {
     return this.#redis.watch;
   }
 
+  get sharedDenials(): SharedDenials {
+    return this.#redis.sharedDenials;
+  }
+
   nowMs(): number {
     return this.#redis.settings.clock.now();
   }
@@ -38,7 +49,7 @@ export class RedisFamily extends Members<RedisProvider, RedisLimiter> {
   }
 
   protected makeProvider(window: Window): RedisProvider {
-    const close = async () => this.#redis.close();
+    const close = () => this.#redis.close();
     return {
       absolute: this.ownLimiter("absolute", window) as RedisAbsolute,
       suppressed: this.ownLimiter("suppressed", window) as RedisSuppressed,

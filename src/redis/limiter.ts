@@ -125,9 +125,10 @@ export abstract class RedisLimiter implements Limiter {
     checkCount("count", count, 1);
     checkKey(key);
     try {
-      return this.tally.add(await this.decide(key, rate, limit, count));
+      return this.tally.add(await this.decide(key, rate, limit, count), key);
     } catch (error) {
-      return this.tally.add(await this.#decideInstead(error, limit, (local) => local.inc(key, rate, count)));
+      const instead = await this.#decideInstead(error, limit, (local) => local.inc(key, rate, count));
+      return this.tally.add(instead, key);
     }
   }
 

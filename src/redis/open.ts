@@ -1,7 +1,7 @@
 // What the providers that count in Redis share: their options, the way to Redis, and the failure policy.
 
 import { show, TrypemaError } from "../core/errors.ts";
-import { familyOf, type NamedLimit } from "../core/family.ts";
+import { familyOf, type NamedLimit, type SharedDenials } from "../core/family.ts";
 import {
   checkOptions,
   integerOption,
@@ -20,6 +20,7 @@ import { connectionOf, type RedisClient } from "./client.ts";
 import { KeyNames } from "./keys.ts";
 import type { Backend, FailurePolicy, RedisParts, RedisSettings } from "./limiter.ts";
 import { runScript } from "./script.ts";
+import { sharingDenials } from "./shared-denials.ts";
 
 /** The options of `createRedisProvider`; `createHybridProvider` has one more. */
 export interface RedisOptions extends LimiterOptions {
@@ -56,10 +57,11 @@ export interface OpenRedis {
   /** What the limiter of a limit is made of. */
   partsOf(limit: NamedLimit): RedisParts;
   readonly watch: Watch;
+  readonly sharedDenials: SharedDenials;
   stats(): RedisStats;
   /** The provider that decides under the failure policy `"local"`. */
   local(): LocalProvider;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /**
@@ -104,7 +106,12 @@ export function openRedis(
     };
   };
   const stats = () => statsOf(watch, backend);
-  return { settings, backend, policy: onFailure, partsOf, watch, stats, local, close: () => opened?.close() };
+  const close = async () => {
+    await watch.close();
+    opened?.close();
+  };
+  const sharedDenials = sharingDenials(backend, `${prefix}:limited`, settings.callersClock);
+  return { settings, backend, policy: onFailure, partsOf, watch, sharedDenials, stats, local, close };
 }
 
 function statsOf(watch: Watch, backend: Backend): RedisStats {

@@ -124,8 +124,8 @@ function tallied(asks: readonly Ask[], decisions: readonly Decision[]): readonly
   for (const [index, ask] of asks.entries()) {
     if (ask.count === 0) continue;
     const { tally } = limiterOf(ask);
-    if (isTaken) tally.add(decisions[index]!);
-    else tally.addOfDeniedTake(decisions[index]!);
+    if (isTaken) tally.add(decisions[index]!, ask.key);
+    else tally.addOfDeniedTake(decisions[index]!, ask.key);
   }
   return decisions;
 }

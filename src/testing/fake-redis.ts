@@ -17,6 +17,7 @@ import {
 } from "../core/family.ts";
 import { checkOptions, LIMITER_OPTION_NAMES, resolveLimiterOptions } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
+import type { OnDenial } from "../core/tally.ts";
 import type {
   Awaitable,
   Condition,
@@ -74,6 +75,7 @@ export function createFakeRedisProvider(options: RedisOptions = {}): FakeRedisPr
 
 class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> {
   readonly answersLater = true;
+  readonly sharedDenials = undefined;
   readonly #fake: FakeRedis;
 
   constructor(fake: FakeRedis) {
@@ -87,6 +89,12 @@ class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> {
 
   get watch(): Watch {
     return this.#fake.watch;
+  }
+
+  /** The calls are counted where they are decided. */
+  override tellDenials(onDenial: OnDenial | undefined): void {
+    super.tellDenials(onDenial);
+    this.#fake.memory.tellDenials(onDenial);
   }
 
   nowMs(): number {

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createLimits, days, minutes, perHour } from "trypema";
+import { createLimits, days, minutes, perHour, trackLimitedKeys } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 import { beforeAll, expect, it } from "vitest";
 import { ROOT } from "../support/process.ts";
@@ -25,7 +25,12 @@ const sessions = [...guide.matchAll(/^```console\n\$ ([^\n]*)\n(.*?)^```$/gms)].
 beforeAll(async () => {
   const provider = createRedisProvider(redis.client, { windowMs: 3_600_000, timeoutMs: 30_000 });
   const limits = createLimits(provider, { quota: { limit: 5_000, windowMs: days(1), bucketMs: minutes(1) } });
+  const limited = trackLimitedKeys(provider, { plain: true });
   await limits.take("user-1", 5_000);
+  for (let i = 0; i < 212; i++) await limits.take("user-1");
+  for (let i = 0; i < 37; i++) await provider.absolute.inc("203.0.113.9", perHour(2));
+  await provider.absolute.delete("203.0.113.9");
+  await limited.list();
   await limits.take("user-2", 1_250);
   await provider.suppressed.inc("user-1", perHour(1_000), 30);
   await redis.client.config("SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru");

@@ -3,7 +3,7 @@
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { createLimits, days, minutes, perMinute, perSecond, unlimited } from "trypema";
+import { createLimits, days, minutes, perMinute, perSecond, trackLimitedKeys, unlimited } from "trypema";
 import { createRedisProvider, type RedisProvider } from "trypema/redis";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ROOT } from "../support/process.ts";
@@ -228,6 +228,29 @@ describe("the commands about a key", () => {
   );
 });
 
+it("limited shows the keys that are denied most now, and names those that it is given", async () => {
+  const nothing = "nothing was denied lately, or no process tracks it by trackLimitedKeys\n";
+  expect((await run(["limited"])).stdout).toBe(nothing);
+  trackLimitedKeys(provider);
+  const limits = createLimits(provider, { login: { limit: 2, windowMs: minutes(15) } });
+  for (let i = 0; i < 1_236; i++) await limits.take("ann");
+  for (let i = 0; i < 7; i++) await provider.absolute.inc("b\u001bob", perMinute(5));
+  await provider.close();
+  const { stdout, stderr, code } = await run(["limited", "ann", "b\u001bob", "someone"]);
+  expect([stderr, code]).toEqual(["", 0]);
+  expect(stdout).toBe(
+    "key        limit                    denied  at least\n" +
+      "ann        login, absolute, 15 min   1 234     1 234\n" +
+      "b\\u{1b}ob  absolute, 1 min               2         2\n",
+  );
+  const json = JSON.parse((await run(["limited", "--json", "b\u001bob"])).stdout);
+  expect(json.limited.map(({ key, name, denied }: Record<string, unknown>) => [key, name, denied])).toEqual([
+    ["49915e0d7d4b402e", "login", 1_234],
+    ["b\u001bob", "", 2],
+  ]);
+  expect((await run(["limited", "--prefix", "other"])).stdout).toBe(nothing);
+});
+
 describe("with a Redis that hangs", () => {
   let server: RedisServer;
   beforeAll(async () => {
@@ -238,7 +261,7 @@ describe("with a Redis that hangs", () => {
 
   it.each(Object.entries(folders))("with %s every command says so and ends", async (_, cwd) => {
     const target = ["--url", `redis://127.0.0.1:${server.port}`];
-    const commands = [["get", "key"], ["top"], ["doctor"], ["block", "key", "1h", "--window", "1min"]];
+    const commands = [["get", "key"], ["top"], ["limited"], ["doctor"], ["block", "key", "1h", "--window", "1min"]];
     await Promise.all(
       commands.map(async ([name = "", ...args]) => {
         const { stdout, stderr, code } = await run([name, ...args, ...target], cwd);

@@ -1,7 +1,7 @@
 // What is stored in Redis, found by SCAN and read by the library's own limiters.
 
 import { messageOf, TrypemaError } from "../../core/errors.ts";
-import { type Family, familyOf } from "../../core/family.ts";
+import { type Family, familyOf, type SharedDenials } from "../../core/family.ts";
 import { checkKey } from "../../core/key.ts";
 import { resolveWindow } from "../../core/options.ts";
 import { readStateName, type StoredLimit, statePattern } from "../../redis/keys.ts";
@@ -100,6 +100,11 @@ export class Store {
   /** Redis doesn't know the hard limit's factor of a limit, because each program brings its own. */
   limiter(limit: StoredLimit, hardLimitFactor = this.#family.hardLimitFactor): RedisLimiter {
     return this.#family.limiter({ ...limit, hardLimitFactor }) as RedisLimiter;
+  }
+
+  /** What the processes tell of the keys that they deny. */
+  get sharedDenials(): SharedDenials {
+    return this.#family.sharedDenials!;
   }
 
   /** Walks all masters by SCAN, page by page, and tells the states that are on each. */
