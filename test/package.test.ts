@@ -98,6 +98,17 @@ describe("the package", () => {
     expect(manifest.sideEffects).toBe(false);
   });
 
+  it("gives ES modules to all that can run them or bundle them, and CommonJS to Node, in one order of conditions", () => {
+    for (const entry of entries) {
+      const conditions = manifest.exports[entry];
+      expect(Object.keys(conditions)).toEqual(["module", "worker", "production", "node", "require", "default"]);
+      const { module, worker, production, node, require, default: rest } = conditions;
+      // Nitro 2 puts what is under `production` in the place of `node`, in a package that has the ES modules only.
+      expect([module, worker, production]).toEqual([rest, rest, { node: rest }]);
+      expect([node.default, node.import]).toEqual([require, require.replace(/js$/, "mjs")]);
+    }
+  });
+
   it("has the same version and parts on JSR, except for Fastify's, because it adds to Fastify's own types", () => {
     const jsr = JSON.parse(readFileSync(join(ROOT, "jsr.json"), "utf8"));
     expect(jsr.version).toBe(manifest.version);

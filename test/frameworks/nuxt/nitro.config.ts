@@ -3,5 +3,4 @@ import { defineNitroConfig } from "nitropack/config";
 export default defineNitroConfig({
   srcDir: "server",
   compatibilityDate: "2026-11-01",
-  externals: { inline: ["trypema"] },
 });
