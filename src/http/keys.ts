@@ -56,7 +56,9 @@ export function requestHeader(name: string, options: RequestHeaderOptions = {}):
  * A key that is made of several keys, such as an address and a login. If one of them is missing, the request has no
  * key. Different parts never make the same key.
  */
-export function combined<Raw = unknown>(...keys: readonly Key<Raw>[]): Key<Raw> {
+export function combined<Raw>(...keys: readonly Key<NoInfer<Raw>>[]): Key<Raw>;
+export function combined<Raw>(...keys: readonly Key<Raw>[]): Key<Raw>;
+export function combined<Raw>(...keys: readonly Key<Raw>[]): Key<Raw> {
   if (keys.length === 0 || !keys.every((key) => typeof key === "function")) {
     throw new TrypemaError("INVALID_OPTION", `combined: got ${show(keys)}, expected keys`);
   }

@@ -20,6 +20,9 @@ export type AnswerOf<P extends Provider, T> =
 /** The limits to ask, at least one, with a key for each. */
 export type KeysOf<Asked extends string> = [Asked] extends [never] ? never : { readonly [Name in Asked]: string };
 
+/** Whatever has a name; nothing fits where there are no names. */
+type AtLeastOne<Names extends string> = [Names] extends [never] ? never : unknown;
+
 /** What a call costs: one number for all limits that are asked, or a number for each. Default 1. */
 export type CountsOf<Asked extends string> = number | { readonly [Name in Asked]?: number };
 
@@ -125,7 +128,7 @@ export interface Limits<P extends Provider, Names extends string> {
  */
 export function createLimits<P extends Provider, Names extends string>(
   provider: P,
-  definitions: Readonly<Record<Names, LimitDefinition>>,
+  definitions: Readonly<Record<Names, LimitDefinition>> & AtLeastOne<Names>,
 ): Limits<P, Names> {
   const family = familyOf(provider);
   if (family === undefined) {

@@ -105,6 +105,11 @@ describe("a definition", () => {
     refuses("INVALID_OPTION", () => createLimits(provider, { a: { limit: 5, windowMs: 5, blockMS: 5 } }));
   });
 
+  it("is there at least once", () => {
+    // @ts-expect-error: no limit
+    refuses("INVALID_OPTION", () => createLimits(provider, {}));
+  });
+
   it("has a strategy that there is, and a block only where denials can begin one", () => {
     const limit = { limit: 5, windowMs: 5 };
     // @ts-expect-error: no such strategy
