@@ -56,9 +56,13 @@ describe("a page of docs/frameworks", () => {
 
 describe("a project of test/frameworks", () => {
   it.each(projects)("names exact versions: %s", (project) => {
-    const { dependencies } = JSON.parse(readFileSync(join(PROJECTS, project, "package.json"), "utf8"));
-    expect(
-      Object.values(dependencies).filter((version) => !/^(npm:.+@)?\d+\.\d+\.\d+(-[\w.]+)?$/.test(`${version}`)),
-    ).toEqual([]);
+    const read = (...path: string[]) => JSON.parse(readFileSync(join(PROJECTS, project, ...path), "utf8"));
+    const versions = join(PROJECTS, project, "versions");
+    const others = existsSync(versions) ? readdirSync(versions).map((file) => read("versions", file)) : [];
+    for (const dependencies of [read("package.json").dependencies, ...others]) {
+      expect(
+        Object.values(dependencies).filter((version) => !/^(npm:.+@)?\d+\.\d+\.\d+(-[\w.]+)?$/.test(`${version}`)),
+      ).toEqual([]);
+    }
   });
 });

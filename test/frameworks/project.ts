@@ -34,6 +34,8 @@ export interface Settings {
   readonly tarball: string;
   readonly programs: Programs;
   readonly redisUrl: string;
+  /** Versions in place of those that the project names itself. */
+  readonly dependencies: Readonly<Record<string, string>>;
 }
 
 export interface Report {
@@ -50,7 +52,7 @@ export async function runProject(source: string, folder: string, settings: Setti
   const startMs = performance.now();
   const lines: string[] = [];
   try {
-    await copyAndInstall(source, folder, settings.tarball);
+    await copyAndInstall(source, folder, settings);
     await checkTypes(folder, settings.programs);
     lines.push("✓ its types fit");
     lines.push(...(await runTest(folder, settings)));
@@ -62,8 +64,9 @@ export async function runProject(source: string, folder: string, settings: Setti
 }
 
 /** What was installed for the same package.json in an earlier run stays. Everything else is copied anew. */
-async function copyAndInstall(source: string, folder: string, tarball: string): Promise<void> {
-  const manifest = readFileSync(join(source, "package.json"), "utf8");
+async function copyAndInstall(source: string, folder: string, settings: Settings): Promise<void> {
+  const { dependencies, ...given } = JSON.parse(readFileSync(join(source, "package.json"), "utf8"));
+  const manifest = JSON.stringify({ ...given, dependencies: { ...dependencies, ...settings.dependencies } });
   const done = join(folder, "node_modules", "installed.json");
   const isInstalled = existsSync(done) && readFileSync(done, "utf8") === manifest;
   mkdirSync(folder, { recursive: true });
@@ -71,11 +74,12 @@ async function copyAndInstall(source: string, folder: string, tarball: string): 
     if (name !== "node_modules" || !isInstalled) rmSync(join(folder, name), { recursive: true, force: true });
   }
   cpSync(source, folder, { recursive: true, filter: (path) => !path.endsWith("node_modules") });
+  writeFileSync(join(folder, "package.json"), manifest);
   if (!isInstalled) {
     await promisify(execFile)("npm", ["install", ...FLAGS], { cwd: folder, timeout: INSTALL_MS });
     writeFileSync(done, manifest);
   }
-  await unpack(tarball, folder);
+  await unpack(settings.tarball, folder);
 }
 
 /** A project without a tsconfig.json of its own has the one that all projects share. */

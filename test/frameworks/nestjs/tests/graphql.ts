@@ -9,6 +9,7 @@ import { Args, GraphQLModule, Info, Int, Mutation, Query, Resolver, Subscription
 import { MercuriusDriver, type MercuriusDriverConfig } from "@nestjs/mercurius";
 import { createLocalProvider, hours } from "trypema";
 import {
+  clientAddress,
   RateLimit,
   RateLimitCost,
   RateLimitGuard,
@@ -158,6 +159,58 @@ const ofPlatform: Record<string, (platform: string) => unknown> = {
       PLATFORMS[platform],
     ),
 
+  "what clients write of their address means nothing unless a named proxy sends it": (platform) =>
+    servingModule(
+      metadataFor(platform, { limit: 2, key: clientAddress({ proxies: ["192.0.2.0/24"] }) }),
+      async (served) => {
+        const answers = [];
+        for (const address of ["203.0.113.1", "203.0.113.2", "203.0.113.3"]) {
+          answers.push((await ask(served, "{ hello }", { "x-forwarded-for": address })).data?.hello);
+        }
+        same(answers, ["hello", "hello", undefined]);
+      },
+      PLATFORMS[platform],
+    ),
+
+  "behind a proxy that is named each client has a limit of its own, whatever it writes into the header": (platform) =>
+    servingModule(
+      metadataFor(platform, { limit: 2, key: clientAddress({ proxies: ["loopback"] }) }),
+      async (served) => {
+        const answers = [];
+        for (const forwarded of [
+          "7.7.7.1, 203.0.113.1",
+          "7.7.7.2, 203.0.113.1",
+          "7.7.7.3, 203.0.113.1",
+          "203.0.113.2",
+        ]) {
+          answers.push((await ask(served, "{ hello }", { "x-forwarded-for": forwarded })).data?.hello);
+        }
+        same(answers, ["hello", "hello", undefined, "hello"]);
+      },
+      PLATFORMS[platform],
+    ),
+
+  "a subscription counts for whom a named proxy says that it is for, and not for whom its client says": (platform) =>
+    servingModule(
+      metadataFor(platform, { limit: 2, key: clientAddress({ proxies: ["loopback"] }) }),
+      async (served) => {
+        const forged = { headers: { "x-forwarded-for": "7.7.7.1" }, socket: { remoteAddress: "7.7.7.1" } };
+        const params = { ...forged, req: forged, request: forged, extra: { request: forged }, raw: forged };
+        const as = (address: string) =>
+          subscribe(served, "graphql-transport-ws", 3, { "x-forwarded-for": `7.7.7.2, ${address}` }, params);
+        same(await as("203.0.113.1"), [1, 1, 2, 2, "TOO_MANY_REQUESTS"]);
+        same(await as("203.0.113.2"), [1, 1, 2, 2, "TOO_MANY_REQUESTS"]);
+        const codes = await as("203.0.113.1");
+        same(codes, ["TOO_MANY_REQUESTS", "TOO_MANY_REQUESTS", "TOO_MANY_REQUESTS"]);
+        const limiter = served.app.get(RateLimits).limiter();
+        const totals = [];
+        for (const key of ["203.0.113.1", "203.0.113.2", "7.7.7.1", "7.7.7.2"])
+          totals.push((await limiter.get(key)).total);
+        same(totals, [2, 2, 0, 0]);
+      },
+      PLATFORMS[platform],
+    ),
+
   "keys find the user of the operation, and a resolver can correct its cost": (platform) =>
     servingModule(
       metadataFor(platform, { limit: 5, key: ({ raw }: { raw: never }) => requestOf(raw).headers["x-user"] }),
@@ -172,8 +225,14 @@ const ofPlatform: Record<string, (platform: string) => unknown> = {
 };
 
 /** What a client gets that subscribes: the values of each message, and the codes of errors. */
-async function subscribe({ url }: Served, protocol: string, count: number): Promise<unknown[]> {
-  const socket = new WebSocket(`${url.replace("http", "ws")}/graphql`, protocol);
+async function subscribe(
+  { url }: Served,
+  protocol: string,
+  count: number,
+  headers: Record<string, string> = {},
+  params?: object,
+): Promise<unknown[]> {
+  const socket = new WebSocket(`${url.replace("http", "ws")}/graphql`, protocol, { headers });
   await once(socket, "open");
   const isNew = protocol === "graphql-transport-ws";
   const got: unknown[] = [];
@@ -195,7 +254,7 @@ async function subscribe({ url }: Served, protocol: string, count: number): Prom
       if (["complete", "error"].includes(type) && --open === 0) resolve();
     });
   });
-  socket.send(JSON.stringify({ type: "connection_init" }));
+  socket.send(JSON.stringify({ type: "connection_init", payload: params }));
   await done;
   socket.terminate();
   return got.sort();
