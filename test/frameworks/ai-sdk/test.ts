@@ -1,97 +1,95 @@
 import assert from "node:assert/strict";
 import type { LanguageModelV4StreamPart as StreamPart } from "@ai-sdk/provider";
-import { APICallError, generateText, streamText, wrapLanguageModel } from "ai";
+import { customProvider } from "ai";
 import { MockLanguageModelV4 } from "ai/test";
 import { check } from "../check.ts";
-import { limits, limitsOf } from "./limits.ts";
+import { limits, POST } from "./chat.ts";
 
 const usage = {
   inputTokens: { total: 30, noCache: 30, cacheRead: undefined, cacheWrite: undefined },
   outputTokens: { total: 20, text: 20, reasoning: undefined },
 };
 const finishReason = { unified: "stop" as const, raw: undefined };
-const prompt = "How do you do?";
+const PROMPT = "How do you do?";
 
 /** The tokens that are counted while the prompt is on its way with a longest answer of 1 000. */
-const ESTIMATE =
-  1_000 + Math.ceil(JSON.stringify([{ role: "user", content: [{ type: "text", text: prompt }] }]).length / 4);
+const ESTIMATE = 1_000 + Math.ceil(PROMPT.length / 4);
 
-function countsOf(user: string): [requests: number, tokens: number] {
-  return [limits.limiter("requests").get(user).total, limits.limiter("tokens").get(user).total];
-}
+/** What a model streams after its first word. */
+let next: (controller: ReadableStreamDefaultController<StreamPart>) => Promise<void> = async () => {};
+/** What it does before it streams. */
+let begin: () => Promise<void> = async () => {};
 
-/** A model that streams `hello`, and ends when `signal` aborts or `next` resolves. */
-function streaming(next: Promise<void>) {
-  return new MockLanguageModelV4({
-    doStream: async ({ abortSignal }) => ({
+const model = new MockLanguageModelV4({
+  doStream: async ({ abortSignal }) => {
+    await begin();
+    return {
       stream: new ReadableStream<StreamPart>({
         async start(controller) {
           abortSignal?.addEventListener("abort", () => controller.error(abortSignal.reason));
           controller.enqueue({ type: "stream-start", warnings: [] });
           controller.enqueue({ type: "text-start", id: "1" });
           controller.enqueue({ type: "text-delta", id: "1", delta: "hello" });
-          await next;
+          await next(controller);
           if (abortSignal?.aborted) return;
           controller.enqueue({ type: "text-end", id: "1" });
           controller.enqueue({ type: "finish", finishReason, usage });
           controller.close();
         },
       }),
-    }),
-  });
+    };
+  },
+});
+// A model that is only named is that of the default provider.
+globalThis.AI_SDK_DEFAULT_PROVIDER = customProvider({ languageModels: { "openai/gpt-5-mini": model } });
+
+function ask(user: string, { prompt = PROMPT, signal = new AbortController().signal } = {}): Promise<Response> {
+  const headers = { "x-user": user };
+  return POST(new Request("http://localhost/", { method: "POST", headers, body: prompt, signal }));
 }
 
-const answering = new MockLanguageModelV4({
-  doGenerate: async () => ({ content: [{ type: "text", text: "Well." }], finishReason, usage, warnings: [] }),
-});
-
-await check("a call takes a request and an estimate of tokens, and is settled to what it used", async () => {
-  const model = wrapLanguageModel({ model: answering, middleware: limitsOf("ann") });
-  const { text } = await generateText({ model, prompt });
-  assert.equal(text, "Well.");
-  assert.deepEqual(countsOf("ann"), [1, 50]);
-});
-
-await check("a call that fails is given back", async () => {
-  const failing = new MockLanguageModelV4({ doGenerate: () => Promise.reject(new Error("down")) });
-  const model = wrapLanguageModel({ model: failing, middleware: limitsOf("bob") });
-  await assert.rejects(generateText({ model, prompt }), /down/);
-  assert.deepEqual(countsOf("bob"), [0, 0]);
-});
+function countsOf(user: string): [requests: number, tokens: number] {
+  return [limits.limiter("requests").get(user).total, limits.limiter("tokens").get(user).total];
+}
 
 await check("a stream counts the estimate, and at its end what it used", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const model = wrapLanguageModel({ model: streaming(promise), middleware: limitsOf("eve") });
-  let text = "";
-  for await (const delta of streamText({ model, prompt }).textStream) {
-    text += delta;
-    assert.deepEqual(countsOf("eve"), [1, ESTIMATE]);
-    resolve();
-  }
-  assert.equal(text, "hello");
+  next = () => promise;
+  const response = await ask("eve");
+  assert.deepEqual(countsOf("eve"), [1, ESTIMATE]);
+  resolve();
+  assert.equal(await response.text(), "hello");
   assert.deepEqual(countsOf("eve"), [1, 50]);
+});
+
+await check("a call that fails is given back", async () => {
+  begin = () => Promise.reject(new Error("down"));
+  await (await ask("bob")).text();
+  begin = async () => {};
+  assert.deepEqual(countsOf("bob"), [0, 0]);
 });
 
 await check("a stream that is aborted stays counted with the estimate", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
+  next = () => promise;
   const abort = new AbortController();
-  const model = wrapLanguageModel({ model: streaming(promise), middleware: limitsOf("joe") });
-  for await (const _ of streamText({ model, prompt, abortSignal: abort.signal }).textStream) abort.abort();
+  const response = await ask("joe", { signal: abort.signal });
+  const reader = response.body!.getReader();
+  await reader.read();
+  abort.abort();
+  while (!(await reader.read().catch(() => ({ done: true }))).done);
   resolve();
   assert.deepEqual(countsOf("joe"), [1, ESTIMATE]);
 });
 
-await check("over the limit the model isn't asked, and the error tells the wait", async () => {
-  const model = wrapLanguageModel({ model: answering, middleware: limitsOf("sue") });
-  const asked = answering.doGenerateCalls.length;
-  const error = await generateText({ model, prompt, maxOutputTokens: 20_000 }).catch((caught) => caught);
-  assert.ok(APICallError.isInstance(error));
-  assert.equal(error.statusCode, 429);
-  assert.equal(error.message, "Too many tokens: try again in Infinity s.");
-  for (let i = 0; i < 20; i++) await generateText({ model, prompt });
-  const last = await generateText({ model, prompt }).catch((caught) => caught);
-  assert.ok(APICallError.isInstance(last));
-  assert.match(last.message, /^Too many requests: try again in (60|5\d) s\.$/);
-  assert.ok(Number(last.responseHeaders?.["retry-after-ms"]) <= 60_100);
-  assert.equal(answering.doGenerateCalls.length, asked + 20);
+await check("over the limit the model isn't asked, and the answer tells the wait", async () => {
+  next = async () => {};
+  const asked = model.doStreamCalls.length;
+  const never = await ask("sue", { prompt: "x".repeat(40_000) });
+  assert.deepEqual([never.status, await never.text()], [429, "Too many tokens: try again in Infinity s."]);
+  for (let i = 0; i < 20; i++) await (await ask("sue")).text();
+  const denied = await ask("sue");
+  assert.equal(denied.status, 429);
+  assert.match(await denied.text(), /^Too many requests: try again in (60|5\d) s\.$/);
+  assert.equal(model.doStreamCalls.length, asked + 20);
 });

@@ -1,5 +1,4 @@
 // limited.ts
-import type { CallToolResult } from "@modelcontextprotocol/server";
 import { createLimits, createLocalProvider, minutes, seconds } from "trypema";
 
 const limits = createLimits(createLocalProvider(), {
@@ -8,9 +7,9 @@ const limits = createLimits(createLocalProvider(), {
 });
 
 /** What the tool returns, or an error result that tells the model how long to wait. */
-export async function limited(client: string, cost: number, run: () => CallToolResult | Promise<CallToolResult>) {
+export async function limited<Result>(client: string, cost: number, run: () => Result | Promise<Result>) {
   const taken = await limits.take(client, { tools: cost });
   if (taken.allowed) return run();
   const text = `Rate limit exceeded. Try again in ${Math.ceil(taken.retryAfterMs / 1_000)} seconds.`;
-  return { isError: true, content: [{ type: "text", text }] } satisfies CallToolResult;
+  return { isError: true, content: [{ type: "text" as const, text }] };
 }

@@ -2,9 +2,7 @@ import assert from "node:assert/strict";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { check, startServer } from "../check.ts";
 
-const { url, stop } = await startServer("server.ts");
-
-async function connect(key: string): Promise<Client> {
+async function connect(url: string, key: string): Promise<Client> {
   const client = new Client({ name: "test", version: "1.0.0" });
   await client.connect(
     new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers: { "x-api-key": key } } }),
@@ -18,27 +16,33 @@ async function call(client: Client, name: string): Promise<{ isError: boolean; t
   return { isError, text: first?.type === "text" ? first.text : "" };
 }
 
-const [ann, bob] = [await connect("ann"), await connect("bob")];
+for (const [sdk, file] of [
+  ["version 2", "server.ts"],
+  ["version 1", "server-v1.ts"],
+] as const) {
+  const { url, stop } = await startServer(file);
+  const [ann, bob] = [await connect(url, "ann"), await connect(url, "bob")];
 
-await check("tools share a limit, each with a cost of its own", async () => {
-  assert.deepEqual(await call(ann, "forecast"), { isError: false, text: "It rains in Bern." });
-  assert.equal((await call(ann, "radar")).text, "Clouds.");
-  assert.equal((await call(ann, "radar")).text, "Clouds.");
-  const { isError, text } = await call(ann, "radar");
-  assert.equal(isError, true);
-  assert.match(text, /^Rate limit exceeded\. Try again in (60|5\d) seconds\.$/);
-  assert.equal((await call(ann, "forecast")).isError, false);
-});
+  await check(`${sdk}: tools share a limit, each with a cost of its own`, async () => {
+    assert.deepEqual(await call(ann, "forecast"), { isError: false, text: "It rains in Bern." });
+    assert.equal((await call(ann, "radar")).text, "Clouds.");
+    assert.equal((await call(ann, "radar")).text, "Clouds.");
+    const { isError, text } = await call(ann, "radar");
+    assert.equal(isError, true);
+    assert.match(text, /^Rate limit exceeded\. Try again in (60|5\d) seconds\.$/);
+    assert.equal((await call(ann, "forecast")).isError, false);
+  });
 
-await check("another client has a limit of its own", async () => {
-  assert.equal((await call(bob, "radar")).isError, false);
-});
+  await check(`${sdk}: another client has a limit of its own`, async () => {
+    assert.equal((await call(bob, "radar")).isError, false);
+  });
 
-await check("connecting and listing tools is free", async () => {
-  for (let i = 0; i < 40; i++) assert.equal((await ann.listTools()).tools.length, 2);
-  for (let i = 0; i < 8; i++) await (await connect("ann")).close();
-  assert.equal((await call(ann, "forecast")).isError, false);
-});
+  await check(`${sdk}: connecting and listing tools is free`, async () => {
+    for (let i = 0; i < 40; i++) assert.equal((await ann.listTools()).tools.length, 2);
+    for (let i = 0; i < 8; i++) await (await connect(url, "ann")).close();
+    assert.equal((await call(ann, "forecast")).isError, false);
+  });
 
-await Promise.all([ann.close(), bob.close()]);
-stop();
+  await Promise.all([ann.close(), bob.close()]);
+  stop();
+}
