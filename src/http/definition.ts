@@ -98,9 +98,9 @@ export interface LimiterFields<Raw = unknown> {
    */
   readonly scope?: string;
   /**
-   * How far back history counts, in ms; at least 1. Default: the provider's. A function says it for each request, of
-   * its plan, say, and each window has counts of its own. The first hundred windows are kept as the function gives
-   * them, and further ones are rounded up to a power of two milliseconds.
+   * How far back history counts, in ms; at least 1. Default: the provider's. A function returns the window for each
+   * request, for example by its plan. Each window has counts of its own. The first hundred windows are kept as the
+   * function gives them, and further ones are rounded up to a power of two milliseconds.
    */
   readonly windowMs?: number | ForRequest<Raw, number>;
   /**
