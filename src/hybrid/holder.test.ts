@@ -7,6 +7,7 @@ import { termsOf } from "./terms.ts";
 
 const WINDOW_MS = 1_000;
 const TERMS = termsOf({ windowMs: WINDOW_MS, bucketMs: 100, timeoutMs: 50 }, 10);
+const { leaseMs: LEASE_MS } = TERMS;
 const RATE = perSecond(100);
 const LIMIT = 100;
 const CALL: WaitingCall = { rate: RATE, limit: LIMIT, count: 1 };
@@ -227,6 +228,21 @@ it("no room for a call is known until Redis is to be asked again, or until somet
   answer(holder, 0, full);
   holder.addHit(1, 1, 10);
   expect(holder.hasNoRoomFor(1, 20)).toBe(false);
+});
+
+it("what a failure policy decided about at another rate is reported with that rate and its capacity", () => {
+  const holder = holderIn("current");
+  holder.degrade(perSecond(40), 40);
+  holder.addHit(1, 0, 20);
+  expect(holder.makeReport(100, [], 30)).toMatchObject({ rate: perSecond(40), rateIsNew: true, limit: 40 });
+});
+
+it("a key without buckets stays known when its lease expires", () => {
+  const holder = new Holder("k", TERMS);
+  answer(holder, 0, { granted: 5 });
+  holder.carryOn(LEASE_MS);
+  expect(holder.lease.left).toBe(0);
+  expect(stateOf(holder)).toBe("current");
 });
 
 it("more is free after 0 ms where what others have leased has expired, and never before now", () => {

@@ -1,6 +1,6 @@
 // Takes on Hybrid where this process has leases.
 
-import { minutes } from "trypema";
+import { minutes, perSecond } from "trypema";
 import { expect, it } from "vitest";
 import { HybridProcess } from "../../support/simulation/process.ts";
 import { useSimulation } from "../../support/simulation/use-simulation.ts";
@@ -40,3 +40,41 @@ it.each([
     expect(process.admitted.reduce((sum, { limit, count }) => sum + (limit === "all" ? count : 0), 0)).toBe(LIMIT);
   },
 );
+
+it("a take spends no lease whose time is over", async () => {
+  const world = createWorld();
+  const process = new HybridProcess(world);
+  const limits = process.limits(LIMITS);
+  for (let i = 0; i < 40; i++) {
+    process.take(limits, ["all"], "k");
+    await world.runUntil(world.nowMs + 5);
+  }
+  expect(limits.limiter("all").getEstimate("k")?.leased).toBeGreaterThan(0);
+  // The process stalls, so it neither refreshes the lease nor gives it back.
+  process.stalledUntilMs = world.nowMs + 30_000;
+  await world.runUntil(process.stalledUntilMs - 1);
+  process.take(limits, ["all"], "k");
+  expect(process.admitted).toHaveLength(40);
+  await world.runUntil(world.nowMs + 500);
+  expect(process.admitted).toHaveLength(41);
+});
+
+it("a take of a suppressed limit under its soft limit meets no factor that was kept", async () => {
+  const world = createWorld();
+  const process = new HybridProcess(world, { suppressionCacheMs: 60_000, hardLimitFactor: 10, random: () => 0 });
+  const limits = process.limits({ load: { limit: 4, windowMs: 500, bucketMs: 1, strategy: "suppressed" } });
+  const admitted = () => process.admitted.map(({ count }) => count);
+  process.take(limits, ["load"], "k", 10);
+  await world.runUntil(300);
+  // Over the soft limit: the factor is kept for a minute, and a draw of 0 is denied by any factor above 0.
+  for (let i = 0; i < 2; i++) {
+    process.callLimit(limits, "load", "k", perSecond(8), 4);
+    await world.runUntil(world.nowMs + 20);
+  }
+  expect(admitted()).toEqual([10]);
+  // The first call expires, and the denied ones don't.
+  await world.runUntil(600);
+  process.take(limits, ["load"], "k");
+  await world.runUntil(620);
+  expect(admitted()).toEqual([10, 1]);
+});
