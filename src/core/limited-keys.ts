@@ -25,13 +25,14 @@ const HASH_DIGITS = 16;
 /** The options of {@link trackLimitedKeys}. */
 export interface LimitedKeysOptions {
   /**
-   * How many keys are kept, 1 to 1000. Default 100. Of N denials, each key with more than N / `size` is among them.
-   * Give all processes the same.
+   * How many keys are kept, 1 to 1000. Default 100. Of N denials, each key with more than N / `size` is kept. Give all
+   * processes the same number.
    */
   readonly size?: number;
   /**
-   * Whether the list, and Redis, have the keys themselves. Default false: the first 16 digits of their SHA-256, which
-   * name the same key everywhere. Whoever can guess a key can check the guess, and addresses can be guessed.
+   * Whether the list and Redis have the keys themselves. Default false: they have the first 16 digits of a key's
+   * SHA-256, which are the same in all processes. A person who can guess a key can check the guess, and addresses can
+   * be guessed.
    */
   readonly plain?: boolean;
 }
@@ -47,33 +48,33 @@ export interface LimitedKey {
   /** The key, or the first 16 digits of its SHA-256; see `plain`. */
   readonly key: string;
   /**
-   * How many calls were denied in the last five to ten minutes, as far as other processes have told theirs: never too
-   * few, and at most by `errorAtMost` too many.
+   * How many calls were denied in the last five to ten minutes, by this process and, as far as they have sent them, by
+   * others. The number is never too low, and at most `errorAtMost` too high.
    */
   readonly denied: number;
-  /** By how much `denied` may be too large, because the key was not among the kept ones all the time. */
+  /** How much `denied` may be too high, because the key was not in the list all the time. */
   readonly errorAtMost: number;
 }
 
 /** The list of the keys with the most denials. Made by {@link trackLimitedKeys}. */
 export interface LimitedKeys {
   /**
-   * The keys that all processes with the same Redis and prefix have denied most, the most denied first; on Local those
-   * of this process. Other processes tell theirs every five seconds.
+   * Returns the keys that all processes with the same Redis and prefix have denied most, the most denied first. On
+   * Local it returns the keys of this process. Other processes send their denials every five seconds.
    *
    * @throws {TrypemaError} as a rejection: `BACKEND_UNAVAILABLE`, `BACKEND_TIMEOUT`, `BACKEND_SCRIPT`
    */
   list(): Promise<readonly LimitedKey[]>;
-  /** The same of this process alone, also without Redis. */
+  /** Returns the same for this process only, without asking Redis. */
   listOfProcess(): Promise<readonly LimitedKey[]>;
-  /** Counts and sends nothing any longer. */
+  /** Stops counting and sending. */
   stop(): void;
 }
 
 /**
- * Keeps a bounded list of the keys with the most denials of a provider, and of those that `withWindow` made of it. It
- * counts the calls that a limit denies, those to blocked keys included, and of a take only for the limits that deny it.
- * Closing the provider sends Redis what it doesn't have yet.
+ * Keeps a bounded list of the keys with the most denials, for a provider and the providers of its `withWindow`. It
+ * counts the calls that a limit denies, also calls to blocked keys. A denied take counts only for the limits that deny
+ * it. When the provider is closed, it sends the remaining counts to Redis.
  *
  * @example
  * const provider = createLocalProvider();
@@ -82,7 +83,7 @@ export interface LimitedKeys {
  * const [first] = await limited.list();
  * console.log(first?.key, first?.denied); // ann 2
  *
- * @throws {TrypemaError} `INVALID_OPTION`, also for a provider whose keys are tracked already
+ * @throws {TrypemaError} `INVALID_OPTION`, also for a provider whose keys are already tracked
  */
 export function trackLimitedKeys(provider: Provider, options: LimitedKeysOptions = {}): LimitedKeys {
   checkOptions("options", options, ["size", "plain"]);
