@@ -30,6 +30,8 @@ it.each([
   "suppressed, under the limit",
   "suppressed, over the limit",
   "a take of three limits, admitted",
+  "a guard of trypema/http, admitted",
+  "throttlerStorage of trypema/nestjs, admitted",
   "express-rate-limit MemoryStore",
   "rate-limiter-flexible, admitted",
   "rate-limiter-flexible, rejected",

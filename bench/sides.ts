@@ -3,6 +3,8 @@
 import { MemoryStore, type Options } from "express-rate-limit";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { createLimits, createLocalProvider, type LocalProvider, perHour, perSecond, type Rate } from "trypema";
+import { Guard, type Verdict } from "trypema/http";
+import { throttlerStorage } from "trypema/nestjs";
 import { type Side, serve } from "./players.ts";
 import { Calls, makeKeys } from "./workloads.ts";
 
@@ -90,6 +92,43 @@ const sides: Record<string, () => Side | Promise<Side>> = {
     const run = (from: number, to: number) => {
       let admitted = 0;
       for (let i = from; i < to; i++) if (limits.take(calls.key(i)).allowed) admitted++;
+      return admitted;
+    };
+    return { admits: "all", prepare, run };
+  },
+
+  /** With the header fields that an adapter asks for. */
+  "a guard of trypema/http, admitted"() {
+    const guard = new Guard<{ readonly key: string }>({
+      provider: createLocalProvider(WINDOW),
+      rate: AMPLE,
+      key: ({ raw }) => raw.key,
+      onNotice: false,
+    });
+    const header = () => undefined;
+    const check = (key: string) =>
+      guard.check({ raw: { key }, method: "GET", path: "/", peerAddress: undefined, header }) as Verdict;
+    const prepare = () => {
+      for (const key of keys) check(key);
+    };
+    const run = (from: number, to: number) => {
+      let admitted = 0;
+      for (let i = from; i < to; i++) if (check(calls.key(i)).fields.length > 0) admitted++;
+      return admitted;
+    };
+    return { admits: "all", prepare, run };
+  },
+
+  /** Awaited, as the guard of @nestjs/throttler does. */
+  async "throttlerStorage of trypema/nestjs, admitted"() {
+    const storage = throttlerStorage(createLocalProvider());
+    const increment = (key: string) => storage.increment(key, WINDOW.windowMs, 1e9, 0, "default");
+    const prepare = async () => {
+      for (const key of keys) await increment(key);
+    };
+    const run = async (from: number, to: number) => {
+      let admitted = 0;
+      for (let i = from; i < to; i++) if (!(await increment(calls.key(i))).isBlocked) admitted++;
       return admitted;
     };
     return { admits: "all", prepare, run };
