@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { Report } from "../../src/cli/size/report.ts";
+import { runScript } from "../support/built.ts";
 import { MAIN, runProgram, trypema, useFolder } from "./run.ts";
 import { combinedLine, csvLines, jsonLine, sampleRequests } from "./samples.ts";
 
@@ -79,6 +80,33 @@ describe("npx trypema size", () => {
     expect(page.match(/<svg /g)).toHaveLength(8);
     expect(page).not.toMatch(/<script|https?:|NaN|undefined|Infinity/);
     expect(page).toContain("prefers-color-scheme: dark");
+  });
+
+  it("prints a program with the limits that it recommends, which runs as it is pasted", async () => {
+    const { stdout } = await trypema(["size", "access.log"], { cwd: folder.path });
+    const [, program = ""] = /^(import \{.*)/ms.exec(stdout) ?? [];
+    const ran = await runScript(`${program}
+      for (let i = 0; i < 15; i++) limits.take("ann");
+      console.log(limits.take("bob").allowed, limits.take("ann").deniedBy);
+    `);
+    expect(ran).toEqual({ stdout: "true burst\n", stderr: "" });
+  });
+
+  it("recommends from what 95 % had where clients are few, so that one bot doesn't raise the limits", async () => {
+    const start = 1_790_000_000;
+    const people = Array.from({ length: 39 }, (_, client) =>
+      Array.from({ length: 5 }, (_, i) => ({ ts: start + 3_600 * client + 90 * i + 0.5, client: `c${client}` })),
+    );
+    const bot = Array.from({ length: 9_000 }, (_, i) => ({ ts: start + 7_200 + i / 10, client: "bot" }));
+    folder.write("few.json", [...people.flat(), ...bot].map((line) => JSON.stringify(line)).join("\n"));
+    const { recommendation, windows } = await reportOf(["few.json"]);
+    expect(windows[2]!.busiest).toMatchObject({ p95: 5, p99: 9_000 });
+    for (const { limit, windowMs, reasons } of recommendation.limits) {
+      expect([windowMs, limit]).toEqual([windowMs, windows.find((one) => one.windowMs === windowMs)!.busiest.p95 * 2]);
+      expect(reasons[0]).toMatch(/^95 % of the clients had at most [15] in /);
+    }
+    expect(recommendation.limits.length).toBeGreaterThan(0);
+    expect(recommendation.remarks.join(" ")).toContain("With 40 clients the 99 % would include the busiest");
   });
 
   it("counts lines that it can't read, shows the first, and lets nothing through that a terminal or a browser acts on", async () => {

@@ -14,8 +14,8 @@ const HELP = `Usage: npx trypema limited [options] [KEY...]
 Prints the keys that were denied most in the last five to ten minutes, in all
 processes that call trackLimitedKeys with this Redis and prefix. Where these
 don't ask for plain keys, the list has the start of a key's SHA-256; each KEY
-that is given is then shown by its name. A key that came into the list late may have
-been denied less often than it says, but at least as often as the last column.
+that is given is then shown by its name. A key that came into the list late may
+have been denied less often than "denied" says, but never less than "at least".
 
 Options:
 ${REDIS_HELP}

@@ -1,16 +1,24 @@
 // Which limits a log speaks for. The rule is plain, so that a reader can disagree with it: twice what 99 % of the
-// clients had in their busiest window. Clients grow, and a log of some days hasn't their busiest day.
+// clients had in their busiest window, or 95 % of few clients. Clients grow, and a log of some days hasn't their busiest
+// day.
 
 import { counted, duration, grouped, percent, roughDuration } from "../text.ts";
-import type { LogFacts, Recommendation, RecommendedLimit, WindowReport } from "./report.ts";
+import { type LogFacts, PERCENTILES, type Recommendation, type RecommendedLimit, type WindowReport } from "./report.ts";
 
 const HEADROOM = 2;
 /** A limit is one of these numbers, times a power of ten. */
 const ROUND = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10];
-/** Of fewer clients, the busiest one is among the 99 %. */
+/** Of fewer clients the busiest one is among the 99 %, and it may be a bot. */
 const FEW_CLIENTS = 100;
+/** Of fewer clients it is among the 95 % too. */
+const TOO_FEW_CLIENTS = 20;
 /** Suppression is smooth from this capacity on; docs/suppression.md has the measurements. */
 const SMOOTH_CAPACITY = 256;
+
+/** Up to which percentile clients count as usual. */
+export function usualPercentile(clients: number): "p95" | "p99" {
+  return clients < FEW_CLIENTS ? "p95" : "p99";
+}
 
 /** Twice `usual`, rounded up to a round number. */
 export function recommendedLimit(usual: number): number {
@@ -48,8 +56,9 @@ function recommend(name: RecommendedLimit["name"], window: WindowReport, facts: 
   const { windowMs, bucketMs, recommended: limit, busiest, limits } = window;
   const { absolute, suppressed } = limits.find((one) => one.limit === limit)!;
   const unit = facts.counts === "costs" ? "a cost of " : "";
+  const usual = usualPercentile(facts.clients);
   const reasons = [
-    `99 % of the clients had at most ${unit}${grouped(busiest.p99)} in ${duration(windowMs)}; ` +
+    `${percent(PERCENTILES[usual])} of the clients had at most ${unit}${grouped(busiest[usual])} in ${duration(windowMs)}; ` +
       "the limit is twice that, rounded up.",
     absolute.deniedRequests === 0
       ? `Nobody in this log would have been denied: the busiest client had ${unit}${grouped(busiest.max)}.`
@@ -70,10 +79,14 @@ function tooShort({ spanMs }: LogFacts): string {
 
 function remarksOn({ clients, hasWholeSeconds, spanMs }: LogFacts): string[] {
   const remarks: string[] = [];
-  if (clients < FEW_CLIENTS) {
+  if (clients < TOO_FEW_CLIENTS) {
     remarks.push(
       `With ${counted(clients, "client")} the log can't tell usual clients from unusual ones: ` +
-        "the 99 % include the busiest.",
+        "the 95 % include the busiest.",
+    );
+  } else if (clients < FEW_CLIENTS) {
+    remarks.push(
+      `With ${counted(clients, "client")} the 99 % would include the busiest, which may be unusual, so 95 % are taken.`,
     );
   }
   if (hasWholeSeconds) {

@@ -82,16 +82,26 @@ function recommendationLines({ recommendation: { limits, remarks } }: Report): s
   return [...lines, ...remarks, ...(limits.length === 0 ? [] : ["", ...codeLines(limits)])];
 }
 
-/** How to say the same in a program. */
+/** A program with the same limits, complete. */
 export function codeLines(limits: readonly RecommendedLimit[]): string[] {
-  const rows = limits.map(
-    ({ name, limit, windowMs, bucketMs }) =>
-      `  ${name}: { limit: ${limit}, windowMs: ${spelled(windowMs)}, bucketMs: ${bucketMs} },`,
-  );
-  return ["const limits = createLimits(provider, {", ...rows, "});"];
+  const rows = limits.map(({ name, limit, windowMs, bucketMs }) => {
+    const bucket = bucketMs === Math.min(100, windowMs) ? "" : `, bucketMs: ${spelled(bucketMs)}`;
+    return `  ${name}: { limit: ${limit}, windowMs: ${spelled(windowMs)}${bucket} },`;
+  });
+  const functions = Object.values(FUNCTIONS).filter((name) => rows.some((row) => row.includes(`${name}(`)));
+  return [
+    `import { ${["createLimits", "createLocalProvider", ...functions.sort()].join(", ")} } from "trypema";`,
+    "",
+    "const limits = createLimits(createLocalProvider(), {",
+    ...rows,
+    "});",
+  ];
 }
 
-function spelled(windowMs: number): string {
-  const [count, unit] = duration(windowMs).split(" ") as [string, "s" | "min" | "h" | "d"];
-  return `${{ s: "seconds", min: "minutes", h: "hours", d: "days" }[unit]}(${count})`;
+/** The functions of the package that make lengths of time. */
+const FUNCTIONS = { s: "seconds", min: "minutes", h: "hours", d: "days" } as const;
+
+function spelled(ms: number): string {
+  const [count, unit] = duration(ms).split(" ") as [string, keyof typeof FUNCTIONS | "ms"];
+  return unit === "ms" ? count : `${FUNCTIONS[unit]}(${count})`;
 }

@@ -38,7 +38,7 @@ export interface WindowReport extends SizedWindow {
   readonly busiest: Readonly<Record<Percentile, number>>;
   /** What all clients together had in the busiest window. */
   readonly together: number;
-  /** Twice what 99 % of the clients had, rounded up. */
+  /** Twice what 99 % of the clients had, or 95 % of few clients, rounded up. */
   readonly recommended: number;
   /** From the lowest limit on. */
   readonly limits: readonly LimitReport[];

@@ -1,7 +1,7 @@
 // Makes the report: the busiest windows of all clients, which limits follow from them, and what these would have
 // denied.
 
-import { advise, recommendedLimit } from "./advice.ts";
+import { advise, recommendedLimit, usualPercentile } from "./advice.ts";
 import { type Denials, measurePeaks, type SizedWindow, type Trial, tryLimits, WINDOWS } from "./replay.ts";
 import {
   type DenialReport,
@@ -47,7 +47,7 @@ async function study(
   const peaks = await measurePeaks(byClient, names.length, window, (share) => onProgress(share / 5));
   const ascending = peaks.slice().sort();
   const busiest = percentilesOf(ascending);
-  const recommended = recommendedLimit(busiest.p99);
+  const recommended = recommendedLimit(busiest[usualPercentile(facts.clients)]);
   const marks = marksOf(busiest, recommended);
   const limits = [...marks.keys()];
   const tried = await tryLimits({ byClient, names, peaks }, window, limits, (share) => onProgress((1 + 4 * share) / 5));
