@@ -251,6 +251,21 @@ it("limited shows the keys that are denied most now, and names those that it is 
   expect((await run(["limited", "--prefix", "other"])).stdout).toBe(nothing);
 });
 
+it("walk nothing for a limit that is named in full", async () => {
+  await redis.client.acl("SETUSER", "walker", "on", ">word", "~*", "+@all", "-scan");
+  const url = ["--url", `redis://walker:word@127.0.0.1:${redis.client.options.port}`];
+  const limits = createLimits(provider, { login: { limit: 2, windowMs: minutes(15) } });
+  await limits.take("ann");
+  const named = ["--limit", "login", "--strategy", "absolute", "--window", "15min", "--bucket", "100ms", ...url];
+  expect((await run(["get", "ann", ...url])).code).toBe(1);
+  expect((await run(["get", "ann", ...named])).stdout).toContain("login, absolute, 15 min     1");
+  expect((await run(["block", "ann", "1h", ...named])).stdout).toContain("blocked for 1 h: ann");
+  expect((await run(["unblock", "ann", ...named])).stdout).toContain("not blocked: ann");
+  expect((await run(["delete", "ann", ...named])).stdout).toContain("which had 1");
+  expect((await run(["get", "ann", ...named])).stderr).toBe("trypema get: nothing is stored of ann in such a limit\n");
+  expect((await run(["get", "ann", ...named, "--limit", ""])).code).toBe(1);
+});
+
 describe("with a Redis that hangs", () => {
   let server: RedisServer;
   beforeAll(async () => {

@@ -4,10 +4,10 @@ import { messageOf, TrypemaError } from "../../core/errors.ts";
 import { type Family, familyOf, type SharedDenials } from "../../core/family.ts";
 import { checkKey } from "../../core/key.ts";
 import { resolveWindow } from "../../core/options.ts";
-import { readStateName, type StoredLimit, statePattern } from "../../redis/keys.ts";
+import { KeyNames, readStateName, type StoredLimit, statePattern } from "../../redis/keys.ts";
 import type { RedisLimiter } from "../../redis/limiter.ts";
 import { createRedisProvider } from "../../redis/provider.ts";
-import { pageFrom } from "../../redis/reply.ts";
+import { numberFrom, pageFrom } from "../../redis/reply.ts";
 import { choice, Failure, type OptionTypes, UsageError } from "../command.ts";
 import { duration, printable } from "../text.ts";
 import { durationFrom } from "../units.ts";
@@ -70,6 +70,9 @@ export function keyFrom(positionals: readonly string[]): string {
   return key;
 }
 
+/** A script, because a client sends it to the right node of a Cluster. It reads, as the scripts of limits do. */
+const EXISTS = "return redis.call('GET', KEYS[1]) and 1 or 0";
+
 /** Always holds: it is connected until it is closed. */
 export class Store {
   readonly opened: OpenClient;
@@ -120,8 +123,9 @@ export class Store {
     }
   }
 
-  /** The limits that have a state of the key, shortest window first. */
+  /** The limits that have a state of the key, shortest window first. One that is named in full needs no walk. */
   async limitsOf(key: string, chosen: Choice): Promise<StoredLimit[]> {
+    if (isWhole(chosen)) return (await this.#hasState(key, chosen)) ? [chosen] : [];
     const byName = new Map<string, StoredLimit>();
     for await (const page of this.pages(key)) {
       // SCAN may tell a name twice.
@@ -132,6 +136,17 @@ export class Store {
       (one, other) => one.windowMs - other.windowMs || (nameOf(one) < nameOf(other) ? -1 : 1),
     );
   }
+
+  async #hasState(key: string, limit: StoredLimit): Promise<boolean> {
+    const [redisKey] = new KeyNames(this.#target.prefix, limit).of(key);
+    return numberFrom(await this.opened.connection.eval(EXISTS, [redisKey], [])) === 1;
+  }
+}
+
+/** Whether a choice names one limit, and leaves nothing open. */
+function isWhole(chosen: Choice): chosen is StoredLimit {
+  const { name, strategy, windowMs, bucketMs } = chosen;
+  return name !== undefined && strategy !== undefined && windowMs !== undefined && bucketMs !== undefined;
 }
 
 /** Whether a limit is one of those that are meant. */
