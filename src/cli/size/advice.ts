@@ -1,6 +1,6 @@
 // Which limits a log speaks for. The rule is plain, so that a reader can disagree with it: twice what 99 % of the
-// clients had in their busiest window, or 95 % of few clients. Clients grow, and a log of some days hasn't their busiest
-// day.
+// clients had in their busiest window, or 95 % of few clients. Clients grow, and a log of some days hasn't their
+// busiest day.
 
 import { counted, duration, grouped, percent, roughDuration } from "../text.ts";
 import { type LogFacts, PERCENTILES, type Recommendation, type RecommendedLimit, type WindowReport } from "./report.ts";
