@@ -103,3 +103,51 @@ it("a flood of fresh keys leaves memory bounded, however long it lasts", async (
   expect(later).toBeLessThan(full! * 1.5);
   expect(muchLater).toBeLessThan(later! * 1.05);
 });
+
+describe("keys that are pieces of long headers", () => {
+  // V8 keeps the whole text of which a piece was cut: 16 kB for each of these keys.
+  it.each([
+    ["Local", `const { absolute } = createLocalProvider(); count = (key) => absolute.inc(key, rate);`],
+    ["a block", `const { absolute } = createLocalProvider(); count = (key) => absolute.block(key, 60_000);`],
+    [
+      "a take",
+      `const limits = createLimits(createLocalProvider(), { api: { limit: 1, windowMs: 60_000 } }); count = (key) => limits.take(key);`,
+    ],
+    [
+      "Hybrid, whose Redis is away",
+      `const { absolute } = createHybridProvider({ sendCommand: async () => { throw new Error("away"); } }, { onFailure: "allow", onEvent: false });
+       count = (key) => absolute.inc(key, rate);`,
+    ],
+    [
+      "a limit for HTTP",
+      `const key = ({ raw }) => raw.headers.get("x-for").split(",")[1];
+       const serve = rateLimit({ provider: createLocalProvider(), rate, key }, () => new Response());
+       count = (_, header) => serve(new Request("http://a/", { headers: { "x-for": header } }));`,
+    ],
+  ])("leave nothing of the headers in memory: %s", async (_, setUp) => {
+    const { stdout } = await runScript(
+      `
+      import { createLimits, createLocalProvider, perMinute } from "trypema";
+      import { rateLimit } from "trypema/fetch";
+      import { createHybridProvider } from "trypema/hybrid";
+      const rate = perMinute(10);
+      let count;
+      ${setUp}
+      const attack = async (name) => {
+        for (let i = 0; i < 2_000; i++) {
+          const header = Buffer.from("x".repeat(16_000) + "," + (name + i).padStart(20, "k")).toString("latin1");
+          await count(header.split(",")[1], header);
+        }
+        gc();
+        gc();
+        return process.memoryUsage().heapUsed;
+      };
+      const before = await attack("a");
+      console.log(((await attack("b")) - before) / 2_000);
+      process.exit();
+      `,
+      ["--expose-gc"],
+    );
+    expect(Number(stdout)).toBeLessThan(4_000);
+  });
+});

@@ -4,6 +4,8 @@
 // A sketch has a fixed number of counters. A text with a counter adds to it. Any other text takes over the counter with
 // the least count, and the count that it finds there is its error: some of these occurrences may have been its own.
 
+import { copyOf } from "./key.ts";
+
 /** How often a text has occurred: at most `count` times, and at least `count - error` times. */
 export interface Counter {
   readonly id: string;
@@ -82,14 +84,6 @@ export class Sketch {
       heap[least] = counter;
     }
   }
-}
-
-/**
- * The same text with memory of its own. A text may be a piece of a long one, such as a header, and would keep all of
- * that: engines copy a piece only when they have to, as they do here.
- */
-function copyOf(text: string): string {
-  return `-${text}`.slice(1);
 }
 
 /**

@@ -5,6 +5,7 @@ import { systemClock } from "../core/clock.ts";
 import { checkCount } from "../core/count.ts";
 import { show, TrypemaError } from "../core/errors.ts";
 import type { Ask } from "../core/family.ts";
+import { copyOf } from "../core/key.ts";
 import { Outage } from "../core/outage.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
@@ -227,7 +228,7 @@ export class HttpLimiter<Raw> {
 
   #remember(key: string, stored: string): void {
     if (this.#storedKeys.size >= REMEMBERED_KEYS) this.#storedKeys.clear();
-    this.#storedKeys.set(key, stored);
+    this.#storedKeys.set(copyOf(key), copyOf(stored));
   }
 
   /** @param stored the form of the key that the provider gets */

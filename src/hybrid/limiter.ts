@@ -5,7 +5,7 @@ import { type Adjuster, setAdjuster } from "../core/adjuster.ts";
 import type { ForwardClock } from "../core/clock.ts";
 import { checkCount } from "../core/count.ts";
 import { type Ask, weightOf } from "../core/family.ts";
-import { checkKey } from "../core/key.ts";
+import { checkKey, copyOf } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import { setStore } from "../core/store.ts";
 import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
@@ -281,8 +281,8 @@ export abstract class HybridLimiter implements Limiter {
   }
 
   #newHolder(key: string): Holder {
-    const holder = new Holder(key, this.#terms);
-    this.#holders.set(key, holder);
+    const holder = new Holder(copyOf(key), this.#terms);
+    this.#holders.set(holder.key, holder);
     this.#sweepTimer.start(SWEEP_MS);
     return holder;
   }

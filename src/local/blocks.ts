@@ -1,5 +1,6 @@
 // Which keys are blocked, and until when. Few keys ever are, so blocks lie beside the records and not in them.
 
+import { copyOf } from "../core/key.ts";
 import { KeyIndex, SHARDS } from "./key-index.ts";
 
 /** A sweep looks at so many blocks, and at the rest of a part of the index. */
@@ -33,11 +34,12 @@ export class Blocks {
 
   /** Blocks a key from now on, whether it was blocked or not. */
   set(key: string, untilMs: number, nowMs: number): void {
-    if (this.#untilMs.get(key) === undefined) {
+    const isNew = this.#untilMs.get(key) === undefined;
+    if (isNew) {
       if (this.#size >= this.#maxBlocks) this.#makeRoom(nowMs);
       this.#size++;
     }
-    this.#untilMs.set(key, untilMs);
+    this.#untilMs.set(isNew ? copyOf(key) : key, untilMs);
   }
 
   delete(key: string): void {

@@ -2,6 +2,7 @@
 // and `window` is its window from then on.
 
 import type { ForwardClock } from "../core/clock.ts";
+import { copyOf } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import { Watch } from "../core/watch.ts";
 import { capacityOf } from "../strategy/capacity.ts";
@@ -88,9 +89,10 @@ export class WindowStore {
     const { nowMs } = this.window;
     const vacated = this.#eviction.makeRoom(this);
     this.#records.select(vacated < 0 ? this.#records.add() : vacated);
-    this.#records.begin(key, rate);
+    const kept = copyOf(key);
+    this.#records.begin(kept, rate);
     this.window.lookAt(nowMs);
-    this.#index.set(key, this.#records.selected);
+    this.#index.set(kept, this.#records.selected);
   }
 
   /** Forgets the selected key; none is selected afterwards. */
