@@ -54,8 +54,8 @@ const OUTSIDE: Record<string, RegExp> = {
 const HYBRID_LEAVES = ["lease", "wants", "outbox", "snapshot", "protocol", "terms", "serving", "scheduler"];
 const MADE_OF_LEAVES = ["holder", "exchanges", "fallback", "limiter"];
 
-/** What is imported, or exported from elsewhere, and from where. */
-const IMPORT = /\b(?:import|export)\b([^;"]*?)\bfrom\s*"([^"]+)"|\b(?:import|from)\s*\(?\s*"([^"]+)"/g;
+/** What is imported, or exported from elsewhere, and from where. A text with an import in it begins no line. */
+const IMPORT = /^(?:import|export)\b([^;"]*?)\bfrom\s*"([^"]+)"|(?:^import\s*|\bimport\s*\(\s*)"([^"]+)"/gm;
 const ONLY_TYPES = /^\s*type\s|^\s*\{(\s*type\s[^,}]*,?)+\s*\}\s*$/;
 
 interface Import {

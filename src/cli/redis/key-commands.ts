@@ -97,7 +97,7 @@ async function getLines(store: Store, request: Request): Promise<readonly string
     usage.retryAfterMs === 0 ? "-" : roughDuration(usage.retryAfterMs),
     usage.blockedMs === 0 ? "-" : roughDuration(usage.blockedMs),
   ]);
-  return table(["limit", "used", "declined", "of", "remaining", "suppressed", "retry after", "blocked for"], rows);
+  return table(["limit", "used", "declined", "of", "remaining", "denied now", "retry after", "blocked for"], rows);
 }
 
 export const get: Command = {
