@@ -100,8 +100,8 @@ export default defineConfig(({ mode }) => {
   const exclude = ["**/node_modules/**", ...(mode === "fast" ? SLOW : [])];
   return {
     test: {
-      // Of three, one or two mostly wait for processes and servers.
-      maxWorkers: Math.max(3, availableParallelism() - 1),
+      // Of two, one mostly waits for processes and servers.
+      maxWorkers: Math.max(2, availableParallelism() - 1),
       testTimeout: 5 * HANG_MS,
       hookTimeout: 5 * HANG_MS,
       expect: { poll: { timeout: HANG_MS } },

@@ -39,8 +39,8 @@ const SHORT = { windowsMs: [50, 100, 250], capacities: [1, 3, 10, 25], intervals
 const LONG = { windowsMs: [1_000, 2_000], capacities: [10, 200], intervalsMs: [1] };
 
 it.each([
-  ...cases(4, 160).map((seeds) => ({ ...SHORT, ...seeds })),
-  ...cases(3, 25).map((seeds) => ({ ...LONG, ...seeds })),
+  ...cases(4, 145).map((seeds) => ({ ...SHORT, ...seeds })),
+  ...cases(3, 16).map((seeds) => ({ ...LONG, ...seeds })),
 ])(
   "absolute: whatever happens, no window of $windowsMs has more than the capacity: $seeds seeds from $firstSeed",
   async (bounds) => {
@@ -69,7 +69,7 @@ it.each([
     expect(seen.full).toBeGreaterThan(bounds.seeds / 2);
   },
 );
-it.each(cases(2, 30))(
+it.each(cases(2, 20))(
   "takes: whatever happens, no window of any limit has more than the capacity: $seeds seeds from $firstSeed",
   async (bounds) => {
     const seen: Seen = { admissions: 0, degraded: 0, full: 0 };
@@ -110,7 +110,7 @@ it.each(cases(2, 30))(
 /** Longer than a lease, so that what a crashed process has spent outlives its lease. */
 const OUTLIVING = { windowsMs: [1_500, 3_000], capacities: [10, 40], intervalsMs: [30, 90] };
 
-it.each(cases(3, 25))(
+it.each(cases(3, 16))(
   "absolute: no window has more than the capacity where hybrid processes crash and others use Redis only: $seeds seeds from $firstSeed",
   async (bounds) => {
     const seen: Seen = { admissions: 0, degraded: 0, full: 0 };
@@ -139,7 +139,7 @@ it.each(cases(3, 25))(
   },
 );
 
-it.each(cases(2, 160))(
+it.each(cases(2, 100))(
   "whatever is lost on the way, Redis counts each call once: $seeds seeds from $firstSeed",
   async (bounds) => {
     const seen = { degraded: 0 };
