@@ -113,7 +113,7 @@ it.concurrent.each([
     world.at(world.random() * runsMs, stall);
     return process;
   });
-  await world.runUntil(11_000);
+  await world.runUntil(7_000);
   const admitted = processes.flatMap((process) => process.admitted);
   expect(admitted.filter(({ degraded }) => degraded)).toEqual([]);
   expect(mostWithin(admitted, options.windowMs)).toBeLessThanOrEqual(capacity);

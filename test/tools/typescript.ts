@@ -125,16 +125,17 @@ function checks(project: Project): readonly Check[] {
     const { typescript, module, resolution } = mode;
     const folder = `${typescript}-${module}-${resolution}`;
     const name = `TypeScript ${typescript}, module ${module}, moduleResolution ${resolution}`;
-    return [
-      { name, run: () => compileAndRun(project, mode, folder) },
-      {
-        name: `${name}, with the library's declarations checked`,
-        run: async () => {
-          project.write(`${folder}-plain/main.ts`, PLAIN_PROGRAM);
-          await compile(project, mode, `${folder}-plain`, { types: [], skipLibCheck: false });
-        },
+    const compiles = { name, run: () => compileAndRun(project, mode, folder) };
+    // What the oldest and the newest take, those between take too.
+    if (typescript === "5.9") return [compiles];
+    const declarations = {
+      name: `${name}, with the library's declarations checked`,
+      run: async () => {
+        project.write(`${folder}-plain/main.ts`, PLAIN_PROGRAM);
+        await compile(project, mode, `${folder}-plain`, { types: [], skipLibCheck: false });
       },
-    ];
+    };
+    return [compiles, declarations];
   });
 }
 
