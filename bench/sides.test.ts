@@ -1,8 +1,9 @@
-// A benchmark that checks what was admitted does so on a slow machine too.
+// A benchmark that checks what was admitted does so on a slow machine too. That of logs checks that all lines are read.
 
-import { fork } from "node:child_process";
+import { execFile, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, expect, it } from "vitest";
 import { ROOT } from "../test/support/process.ts";
 
@@ -43,4 +44,9 @@ it.each([
   child.send(1);
   const [nanoseconds] = await Promise.race([once(child, "message"), ended]);
   expect(nanoseconds).toBeGreaterThan(0);
+});
+
+it("bench:size reads each kind of log to its end", async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, ".build", "bench", "size.js"), "500"]);
+  expect(stdout.match(/^\| (combined|the first|JSON)/gm)).toHaveLength(4);
 });
