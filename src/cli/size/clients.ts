@@ -1,6 +1,6 @@
 // The clients of a log, each with a number.
 
-import { checkKey } from "../../core/key.ts";
+import { checkKey, copyOf } from "../../core/key.ts";
 import { nameOf, parseAddress } from "../../http/address.ts";
 import { Failure } from "../command.ts";
 import { grouped } from "../text.ts";
@@ -41,8 +41,8 @@ export class Clients {
         `more than ${grouped(MOST_CLIENTS)} clients: give a part of the log, or name a field with fewer values as --client`,
       );
     }
-    // V8 keeps a part of a long text as a reference to the whole, which is 64 kB of the log here.
-    const name = Buffer.from(part).toString();
+    // A copy, because a part of the log would keep 64 kB of the log in memory.
+    const name = copyOf(part);
     const number = this.names.push(name) - 1;
     this.#numbers.set(name, number);
     return number;
