@@ -2,18 +2,18 @@
 // service under load. Every query of the dashboard has to find data.
 
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ROOT } from "../support/process.js";
 import { RedisServer } from "../support/redis.js";
+import { readPanels } from "./dashboard.js";
 import { findPrometheus, type Programs, Prometheus } from "./prometheus.js";
 import { startService } from "./service.js";
 
 /** How long data may be awaited: a bound for what never comes, and not for a machine that is slow. */
 const PATIENCE_MS = 120_000;
 
-interface Query {
+interface TitledQuery {
   readonly title: string;
   readonly expression: string;
 }
@@ -35,9 +35,10 @@ function checkRules({ promtool }: Programs): void {
 async function checkDashboard({ prometheus: program }: Programs): Promise<void> {
   const redis = await RedisServer.start();
   const service = await startService(redis.port);
+  service.acmeFactor = 4;
   const prometheus = await Prometheus.start(program, service.port, rulesFile);
   try {
-    const queries = queriesOfDashboard();
+    const queries = readPanels().flatMap(({ title, queries }) => queries.map((query) => ({ title, ...query })));
     const open = await waitForData(prometheus, queries);
     for (const { title, expression } of open) console.error(`${title}: no data from ${expression}`);
     if (open.length > 0) process.exitCode = 1;
@@ -50,7 +51,7 @@ async function checkDashboard({ prometheus: program }: Programs): Promise<void> 
 }
 
 /** Returns the queries that have no data in the end. */
-async function waitForData(prometheus: Prometheus, queries: readonly Query[]): Promise<readonly Query[]> {
+async function waitForData(prometheus: Prometheus, queries: readonly TitledQuery[]): Promise<readonly TitledQuery[]> {
   const endMs = performance.now() + PATIENCE_MS;
   let open = queries;
   while (open.length > 0 && performance.now() < endMs) {
@@ -59,15 +60,4 @@ async function waitForData(prometheus: Prometheus, queries: readonly Query[]): P
     open = open.filter((_, index) => !answers[index]?.some(({ value }) => Number.isFinite(Number(value[1]))));
   }
   return open;
-}
-
-/** The queries as Grafana would send them. */
-function queriesOfDashboard(): readonly Query[] {
-  const { panels } = JSON.parse(readFileSync(join(ROOT, "operations", "dashboard.json"), "utf8"));
-  return panels.flatMap(({ title, targets = [] }: { title: string; targets?: readonly { expr: string }[] }) =>
-    targets.map(({ expr }) => ({
-      title,
-      expression: expr.replaceAll("$__rate_interval", "10s").replaceAll("$job", ".*"),
-    })),
-  );
 }

@@ -27,7 +27,7 @@ export function findPrometheus(): Programs | undefined {
 function unpack(folder: string): void {
   mkdirSync(folder, { recursive: true });
   try {
-    execFileSync("apt-get", ["download", "-qq", "prometheus"], { cwd: folder, stdio: "ignore" });
+    download(folder);
     const file = readdirSync(folder).find((name) => name.endsWith(".deb"))!;
     execFileSync("dpkg", ["-x", file, "."], { cwd: folder });
   } catch {
@@ -35,10 +35,31 @@ function unpack(folder: string): void {
   }
 }
 
-/** What the API of Prometheus answers: samples, each with its time and its value. */
-interface Answer {
-  readonly data: { readonly result: readonly { readonly value: readonly [number, string] }[] };
-  readonly error?: string;
+/** Needs no rights: where the system has no lists of packages, they are fetched into the folder. */
+function download(folder: string): void {
+  const apt = (...args: string[]) => execFileSync("apt-get", ["-qq", ...args], { cwd: folder, stdio: "ignore" });
+  try {
+    apt("download", "prometheus");
+  } catch {
+    const own = ["-o", `Dir::State::Lists=${join(folder, "lists")}`, "-o", `Dir::Cache=${join(folder, "cache")}`];
+    apt(...own, "update");
+    apt(...own, "download", "prometheus");
+  }
+}
+
+/** A time in seconds, and the value then. */
+export type Sample = readonly [number, string];
+
+/** A series of a query over a span of time. */
+export interface Series {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly values: readonly Sample[];
+}
+
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+  readonly step: number;
 }
 
 export class Prometheus {
@@ -76,13 +97,22 @@ export class Prometheus {
   }
 
   /** What a query answers now; undefined while Prometheus isn't ready. */
-  async query(expression: string): Promise<Answer["data"]["result"] | undefined> {
-    const url = `http://127.0.0.1:${this.#port}/api/v1/query?query=${encodeURIComponent(expression)}`;
+  query(expression: string): Promise<readonly { readonly value: Sample }[] | undefined> {
+    return this.#ask("query", expression);
+  }
+
+  /** What a query answers over a span of time, in seconds since 1970; undefined while Prometheus isn't ready. */
+  queryRange(expression: string, { start, end, step }: Span): Promise<readonly Series[] | undefined> {
+    return this.#ask("query_range", expression, { start: `${start}`, end: `${end}`, step: `${step}` });
+  }
+
+  async #ask<Result>(path: string, query: string, fields = {}): Promise<Result | undefined> {
+    const url = `http://127.0.0.1:${this.#port}/api/v1/${path}?${new URLSearchParams({ query, ...fields })}`;
     const answer = await fetch(url).then(
-      (response) => response.json() as Promise<Answer>,
+      (response) => response.json() as Promise<{ data: { result: Result }; error?: string }>,
       () => undefined,
     );
-    if (answer?.error !== undefined) throw new Error(`${expression}: ${answer.error}`);
+    if (answer?.error !== undefined) throw new Error(`${query}: ${answer.error}`);
     return answer?.data.result;
   }
 
