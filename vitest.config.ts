@@ -38,6 +38,7 @@ const BUILT = [
   "playground/page.test.ts",
   "test/cli/doctor.test.ts",
   "test/cli/guide.test.ts",
+  "test/cli/http-keys.test.ts",
   "test/cli/packed.test.ts",
   "test/cli/redis.test.ts",
   "test/cli/size.test.ts",

@@ -1,4 +1,4 @@
-// Lengths of time and rates as people write them on a command line: 90s, 15min, 100/min.
+// Numbers as people write them on a command line: lengths of time (90s, 15min), rates (100/min) and others.
 
 import { perDay, perHour, perMinute, perSecond, perWeek, type Rate, unlimited } from "../core/rate.ts";
 import { UsageError } from "./command.ts";
@@ -34,4 +34,11 @@ export function rateFrom(text: string): Rate {
   const [, number, unit = ""] = /^(\d{1,15}(?:\.\d{1,6})?) ?\/ ?([a-z]+)$/.exec(text) ?? [];
   if (Number(number) > 0 && Object.hasOwn(MAKERS, unit)) return MAKERS[unit]!(Number(number));
   throw new UsageError(`${printable(text)} is no rate: expected such as 100/min, 5/s, 1000/h, 20000/d, or unlimited`);
+}
+
+/** How many bits of an IPv6 address make a client. @throws {UsageError} */
+export function bitsFrom(what: string, text: string): number {
+  const bits = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (bits >= 1 && bits <= 128) return bits;
+  throw new UsageError(`${what} ${printable(text)}: expected a whole number from 1 to 128`);
 }

@@ -5,10 +5,11 @@ import { type Command, Failure, type OptionTypes, readArguments, type Streams, U
 import { duration, grouped, percent, printable, printableJson, roughDuration, table } from "../text.ts";
 import { durationFrom, factorFrom, rateFrom } from "../units.ts";
 import { REDIS_HELP, REDIS_OPTIONS, targetFrom } from "./connect.ts";
-import { CHOICE_HELP, CHOICE_OPTIONS, type Choice, choiceFrom, keyFrom, nameOf, Store } from "./store.ts";
+import { KEY_HELP, KEY_OPTIONS, keyFrom } from "./key.ts";
+import { CHOICE_HELP, CHOICE_OPTIONS, type Choice, choiceFrom, nameOf, Store } from "./store.ts";
 
-const OPTIONS = { ...REDIS_OPTIONS, ...CHOICE_OPTIONS } as const satisfies OptionTypes;
-const HELP = `Options:\n${CHOICE_HELP}\n${REDIS_HELP}`;
+const OPTIONS = { ...REDIS_OPTIONS, ...CHOICE_OPTIONS, ...KEY_OPTIONS } as const satisfies OptionTypes;
+const HELP = `Options:\n${CHOICE_HELP}\n${KEY_HELP}\n${REDIS_HELP}`;
 
 /** What a command about a key is given. */
 interface Request {
@@ -16,6 +17,8 @@ interface Request {
   /** The argument after the key. */
   readonly argument: string;
   readonly chosen: Choice;
+  /** Whether the key is meant as a limit for HTTP knows it. */
+  readonly isHttp: boolean;
   readonly hardLimitFactor: number;
   readonly isJson: boolean;
 }
@@ -32,13 +35,14 @@ function commandOf(argumentName: string, work: Work, check: (argument: string) =
         `expected ${argumentName === "" ? "one argument, KEY" : `two arguments, KEY and ${argumentName}`}`,
       );
     }
-    const [, argument = ""] = positionals;
-    const { json: isJson, "hard-limit-factor": hardLimitFactor = "1.5" } = values;
+    const [key = "", argument = ""] = positionals;
+    const { json: isJson, "hard-limit-factor": hardLimitFactor = "1.5", http } = values;
     check(argument);
     const request = {
-      key: keyFrom(positionals),
+      key: await keyFrom(key, values),
       argument,
       chosen: choiceFrom(values),
+      isHttp: http !== undefined,
       hardLimitFactor: factorFrom("--hard-limit-factor", hardLimitFactor),
       isJson: isJson === true,
     };
@@ -121,10 +125,11 @@ Exit code 1 where nothing is stored of the key.`,
 };
 
 /** The limits to block a key in: those that are stored, or the one that is named, which needs no state. */
-async function limitsToBlock(store: Store, { key, chosen }: Request): Promise<readonly StoredLimit[]> {
+async function limitsToBlock(store: Store, { key, chosen, isHttp }: Request): Promise<readonly StoredLimit[]> {
   const stored = await store.limitsOf(key, chosen);
   if (stored.length > 0) return stored;
-  const { windowMs, bucketMs = Math.min(100, windowMs ?? 100), strategy = "absolute", name = "" } = chosen;
+  const { windowMs, bucketMs = Math.min(100, windowMs ?? 100), strategy = "absolute" } = chosen;
+  const { name = isHttp ? "default" : "" } = chosen;
   if (windowMs !== undefined) return [{ windowMs, bucketMs, strategy, name }];
   throw new Failure(
     `nothing is stored of ${printable(key)}; to block it before its first call say in which limit: --window TIME, ` +

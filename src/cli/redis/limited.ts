@@ -5,7 +5,8 @@ import { merged, NOTHING } from "../../core/sketch.ts";
 import { type Command, type OptionTypes, readArguments, type Streams } from "../command.ts";
 import { duration, grouped, printable, printableJson, table } from "../text.ts";
 import { REDIS_HELP, REDIS_OPTIONS, targetFrom } from "./connect.ts";
-import { keyFrom, Store } from "./store.ts";
+import { keyFrom } from "./key.ts";
+import { Store } from "./store.ts";
 
 const OPTIONS = { ...REDIS_OPTIONS, json: { type: "boolean" } } as const satisfies OptionTypes;
 
@@ -26,7 +27,7 @@ export const limited: Command = { summary: "the keys that are denied most now", 
 async function run(args: readonly string[], { stdout }: Streams): Promise<number> {
   const { positionals, values } = readArguments(args, OPTIONS);
   const { json } = values;
-  const keys = positionals.map((key) => keyFrom([key]));
+  const keys = await Promise.all(positionals.map((key) => keyFrom(key)));
   const names = new Map(await Promise.all(keys.map(async (key) => [await hashOfKey(key), key] as const)));
   const list = await Store.with(targetFrom(values), async (store) => limitedKeysOf(await readShared(store)));
   const named = list.map((one) => ({ ...one, key: names.get(one.key) ?? one.key }));

@@ -2,7 +2,6 @@
 
 import { messageOf, TrypemaError } from "../../core/errors.ts";
 import { type Family, familyOf, type SharedDenials } from "../../core/family.ts";
-import { checkKey } from "../../core/key.ts";
 import { resolveWindow } from "../../core/options.ts";
 import { KeyNames, readStateName, type StoredLimit, statePattern } from "../../redis/keys.ts";
 import type { RedisLimiter } from "../../redis/limiter.ts";
@@ -32,7 +31,8 @@ export const CHOICE_OPTIONS = {
 export const CHOICE_HELP = `  --window TIME      only the limits of that window, such as 60s or 1h
   --bucket TIME      only those with buckets of that length
   --strategy NAME    only absolute, or only suppressed
-  --limit NAME       only the limit of that name in createLimits`;
+  --limit NAME       only the limit of that name in createLimits or rateLimit;
+                     rateLimit without a name has the name default`;
 
 /** @throws {UsageError} */
 export function choiceFrom(values: Readonly<Record<string, string | boolean | undefined>>): Choice {
@@ -57,17 +57,6 @@ function checkTimes({ windowMs, bucketMs }: Choice): void {
   } catch (error) {
     throw new UsageError(`no limit has such a --window and --bucket: ${printable(messageOf(error))}`);
   }
-}
-
-/** The one key that a command is given. @throws {UsageError} */
-export function keyFrom(positionals: readonly string[]): string {
-  const [key = ""] = positionals;
-  try {
-    checkKey(key);
-  } catch (error) {
-    throw key === "" ? new UsageError("name a key") : new UsageError(printable((error as Error).message));
-  }
-  return key;
 }
 
 /** A script, because a client sends it to the right node of a Cluster. It reads, as the scripts of limits do. */

@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { type Command, choice, Failure, readArguments, type Streams, UsageError } from "../command.ts";
 import { bold, ProgressLine } from "../terminal.ts";
 import { duration, grouped, percent, printable, printableJson } from "../text.ts";
+import { bitsFrom } from "../units.ts";
 import { Clients } from "./clients.ts";
 import { reportPage } from "./page.ts";
 import { reportLines } from "./print.ts";
@@ -70,7 +71,7 @@ async function run(args: readonly string[], streams: Streams): Promise<number> {
   const settings: Settings = {
     format: format === undefined ? undefined : choice("format", format, FORMATS),
     fields: { time: text("time"), client: text("client"), cost: text("cost") },
-    ipv6Bits: bitsFrom(text("ipv6-prefix") ?? "64"),
+    ipv6Bits: bitsFrom("--ipv6-prefix", text("ipv6-prefix") ?? "64"),
   };
   const spool = new Spool("time");
   const byClient = new Spool("client");
@@ -94,12 +95,6 @@ async function run(args: readonly string[], streams: Streams): Promise<number> {
     spool.close();
     byClient.close();
   }
-}
-
-function bitsFrom(text: string): number {
-  const bits = /^\d{1,3}$/.test(text) ? Number(text) : 0;
-  if (bits >= 1 && bits <= 128) return bits;
-  throw new UsageError(`--ipv6-prefix ${printable(text)}: expected a whole number from 1 to 128`);
 }
 
 async function readLogs(
