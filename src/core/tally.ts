@@ -111,3 +111,22 @@ export class Tally implements LimitStats {
     return { ...this };
   }
 }
+
+/**
+ * Counts the calls of a take. An ask for a count of 0 is none.
+ *
+ * @returns the decisions
+ */
+export function tallied<AskOfTake extends { readonly key: string; readonly count: number }>(
+  asks: readonly AskOfTake[],
+  decisions: readonly Decision[],
+  tallyOf: (ask: AskOfTake) => Tally,
+): readonly Decision[] {
+  const isTaken = decisions.every(({ allowed }) => allowed);
+  for (const [index, ask] of asks.entries()) {
+    if (ask.count === 0) continue;
+    if (isTaken) tallyOf(ask).add(decisions[index]!, ask.key);
+    else tallyOf(ask).addOfDeniedTake(decisions[index]!, ask.key);
+  }
+  return decisions;
+}

@@ -5,6 +5,7 @@
 import { setAdjuster } from "../core/adjuster.ts";
 import { type Ask, familyOf, type TakeDecisions } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
+import { type Tally, tallied } from "../core/tally.ts";
 import type { Decision } from "../core/types.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { luaNumber } from "./commands.ts";
@@ -34,7 +35,7 @@ export class Takes {
     for (const { key } of asks) checkKey(key);
     const takenMs = this.#redis.settings.clock.now();
     try {
-      return made(tallied(asks, await this.#decide(asks, takenMs)), takenMs);
+      return made(tallied(asks, await this.#decide(asks, takenMs), tallyOf), takenMs);
     } catch (error) {
       policyFor(error, this.#redis.policy, this.#redis.watch);
       return made(this.decideInstead(asks), takenMs);
@@ -44,7 +45,8 @@ export class Takes {
   /** What the failure policy decides, which isn't `"throw"`. */
   decideInstead(asks: readonly Ask[]): readonly Decision[] {
     const isLocal = this.#redis.policy === "local";
-    return tallied(asks, isLocal ? this.#takeLocally(asks) : asks.map((ask) => this.#fixed(ask)));
+    const decisions = isLocal ? this.#takeLocally(asks) : asks.map((ask) => this.#fixed(ask));
+    return tallied(asks, decisions, tallyOf);
   }
 
   async #decide(asks: readonly Ask[], nowMs: number): Promise<readonly Decision[]> {
@@ -118,16 +120,8 @@ function made(decisions: readonly Decision[], takenMs: number): TakeDecisions {
   return { isTaken: decisions.every(({ allowed }) => allowed), decisions, takenMs };
 }
 
-/** Counts the calls of a take. */
-function tallied(asks: readonly Ask[], decisions: readonly Decision[]): readonly Decision[] {
-  const isTaken = decisions.every(({ allowed }) => allowed);
-  for (const [index, ask] of asks.entries()) {
-    if (ask.count === 0) continue;
-    const { tally } = limiterOf(ask);
-    if (isTaken) tally.add(decisions[index]!, ask.key);
-    else tally.addOfDeniedTake(decisions[index]!, ask.key);
-  }
-  return decisions;
+function tallyOf(ask: Ask): Tally {
+  return limiterOf(ask).tally;
 }
 
 function limiterOf({ limiter }: Ask): RedisLimiter {

@@ -17,7 +17,8 @@ import {
 } from "../core/family.ts";
 import { checkOptions, LIMITER_OPTION_NAMES, resolveLimiterOptions } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
-import type { OnDenial } from "../core/tally.ts";
+import type { RedisStats } from "../core/stats.ts";
+import { type Tally, tallied } from "../core/tally.ts";
 import type {
   Awaitable,
   Condition,
@@ -52,6 +53,8 @@ export interface FakeRedisProvider extends Provider, AsyncDisposable {
    * calls succeed at once.
    */
   redis: FakeRedisState;
+  /** What the provider has counted, as of a Redis provider. Each call that the fake answers is a script of its own. */
+  stats(): RedisStats;
   /** Returns a provider with another window, on the same fake Redis. For the same window it is the same object. */
   withWindow(window: WindowOptions): FakeRedisProvider;
   /** Ends what the provider has started. */
@@ -91,19 +94,15 @@ class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> {
     return this.#fake.watch;
   }
 
-  /** The calls are counted where they are decided. */
-  override tellDenials(onDenial: OnDenial | undefined): void {
-    super.tellDenials(onDenial);
-    this.#fake.memory.tellDenials(onDenial);
-  }
-
   nowMs(): number {
     return this.#fake.memory.nowMs();
   }
 
   take(asks: readonly Ask[]): Promise<TakeDecisions> {
-    return this.#fake.answer((family) =>
-      family.take(asks.map((ask) => ({ ...ask, limiter: family.limiter((ask.limiter as FakeRedisLimiter).limit) }))),
+    const limitOf = ({ limiter }: Ask) => (limiter as FakeRedisLimiter).limit;
+    return this.#fake.answer(
+      (family) => family.take(asks.map((ask) => ({ ...ask, limiter: family.limiter(limitOf(ask)) }))),
+      ({ decisions }) => void tallied(asks, decisions, (ask) => this.watch.tallyOf(limitOf(ask))),
     );
   }
 
@@ -121,6 +120,7 @@ class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> {
       },
       windowMs: window.windowMs,
       withWindow: this.withWindow,
+      stats: () => fake.stats(),
       close,
       [Symbol.asyncDispose]: close,
     };
@@ -128,7 +128,8 @@ class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> {
 
   protected makeLimiter(limit: NamedLimit): FakeRedisLimiter {
     const Strategy = limit.strategy === "absolute" ? FakeRedisLimiter : FakeRedisSuppressed;
-    return new Strategy(limit, (ask) => this.#fake.answer((family) => ask(family.limiter(limit))));
+    const ask: AskLimiter = (call, note) => this.#fake.answer((family) => call(family.limiter(limit)), note);
+    return new Strategy(limit, this.watch.tallyOf(limit), ask);
   }
 }
 
@@ -147,7 +148,8 @@ class FakeRedis {
     this.watch = new Watch(options.onEvent);
     this.#failing = this.#makeFailing();
     const { prefix: _, timeoutMs: __, onFailure: ___, batch: ____, ...limiterOptions } = options;
-    const memory = createLocalProvider(limiterOptions);
+    // Its sweeps and evictions are none of a Redis provider, so nobody is told of them.
+    const memory = createLocalProvider({ ...limiterOptions, onEvent: false });
     this.memory = familyOf(memory)!;
     this.#closeMemory = () => memory.close();
   }
@@ -157,17 +159,31 @@ class FakeRedis {
       throw new TrypemaError("INVALID_OPTION", `redis: got ${show(state)}, expected one of ${STATES.join(", ")}`);
     }
     // The new provider has a breaker that has seen no failure yet.
-    if (state === "up") this.#failing = this.#makeFailing();
+    if (state === "up") {
+      if (this.stats().isBreakerOpen) this.watch.noteClosed();
+      this.#failing = this.#makeFailing();
+    }
     this.state = state;
   }
 
-  async answer<T>(ask: (family: Family) => Awaitable<T>): Promise<T> {
+  /** @param note called with an answer that comes in time. The failing provider counts the other calls itself */
+  async answer<T>(ask: (family: Family) => Awaitable<T>, note?: (answer: T) => void): Promise<T> {
     const { state } = this;
     const failing = familyOf(this.#failing)!;
     if (state === "down") return ask(failing);
     const answer = await ask(this.memory);
-    if (state === "up" && this.watch.isDegraded) this.watch.noteAnswer();
-    return state === "slow" ? ask(failing) : answer;
+    if (state === "slow") return ask(failing);
+    const { counts } = this.watch;
+    counts.scripts++;
+    counts.scriptCalls++;
+    if (this.watch.isDegraded) this.watch.noteAnswer();
+    note?.(answer);
+    return answer;
+  }
+
+  /** The counts of all states, because the failing provider has the same watch. */
+  stats(): RedisStats {
+    return this.#failing.stats();
   }
 
   async close(): Promise<void> {
@@ -182,18 +198,20 @@ class FakeRedis {
   }
 }
 
-/** Calls the limiter that answers at present. */
-type AskLimiter = <T>(call: (limiter: Limiter) => Awaitable<T>) => Promise<T>;
+/** Calls the limiter that answers at present. An answer of the memory is given to `note`. */
+type AskLimiter = <T>(call: (limiter: Limiter) => Awaitable<T>, note?: (answer: T) => void) => Promise<T>;
 
 /** The methods of {@link Limiter}, with promises. */
 export class FakeRedisLimiter implements Limiter {
   /** @internal */
   readonly limit: NamedLimit;
   protected readonly ask: AskLimiter;
+  readonly #tally: Tally;
 
   /** @internal */
-  constructor(limit: NamedLimit, ask: AskLimiter) {
+  constructor(limit: NamedLimit, tally: Tally, ask: AskLimiter) {
     this.limit = limit;
+    this.#tally = tally;
     this.ask = ask;
     const adjust = (key: string, delta: number) =>
       ask((limiter) => (adjusterOf(limiter) ?? limiter).adjust(key, delta));
@@ -201,7 +219,10 @@ export class FakeRedisLimiter implements Limiter {
   }
 
   inc(key: string, rate: Rate, count?: number): Promise<Decision> {
-    return this.ask((limiter) => limiter.inc(key, rate, count));
+    return this.ask(
+      (limiter) => limiter.inc(key, rate, count),
+      (decision) => void this.#tally.add(decision, key),
+    );
   }
 
   isAllowed(key: string, count?: number, rate?: Rate): Promise<Decision> {

@@ -2,8 +2,8 @@
 // each decides while Redis is up is in the conformance suite.
 
 import { Redis } from "ioredis";
-import { type Provider, perSecond } from "trypema";
-import { createRedisProvider, type FailurePolicy, type RedisOptions } from "trypema/redis";
+import { type Provider, perSecond, type RedisStats, type StatsSource } from "trypema";
+import { createRedisProvider, type FailurePolicy, type RedisOptions, type RedisProvider } from "trypema/redis";
 import { createFakeRedisProvider, manualClock, seededRandom } from "trypema/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { RedisServer } from "../support/redis.ts";
@@ -23,7 +23,7 @@ function fake(options: RedisOptions = {}) {
 }
 
 /** A provider whose server was there and is gone. */
-async function bereft(options: RedisOptions): Promise<Provider> {
+async function bereft(options: RedisOptions): Promise<RedisProvider> {
   const server = await RedisServer.start();
   const client = new Redis(server.port, { enableOfflineQueue: false, retryStrategy: null, lazyConnect: true });
   client.on("error", () => {});
@@ -58,6 +58,12 @@ async function everyAnswer({ absolute, suppressed }: Provider): Promise<unknown[
   return answers;
 }
 
+/** What a provider has counted that doesn't depend on how it sends calls. */
+function countedBy(provider: StatsSource) {
+  const { limits, degraded, failed, breakerOpenings, isBreakerOpen } = provider.stats() as RedisStats;
+  return { limits, degraded, failed, breakerOpenings, isBreakerOpen };
+}
+
 describe("a Redis that is down", () => {
   it.each<FailurePolicy>(["throw", "allow", "deny", "local"])(
     "is answered for alike by the real and the faked provider: %s",
@@ -67,6 +73,7 @@ describe("a Redis that is down", () => {
       faked.redis = "down";
       const answers = await everyAnswer(faked);
       expect(answers).toEqual(await everyAnswer(real));
+      expect(countedBy(faked)).toEqual(countedBy(real));
       expect(answers).toContain("INVALID_KEY");
       expect(answers).toContain("INVALID_COUNT");
     },
@@ -91,6 +98,27 @@ describe("a Redis that is slow", () => {
     await expect(limiter.absolute.inc("k", RATE)).rejects.toMatchObject({ code: "BACKEND_TIMEOUT" });
     limiter.redis = "up";
     expect((await limiter.absolute.get("k")).total).toBe(1);
+  });
+
+  it("counts each call once, as the policy decides it", async () => {
+    const provider = fake({ onFailure: "deny", onEvent: false });
+    provider.redis = "slow";
+    await provider.absolute.inc("k", RATE);
+    provider.redis = "up";
+    await provider.absolute.inc("k", RATE);
+    expect(provider.stats()).toMatchObject({ timeouts: 1, degraded: 1, failed: 0 });
+    expect(provider.stats().limits[0]).toMatchObject({ allowed: 1, rejected: 1, degraded: 1 });
+  });
+
+  it("tells that the breaker opens, and that it closes when Redis is back", async () => {
+    const events: string[] = [];
+    const provider = fake({ onEvent: ({ type }) => events.push(type) });
+    provider.redis = "down";
+    for (let i = 0; i < 5; i++) await provider.absolute.inc("k", RATE).catch(() => {});
+    expect(provider.stats().isBreakerOpen).toBe(true);
+    provider.redis = "up";
+    expect(provider.stats().isBreakerOpen).toBe(false);
+    await expect.poll(() => events).toEqual(["breaker-opened", "breaker-closed"]);
   });
 
   it("opens the breaker after five of them, which a recovery closes", async () => {
