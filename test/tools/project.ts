@@ -8,7 +8,14 @@ import { unpack } from "../support/tarball.ts";
 
 const INSTALL_MS = 300_000;
 const RUN_MS = 120_000;
-const FLAGS = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
+const FLAGS = [
+  "--no-package-lock",
+  "--no-audit",
+  "--no-fund",
+  "--prefer-offline",
+  "--ignore-scripts",
+  "--loglevel=error",
+];
 
 export class Project {
   readonly #folder: string;
