@@ -3,6 +3,7 @@
 
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
+import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -47,8 +48,12 @@ export async function install(runtime: Runtime, folder: string): Promise<string>
   const program = join(home, "node_modules", ".bin", runtime.program);
   if (!existsSync(program)) {
     const spec = `${runtime.package}@${runtime.version}`;
-    const flags = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"];
-    await promisify(execFile)("npm", ["install", "--prefix", home, ...flags, spec], { timeout: 120_000 });
+    const flags = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"];
+    // Elsewhere at first, because another program that wants this runtime too must not find half of it.
+    const own = `${home}-${process.pid}`;
+    await promisify(execFile)("npm", ["install", "--prefix", own, ...flags, spec], { timeout: 120_000 });
+    // A folder that isn't empty is no target: the other program was faster.
+    await rename(own, home).catch(() => rm(own, { recursive: true }));
   }
   await promisify(execFile)(program, ["--version"], { timeout: 20_000 });
   return program;
