@@ -25,6 +25,7 @@ const GLOBALS = new Set([
   "math",
   "struct",
   "cmsgpack",
+  "cjson",
   "table",
   "ipairs",
   "unpack",
@@ -143,11 +144,7 @@ end`;
   });
   const [bucket, lease] = [BUCKET, LEASE].map((fields) => Object.keys(fields).join(", "));
   const leaseFormat = `'<${"d".repeat(Object.keys(LEASE).length)}'`;
-  const ofTerms = BATCHED.map((name) => {
-    const fields = termsOf(name).map((field, index) => `${field} = list[at + ${index}] + 0`);
-    return `local function read_terms_of_${name}(list, at)\n  return { ${fields.join(", ")} }\nend`;
-  });
-  return `${[...ofState, ...ofTerms].join("\n")}
+  return `${ofState.join("\n")}
 local function pack_bucket(${bucket})
   return cmsgpack.pack(${bucket})
 end
@@ -197,13 +194,8 @@ export function argumentsOfCommand(command) {
 }
 
 /** The arguments of a command that calls of a batch can have in common. */
-function termsOf(name) {
-  const command = COMMANDS[name];
+export function termsOf(command) {
   return Object.keys(argumentsOfCommand(command)).slice(0, -command.ownOfCall || undefined);
-}
-
-for (const name of BATCHED) {
-  layoutConstants[`TERMS_OF_${name.toUpperCase()}`] = String(termsOf(name).length);
 }
 
 /** How Lua reads each argument. */

@@ -13,6 +13,7 @@ import {
   packLimitedKeys,
   packSyncBatch,
   packTake,
+  termsOf,
 } from "./lua-packer.js";
 
 const target = new URL("../src/redis/lua.generated.ts", import.meta.url);
@@ -71,6 +72,7 @@ function argumentTypes(name, command) {
 function commandText(name) {
   const command = COMMANDS[name];
   const { comment, reply = {}, repeated } = command;
+  const isBatched = BATCHED.includes(name);
   const source = packCommand(name);
   const type = typeName(name);
   const lines = [
@@ -80,9 +82,9 @@ function commandText(name) {
     ...(repeated === undefined ? [] : [`repeated: { list: "${repeated.name}s", fields: ${listOf(repeated.fields)} }`]),
     `reply: ${listOf(reply)}`,
     `named: ${namedText(reply)}`,
-    ...(command.letter === undefined ? [] : [`letter: "${command.letter}"`, `ownOfCall: ${command.ownOfCall}`]),
+    ...(isBatched ? [`terms: ${JSON.stringify(termsOf(command))}`] : []),
   ];
-  const kind = command.letter === undefined ? "Command" : "BatchedCommand";
+  const kind = isBatched ? "BatchedCommand" : "Command";
   const definition = lines.map((line) => `  ${line},\n`).join("");
   return `${argumentTypes(name, command)}
 export interface ${type}Reply {\n${propertiesOf(reply, () => "number")}}

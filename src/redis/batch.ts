@@ -25,18 +25,56 @@ export interface Batch {
   readonly order: readonly number[];
 }
 
-/** What a call is judged by. Calls that have the same object are alike, and send it once. */
-export interface CallTerms {
-  /** The script that decides about a call which goes alone, and what a batch calls it. */
-  readonly command: Script & { readonly letter: string };
+/** What calls are judged by. Calls that have the same object are alike, and a batch has it once. */
+export class CallTerms {
+  /** The script that decides about a call which goes alone. */
+  readonly command: Script;
   /** The arguments that calls can have in common. */
   readonly args: readonly string[];
+  readonly #names: readonly string[];
+  #json: string | undefined;
+
+  /** @param args as many arguments of the command as there are names in `terms` */
+  constructor(command: Script & { readonly terms: readonly string[] }, args: readonly string[]) {
+    this.command = command;
+    this.args = args;
+    this.#names = command.terms;
+  }
+
+  /** The arguments by name. */
+  get json(): string {
+    this.#json ??= `{${this.args.map((arg, index) => `"${this.#names[index]}":${jsonNumber(arg)}`).join(",")}}`;
+    return this.#json;
+  }
+}
+
+/** JSON has no infinity, but a number that is too large is read as one. */
+function jsonNumber(luaNumber: string): string {
+  return luaNumber === "inf" ? "1e999" : luaNumber;
+}
+
+/** The terms of the calls of a batch, and what they are called there. */
+class TermsList {
+  readonly #numbers = new Map<CallTerms, number>();
+
+  numberOf(terms: CallTerms): number {
+    let number = this.#numbers.get(terms);
+    if (number === undefined) {
+      number = this.#numbers.size + 1;
+      this.#numbers.set(terms, number);
+    }
+    return number;
+  }
+
+  get json(): string {
+    return `[${Array.from(this.#numbers.keys(), ({ json }) => json).join(",")}]`;
+  }
 }
 
 export interface IncCall extends KeyedCall {
   readonly terms: CallTerms;
   readonly keys: readonly [state: string, buckets: string];
-  /** The arguments that are the call's own: the draw, and the caller's time. */
+  /** The numbers that are the call's own: the draw, and the caller's time. */
   readonly own: readonly string[];
 }
 
@@ -66,79 +104,73 @@ export interface TakeCall extends KeyedCall {
 }
 
 /** How takes are sent. */
-export function sendingTakes(hasCallersClock: boolean): Sending<TakeCall> {
-  const together = (takes: readonly TakeCall[]): Batch => {
-    const { args, numbers } = headOf(
-      takes.flatMap(({ asks }) => asks),
-      hasCallersClock,
-    );
-    for (const { asks, isDenied, clock } of takes) {
-      args.push(String(asks.length), isDenied ? "1" : "0");
-      for (const { terms, own } of asks) args.push(numbers.get(terms)!, own);
-      args.push(...clock);
+export const sendingTakes: Sending<TakeCall> = {
+  together(takes) {
+    const list = new TermsList();
+    const plan: (string | number)[] = [];
+    for (const { asks, isDenied } of takes) {
+      plan.push(asks.length, isDenied ? 1 : 0);
+      for (const { terms, own } of asks) plan.push(list.numberOf(terms), own);
     }
-    return { script: TAKE, keys: takes.flatMap(({ keys }) => keys), args, order: takes.map((_, index) => index) };
-  };
-  return { together };
-}
-
-/** What the arguments begin with where many calls share a script: their terms, each once, and what these are called. */
-function headOf(
-  calls: readonly { readonly terms: CallTerms }[],
-  hasCallersClock: boolean,
-): { readonly args: string[]; readonly numbers: ReadonlyMap<CallTerms, string> } {
-  const numbers = new Map<CallTerms, string>();
-  const args = [hasCallersClock ? "1" : "0", ""];
-  for (const { terms } of calls) {
-    if (numbers.has(terms)) continue;
-    numbers.set(terms, String(numbers.size + 1));
-    args.push(terms.command.letter, ...terms.args);
-  }
-  args[1] = String(numbers.size);
-  return { args, numbers };
-}
+    return {
+      script: TAKE,
+      keys: takes.flatMap(({ keys }) => keys),
+      args: [list.json, `[${plan.join(",")}]`, ...takes.flatMap(({ clock }) => clock)],
+      order: takes.map((_, index) => index),
+    };
+  },
+};
 
 /** The calls to one key are together, in the order in which they were made. */
 function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batch {
-  const { args, numbers } = headOf(calls, hasCallersClock);
+  const list = new TermsList();
+  const plan: (string | number)[] = [hasCallersClock ? 1 : 0];
   const keys: string[] = [];
   const order: number[] = [];
+  let runsBefore = "";
+  let stretch = 0;
+  let keysInStretch = 0;
   for (const ofKey of byKey(calls)) {
     keys.push(...calls[ofKey[0]!]!.keys);
-    const place = args.push("") - 1;
-    args[place] = String(pushRuns(args, calls, ofKey, numbers));
-    for (const index of ofKey) order.push(index);
+    const runs = runsOf(calls, ofKey, list);
+    if (runs !== runsBefore) {
+      stretch = plan.push(0, runs) - 2;
+      runsBefore = runs;
+      keysInStretch = 0;
+    }
+    plan[stretch] = ++keysInStretch;
+    for (const index of ofKey) {
+      order.push(index);
+      plan.push(...calls[index]!.own);
+    }
   }
-  return { script: BATCH, keys, args, order };
+  return { script: BATCH, keys, args: [list.json, `[${plan.join(",")}]`], order };
 }
 
 /** Which of the calls are to the same key. */
 function byKey(calls: readonly IncCall[]): Iterable<number[]> {
   const groups = new Map<string, number[]>();
-  for (const [index, { keys }] of calls.entries()) {
-    const group = groups.get(keys[0]);
-    if (group === undefined) groups.set(keys[0], [index]);
+  for (let index = 0; index < calls.length; index++) {
+    const key = calls[index]!.keys[0];
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [index]);
     else group.push(index);
   }
   return groups.values();
 }
 
-/** Adds the calls of one key: neighbours that are alike are a run. Returns how many runs there are. */
-function pushRuns(
-  args: string[],
-  calls: readonly IncCall[],
-  ofKey: readonly number[],
-  numbers: ReadonlyMap<CallTerms, string>,
-): number {
-  let runs = 0;
-  for (let from = 0; from < ofKey.length; runs++) {
+/** The runs of the calls to one key, as the plan has them: neighbours that are alike are a run. */
+function runsOf(calls: readonly IncCall[], ofKey: readonly number[], list: TermsList): string {
+  let runs = "";
+  let count = 0;
+  for (let from = 0; from < ofKey.length; count++) {
     const { terms } = calls[ofKey[from]!]!;
     let to = from + 1;
     while (to < ofKey.length && calls[ofKey[to]!]!.terms === terms) to++;
-    args.push(numbers.get(terms)!, String(to - from));
-    for (; from < to; from++) args.push(...calls[ofKey[from]!]!.own);
+    runs += `,${list.numberOf(terms)},${to - from}`;
+    from = to;
   }
-  return runs;
+  return count + runs;
 }
 
 /** A report of a hybrid process about one key. */

@@ -17,7 +17,7 @@ import { decideBlocked } from "../strategy/block.ts";
 import { capacityIn, capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { emptyWindow, type SuppressedView, type WindowView } from "../strategy/view.ts";
-import type { CallTerms, IncCall, ReportCall, TakeAsk, TakeCall } from "./batch.ts";
+import { CallTerms, type IncCall, type ReportCall, type TakeAsk, type TakeCall } from "./batch.ts";
 import { argumentsOf, type BatchedCommand, type Command, fieldsOf, luaNumber } from "./commands.ts";
 import { isBackendFailure, policyFor } from "./failure.ts";
 import type { KeyNames } from "./keys.ts";
@@ -371,8 +371,7 @@ export abstract class RedisLimiter implements Limiter {
   ): CallTerms {
     const { windowMs, bucketMs } = this.settings;
     const values = { ...own, windowMs, bucketMs, clockMs: undefined } as unknown as Arguments;
-    const args = argumentsOf(command, values);
-    return { command, args: args.slice(0, args.length - command.ownOfCall) };
+    return new CallTerms(command, argumentsOf(command, values).slice(0, command.terms.length));
   }
 
   /** A wait as `time_as_replied` in lua/lib/reply.lua makes it, in ms. */

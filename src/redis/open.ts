@@ -138,7 +138,7 @@ function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: numbe
   const hasCallersClock = settings.callersClock !== undefined;
   const incs = new CallQueue(parts, sendingIncs(hasCallersClock), maxCalls);
   const reports = new CallQueue(parts, sendingReports, Math.ceil(maxCalls / CALLS_IN_REPORT));
-  const takes = new CallQueue(parts, sendingTakes(hasCallersClock), Math.ceil(maxCalls / CALLS_IN_TAKE));
+  const takes = new CallQueue(parts, sendingTakes, Math.ceil(maxCalls / CALLS_IN_TAKE));
   // Redis has to see calls in the order in which they were made.
   const flush = () => {
     incs.flush();

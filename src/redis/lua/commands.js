@@ -112,7 +112,6 @@ export const COMMANDS = {
       limit: number("the capacity"),
       rate: number("the key's rate from now on"),
     },
-    letter: "a",
     ownOfCall: 0,
     /** For a denied call. `admission_as_replied` says what others are replied, and `block_as_replied` for a block. */
     reply: {
@@ -133,7 +132,6 @@ export const COMMANDS = {
       suppression_cache_ms: number("how long a factor is used"),
       draw: number("a random number from [0, 1); not used where the factor is 0 or 1 by rule"),
     },
-    letter: "s",
     ownOfCall: 1,
     /** For a call above the capacity. `admission_as_replied` and `block_as_replied` say what others are replied. */
     reply: {
@@ -259,24 +257,26 @@ export const COMMANDS = {
 };
 
 /**
- * The commands whose calls `batch.lua` decides, many in one script. Most calls of a batch are alike, so what
- * calls have in common is an argument once. Each argument costs Redis some 60 ns, and the client several times that.
+ * The commands whose calls `batch.lua` decides, many in one script. ARGV has two texts of JSON, because each argument
+ * costs Redis 0.1 µs and the client several times that:
  *
- *   batch: 1 where the callers have clocks of their own, else 0 · how many terms · terms … · calls of a key …
- *   terms: the command's `letter` · its arguments, except for the last `ownOfCall`
- *   calls of a key: how many runs · runs …
- *   run, calls that have the same terms: which terms, from 1 on · how many calls · own arguments of each call …
- *   own arguments of a call: the command's last `ownOfCall` ones · the caller's time, where callers have clocks
+ *   terms: a list of what calls can have in common: the arguments of a command by name, except for the last `ownOfCall`
+ *   plan: a list of numbers: 1 where the callers have clocks of their own, else 0 · stretches …
+ *   stretch, neighbouring keys that are called alike: how many keys · how many runs each has · runs … · own numbers of
+ *     each call
+ *   run, calls to one key that have the same terms: which terms, from 1 on · how many calls
+ *   own numbers of a call: the command's last `ownOfCall` arguments · the caller's time, where callers have clocks
  *
- * `take.lua` is given the clocks and the terms so too, and then takes, for which KEYS has two names for each ask:
+ * KEYS has two names for each key, in the order of the keys. The reply is a list of the calls' replies, in the order of
+ * the plan. Each is what the command replies to a single call; or 0, for the same as the call before; or `!` and after
+ * it what failed.
  *
- *   take: how many asks · 1 where a part of the take that isn't here was denied, else 0 · asks … · the caller's time
+ * `take.lua` is given terms and a plan too. Then follow the callers' times, one for each take, where callers have
+ * clocks. KEYS has two names for each ask, and the plan is a list of takes:
+ *
+ *   take: how many asks · 1 where a part of the take that isn't here was denied, else 0 · asks …
  *   ask: which terms, whose count may be 0 · for how long a denial blocks in ms, or the draw of a suppressed limit
  *
  * It replies to each take with a list of what is replied to its asks, or with `!` and what failed.
- *
- * In a batch KEYS has two names for each key, in the order of the keys. The reply is a list of the calls' replies, in
- * the order of the arguments. Each is what the command replies to a single call; or 0, for the same as the call before;
- * or `!` and after it what failed.
  */
-export const BATCHED = Object.keys(COMMANDS).filter((name) => COMMANDS[name].letter !== undefined);
+export const BATCHED = Object.keys(COMMANDS).filter((name) => COMMANDS[name].ownOfCall !== undefined);

@@ -2,22 +2,25 @@ local function suppressed_inc(keys, arguments)
   local window = {}
   open_window(window, keys, arguments)
   expire(window)
-  local replied = decide_suppressed(
+  local count = arguments.count
+  local accepted, factor, is_admitted = decide_suppressed(
     window,
-    arguments.count,
+    count,
     arguments.limit,
     arguments.rate,
     arguments.hard_limit,
     arguments.suppression_cache_ms,
     arguments.draw
   )
+  local replied = suppressed_as_replied(window, accepted, accepted + count, factor, is_admitted)
   save(window)
   return replied
 end
 
--- Decides about a call at the window's time, and counts it. The window has to be saved then.
+-- Decides about a call at the window's time, and counts it. The window has to be saved then. Returns the accepted usage
+-- before the call, the factor that the call met, and whether it was admitted. The factor is -1 under the soft limit.
 local function decide_suppressed(window, count, limit, rate, hard_limit, suppression_cache_ms, draw)
-  local replied
+  local factor, is_admitted = 1, false
   -- Leases are taken, because the processes that have them may spend them on accepted calls.
   local accepted = window.total - window.declined + window.reserved
   if window.rate ~= rate then
@@ -25,19 +28,28 @@ local function decide_suppressed(window, count, limit, rate, hard_limit, suppres
     -- An unknown key has no state that could keep the rate, unless the call is counted.
     window.head_changed = window.stored_bytes > 0
   end
-  if window.blocked_until_ms > 0 then
-    replied = block_as_replied(window, accepted)
-  elseif accepted + count <= limit then
-    add_hit(window, count, 0)
-    replied = admission_as_replied(window, accepted + count)
-  else
-    local factor = 1
-    if accepted + count <= hard_limit then
+  if window.blocked_until_ms == 0 then
+    if accepted + count <= limit then
+      factor, is_admitted = -1, true
+    elseif accepted + count <= hard_limit then
       refresh_factor(window, suppression_cache_ms)
       factor = window.factor
+      is_admitted = factor < 1 and draw >= factor
     end
-    local is_admitted = factor < 1 and draw >= factor
     add_hit(window, count, is_admitted and 0 or count)
+  end
+  return accepted, factor, is_admitted
+end
+
+-- What a call is replied. `accepted` is the accepted usage before the call, `taken` that with the call. The window has
+-- counted it.
+local function suppressed_as_replied(window, accepted, taken, factor, is_admitted)
+  local replied
+  if window.blocked_until_ms > 0 then
+    replied = block_as_replied(window, accepted)
+  elseif factor < 0 then
+    replied = admission_as_replied(window, taken)
+  else
     replied = suppression_as_replied(window, is_admitted, accepted, factor)
   end
   return replied

@@ -1,27 +1,29 @@
 -- Takes: each is several asks, calls which are all admitted and counted, or none is. `commands.js` says how they are
 -- given (see BATCHED). First all asks of a take are weighed, and nothing is counted; then each is concluded.
 local function take(keys, arguments)
-  local calls = read_batch_head(arguments)
+  local terms, plan = cjson.decode(arguments[1]), cjson.decode(arguments[2])
+  local has_callers_clock = arguments[3] ~= nil
+  local now_ms
+  if not has_callers_clock then
+    now_ms = time_of_server()
+  end
   local replies = {}
-  local at, key_at = calls.at, 1
+  local at, key_at = 1, 1
   while key_at < #keys do
-    local asks, size = {}, arguments[at] + 0
-    local is_denied = arguments[at + 1] == '1'
+    local asks, size, is_denied = {}, plan[at], plan[at + 1] == 1
     at = at + 2
-    local now_ms = calls.now_ms
-    if calls.has_callers_clock then now_ms = arguments[at + 2 * size] + 0 end
+    if has_callers_clock then now_ms = arguments[3 + #replies] + 0 end
     for i = 1, size do
       asks[i] = {
-        terms = calls.terms[arguments[at] + 0],
-        own = arguments[at + 1] + 0,
+        terms = terms[plan[at]],
+        own = plan[at + 1],
         state_key = keys[key_at],
         buckets_key = keys[key_at + 1],
         now_ms = now_ms,
-        has_callers_clock = calls.has_callers_clock,
+        has_callers_clock = has_callers_clock,
       }
       at, key_at = at + 2, key_at + 2
     end
-    if calls.has_callers_clock then at = at + 1 end
     local is_done, replied = pcall(decide_take, asks, is_denied)
     -- A key that holds something else fails its own take only. A replica can write none, and clients listen to that.
     if not is_done then
@@ -170,19 +172,11 @@ local function conclude_suppressed(ask)
   if window.rate ~= rate and (window.total > 0 or count > 0 and window.blocked_until_ms == 0) then
     set_rate(window, rate)
   end
-  local replied
-  if window.blocked_until_ms > 0 then
-    replied = block_as_replied(window, accepted)
-  else
-    if count > 0 then
-      add_hit(window, count, ask.is_taken and 0 or count)
-    end
-    if ask.factor < 0 then
-      replied = admission_as_replied(window, window.total - window.declined + window.reserved)
-    else
-      replied = suppression_as_replied(window, ask.admits, accepted, ask.factor)
-    end
+  if window.blocked_until_ms == 0 and count > 0 then
+    add_hit(window, count, ask.is_taken and 0 or count)
   end
+  local taken = window.total - window.declined + window.reserved
+  local replied = suppressed_as_replied(window, accepted, taken, ask.factor, ask.admits)
   if window.stored_bytes > 0 or window.total > 0 then
     save(window)
   end

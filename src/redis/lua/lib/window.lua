@@ -32,10 +32,14 @@ local function time_of_call(arguments)
   if is_callers then
     now_ms = callers_ms + 0
   else
-    local time = redis.call('TIME')
-    now_ms = time[1] * 1000 + time[2] / 1000
+    now_ms = time_of_server()
   end
   return now_ms, is_callers
+end
+
+local function time_of_server()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + time[2] / 1000
 end
 
 local function read_state(window, state)
