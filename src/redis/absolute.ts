@@ -1,4 +1,4 @@
-import { type Ask, weightOf } from "../core/family.ts";
+import { weightOf } from "../core/family.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { absoluteFactor, decideAbsolute } from "../strategy/absolute.ts";
@@ -17,15 +17,6 @@ import { admissionFrom, blockFrom, isWait, isWhole, isWithin, misfit } from "./r
 export class RedisAbsolute extends RedisLimiter {
   /** @internal */
   readonly countsDenied = false;
-
-  protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
-    const reply = await this.runInc(key, rate, limit, count, []);
-    if (!Array.isArray(reply)) {
-      const { used, moreAfterMs } = admissionFrom(reply, count, limit, this.settings.windowMs);
-      return allowed(limit, used, moreAfterMs);
-    }
-    return this.#denied(reply, rate, limit, count);
-  }
 
   #denied(reply: readonly unknown[], rate: Rate, limit: number, count: number): Decision {
     const block = blockFrom(reply, this.settings.windowMs);
@@ -51,12 +42,10 @@ export class RedisAbsolute extends RedisLimiter {
     return this.makeTerms(ABSOLUTE_INC, { count, limit, rate });
   }
 
-  protected ownOfAsk(blockMs: number): number {
-    return blockMs;
-  }
+  protected draw(): undefined {}
 
   /** @internal */
-  concluded(reply: unknown, { rate, count }: Ask, _: string, isTaken: boolean): Decision {
+  concluded(reply: unknown, rate: Rate, count: number, _: string | undefined, isTaken: boolean): Decision {
     const limit = this.limitOf(rate);
     const weight = weightOf(count);
     if (Array.isArray(reply)) return this.#denied(reply, rate, limit, weight);

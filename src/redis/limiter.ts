@@ -125,7 +125,9 @@ export abstract class RedisLimiter implements Limiter {
     checkCount("count", count, 1);
     checkKey(key);
     try {
-      return this.tally.add(await this.decide(key, rate, limit, count), key);
+      const draw = this.draw();
+      const reply = await this.#askInc(key, rate, limit, count, draw);
+      return this.tally.add(this.concluded(reply, rate, count, draw, true), key);
     } catch (error) {
       const instead = await this.#decideInstead(error, limit, (local) => local.inc(key, rate, count));
       return this.tally.add(instead, key);
@@ -230,9 +232,6 @@ export abstract class RedisLimiter implements Limiter {
     await this.orLocal(this.#backend.forget(this.#names.start), (local) => local.clear());
   }
 
-  /** Decides about a call, with arguments that are valid, and records it. */
-  protected abstract decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision>;
-
   /** The decision that a call would get. */
   protected abstract foresee(window: WindowView & SuppressedView, rate: Rate, count: number): Decision;
 
@@ -305,18 +304,18 @@ export abstract class RedisLimiter implements Limiter {
     return this.#backend.run(command, this.#names.of(key), argumentsOf(command, values));
   }
 
-  /** What Redis replies to a call that counts. `draws` are what it needs besides its terms. */
-  protected runInc(key: string, rate: Rate, limit: number, count: number, draws: readonly number[]): Promise<unknown> {
+  /** What Redis replies to a call that counts. */
+  #askInc(key: string, rate: Rate, limit: number, count: number, draw: string | undefined): Promise<unknown> {
     const { callersClock } = this.settings;
-    const own = callersClock === undefined ? draws : [...draws, callersClock.now()];
-    const terms = this.#termsFor(rate, limit, count);
-    return this.#backend.inc({ terms, keys: this.#names.of(key), own: own.map(luaNumber) });
+    const own = draw === undefined ? [] : [draw];
+    if (callersClock !== undefined) own.push(luaNumber(callersClock.now()));
+    return this.#backend.inc({ terms: this.#termsFor(rate, limit, count), keys: this.#names.of(key), own });
   }
 
   /** What a script needs to know of an ask of a take. @internal */
   askOf({ key, rate, count, blockMs }: Ask): TakeAsk {
     const terms = this.#termsFor(rate, this.limitOf(rate), count);
-    return { terms, keys: this.#names.of(key), own: luaNumber(this.ownOfAsk(blockMs)) };
+    return { terms, keys: this.#names.of(key), own: this.draw() ?? luaNumber(blockMs) };
   }
 
   /** The name of the Redis key that has the state of a key. @internal */
@@ -337,17 +336,18 @@ export abstract class RedisLimiter implements Limiter {
     return this.#local();
   }
 
-  /** For how long a denial blocks, or a draw. */
-  protected abstract ownOfAsk(blockMs: number): number;
+  /** A random number, as scripts take it; undefined where the strategy needs none. */
+  protected abstract draw(): string | undefined;
 
   /**
-   * The decision about an ask, from what a script has replied to it.
+   * The decision about a call or an ask of a take, from what a script has replied to it.
    *
+   * @param draw the one that the script was given, where the strategy needs one
    * @param isTaken whether all asks of the take were admitted
    * @throws {TrypemaError} `BACKEND_SCRIPT` for what is no reply to it
    * @internal
    */
-  abstract concluded(reply: unknown, ask: Ask, own: string, isTaken: boolean): Decision;
+  abstract concluded(reply: unknown, rate: Rate, count: number, draw: string | undefined, isTaken: boolean): Decision;
 
   /** The terms of calls of 1 are kept, because a batch sends the terms once for all calls that have the same. */
   #termsFor(rate: Rate, limit: number, count: number): CallTerms {

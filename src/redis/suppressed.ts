@@ -1,4 +1,4 @@
-import { type Ask, weightOf } from "../core/family.ts";
+import { weightOf } from "../core/family.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import { allowed, suppressed } from "../strategy/decision.ts";
@@ -11,7 +11,7 @@ import {
 } from "../strategy/suppressed.ts";
 import type { SuppressedView } from "../strategy/view.ts";
 import type { CallTerms } from "./batch.ts";
-import { fieldsOf } from "./commands.ts";
+import { fieldsOf, luaNumber } from "./commands.ts";
 import { RedisLimiter } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
 import { admissionFrom, blockFrom, isShare, isWait, isWhole, isWithin, misfit } from "./reply.ts";
@@ -24,29 +24,14 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   /** @internal */
   readonly countsDenied = true;
   /** Draws that a script was given and had no use for: the next calls take them, so as many are drawn as on Local. */
-  readonly #draws: number[] = [];
+  readonly #draws: string[] = [];
 
   async getSuppressionFactor(key: string): Promise<number> {
     return (await this.get(key)).suppressionFactor;
   }
 
-  protected async decide(key: string, rate: Rate, limit: number, count: number): Promise<Decision> {
-    const draw = this.#draw();
-    const rule = this.#ruleOf(rate);
-    const reply = await this.runInc(key, rate, limit, count, [draw]);
-    if (!Array.isArray(reply)) {
-      const { used, moreAfterMs } = admissionFrom(reply, count, limit, this.settings.windowMs);
-      this.#draws.push(draw);
-      return allowed(limit, used, moreAfterMs);
-    }
-    const block = blockFrom(reply, this.settings.windowMs);
-    if (block === undefined) return this.#decideFrom(reply, rule, count, draw);
-    this.#draws.push(draw);
-    return this.rejectByReply(block, rate, count);
-  }
-
   /** The decision about a call over the soft limit, made of the window that the script saw, as on Local. */
-  #decideFrom(reply: unknown, rule: SuppressedRule, count: number, draw: number, isCounted = true): Decision {
+  #decideFrom(reply: unknown, rule: SuppressedRule, count: number, draw: string, isCounted: boolean): Decision {
     const { admitted, accepted: used, scaledFactor, wait, oldestAccepted } = fieldsOf(SUPPRESSED_INC, reply);
     const factor = scaledFactor / 2 ** 53;
     if (!isWhole(used) || !isShare(factor) || !isWait(wait) || !isWithin(oldestAccepted, used + count)) {
@@ -62,7 +47,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
       oldestExpiresWithHitInMs: oldestExpiresInMs,
       oldestAccepted,
     };
-    const decision = decideSuppressed(window, rule, count, () => draw);
+    const decision = decideSuppressed(window, rule, count, () => Number(draw));
     const agrees =
       decision.outcome === "suppressed" &&
       decision.suppressionFactor === factor &&
@@ -79,24 +64,22 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     return this.makeTerms(SUPPRESSED_INC, { count, limit, rate, hardLimit, suppressionCacheMs, draw: 0 });
   }
 
-  protected ownOfAsk(): number {
-    return this.#draw();
+  protected draw(): string {
+    return this.#draws.pop() ?? luaNumber(this.settings.random());
   }
 
   /** @internal */
-  concluded(reply: unknown, { rate, count }: Ask, draw: string, isTaken: boolean): Decision {
+  concluded(reply: unknown, rate: Rate, count: number, draw: string, isTaken: boolean): Decision {
     const rule = this.#ruleOf(rate);
     const weight = weightOf(count);
     if (!Array.isArray(reply)) {
       const { used, moreAfterMs } = admissionFrom(reply, isTaken ? count : 0, rule.limit, this.settings.windowMs);
-      this.#draws.push(Number(draw));
+      this.#draws.push(draw);
       return allowed(rule.limit, used, moreAfterMs);
     }
     const block = blockFrom(reply, this.settings.windowMs);
-    if (block === undefined) {
-      return this.#decideFrom(reply, rule, weight, Number(draw), isTaken && count > 0);
-    }
-    this.#draws.push(Number(draw));
+    if (block === undefined) return this.#decideFrom(reply, rule, weight, draw, isTaken && count > 0);
+    this.#draws.push(draw);
     return this.rejectByReply(block, rate, weight);
   }
 
@@ -105,7 +88,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   protected foresee(window: SuppressedView, rate: Rate, count: number): Decision {
-    return decideSuppressed(window, this.#ruleOf(rate), count, () => this.#draw());
+    return decideSuppressed(window, this.#ruleOf(rate), count, () => Number(this.draw()));
   }
 
   protected factor(window: SuppressedView, rate: Rate): number {
@@ -116,10 +99,6 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   deny(limit: number): Decision {
     const { timeoutMs } = this.settings;
     return suppressed(false, limit, 0, timeoutMs, 0, timeoutMs, 1);
-  }
-
-  #draw(): number {
-    return this.#draws.pop() ?? this.settings.random();
   }
 
   #ruleOf(rate: Rate): SuppressedRule {

@@ -97,7 +97,9 @@ export class Takes {
     const reply = await backend.take({ keys, asks: asked, isDenied, clock });
     if (!Array.isArray(reply) || reply.length !== asks.length) throw misfit(reply);
     const isTaken = !isDenied && reply.every(isAdmission);
-    return asks.map((ask, index) => limiterOf(ask).concluded(reply[index], ask, asked[index]!.own, isTaken));
+    return asks.map((ask, index) =>
+      limiterOf(ask).concluded(reply[index], ask.rate, ask.count, asked[index]!.own, isTaken),
+    );
   }
 
   /** What the Local provider decides that stands in for Redis. */

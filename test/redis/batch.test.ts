@@ -178,6 +178,39 @@ describe.each(["ioredis", "node-redis"])("%s", (name) => {
   });
 });
 
+it("replies once what is the same for calls that are denied alike, and each of them gets its own decision", async () => {
+  const replies: unknown[] = [];
+  const noting: RedisClient = {
+    async sendCommand([command, ...args]: string[]) {
+      const reply = await redis.client.call(command!, ...args);
+      replies.push(...[reply].flat());
+      return reply;
+    },
+  };
+  // Each second draw admits. On the server's clock, so that all calls of a script are at one time.
+  const draws = Array.from({ length: 60 }, (_, index) => (index % 2 === 0 ? 0 : 0.999));
+  const options = {
+    timeoutMs: 30_000,
+    hardLimitFactor: 2,
+    suppressionCacheMs: 60_000,
+    random: () => draws.shift() ?? 0,
+  };
+  const { suppressed } = createRedisProvider(noting, options);
+  const call = () => suppressed.inc("k", perMinute(10));
+  await suppressed.inc("k", perMinute(10), 10);
+  expect(await call()).toMatchObject({ outcome: "suppressed" });
+  replies.length = 0;
+  const decisions = await Promise.all(Array.from({ length: 41 }, call));
+  const admitted = decisions.filter(({ allowed }) => allowed);
+  const { total, declined } = await suppressed.get("k");
+  expect(total).toBe(52);
+  // The hard limit is reached, and beyond it the factor 1 denies all calls.
+  expect(admitted).toHaveLength(10);
+  expect(total - declined).toBe(20);
+  for (const decision of decisions.slice(-10)) expect(decision).toMatchObject({ allowed: false, suppressionFactor: 1 });
+  expect(replies.filter((reply) => reply === 0).length).toBeGreaterThan(10);
+});
+
 it("goes on one by one where keys may not share a script, and counts each call once", async () => {
   const batches: string[][] = [];
   const strict: RedisClient = {
