@@ -8,8 +8,8 @@
 // - A call is a statement of its own: `f(x)`, `local a, b = f(x)` or `a, b = f(x)`. It is replaced by the body of `f`,
 //   in a block that has the parameters as locals. For that, `f` has one `return` at most, and that in its last line.
 // - `window.total` becomes the local variable `window_total`, `arguments.limit` the number `(arguments[4] + 0)`,
-//   `keys.state` becomes `keys[1]`, `reply({ name = … })` a list in the order that commands.js describes, and names
-//   in capitals become what they stand for.
+//   `keys.state` becomes `keys[1]`, `terms.limit` the number `terms[4]`, `reply({ name = … })` a list in the order that
+//   commands.js describes, and names in capitals become what they stand for.
 //
 // A function sees nothing but its parameters, its locals and other functions: the packer refuses any other name, and
 // any field that commands.js doesn't have.
@@ -193,10 +193,15 @@ export function argumentsOfCommand(command) {
   return { ...WINDOW_ARGUMENTS, ...command.arguments };
 }
 
-/** The arguments of a command that calls of a batch can have in common. */
-export function termsOf(command) {
+/** What calls of a batch can have in common, in its order. A command with fewer terms has the first of these. */
+const TERMS = BATCHED.map((name) => {
+  const command = COMMANDS[name];
   return Object.keys(argumentsOfCommand(command)).slice(0, -command.ownOfCall || undefined);
-}
+}).reduce((longest, terms) => {
+  const [few, many] = [longest, terms].sort((one, other) => one.length - other.length);
+  if (few.some((term, index) => many[index] !== term)) throw new Error(`${few} aren't the first of ${many}`);
+  return many;
+});
 
 /** How Lua reads each argument. */
 function readingsOf(command) {
@@ -310,14 +315,15 @@ function bind(lines, name, command) {
     window: [...Object.values(STATE).flatMap((part) => Object.keys(part)), ...Object.keys(WINDOW)],
     keys: command.keys ?? [],
     arguments: Object.keys(readings),
+    terms: TERMS,
   };
   const used = new Set();
   const bound = lines.map((line) =>
     replaceNames(
-      orderReply(line, command, name).replaceAll(/\b(window|keys|arguments)\.(\w+)/g, (_, record, field) => {
+      orderReply(line, command, name).replaceAll(/\b(window|keys|arguments|terms)\.(\w+)/g, (_, record, field) => {
         const index = described[record].indexOf(field);
         if (index === -1) throw new Error(`${name}: ${record} has no ${field}`);
-        if (record === "keys") return `keys[${index + 1}]`;
+        if (record === "keys" || record === "terms") return `${record}[${index + 1}]`;
         if (record === "arguments") return readings[field];
         used.add(field);
         return `window_${field}`;

@@ -13,7 +13,6 @@ import {
   packLimitedKeys,
   packSyncBatch,
   packTake,
-  termsOf,
 } from "./lua-packer.js";
 
 const target = new URL("../src/redis/lua.generated.ts", import.meta.url);
@@ -82,7 +81,7 @@ function commandText(name) {
     ...(repeated === undefined ? [] : [`repeated: { list: "${repeated.name}s", fields: ${listOf(repeated.fields)} }`]),
     `reply: ${listOf(reply)}`,
     `named: ${namedText(reply)}`,
-    ...(isBatched ? [`terms: ${JSON.stringify(termsOf(command))}`] : []),
+    ...(isBatched ? [`ownOfCall: ${command.ownOfCall}`] : []),
   ];
   const kind = isBatched ? "BatchedCommand" : "Command";
   const definition = lines.map((line) => `  ${line},\n`).join("");

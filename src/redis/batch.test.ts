@@ -1,26 +1,24 @@
 import { expect, it } from "vitest";
 import { CallTerms, errorIn, type IncCall, sendingIncs, sendingReports } from "./batch.ts";
 
-function terms(command: object, ...args: string[]): CallTerms {
-  return new CallTerms({ sha1: "", source: "", ...command } as never, args);
+function terms(...args: string[]): CallTerms {
+  return new CallTerms({ sha1: "", source: "" }, args);
 }
 
 function call(of: CallTerms, key: string, ...own: string[]): IncCall {
   return { terms: of, keys: [key, `${key}b`], own };
 }
 
-const COUNTING = { terms: ["window_ms", "count"] };
-
 it("names each key and all terms once, and gives neighbours that are alike as one run", () => {
-  const cheap = terms(COUNTING, "60000", "1");
-  const dear = terms(COUNTING, "60000", "3");
+  const cheap = terms("60000", "1");
+  const dear = terms("60000", "3");
   const calls = [call(cheap, "x"), call(cheap, "y"), call(cheap, "x"), call(dear, "x"), call(cheap, "x")];
   const batch = sendingIncs(false).together(calls);
   expect(batch.keys).toEqual(["x", "xb", "y", "yb"]);
   const [given, plan] = batch.args.map((text) => JSON.parse(text));
   expect(given).toEqual([
-    { window_ms: 60_000, count: 1 },
-    { window_ms: 60_000, count: 3 },
+    [60_000, 1],
+    [60_000, 3],
   ]);
   const ofX = [1, 3, 1, 2, 2, 1, 1, 1];
   const ofY = [1, 1, 1, 1];
@@ -29,12 +27,12 @@ it("names each key and all terms once, and gives neighbours that are alike as on
 });
 
 it("says once how neighbouring keys are called that are called alike, and gives each call its own draw and time", () => {
-  const soft = terms({ terms: ["count", "limit"] }, "1", "inf");
+  const soft = terms("1", "inf");
   const calls = [call(soft, "x", "0.25", "10"), call(soft, "y", "0.5", "11"), call(soft, "z", "0", "12")];
   const batch = sendingIncs(true).together([...calls, call(soft, "z", "1e-7", "13")]);
   expect(batch.keys).toEqual(["x", "xb", "y", "yb", "z", "zb"]);
   const [given, plan] = batch.args.map((text) => JSON.parse(text));
-  expect(given).toEqual([{ count: 1, limit: Number.POSITIVE_INFINITY }]);
+  expect(given).toEqual([[1, Number.POSITIVE_INFINITY]]);
   const ofXAndY = [2, 1, 1, 1, 0.25, 10, 0.5, 11];
   const ofZ = [1, 1, 1, 2, 0, 12, 1e-7, 13];
   expect(plan).toEqual([1, ...ofXAndY, ...ofZ]);

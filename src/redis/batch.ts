@@ -31,19 +31,16 @@ export class CallTerms {
   readonly command: Script;
   /** The arguments that calls can have in common. */
   readonly args: readonly string[];
-  readonly #names: readonly string[];
   #json: string | undefined;
 
-  /** @param args as many arguments of the command as there are names in `terms` */
-  constructor(command: Script & { readonly terms: readonly string[] }, args: readonly string[]) {
+  constructor(command: Script, args: readonly string[]) {
     this.command = command;
     this.args = args;
-    this.#names = command.terms;
   }
 
-  /** The arguments by name. */
+  /** The arguments as a batch has them. */
   get json(): string {
-    this.#json ??= `{${this.args.map((arg, index) => `"${this.#names[index]}":${jsonNumber(arg)}`).join(",")}}`;
+    this.#json ??= `[${this.args.map(jsonNumber).join(",")}]`;
     return this.#json;
   }
 }

@@ -17,8 +17,8 @@ export interface Command<Arguments, Reply> extends Script {
 
 /** A command whose calls may share a script. */
 export interface BatchedCommand<Arguments, Reply> extends Command<Arguments, Reply> {
-  /** Which of its arguments calls can have in common, as Lua names them: all but the last ones. */
-  readonly terms: readonly string[];
+  /** So many of its arguments, the last ones, no two calls have in common. */
+  readonly ownOfCall: number;
 }
 
 interface Timed {

@@ -371,7 +371,8 @@ export abstract class RedisLimiter implements Limiter {
   ): CallTerms {
     const { windowMs, bucketMs } = this.settings;
     const values = { ...own, windowMs, bucketMs, clockMs: undefined } as unknown as Arguments;
-    return new CallTerms(command, argumentsOf(command, values).slice(0, command.terms.length));
+    const args = argumentsOf(command, values);
+    return new CallTerms(command, args.slice(0, args.length - command.ownOfCall));
   }
 
   /** A wait as `time_as_replied` in lua/lib/reply.lua makes it, in ms. */

@@ -260,7 +260,8 @@ export const COMMANDS = {
  * The commands whose calls `batch.lua` decides, many in one script. ARGV has two texts of JSON, because each argument
  * costs Redis 0.1 µs and the client several times that:
  *
- *   terms: a list of what calls can have in common: the arguments of a command by name, except for the last `ownOfCall`
+ *   terms: a list of what calls can have in common. Each is a list of a command's arguments, without the last
+ *     `ownOfCall`. In Lua `terms.limit` is one of them. The absolute strategy has no `terms.hard_limit`
  *   plan: a list of numbers: 1 where the callers have clocks of their own, else 0 · stretches …
  *   stretch, neighbouring keys that are called alike: how many keys · how many runs each has · runs … · own numbers of
  *     each call

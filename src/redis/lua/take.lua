@@ -2,29 +2,16 @@
 -- given (see BATCHED). First all asks of a take are weighed, and nothing is counted; then each is concluded.
 local function take(keys, arguments)
   local terms, plan = cjson.decode(arguments[1]), cjson.decode(arguments[2])
-  local has_callers_clock = arguments[3] ~= nil
+  local callers_ms = arguments[3]
   local now_ms
-  if not has_callers_clock then
+  if not callers_ms then
     now_ms = time_of_server()
   end
   local replies = {}
   local at, key_at = 1, 1
   while key_at < #keys do
-    local asks, size, is_denied = {}, plan[at], plan[at + 1] == 1
-    at = at + 2
-    if has_callers_clock then now_ms = arguments[3 + #replies] + 0 end
-    for i = 1, size do
-      asks[i] = {
-        terms = terms[plan[at]],
-        own = plan[at + 1],
-        state_key = keys[key_at],
-        buckets_key = keys[key_at + 1],
-        now_ms = now_ms,
-        has_callers_clock = has_callers_clock,
-      }
-      at, key_at = at + 2, key_at + 2
-    end
-    local is_done, replied = pcall(decide_take, asks, is_denied)
+    if callers_ms then now_ms = arguments[3 + #replies] + 0 end
+    local is_done, replied = pcall(decide_take, keys, key_at, terms, plan, at, now_ms, callers_ms ~= nil)
     -- A key that holds something else fails its own take only. A replica can write none, and clients listen to that.
     if not is_done then
       local text = type(replied) == 'table' and replied.err or tostring(replied)
@@ -33,12 +20,77 @@ local function take(keys, arguments)
       replied = '!' .. text
     end
     replies[#replies + 1] = replied
+    local size = plan[at]
+    at, key_at = at + 2 + 2 * size, key_at + 2 * size
   end
   return replies
 end
 
+-- Decides about the take that begins at the place `at` of the plan. Its keys begin at `key_at`.
+local function decide_take(keys, key_at, all_terms, plan, at, now_ms, has_callers_clock)
+  local size, is_denied = plan[at], plan[at + 1] == 1
+  local states = {}
+  local replied = false
+  if not is_denied then
+    replied = take_in_newest(keys, key_at, all_terms, plan, at, now_ms, states)
+  end
+  if not replied then
+    local asks = {}
+    for i = 1, size do
+      asks[i] = {
+        terms = all_terms[plan[at + 2 * i]],
+        own = plan[at + 2 * i + 1],
+        state_key = keys[key_at + 2 * i - 2],
+        buckets_key = keys[key_at + 2 * i - 1],
+        state = states[i],
+        now_ms = now_ms,
+        has_callers_clock = has_callers_clock,
+      }
+    end
+    replied = decide_asks(asks, is_denied)
+  end
+  return replied
+end
+
+-- Most takes of a busy key are admitted by absolute limits, and each call falls into the newest bucket of its key. To
+-- count such a take here saves Redis a fifth to a third of its time. Returns false for any other take, and nothing is
+-- counted then. What was read so far is in `states`.
+local function take_in_newest(keys, key_at, all_terms, plan, at, now_ms, states)
+  local window = {}
+  window.now_ms, window.holders = now_ms, 0
+  local size = plan[at]
+  local newests, replies = {}, {}
+  local is_simple = true
+  local i = 0
+  while is_simple and i < size do
+    i = i + 1
+    local terms = all_terms[plan[at + 2 * i]]
+    local state = redis.call('GET', keys[key_at + 2 * i - 2])
+    states[i] = state
+    is_simple = state and #state == BYTES_TO_NEWEST and not terms.hard_limit
+    if is_simple then
+      local count = terms.count
+      window.window_ms = terms.window_ms
+      unpack_head_to_newest(window, state)
+      local cell_ms = cell_start_of(now_ms, terms.bucket_ms)
+      window.total, window.newest_count = window.total + count, window.newest_count + count
+      is_simple = count > 0 and window.rate == terms.rate and now_ms >= window.newest_ms and window.newest_ms >= cell_ms
+        and window.total <= terms.limit and window.total <= MOST_TOTAL
+        and (window.oldest_count == 0 or window.oldest_ms + window.window_ms > now_ms)
+      window.newest_ms = now_ms
+      if window.oldest_count == 0 then window.oldest_ms = now_ms end
+      newests[i] = pack_newest(window)
+      replies[i] = admission_as_replied(window, window.total)
+    end
+  end
+  for n = 1, is_simple and size or 0 do
+    redis.call('SETRANGE', keys[key_at + 2 * n - 2], TEXT_BYTES_TO_HEAD, newests[n])
+  end
+  return is_simple and replies
+end
+
 -- Decides about one take. `is_denied` says that another part of it, elsewhere, was denied.
-local function decide_take(asks, is_denied)
+local function decide_asks(asks, is_denied)
   local is_taken = not is_denied
   for _, ask in ipairs(asks) do
     local weigh = ask.terms.hard_limit and weigh_suppressed or weigh_absolute
