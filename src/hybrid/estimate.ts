@@ -16,9 +16,8 @@ export interface Estimate {
   readonly stale: boolean;
 }
 
-/** Undefined where nothing is known. */
-export function estimateOf(holder: Holder, nowMs: number): Estimate | undefined {
-  holder.carryOn(nowMs);
+/** What a holder knows that has been carried on; undefined where nothing is known. */
+export function estimateOf(holder: Holder): Estimate | undefined {
   if (!holder.knows(holder.rate)) return undefined;
   const { used, limit, lease, outbox, isCurrent } = holder;
   const unreported = outbox.hits.reduce((sum, { count, declined }) => sum + count - declined, 0);

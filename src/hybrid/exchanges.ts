@@ -8,16 +8,25 @@ import { timeoutError } from "../redis/failure.ts";
 import type { RedisParts } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
 import type { Fallback } from "./fallback.ts";
-import type { Holder, OutgoingReport, WaitingCall } from "./holder.ts";
-import { answerFrom, argumentsOfReport, NO_FACTOR, type Sender } from "./protocol.ts";
+import type { Holder } from "./holder.ts";
+import {
+  answerFrom,
+  argumentsOfReport,
+  NO_FACTOR,
+  type OutgoingReport,
+  type Sender,
+  type WaitingCall,
+} from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Serving } from "./serving.ts";
 import { Slices } from "./slices.ts";
 import type { HolderStrategy } from "./strategy.ts";
 import type { Terms } from "./terms.ts";
+import type { WallClock } from "./wall-clock.ts";
 
 export interface HybridParts extends RedisParts {
   readonly syncIntervalMs: number;
+  readonly wall: WallClock;
 }
 
 /** A call that waits, and whom to tell. */
@@ -189,14 +198,15 @@ export class Exchanges {
 
   /** One report, and what Redis says to it. False if there was no answer: then no call waits any longer. */
   async #exchange(holder: Holder, talk: Talk, purpose: "to settle" | "to go on" = "to go on"): Promise<boolean> {
-    const { backend, names, settings, watch } = this.#parts;
+    const { backend, names, settings, wall, watch } = this.#parts;
     let request: OutgoingReport | undefined;
     try {
       // First, because a report that isn't sent must be in no count, and leave its hits as they are.
       backend.checkAccepts();
       const beganMs = systemClock();
       this.#reports += 2;
-      request = holder.makeReport(this.#reports, talk.callers, this.#clock.nowOrLast());
+      const sentMs = this.#clock.nowOrLast();
+      request = holder.makeReport(this.#reports, talk.callers, sentMs, wall.aheadMs(sentMs));
       noteReport(request, watch.counts);
       // To settle a key is no call to it. A factor that Redis computed now would be kept for calls that come later.
       const needsFactor = purpose === "to go on" || request.asked > 0;
@@ -205,7 +215,8 @@ export class Exchanges {
       const reply = await backend.report({ command: SYNC, keys: names.withLeases(holder.key), ...args });
       const answer = answerFrom(reply, request, settings.windowMs);
       watch.counts.granted += answer.granted;
-      holder.answered(answer, request, this.#clock.nowOrLast());
+      const nowMs = this.#clock.nowOrLast();
+      holder.answered(answer, request, nowMs, wall.aheadMs(nowMs));
       this.#answerCallers(holder, talk, new Serving(answer, request));
       await this.#giveUp(holder, talk, beganMs);
       return true;
@@ -221,7 +232,7 @@ export class Exchanges {
       process: Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join(""),
       windowMs,
       bucketMs,
-      leaseMs: this.#terms.leaseMs,
+      leaseMs: this.#terms.setAsideMs,
       isClockSent: callersClock !== undefined,
     };
     return this.#sender;
@@ -245,7 +256,7 @@ export class Exchanges {
       if (isFull && !serving.isDenied(count)) return "undecided";
       const nowMs = this.#clock.now();
       if (!holder.knows(rate)) return "undecided";
-      holder.carryOn(nowMs);
+      holder.carryOn(nowMs, this.#parts.wall.aheadMs(nowMs));
       const decision = this.#strategy.decide(holder, count, nowMs, serving);
       if (decision === undefined) return "undecided";
       caller.resolve(this.#parts.tally.add(decision, holder.key));

@@ -6,7 +6,8 @@ import type { Decision } from "../core/types.ts";
 import { policyFor } from "../redis/failure.ts";
 import type { RedisLimiter, RedisParts } from "../redis/limiter.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
-import type { Holder, WaitingCall } from "./holder.ts";
+import type { Holder } from "./holder.ts";
+import type { WaitingCall } from "./protocol.ts";
 
 export class Fallback {
   readonly #parts: RedisParts;

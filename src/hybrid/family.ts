@@ -21,17 +21,20 @@ import type { HybridProvider } from "./provider.ts";
 import { hybridStats } from "./stats.ts";
 import { HybridSuppressed } from "./suppressed.ts";
 import { HybridTakes } from "./takes.ts";
+import { WallClock } from "./wall-clock.ts";
 
 export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
   readonly answersLater = false;
   readonly #takes: HybridTakes;
   readonly #redis: OpenRedis;
   readonly #syncIntervalMs: number;
+  readonly #wall: WallClock;
 
   constructor(redis: OpenRedis, syncIntervalMs: number) {
     super();
     this.#redis = redis;
     this.#syncIntervalMs = syncIntervalMs;
+    this.#wall = new WallClock(redis.settings.callersClock === undefined);
     this.#takes = new HybridTakes(redis);
   }
 
@@ -70,7 +73,7 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
 
   protected makeLimiter(limit: NamedLimit): HybridLimiter {
     const redisParts = this.#redis.partsOf(limit);
-    const parts = { ...redisParts, syncIntervalMs: this.#syncIntervalMs };
+    const parts = { ...redisParts, syncIntervalMs: this.#syncIntervalMs, wall: this.#wall };
     return limit.strategy === "absolute"
       ? new HybridAbsolute(parts, new RedisAbsolute(redisParts))
       : new HybridSuppressed(parts, new RedisSuppressed(redisParts));

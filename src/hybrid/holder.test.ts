@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { perSecond } from "../core/rate.ts";
-import { Holder, type OutgoingReport, type WaitingCall } from "./holder.ts";
-import type { Answer } from "./protocol.ts";
+import { Holder } from "./holder.ts";
+import type { Answer, OutgoingReport, WaitingCall } from "./protocol.ts";
 import { Serving } from "./serving.ts";
 import { termsOf } from "./terms.ts";
+import { CLOCK_TOLERANCE_MS } from "./wall-clock.ts";
 
 const WINDOW_MS = 1_000;
 const TERMS = termsOf({ windowMs: WINDOW_MS, bucketMs: 100, timeoutMs: 50 }, 10);
@@ -37,12 +38,12 @@ let numbers = 0;
 
 function ask(holder: Holder, nowMs: number, calls: readonly WaitingCall[] = [CALL]): OutgoingReport {
   numbers += 2;
-  return holder.makeReport(numbers, calls, nowMs);
+  return holder.makeReport(numbers, calls, nowMs, 0);
 }
 
 function answer(holder: Holder, nowMs: number, fields: Partial<Answer> = {}): OutgoingReport {
   const request = ask(holder, nowMs);
-  holder.answered({ ...NOTHING, ...fields }, request, nowMs);
+  holder.answered({ ...NOTHING, ...fields }, request, nowMs, 0);
   return request;
 }
 
@@ -56,7 +57,7 @@ function stateOf(holder: Holder): State {
 function holderIn(state: State): Holder {
   const holder = new Holder("k", TERMS);
   if (state !== "unknown") answer(holder, 0, TWO_BUCKETS);
-  if (state === "stale") holder.carryOn(300);
+  if (state === "stale") holder.carryOn(300, 0);
   expect(stateOf(holder)).toBe(state);
   return holder;
 }
@@ -64,7 +65,7 @@ function holderIn(state: State): Holder {
 describe("the table of transitions", () => {
   const events: Record<string, (holder: Holder) => void> = {
     "is answered": (holder) => answer(holder, 400, TWO_BUCKETS),
-    "lives through the first bucket's expiry": (holder) => holder.carryOn(300),
+    "lives through the first bucket's expiry": (holder) => holder.carryOn(300, 0),
     "is forgotten": (holder) => holder.forget(),
     "is decided about by a failure policy": (holder) => holder.degrade(RATE, LIMIT),
     "gets no answer": (holder) => holder.unanswered(ask(holder, 10)),
@@ -104,8 +105,8 @@ it("a lease admits calls until it is spent, and each is reported", () => {
 it("a lease can't be spent where its answer is read when its time is over, because the process was held up", () => {
   const holder = new Holder("k", TERMS);
   const request = ask(holder, 0);
-  holder.answered({ ...NOTHING, granted: 5 }, request, TERMS.leaseMs);
-  holder.carryOn(TERMS.leaseMs);
+  holder.answered({ ...NOTHING, granted: 5 }, request, TERMS.leaseMs, 0);
+  holder.carryOn(TERMS.leaseMs, 0);
   expect(holder.trySpend(1, TERMS.leaseMs)).toBe(false);
 });
 
@@ -121,7 +122,7 @@ it("a stale key spends its lease only where others have leases too", () => {
   for (const leasedByOthers of [0, 5]) {
     const holder = new Holder("k", TERMS);
     answer(holder, 0, { ...TWO_BUCKETS, granted: 10, leasedByOthers });
-    holder.carryOn(300);
+    holder.carryOn(300, 0);
     expect(holder.trySpend(1, 300)).toBe(leasedByOthers > 0);
   }
 });
@@ -129,7 +130,7 @@ it("a stale key spends its lease only where others have leases too", () => {
 it("of two buckets the second may still grow, so when the first has expired Redis is asked", () => {
   const holder = new Holder("k", TERMS);
   answer(holder, 0, { ...TWO_BUCKETS, secondExpiresInMs: 900, secondAccepted: 20 });
-  holder.carryOn(300);
+  holder.carryOn(300, 0);
   expect(holder.isCurrent).toBe(false);
 });
 
@@ -137,9 +138,9 @@ it("when the first of many buckets expires, its usage is free", () => {
   const holder = new Holder("k", TERMS);
   const second = { secondExpiresInMs: 400, secondAccepted: 7 };
   answer(holder, 0, { ...TWO_BUCKETS, ...second, buckets: 3 });
-  holder.carryOn(299);
+  holder.carryOn(299, 0);
   expect(holder.used).toBe(30);
-  holder.carryOn(300);
+  holder.carryOn(300, 0);
   expect(holder.used).toBe(20);
   expect(holder.isCurrent).toBe(true);
 });
@@ -151,7 +152,7 @@ it("what was counted while the report was on its way comes on top of what Redis 
   holder.trySpend(3, 1);
   const request = ask(holder, 2, []);
   holder.trySpend(4, 3);
-  holder.answered({ ...NOTHING, total: 3, buckets: 1, firstExpiresInMs: 999, firstAccepted: 3 }, request, 5);
+  holder.answered({ ...NOTHING, total: 3, buckets: 1, firstExpiresInMs: 999, firstAccepted: 3 }, request, 5, 0);
   expect(holder.used).toBe(7);
   expect(ask(holder, 6, []).hits).toMatchObject([{ count: 4 }]);
 });
@@ -161,7 +162,7 @@ it("calls that Redis counted while they waited are admitted, and not reported", 
   const request = ask(holder, 0, [CALL, CALL]);
   expect(request).toMatchObject({ asked: 1, needed: 2 });
   const counted = { ...NOTHING, counted: 2, total: 2, buckets: 1, firstExpiresInMs: WINDOW_MS, firstAccepted: 2 };
-  holder.answered(counted, request, 1);
+  holder.answered(counted, request, 1, 0);
   const serving = new Serving(counted, request);
   expect([1, 1, 1].map((count) => holder.trySpend(count, 1, serving))).toEqual([true, true, false]);
   expect(holder.used).toBe(2);
@@ -234,13 +235,13 @@ it("what a failure policy decided about at another rate is reported with that ra
   const holder = holderIn("current");
   holder.degrade(perSecond(40), 40);
   holder.addHit(1, 0, 20);
-  expect(holder.makeReport(100, [], 30)).toMatchObject({ rate: perSecond(40), rateIsNew: true, limit: 40 });
+  expect(holder.makeReport(100, [], 30, 0)).toMatchObject({ rate: perSecond(40), rateIsNew: true, limit: 40 });
 });
 
 it("a key without buckets stays known when its lease expires", () => {
   const holder = new Holder("k", TERMS);
   answer(holder, 0, { granted: 5 });
-  holder.carryOn(LEASE_MS);
+  holder.carryOn(LEASE_MS, 0);
   expect(holder.lease.left).toBe(0);
   expect(stateOf(holder)).toBe("current");
 });
@@ -256,10 +257,54 @@ it("a key is useless, and may be forgotten, once nothing of it can matter", () =
   const holder = new Holder("k", TERMS);
   expect(holder.isUseful(0)).toBe(false);
   const request = ask(holder, 0);
-  holder.answered({ ...NOTHING, granted: 5 }, request, 1);
-  const goneMs = TERMS.leaseMs + WINDOW_MS;
+  holder.answered({ ...NOTHING, granted: 5 }, request, 1, 0);
+  const goneMs = TERMS.setAsideMs + WINDOW_MS;
   expect(holder.isUseful(goneMs - 1)).toBe(true);
   expect(holder.isUseful(goneMs)).toBe(false);
   holder.addHit(1, 0, goneMs);
   expect(holder.isUseful(goneMs)).toBe(true);
+});
+
+describe("the machine was suspended, so the wall clock is ahead", () => {
+  const WOKEN_MS = CLOCK_TOLERANCE_MS + 1;
+
+  function leasingHolder(): Holder {
+    const holder = new Holder("k", TERMS);
+    answer(holder, 0, { ...TWO_BUCKETS, granted: 5 });
+    expect(holder.trySpend(1, 0)).toBe(true);
+    return holder;
+  }
+
+  it("what was known and leased is of no use any longer, and hits are still to be reported", () => {
+    const holder = leasingHolder();
+    holder.carryOn(1, CLOCK_TOLERANCE_MS);
+    expect(holder.lease.left).toBe(4);
+    holder.carryOn(1, WOKEN_MS);
+    expect(holder.lease.left).toBe(0);
+    expect(stateOf(holder)).toBe("unknown");
+    expect(holder.outbox.hits).toMatchObject([{ count: 1, hitMs: 0 }]);
+    expect(holder.isDue(1)).toBe(true);
+  });
+
+  it("a report that is made then keeps nothing of the lease", () => {
+    expect(leasingHolder().makeReport(100, [], 1, WOKEN_MS)).toMatchObject({ held: 0, hits: [{ count: 1 }] });
+  });
+
+  it("an answer to a report of before tells what is used, and brings no lease", () => {
+    const holder = new Holder("k", TERMS);
+    const report = ask(holder, 0);
+    holder.answered({ ...NOTHING, ...TWO_BUCKETS, granted: 5 }, report, 1, WOKEN_MS);
+    expect(holder.lease.left).toBe(0);
+    expect(holder.lease.isSetAside(1)).toBe(true);
+    holder.carryOn(2, WOKEN_MS + CLOCK_TOLERANCE_MS);
+    expect(holder.used).toBe(30);
+    expect(stateOf(holder)).toBe("current");
+  });
+
+  it("is noticed though the wall clock was set back before, where an answer came meanwhile", () => {
+    const holder = new Holder("k", TERMS);
+    holder.answered({ ...NOTHING, granted: 5 }, ask(holder, 0), 1, -1_000);
+    holder.carryOn(2, WOKEN_MS - 1_000);
+    expect(holder.lease.left).toBe(0);
+  });
 });

@@ -10,7 +10,7 @@
 //
 //   unknown, current, stale --answered--> current
 //   current --the first bucket expires, the second is unknown--> stale
-//   unknown, current, stale --forget, degrade--> unknown
+//   unknown, current, stale --forget, degrade, the machine was suspended--> unknown
 //
 // What always holds:
 // - Without a change of the rate, a failure policy or a draw over the limit: `used` plus what is left of the lease is
@@ -24,24 +24,14 @@ import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { KnownBlock } from "./known-block.ts";
 import { Lease } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
-import type { Answer, Report } from "./protocol.ts";
+import { type Answer, askingFor, type OutgoingReport, type Report, type WaitingCall } from "./protocol.ts";
 import { Visited } from "./scheduler.ts";
 import type { Serving } from "./serving.ts";
 import { type KeptFactor, NO_SNAPSHOT, type NoRoom, noRoomOfAnswer, noRoomOfRejection, Snapshot } from "./snapshot.ts";
 import type { Terms } from "./terms.ts";
+import { viewOf } from "./view.ts";
+import { CLOCK_TOLERANCE_MS } from "./wall-clock.ts";
 import { recentDemand, wantedLease } from "./wants.ts";
-
-/** A call that waits for Redis. */
-export interface WaitingCall {
-  readonly rate: Rate;
-  readonly limit: number;
-  readonly count: number;
-}
-
-/** A report, and the calls that it asks for. */
-export interface OutgoingReport extends Report {
-  readonly asking: ReadonlySet<WaitingCall>;
-}
 
 /** Capacity is scarce when less than this part of it is neither used nor leased. */
 const SCARCE_PART = 32;
@@ -56,6 +46,8 @@ export class Holder extends Visited {
   #state: "unknown" | "current" | "stale" = "unknown";
   /** Until then no time has to be looked at: the earliest end of what is known. */
   #holdsUntilMs = 0;
+  /** If the wall clock is further ahead than that, the machine was suspended since Redis spoke of the key. */
+  #mostAheadMs = 0;
   #rate = 0 as Rate;
   #limit = 0;
   /** Whether Redis was told of that rate for sure. If others have given the key another rate since, that one stays. */
@@ -116,9 +108,23 @@ export class Holder extends Visited {
     return rate === this.#rate && this.#state !== "unknown";
   }
 
-  /** Brings what is known to the present time. */
-  carryOn(nowMs: number): void {
+  /**
+   * Brings what is known to the present time.
+   *
+   * @param aheadMs how far the wall clock is ahead then; see wall-clock.ts
+   */
+  carryOn(nowMs: number, aheadMs: number): void {
+    if (aheadMs > this.#mostAheadMs) this.#wake(aheadMs);
     if (nowMs >= this.#holdsUntilMs) this.#passEnd(nowMs);
+  }
+
+  /**
+   * The machine was suspended. Nobody knows for how long by the clock of Redis, so what Redis said is of no use any
+   * longer. The hits stay: they are reported as too young, so they count for longer than they have to.
+   */
+  #wake(aheadMs: number): void {
+    this.forget();
+    this.#mostAheadMs = aheadMs + CLOCK_TOLERANCE_MS;
   }
 
   /** Apart from what each call does, so that V8 inlines the latter: a call to a hot key takes a third less time so. */
@@ -223,19 +229,7 @@ export class Holder extends Visited {
 
   /** The window as a strategy sees it when it denies a call. */
   viewAt(nowMs: number): WindowView & SuppressedView {
-    const noRoom = this.#noRoom;
-    return {
-      used: this.#used,
-      observed: this.#used,
-      rate: this.#rate,
-      waitMsFor: () => (noRoom === undefined ? 0 : noRoom.untilMs - nowMs),
-      freedWith: () => noRoom?.freed ?? 0,
-      keptFactor: () => this.factorAt(nowMs),
-      recentPerSecond: () => 0,
-      oldestExpiresInMs: this.moreAfterMs(nowMs),
-      oldestExpiresWithHitInMs: this.moreAfterMs(nowMs),
-      oldestAccepted: this.#snapshot.first?.accepted ?? 0,
-    };
+    return viewOf(this, this.#noRoom, this.#snapshot.first?.accepted ?? 0, nowMs);
   }
 
   /** Notes a call, admitted or not. A call that can never fit is none to lease anything for. */
@@ -268,10 +262,9 @@ export class Holder extends Visited {
     this.outbox.clear();
   }
 
-  /** Redis has decided about a call in a take: what that says of the key. */
+  /** Redis has decided about a call in a take: what that says of the key, which has been carried on. */
   noteTaken({ rate, limit, count }: WaitingCall, decision: Decision, isTaken: boolean, nowMs: number): void {
     this.noteCall(count, limit);
-    this.carryOn(nowMs);
     if (decision.blocked === true) this.#noteBlock(decision.retryAfterMs, nowMs);
     if (decision.allowed && this.knows(rate)) {
       this.#noRoom = undefined;
@@ -325,7 +318,8 @@ export class Holder extends Visited {
    * Calls wait only for their own rate: the report is about the rate of the first one. A report that holds hits back
    * asks for no call, since Redis would count it before these hits.
    */
-  makeReport(number: number, waiting: readonly WaitingCall[], nowMs: number): OutgoingReport {
+  makeReport(number: number, waiting: readonly WaitingCall[], nowMs: number, aheadMs: number): OutgoingReport {
+    if (aheadMs > this.#mostAheadMs) this.#wake(aheadMs);
     const hits = this.outbox.takeForReport(number, nowMs);
     const [first] = waiting;
     const { rate, limit } = first ?? this;
@@ -335,22 +329,20 @@ export class Holder extends Visited {
     this.lease.expire(nowMs);
     // When a call waits, Redis has to know everything to decide: what is leased here counts as free for it.
     this.lease.shrinkTo(first === undefined ? wanted : 0);
-    const leaseExpiryMs = nowMs + this.#terms.leaseMs;
-    this.lease.noteSetAside(Math.max(0, wanted - this.lease.left), leaseExpiryMs + this.#terms.windowMs);
+    const { leaseMs, setAsideMs, windowMs } = this.#terms;
+    this.lease.noteSetAside(Math.max(0, wanted - this.lease.left), nowMs + setAsideMs + windowMs);
     return {
       number,
       rate,
       rateIsNew,
       limit,
       held: this.lease.left + this.outbox.heldBackAccepted,
-      asked: asking[0]?.count ?? 0,
-      needed: asking.reduce((sum, { count }) => sum + count, 0),
-      isAlike: asking.length > 0 && asking.every(({ count }) => count === asking[0]!.count),
+      ...askingFor(asking),
       wanted: wanted - this.lease.left,
       hits,
-      asking: new Set(asking),
       sentMs: nowMs,
-      leaseExpiryMs,
+      sentAheadMs: aheadMs,
+      leaseExpiryMs: nowMs + leaseMs,
     };
   }
 
@@ -366,7 +358,7 @@ export class Holder extends Visited {
   }
 
   /** Redis has answered. */
-  answered(answer: Answer, report: Report, nowMs: number): void {
+  answered(answer: Answer, report: OutgoingReport, nowMs: number, aheadMs: number): void {
     const { rate, limit } = report;
     this.outbox.confirm(report.number);
     if (!this.knows(rate)) this.#factor = undefined;
@@ -376,6 +368,7 @@ export class Holder extends Visited {
     // The answer of a process that was held up may be read when its lease is over.
     this.lease.expire(nowMs);
     if (report.held + answer.granted === 0) this.lease.end();
+    this.#noteAhead(report.sentAheadMs, aheadMs);
     const used = answer.total - answer.declined + answer.leasedByOthers;
     // What was counted for the calls that wait is used as they are served.
     this.#used = used - answer.counted;
@@ -389,6 +382,13 @@ export class Holder extends Visited {
     this.#noteNextEnd(nowMs);
     // What was counted while the report was on its way comes on top.
     for (const { count, declined, hitMs } of this.outbox.hits) this.#addUsed(count - declined, hitMs);
+  }
+
+  /** If the machine was suspended since the report was sent, the lease that its answer brings may be over. */
+  #noteAhead(sentAheadMs: number, aheadMs: number): void {
+    const wasSuspended = aheadMs > sentAheadMs + CLOCK_TOLERANCE_MS;
+    if (wasSuspended) this.lease.shrinkTo(0);
+    this.#mostAheadMs = (wasSuspended ? aheadMs : Math.min(sentAheadMs, aheadMs)) + CLOCK_TOLERANCE_MS;
   }
 
   /** The answer to a report is lost: Redis may have been told of its rate. */

@@ -16,9 +16,11 @@ import { allowed } from "../strategy/decision.ts";
 import { type Estimate, estimateOf } from "./estimate.ts";
 import { Exchanges, type HybridParts } from "./exchanges.ts";
 import { Fallback } from "./fallback.ts";
-import { Holder, type WaitingCall } from "./holder.ts";
+import { Holder } from "./holder.ts";
+import type { WaitingCall } from "./protocol.ts";
 import type { HolderStrategy, Weighed } from "./strategy.ts";
 import { type Terms, termsOf } from "./terms.ts";
+import type { WallClock } from "./wall-clock.ts";
 
 /** Keys that are known at once. Calls to others ask Redis each. */
 const MOST_KEYS = 250_000;
@@ -32,6 +34,7 @@ export abstract class HybridLimiter implements Limiter {
   readonly #redis: RedisLimiter;
   readonly #strategy: HolderStrategy;
   readonly #clock: ForwardClock;
+  readonly #wall: WallClock;
   readonly #terms: Terms;
   readonly #holders = new Map<string, Holder>();
   readonly #fallback: Fallback;
@@ -56,6 +59,7 @@ export abstract class HybridLimiter implements Limiter {
     this.#redis = redis;
     this.#strategy = strategy;
     this.#clock = parts.settings.clock;
+    this.#wall = parts.wall;
     this.#terms = termsOf(parts.settings, parts.syncIntervalMs);
     this.#degradedAdjuster = { adjust: (key, delta) => this.#track(this.#correctDegraded(key, delta)) };
     this.#fallback = new Fallback(parts, redis, this.#degradedAdjuster);
@@ -111,7 +115,10 @@ export abstract class HybridLimiter implements Limiter {
   getEstimate(key: string): Estimate | undefined {
     const holder = this.#holders.get(key);
     if (holder === undefined) checkKey(key);
-    return holder === undefined || this.#asksAlways ? undefined : estimateOf(holder, this.#clock.now());
+    if (holder === undefined || this.#asksAlways) return undefined;
+    const nowMs = this.#clock.now();
+    holder.carryOn(nowMs, this.#wall.aheadMs(nowMs));
+    return estimateOf(holder);
   }
 
   async isAllowed(key: string, count = 1, rate?: Rate): Promise<Decision> {
@@ -188,7 +195,7 @@ export abstract class HybridLimiter implements Limiter {
   #decideHere(holder: Holder, rate: Rate, count: number): Decision | undefined {
     const nowMs = this.#clock.now();
     if (!holder.knows(rate)) return undefined;
-    holder.carryOn(nowMs);
+    holder.carryOn(nowMs, this.#wall.aheadMs(nowMs));
     const decision = this.#strategy.decide(holder, count, nowMs);
     if (decision === undefined) return undefined;
     this.#scheduleHits(holder);
@@ -199,7 +206,7 @@ export abstract class HybridLimiter implements Limiter {
   weigh({ key, rate, count }: Ask, nowMs: number): Weighed | undefined {
     const holder = this.#asksAlways ? undefined : this.#holders.get(key);
     if (holder === undefined || !holder.knows(rate)) return undefined;
-    holder.carryOn(nowMs);
+    holder.carryOn(nowMs, this.#wall.aheadMs(nowMs));
     return this.#strategy.weigh(holder, weightOf(count), nowMs);
   }
 
@@ -253,6 +260,7 @@ export abstract class HybridLimiter implements Limiter {
     const known = this.#holders.get(key);
     if (known === undefined && this.#holders.size >= MOST_KEYS) return;
     const holder = known ?? this.#newHolder(key);
+    holder.carryOn(nowMs, this.#wall.aheadMs(nowMs));
     holder.noteTaken({ rate, limit: this.limitOf(rate), count }, decision, isTaken, nowMs);
     // A key that is seldom called costs Redis less without a lease.
     if (decision.allowed && holder.isCalledOften) this.#exchanges.renew(holder);

@@ -30,6 +30,33 @@ export interface Report {
   readonly leaseExpiryMs: number;
 }
 
+/** A call that waits for Redis. */
+export interface WaitingCall {
+  readonly rate: Rate;
+  readonly limit: number;
+  readonly count: number;
+}
+
+/** A report, and the calls that it asks for. */
+export interface OutgoingReport extends Report {
+  readonly asking: ReadonlySet<WaitingCall>;
+  /** How far the wall clock was ahead when it was sent. */
+  readonly sentAheadMs: number;
+}
+
+/** The part of a report that asks for calls. */
+export function askingFor(
+  calls: readonly WaitingCall[],
+): Pick<OutgoingReport, "asked" | "needed" | "isAlike" | "asking"> {
+  const asked = calls[0]?.count ?? 0;
+  return {
+    asked,
+    needed: calls.reduce((sum, { count }) => sum + count, 0),
+    isAlike: calls.length > 0 && calls.every(({ count }) => count === asked),
+    asking: new Set(calls),
+  };
+}
+
 /** What Redis says in answer to a report. Times are from then on. */
 export type Answer = SyncReply;
 

@@ -1,10 +1,17 @@
 // The lengths of time that all keys of a limiter have in common, derived from its options.
 
+import { CLOCK_TOLERANCE_MS } from "./wall-clock.ts";
+
 export interface Terms {
   readonly windowMs: number;
   readonly bucketMs: number;
   /** How long a lease may be spent. */
   readonly leaseMs: number;
+  /**
+   * How long Redis counts a lease before the window of its last hits begins. A suspension that is too short to be
+   * noticed makes a process spend its lease for that much longer by the clock of Redis.
+   */
+  readonly setAsideMs: number;
   /** How long an unspent lease is kept while the key's capacity is scarce. */
   readonly scarceMs: number;
   /** How long an unspent lease is kept while there is plenty. */
@@ -34,5 +41,6 @@ export function termsOf(
   const scarceMs = SCARCE_ROUNDS * syncIntervalMs;
   const plentyMs = Math.max(scarceMs, leaseMs / 2);
   const lingerMs = Math.min(windowMs / LINGER_PARTS, LONGEST_LINGER_BUCKETS * bucketMs, LONGEST_LINGER_MS);
-  return { windowMs, bucketMs, leaseMs, scarceMs, plentyMs, lingerMs };
+  const setAsideMs = leaseMs + CLOCK_TOLERANCE_MS;
+  return { windowMs, bucketMs, leaseMs, setAsideMs, scarceMs, plentyMs, lingerMs };
 }

@@ -3,7 +3,7 @@
 import { perSecond } from "trypema";
 import { expect, it } from "vitest";
 import { type Admission, countOf, mostWithin } from "../../support/simulation/admissions.ts";
-import { HybridProcess, LEASE_MS } from "../../support/simulation/process.ts";
+import { HybridProcess, LEASE_MS, SET_ASIDE_MS } from "../../support/simulation/process.ts";
 import { useSimulation } from "../../support/simulation/use-simulation.ts";
 import type { World } from "../../support/simulation/world.ts";
 
@@ -84,7 +84,7 @@ it("a lease can't be spent when its time is over, and others are free to take it
   }
   await world.runUntil(spentMs + windowMs);
   expect(other.admitted).toEqual([]);
-  await world.runUntil(renewedMs + LEASE_MS + windowMs + 10);
+  await world.runUntil(renewedMs + SET_ASIDE_MS + windowMs + 10);
   other.call("absolute", "a", rate, capacity);
   await world.runUntil(world.nowMs + 10);
   expect(other.admitted).toHaveLength(1);

@@ -56,7 +56,10 @@ const LAST_CALLS = 10;
 /** What a process of a fleet does beside calling. */
 interface Habits {
   readonly callsPerSecond: number;
-  /** The share of processes that stall for longer than a lease, and of those that crash; another takes the place. */
+  /**
+   * The share of processes that stall or are suspended for longer than a lease, and of those that crash; another takes
+   * the place.
+   */
   readonly stalls: number;
   readonly crashes: number;
   /** When it crashes, it does so before this time. */
@@ -98,8 +101,10 @@ export class Fleet {
     const world = this.#world;
     if (world.random() < habits.stalls) {
       world.at(world.nowMs + world.random() * 300, () => {
-        process.stalledUntilMs = world.nowMs + LEASE_MS + world.random() * 500;
-        this.endMs = process.stalledUntilMs + 500;
+        const goesOnMs = world.nowMs + LEASE_MS + world.random() * 500;
+        if (world.random() < 0.5) process.stalledUntilMs = goesOnMs;
+        else this.#suspend(process, goesOnMs);
+        this.endMs = goesOnMs + 500;
       });
     }
     if (world.random() > habits.crashes) return;
@@ -109,6 +114,12 @@ export class Fleet {
       process.crashed = true;
       this.startHybrid(habits);
     });
+  }
+
+  #suspend(process: SimulatedProcess, wakeMs: number): void {
+    process.suspendUntil(wakeMs);
+    // What it has counted is reported when it wakes, as if it had just been made.
+    for (const key of this.#keys) this.#world.overdrawn.add(key);
   }
 
   /** A process that asks Redis for each call, beside the hybrid ones. */

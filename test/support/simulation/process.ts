@@ -16,27 +16,16 @@ import type { HybridLimiter } from "../../../src/hybrid/limiter.ts";
 import type { Admission } from "./admissions.ts";
 import { unsoundnessOf } from "./holder-soundness.ts";
 import { Connection } from "./network.ts";
-import { Actor } from "./timeline.ts";
+import { Actor, type Clock, EXACT } from "./timeline.ts";
 import type { World } from "./world.ts";
 
 /** How long a lease may be spent, with windows of up to ten seconds. */
 export const LEASE_MS = 1_000;
-
-/** How a process's clock differs from the others'. */
-export interface Clock {
-  readonly aheadMs: number;
-  /** How much faster it goes, as a share. */
-  readonly drift: number;
-}
+/** How long Redis counts such a lease before the window of its last hits begins. */
+export const SET_ASIDE_MS = 1_050;
 
 /** Many round trips of the perfect network, and short, so that a lost answer is noticed soon. */
 const TIMEOUT_MS = 50;
-
-const EXACT: Clock = { aheadMs: 0, drift: 0 };
-
-interface Given {
-  readonly clock: () => number;
-}
 
 export abstract class SimulatedProcess<P extends Provider = Provider> extends Actor {
   readonly world: World;
@@ -49,12 +38,11 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
   protected readonly taking: Limiter[] = [];
   readonly #connection: Connection;
 
-  constructor(world: World, open: (client: CommandClient, given: Given) => P, { aheadMs, drift }: Clock) {
-    super(world);
+  constructor(world: World, open: (client: CommandClient) => P, clock: Clock) {
+    super(world, clock);
     this.world = world;
     this.#connection = new Connection(world, this);
-    const clock = () => aheadMs + world.nowMs * (1 + drift);
-    this.provider = this.do(() => open(this.#connection, { clock }));
+    this.provider = this.do(() => open(this.#connection));
   }
 
   /** How many scripts it has sent to Redis. */
@@ -68,7 +56,8 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
 
   /** Calls one of `limits` alone. What it has admitted is noted under its name and the key. */
   callLimit(limits: Limits<P, string>, name: string, key: string, rate: Rate, count = 1): void {
-    this.#inc(limits.limiter(name), key, rate, count, name);
+    const limiter = this.do(() => limits.limiter(name));
+    this.#inc(limiter, key, rate, count, name);
   }
 
   #inc(limiter: Limiter, key: string, rate: Rate, count: number, limit?: string): void {
@@ -83,14 +72,15 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
       const { nowMs } = this.world;
       this.longestWaitMs = Math.max(this.longestWaitMs, nowMs - sentMs);
       const executedMs = late.degraded ? undefined : this.#connection.executedMs.get(key);
-      this.note(late, executedMs ?? nowMs, key, count, limit);
+      // A call may be decided with the answer to a request that was made before the call.
+      this.note(late, Math.max(sentMs, executedMs ?? nowMs), key, count, limit);
     });
   }
 
   /** Limits of the process, which it takes from. */
   limits(definitions: Readonly<Record<string, LimitDefinition>>): Limits<P, string> {
-    const limits = createLimits(this.provider, definitions);
-    for (const name of Object.keys(definitions)) this.taking.push(limits.limiter(name));
+    const limits = this.do(() => createLimits(this.provider, definitions));
+    for (const name of Object.keys(definitions)) this.taking.push(this.do(() => limits.limiter(name)));
     return limits;
   }
 
@@ -111,7 +101,8 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
     }
     taken.then((late) => {
       const isDegraded = Object.values(late.decisions).some(({ degraded }) => degraded);
-      note(late, (isDegraded ? undefined : this.#connection.executedMs.get(key)) ?? this.world.nowMs);
+      const executedMs = isDegraded ? undefined : this.#connection.executedMs.get(key);
+      note(late, Math.max(sentMs, executedMs ?? this.world.nowMs));
     });
   }
 
@@ -139,8 +130,8 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
 export class HybridProcess extends SimulatedProcess<HybridProvider> {
   constructor(world: World, options: HybridOptions = {}, clock = EXACT) {
     const { prefix, random } = world;
-    const open = (client: CommandClient, given: Given) =>
-      createHybridProvider(client, { prefix, random, timeoutMs: TIMEOUT_MS, ...options, ...given });
+    const open = (client: CommandClient) =>
+      createHybridProvider(client, { prefix, random, timeoutMs: TIMEOUT_MS, ...options });
     super(world, open, clock);
   }
 
@@ -170,8 +161,7 @@ export class RedisProcess extends SimulatedProcess<RedisProvider> {
     const { prefix, random } = world;
     // The calls of a batch have a time each, and the server of a world replaces one.
     const alone = { batch: false, timeoutMs: TIMEOUT_MS, onFailure: "deny" } as const;
-    const open = (client: CommandClient, given: Given) =>
-      createRedisProvider(client, { prefix, random, ...alone, ...options, ...given });
+    const open = (client: CommandClient) => createRedisProvider(client, { prefix, random, ...alone, ...options });
     super(world, open, clock);
   }
 }

@@ -1,5 +1,6 @@
 // Virtual time: what is to happen stands in a queue, and time goes from one event to the next at once. An actor is a
-// program in this time: its timers and its `performance.now()` are virtual, and it can crash and stall.
+// program in this time: its timers, its `performance.now()` and its `Date.now()` are virtual, and it can crash, stall
+// and be suspended.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { setImmediate } from "node:timers/promises";
@@ -11,6 +12,7 @@ const present = new AsyncLocalStorage<Actor>();
 export function virtualizeTime(): () => void {
   const { setTimeout: set, clearTimeout: clear } = globalThis;
   const now = performance.now;
+  const wallNow = Date.now;
   globalThis.setTimeout = ((run: () => void, delayMs: number) => {
     const actor = present.getStore();
     if (actor === undefined) return set(run, delayMs);
@@ -24,9 +26,11 @@ export function virtualizeTime(): () => void {
     if ((timer as unknown) instanceof Event) (timer as Event).cancel();
     else clear(timer);
   }) as typeof clearTimeout;
-  performance.now = () => present.getStore()?.timeline.nowMs ?? now.call(performance);
+  performance.now = () => present.getStore()?.monotonicMs ?? now.call(performance);
+  Date.now = () => present.getStore()?.wallMs ?? wallNow();
   return () => {
     Object.assign(globalThis, { setTimeout: set, clearTimeout: clear });
+    Date.now = wallNow;
     Reflect.deleteProperty(performance, "now");
   };
 }
@@ -44,13 +48,13 @@ export class Event {
   timeMs: number;
   isTimer = false;
   readonly #run: () => unknown;
-  readonly #actor: Actor | undefined;
+  readonly actor: Actor | undefined;
   #isCancelled = false;
 
   constructor(timeMs: number, run: () => unknown, actor: Actor | undefined) {
     this.timeMs = timeMs;
     this.#run = run;
-    this.#actor = actor;
+    this.actor = actor;
   }
 
   cancel(): void {
@@ -61,7 +65,7 @@ export class Event {
   unref(): void {}
 
   async happen(): Promise<void> {
-    const actor = this.#actor;
+    const { actor } = this;
     if (this.#isCancelled || actor?.crashed) return;
     if (actor !== undefined && actor.stalledUntilMs > this.timeMs) {
       actor.putOff(this);
@@ -88,6 +92,16 @@ export class Timeline {
   put(event: Event): void {
     const before = this.#events.findLastIndex((other) => other.timeMs <= event.timeMs);
     this.#events.splice(before + 1, 0, event);
+  }
+
+  /** Has the timers of an actor fire so much later. */
+  delayTimers(actor: Actor, ms: number): void {
+    const timers = this.#events.filter((event) => event.isTimer && event.actor === actor);
+    for (const timer of timers) {
+      this.#events.splice(this.#events.indexOf(timer), 1);
+      timer.timeMs += ms;
+      this.put(timer);
+    }
   }
 
   async runUntil(endMs: number): Promise<void> {
@@ -120,17 +134,61 @@ export class Timeline {
 }
 
 const AFTER_TIMERS_MS = 1e-6;
+/** A machine takes longer than that to fall asleep and to wake, and its monotonic clock goes on meanwhile. */
+const WAKING_MS = 2;
+const WALL_CLOCK_MS = 1_800_000_000_000;
+
+/** How the monotonic clock of an actor differs from the timeline. */
+export interface Clock {
+  readonly aheadMs: number;
+  /** How much faster it goes, as a share. */
+  readonly drift: number;
+}
+
+export const EXACT: Clock = { aheadMs: 0, drift: 0 };
 
 /** A program in virtual time. */
 export class Actor {
   readonly timeline: Timeline;
   /** Nothing of it runs from then on. */
   crashed = false;
-  /** Nothing of it runs before this time, as on a machine that is suspended. */
+  /** Nothing of it runs before this time, because it is busy or was stopped. Its clocks go on. */
   stalledUntilMs = 0;
+  /** How long its monotonic clock has stood still. */
+  #suspendedMs = 0;
+  /** How far its wall clock was set forward. */
+  #wallStepMs = 0;
+  readonly #clock: Clock;
 
-  constructor(timeline: Timeline) {
+  constructor(timeline: Timeline, clock: Clock = EXACT) {
     this.timeline = timeline;
+    this.#clock = clock;
+  }
+
+  /** What its `performance.now()` returns. */
+  get monotonicMs(): number {
+    return this.#clock.aheadMs + (this.timeline.nowMs - this.#suspendedMs) * (1 + this.#clock.drift);
+  }
+
+  /** What its `Date.now()` returns. */
+  get wallMs(): number {
+    return Math.floor(WALL_CLOCK_MS + this.timeline.nowMs * (1 + this.#clock.drift) + this.#wallStepMs);
+  }
+
+  /**
+   * Suspends the machine that it runs on: nothing of it runs, and its monotonic clock stands still. A test has it call
+   * nothing before the machine wakes.
+   */
+  suspendUntil(wakeMs: number): void {
+    const suspendedMs = wakeMs - this.timeline.nowMs - WAKING_MS;
+    this.stalledUntilMs = wakeMs;
+    this.#suspendedMs += suspendedMs;
+    this.timeline.delayTimers(this, suspendedMs);
+  }
+
+  /** Sets its wall clock, as NTP may do. */
+  setWallClock(forwardMs: number): void {
+    this.#wallStepMs += forwardMs;
   }
 
   /** Runs what the program would, as this actor. */

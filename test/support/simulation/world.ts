@@ -84,14 +84,14 @@ export class World extends Timeline {
   }
 
   /**
-   * Runs a script now, by the server's clock instead of the caller's, which comes last. An error that Redis replies is
-   * an outcome; what Redis holds and should not is thrown.
+   * Runs a script now, by the server's clock in virtual time, which a script takes as its last argument. An error that
+   * Redis replies is an outcome; what Redis holds and should not is thrown.
    */
   async execute(method: Method, args: Arguments): Promise<PromiseSettledResult<unknown>> {
     this.longestRequest = Math.max(this.longestRequest, args.length);
-    if (args[0] === BATCH.sha1) throw new Error("the calls of this batch have a time each, and only one is replaced");
+    if (args[0] === BATCH.sha1) throw new Error("the calls of this batch take a time each, and only one is given");
     const nowMs = SERVER_CLOCK_MS + this.nowMs;
-    const withClock = [...args.slice(0, -1), nowMs] as unknown as [string, number, ...string[]];
+    const withClock = [...args, nowMs] as unknown as [string, number, ...string[]];
     sendTogether(this.#redis);
     // Both are sent at once, in this order, which costs one round trip.
     const sent = Promise.allSettled([this.#redis[method](...withClock)]);
