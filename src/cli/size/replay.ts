@@ -1,12 +1,14 @@
 // Replays a log through the library, on the log's own time: how much each client used in its busiest window, and what
-// limits would have denied. It goes client by client, and all clients have one key, which is forgotten between them.
-// So memory doesn't grow with the keys, and the state of the one key stays in the processor's cache.
+// limits would have denied. It goes client by client, and all clients have one key. Between them a window passes, after
+// which nothing of the client before counts. So memory doesn't grow with the keys, and the state of the one key stays
+// in the processor's cache.
 
 import { perSecond, type Rate } from "../../core/rate.ts";
 import type { Decision } from "../../core/types.ts";
 import { createLocalProvider, type LocalProvider } from "../../local/provider.ts";
 import { type ManualClock, manualClock } from "../../testing/clock.ts";
 import { seededRandom } from "../../testing/random.ts";
+import { type Piece, Spells } from "./spells.ts";
 import type { RequestReader, Spool } from "./spool.ts";
 
 export interface SizedWindow {
@@ -47,8 +49,8 @@ type Progress = (share: number) => void;
 type Strategy = "absolute" | "suppressed";
 
 /**
- * A limiter, and virtual time for it. Always holds: its time only moves forward, also from one client to the next, and
- * differs from that of the log by a whole number of buckets.
+ * A limiter, and virtual time for it. Always holds: its time only moves forward, from one client to the next by a
+ * window or more, and differs from that of the log by a whole number of buckets.
  */
 class Lane {
   readonly #window: SizedWindow;
@@ -57,7 +59,7 @@ class Lane {
   readonly #names: readonly string[];
   #random = seededRandom(1);
   #clock!: ManualClock;
-  #limiter!: Pick<LocalProvider["absolute"], "inc" | "delete">;
+  #limiter!: Pick<LocalProvider["absolute"], "inc">;
   #client = -1;
   #nowMs = 0;
   #offsetMs = 0;
@@ -89,9 +91,8 @@ class Lane {
     this.#client = client;
     this.#random = seededRandom(seedOf(this.#names[client] ?? ""));
     if (this.#nowMs > LATEST_MS) this.#begin();
-    this.#limiter.delete(KEY);
-    const { bucketMs } = this.#window;
-    this.#offsetMs = Math.ceil((this.#nowMs - timeMs) / bucketMs) * bucketMs;
+    const { windowMs, bucketMs } = this.#window;
+    this.#offsetMs = Math.ceil((this.#nowMs + windowMs - timeMs) / bucketMs) * bucketMs;
   }
 
   #begin(): void {
@@ -117,13 +118,14 @@ function seedOf(name: string): number {
 
 /** The most that all clients together had in each of the windows. Also tells each request to `tell`. */
 export async function measureTogether(byTime: Spool, tell: RequestReader, onProgress?: Progress): Promise<number[]> {
-  const lanes = WINDOWS.map((window) => new Lane(window, VAST));
-  const peaks = WINDOWS.map(() => 0);
+  const peaks = WINDOWS.map(() => new Float64Array(1));
+  const spells = WINDOWS.map((window, index) => measuring(window, peaks[index]!));
   await byTime.read((timeMs, client, cost) => {
-    for (const [index, lane] of lanes.entries()) peaks[index] = Math.max(peaks[index]!, lane.used(timeMs, 0, cost));
+    for (const one of spells) one.add(timeMs, 0, cost);
     tell(timeMs, client, cost);
   }, onProgress);
-  return peaks;
+  for (const one of spells) one.end();
+  return peaks.map(([peak]) => peak!);
 }
 
 /** The most that each client had in a window, by the numbers of the clients. */
@@ -133,18 +135,36 @@ export async function measurePeaks(
   window: SizedWindow,
   onProgress?: Progress,
 ): Promise<Float64Array> {
-  const lane = new Lane(window, VAST);
   const peaks = new Float64Array(clientCount);
-  await byClient.read((timeMs, client, cost) => {
-    const used = lane.used(timeMs, client, cost);
-    if (used > peaks[client]!) peaks[client] = used;
-  }, onProgress);
+  const spells = measuring(window, peaks);
+  await byClient.read((timeMs, client, cost) => spells.add(timeMs, client, cost), onProgress);
+  spells.end();
   return peaks;
 }
 
 /**
- * Tries limits. A client whose busiest window is within a limit is never denied by it, under either strategy, so only
- * the requests of the others are replayed.
+ * Raises the peaks of the clients. A spell in which a client can't use more than before isn't replayed, and neither is
+ * one of a single request, which uses what it costs.
+ */
+function measuring(window: SizedWindow, peaks: Float64Array): Spells {
+  const lane = new Lane(window, VAST);
+  const measure = ({ client, most, length, times, costs }: Piece) => {
+    if (most <= peaks[client]!) return;
+    if (length === 1 && Number.isFinite(most)) {
+      peaks[client] = most;
+      return;
+    }
+    for (let i = 0; i < length; i++) {
+      const used = lane.used(times[i]!, client, costs[i]!);
+      if (used > peaks[client]!) peaks[client] = used;
+    }
+  };
+  return new Spells(window.windowMs, measure, true);
+}
+
+/**
+ * Tries limits. A spell in which a client can't use more than a limit is never denied by it, under either strategy, so
+ * only the others are replayed.
  *
  * @param limits whole numbers from 1 on
  * @returns from the lowest limit on
@@ -161,14 +181,16 @@ export async function tryLimits(
     absolute: new Attempt(new Lane(window, limit, "absolute", names), peaks.length),
     suppressed: new Attempt(new Lane(window, limit, "suppressed", names), peaks.length),
   }));
-  await byClient.read((timeMs, client, cost) => {
-    const peak = peaks[client]!;
+  const spells = new Spells(window.windowMs, (piece) => {
+    const most = Math.min(piece.most, peaks[piece.client]!);
     for (const { limit, absolute, suppressed } of trials) {
-      if (limit >= peak) return;
-      absolute.ask(timeMs, client, cost);
-      suppressed.ask(timeMs, client, cost);
+      if (limit >= most) return;
+      absolute.ask(piece);
+      suppressed.ask(piece);
     }
-  }, onProgress);
+  });
+  await byClient.read((timeMs, client, cost) => spells.add(timeMs, client, cost), onProgress);
+  spells.end();
   return trials;
 }
 
@@ -183,10 +205,13 @@ class Attempt implements Denials {
     this.ofClients = new Uint32Array(clientCount);
   }
 
-  ask(timeMs: number, client: number, cost: number): void {
-    if (this.#lane.inc(timeMs, client, cost).allowed) return;
-    this.requests++;
-    this.cost += cost;
-    this.ofClients[client]!++;
+  ask({ client, length, times, costs }: Piece): void {
+    for (let i = 0; i < length; i++) {
+      const cost = costs[i]!;
+      if (this.#lane.inc(times[i]!, client, cost).allowed) continue;
+      this.requests++;
+      this.cost += cost;
+      this.ofClients[client]!++;
+    }
   }
 }
