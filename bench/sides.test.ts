@@ -27,6 +27,7 @@ afterEach(() => {
 
 it.each([
   "absolute, admitted",
+  "absolute, admitted, with onEvent",
   "absolute, rejected",
   "suppressed, under the limit",
   "suppressed, over the limit",

@@ -48,6 +48,15 @@ const sides: Record<string, () => Side | Promise<Side>> = {
     return { admits: "all", prepare, run: callsOf(absolute, AMPLE) };
   },
 
+  /** Events are about what happens seldom, so a listener must cost a call nothing. */
+  "absolute, admitted, with onEvent"() {
+    const { absolute } = createLocalProvider({ ...WINDOW, onEvent: () => {} });
+    const prepare = () => {
+      for (const key of keys) absolute.inc(key, AMPLE);
+    };
+    return { admits: "all", prepare, run: callsOf(absolute, AMPLE) };
+  },
+
   "absolute, rejected"() {
     const { absolute } = createLocalProvider(LONG_WINDOW);
     const prepare = () => {

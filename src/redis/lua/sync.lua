@@ -84,12 +84,12 @@ local function take_rate(window, arguments)
 end
 
 -- What the first call that was not counted has to wait for, or the factor that it meets. `wanted` is what would be
--- taken with it.
+-- taken with it. A report that only settles a key asks for no call and for no factor, of either strategy.
 local function denial_of(window, arguments, wanted)
   local wait_ms, freed, factor_left_ms = 0, 0, -1
   local suppression_cache_ms = arguments.suppression_cache_ms
   if suppression_cache_ms == '' then
-    if arguments.asked <= arguments.limit then
+    if arguments.asked > 0 and arguments.asked <= arguments.limit then
       wait_ms, freed = time_until_free(window, wanted - arguments.limit)
     end
   elseif wanted <= arguments.hard_limit + 0 then
