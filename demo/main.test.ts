@@ -21,8 +21,11 @@ beforeEach(() => {
 
 const running = new Set<ChildProcess>();
 
-afterEach(() => {
-  for (const child of running) child.kill("SIGKILL");
+afterEach(async () => {
+  // A demo that is killed can't stop the Redis server that it has started.
+  const ended = Array.from(running, (child) => once(child, "exit"));
+  for (const child of running) child.kill("SIGTERM");
+  await Promise.all(ended);
 });
 
 function start(...args: string[]) {
