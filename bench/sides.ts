@@ -29,6 +29,14 @@ function callsOf(limiter: LocalProvider["absolute" | "suppressed"], rate: Rate):
   };
 }
 
+/** Calls that all fit under the limit. */
+function admitting(limiter: LocalProvider["absolute" | "suppressed"]): Side {
+  const prepare = () => {
+    for (const key of keys) limiter.inc(key, AMPLE);
+  };
+  return { admits: "all", prepare, run: callsOf(limiter, AMPLE) };
+}
+
 const sides: Record<string, () => Side | Promise<Side>> = {
   floor() {
     const places = new Map(keys.map((key, place) => [key, place]));
@@ -41,20 +49,12 @@ const sides: Record<string, () => Side | Promise<Side>> = {
   },
 
   "absolute, admitted"() {
-    const { absolute } = createLocalProvider(WINDOW);
-    const prepare = () => {
-      for (const key of keys) absolute.inc(key, AMPLE);
-    };
-    return { admits: "all", prepare, run: callsOf(absolute, AMPLE) };
+    return admitting(createLocalProvider(WINDOW).absolute);
   },
 
   /** Events are about what happens seldom, so a listener must cost a call nothing. */
   "absolute, admitted, with onEvent"() {
-    const { absolute } = createLocalProvider({ ...WINDOW, onEvent: () => {} });
-    const prepare = () => {
-      for (const key of keys) absolute.inc(key, AMPLE);
-    };
-    return { admits: "all", prepare, run: callsOf(absolute, AMPLE) };
+    return admitting(createLocalProvider({ ...WINDOW, onEvent: () => {} }).absolute);
   },
 
   "absolute, rejected"() {
@@ -67,11 +67,7 @@ const sides: Record<string, () => Side | Promise<Side>> = {
   },
 
   "suppressed, under the limit"() {
-    const { suppressed } = createLocalProvider(WINDOW);
-    const prepare = () => {
-      for (const key of keys) suppressed.inc(key, AMPLE);
-    };
-    return { admits: "all", prepare, run: callsOf(suppressed, AMPLE) };
+    return admitting(createLocalProvider(WINDOW).suppressed);
   },
 
   "suppressed, over the limit"() {

@@ -9,25 +9,25 @@
 const LOOK_EVERY_MS = 1;
 
 /**
- * How much the wall clock may gain on the monotonic clock by no suspension. Both are read in whole milliseconds at
- * best, one after the other, and on some systems their speeds differ a little.
+ * How much the wall clock may gain on the monotonic clock without a suspension. The two are read one after the other,
+ * the wall clock in whole milliseconds, and on some systems their speeds differ a little.
  */
 export const CLOCK_TOLERANCE_MS = 50;
 
 export class WallClock {
   readonly #isUsed: boolean;
   #lookedMs = Number.NEGATIVE_INFINITY;
-  /** What the wall clock was ahead when it was looked at first. */
+  /** How far the wall clock was ahead at the first look. Undefined before it. */
   #firstAheadMs: number | undefined;
   #aheadMs = 0;
 
-  /** @param isUsed false where the monotonic time is the user's clock, of which no wall clock tells anything */
+  /** @param isUsed false with the option `clock`, because a wall clock says nothing about the user's clock */
   constructor(isUsed: boolean) {
     this.#isUsed = isUsed;
   }
 
   /**
-   * How far the wall clock is ahead of the monotonic one, in whole milliseconds from when it was asked first.
+   * How far the wall clock has gained on the monotonic one since the first look, in whole milliseconds.
    *
    * @param nowMs the monotonic time
    */

@@ -171,7 +171,7 @@ async function spawnFirst(args: readonly string[]): Promise<ChildProcess> {
 }
 
 /** A port that nobody listens on; a Cluster's node needs the one 10 000 above it too. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");

@@ -58,8 +58,8 @@ function recommend(name: RecommendedLimit["name"], window: WindowReport, facts: 
   const unit = facts.counts === "costs" ? "a cost of " : "";
   const usual = usualPercentile(facts.clients);
   const reasons = [
-    `${percent(PERCENTILES[usual])} of the clients had at most ${unit}${grouped(busiest[usual])} in ${duration(windowMs)}; ` +
-      "the limit is twice that, rounded up.",
+    `${percent(PERCENTILES[usual])} of the clients had at most ${unit}${grouped(busiest[usual])} in ` +
+      `${duration(windowMs)}; the limit is twice that, rounded up.`,
     absolute.deniedRequests === 0
       ? `Nobody in this log would have been denied: the busiest client had ${unit}${grouped(busiest.max)}.`
       : `It would have denied ${counted(absolute.deniedRequests, "request")} (${percent(absolute.deniedShare)}) of ` +
@@ -91,7 +91,8 @@ function remarksOn({ clients, hasWholeSeconds, spanMs }: LogFacts): string[] {
   }
   if (hasWholeSeconds) {
     remarks.push(
-      "The log has times in whole seconds, so a burst may have been in two of them: a window of 1 s has up to twice what is told.",
+      "The log has times in whole seconds, so a burst may have been in two of them: " +
+        "a window of 1 s has up to twice what is told.",
     );
   }
   if (spanMs < 7 * 86_400_000 && spanMs >= 3_600_000) {

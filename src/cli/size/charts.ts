@@ -77,9 +77,8 @@ export function denialChart({ limits, windowMs }: WindowReport, counts: string):
       const y = yOf(deniedShare / top);
       const height = (Number(yOf(0)) - Number(y)).toFixed(1);
       const name = `${["absolute", "suppressed"][side]}, ${grouped(limit)}: ${percent(deniedShare)}`;
-      parts.push(
-        `<rect x="${x}" y="${y}" width="${width}" height="${height}" fill="var(--${"as"[side]})"><title>${name}</title></rect>`,
-      );
+      const place = `x="${x}" y="${y}" width="${width}" height="${height}"`;
+      parts.push(`<rect ${place} fill="var(--${"as"[side]})"><title>${name}</title></rect>`);
     }
     parts.push(text(xOf((index + 0.5) * step), String(HEIGHT - BOTTOM + 16), grouped(limit)));
   }

@@ -38,7 +38,8 @@ export class Clients {
     checkKey(part);
     if (this.names.length === MOST_CLIENTS) {
       throw new Failure(
-        `more than ${grouped(MOST_CLIENTS)} clients: give a part of the log, or name a field with fewer values as --client`,
+        `more than ${grouped(MOST_CLIENTS)} clients: ` +
+          "give a part of the log, or name a field with fewer values as --client",
       );
     }
     // A copy, because a part of the log would keep 64 kB of the log in memory.

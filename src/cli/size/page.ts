@@ -13,13 +13,21 @@ export function escapeHtml(text: string): string {
 }
 
 const STYLE = `
-:root { color-scheme: light dark; --text: #1c2330; --soft: #5b6575; --line: #d5dae2; --back: #fff; --a: #0b63c5; --s: #b4570a; }
+:root {
+  color-scheme: light dark;
+  --text: #1c2330; --soft: #5b6575; --line: #d5dae2; --back: #fff; --a: #0b63c5; --s: #b4570a;
+}
 @media (prefers-color-scheme: dark) {
   :root { --text: #e4e8ef; --soft: #9aa5b5; --line: #39414e; --back: #14181f; --a: #6cb2ff; --s: #ffab66; }
 }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back); max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+body {
+  font: 16px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back);
+  max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+}
 table { border-collapse: collapse; margin: .5rem 0 1.5rem; display: block; overflow-x: auto; }
-th, td { padding: .25rem .75rem; border-bottom: 1px solid var(--line); text-align: right; font-variant-numeric: tabular-nums; }
+th, td {
+  padding: .25rem .75rem; border-bottom: 1px solid var(--line); text-align: right; font-variant-numeric: tabular-nums;
+}
 th:first-child, td:first-child { text-align: left; }
 td.client { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 .charts { display: flex; flex-wrap: wrap; gap: 1rem; }
@@ -60,7 +68,8 @@ ${report.windows.map((window) => section(window, report)).join("\n")}
 function recommendation({ recommendation: { limits, remarks } }: Report): string {
   const items = limits.map(
     ({ name, limit, windowMs, reasons }) =>
-      `<p><strong>${name}: ${grouped(limit)} in ${duration(windowMs)}.</strong> ${reasons.map(escapeHtml).join(" ")}</p>`,
+      `<p><strong>${name}: ${grouped(limit)} in ${duration(windowMs)}.</strong> ` +
+      `${reasons.map(escapeHtml).join(" ")}</p>`,
   );
   const code = limits.length === 0 ? "" : `<pre>${codeLines(limits).map(escapeHtml).join("\n")}</pre>`;
   return [...items, ...remarks.map((remark) => `<p>${escapeHtml(remark)}</p>`), code].join("\n");

@@ -25,8 +25,8 @@ export class Spells {
   #lastMs = 0;
 
   /**
-   * @param merges whether requests of one time are told as one, for who doesn't decide about each of them
-   * @param mostKept of a spell until its end is known
+   * @param merges whether requests of the same time are told as one, where nobody decides about each of them
+   * @param mostKept how many requests of a spell are kept while its end isn't known
    */
   constructor(windowMs: number, tell: (piece: Piece) => void, merges = false, mostKept = 2 ** 12) {
     this.#windowMs = windowMs;

@@ -19,8 +19,7 @@ local function batch(keys, arguments)
       local is_decided, failure = pcall(terms.hard_limit and decide_suppressed_incs or decide_absolute_incs, calls)
       -- A key that holds something else fails its own calls only. A replica can write none, and clients listen to that.
       if not is_decided then
-        local text = type(failure) == 'table' and failure.err or tostring(failure)
-        local readonly = text:match('READONLY.*')
+        local text, readonly = failure_as_text(failure)
         if readonly then return redis.error_reply(readonly) end
         calls.at = at
         skip_calls(calls, decided, text)

@@ -215,7 +215,7 @@ export const COMMANDS = {
       rate_is_new: flag("whether a caller gave it since the last report; else the key keeps the rate it has"),
       limit: number("the capacity at that rate"),
       process: text("what tells the process from others"),
-      lease_ms: number("how long a lease may be spent"),
+      lease_ms: number("how long a lease is set aside, which is a little longer than it may be spent"),
       held: number("how much of its lease the process keeps"),
       asked: number("the count of the first call that waits; 0 for none"),
       needed: number("the counts of all calls that wait, together"),

@@ -84,7 +84,8 @@ local function take_rate(window, arguments)
 end
 
 -- What the first call that was not counted has to wait for, or the factor that it meets. `wanted` is what would be
--- taken with it. A report that only settles a key asks for no call and for no factor, of either strategy.
+-- taken with it. A report that only settles a key asks for no call. So nothing is computed for it,
+-- under either strategy.
 local function denial_of(window, arguments, wanted)
   local wait_ms, freed, factor_left_ms = 0, 0, -1
   local suppression_cache_ms = arguments.suppression_cache_ms

@@ -14,8 +14,7 @@ local function take(keys, arguments)
     local is_done, replied = pcall(decide_take, keys, key_at, terms, plan, at, now_ms, callers_ms ~= nil)
     -- A key that holds something else fails its own take only. A replica can write none, and clients listen to that.
     if not is_done then
-      local text = type(replied) == 'table' and replied.err or tostring(replied)
-      local readonly = text:match('READONLY.*')
+      local text, readonly = failure_as_text(replied)
       if readonly then return redis.error_reply(readonly) end
       replied = '!' .. text
     end

@@ -46,3 +46,10 @@ local function all_as_replied(values)
   for i, value in ipairs(values) do values[i] = EXACT:format(value) end
   return values
 end
+
+-- What failed, as text. The second is for a server that is a replica, which can write nothing: what clients listen to.
+local function failure_as_text(failure)
+  local text = type(failure) == 'table' and failure.err or tostring(failure)
+  local readonly = text:match('READONLY.*')
+  return text, readonly
+end
