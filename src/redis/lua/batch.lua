@@ -1,32 +1,64 @@
 -- Many calls in one script. `commands.js` says how they are given (BATCHED). The calls to one key are decided in their
--- order, with the state of the key read and stored once. Different keys have nothing to do with each other.
+-- order, with the state of the key read and stored once. Different keys have nothing to do with each other. Where each
+-- key has one call, most of these calls are simple: see `count_simply`.
 local function batch(keys, arguments)
   local state_keys = {}
   for i = 1, #keys, 2 do state_keys[#state_keys + 1] = keys[i] end
   local states = redis.call('MGET', unpack(state_keys))
   local calls = read_calls(arguments)
   local plan, replies = calls.plan, calls.replies
+  local window = {}
+  window.holders = 0
   local key_at = 0
   while key_at < #state_keys do
     local last_key = key_at + plan[calls.at]
     calls.runs_at = calls.at + 1
     calls.at = calls.runs_at + 1 + 2 * plan[calls.runs_at]
+    local terms = calls.terms[plan[calls.runs_at + 1]]
+    window.window_ms, window.bucket_ms = terms.window_ms, terms.bucket_ms
+    if not calls.has_callers_clock then
+      set_time(window, calls.now_ms)
+    end
+    local is_one_each = plan[calls.runs_at] == 1 and plan[calls.runs_at + 2] == 1
+    local draws, times = terms.hard_limit and 1 or 0, calls.has_callers_clock and 1 or 0
     while key_at < last_key do
       key_at = key_at + 1
-      local decided, at = #replies, calls.at
-      calls.state_key, calls.buckets_key, calls.state = state_keys[key_at], keys[2 * key_at], states[key_at]
-      local terms = calls.terms[plan[calls.runs_at + 1]]
-      local is_decided, failure = pcall(terms.hard_limit and decide_suppressed_incs or decide_absolute_incs, calls)
-      -- A key that holds something else fails its own calls only. A replica can write none, and clients listen to that.
-      if not is_decided then
-        local text, readonly = failure_as_text(failure)
+      window.state_key, window.buckets_key = state_keys[key_at], keys[2 * key_at]
+      local replied = false
+      if is_one_each then
+        if times == 1 then
+          set_time(window, plan[calls.at + draws])
+        end
+        replied = count_simply(window, states[key_at], terms)
+      end
+      if replied then
+        replies[#replies + 1] = replied
+        calls.at = calls.at + draws + times
+      else
+        calls.state_key, calls.buckets_key, calls.state = window.state_key, window.buckets_key, states[key_at]
+        local readonly
+        readonly = decide_calls_of_key(calls, terms)
         if readonly then return redis.error_reply(readonly) end
-        calls.at = at
-        skip_calls(calls, decided, text)
       end
     end
   end
   return replies
+end
+
+-- Decides about the calls to one key. Returns what failed on a replica, which can write nothing: clients listen to
+-- that.
+local function decide_calls_of_key(calls, terms)
+  local decided, at = #calls.replies, calls.at
+  local is_decided, failure = pcall(terms.hard_limit and decide_suppressed_incs or decide_absolute_incs, calls)
+  local readonly
+  -- A key that holds something else fails its own calls only.
+  if not is_decided then
+    local text
+    text, readonly = failure_as_text(failure)
+    calls.at = at
+    skip_calls(calls, decided, text)
+  end
+  return readonly
 end
 
 -- What all calls have in common, and the place in the plan where those of the first keys begin.

@@ -71,11 +71,10 @@ local function take_in_newest(keys, key_at, all_terms, plan, at, now_ms, states)
       local count = terms.count
       window.window_ms = terms.window_ms
       unpack_head_to_newest(window, state)
+      local is_admitted = is_admitted_simply(window, terms)
       local cell_ms = cell_start_of(now_ms, terms.bucket_ms)
+      is_simple = is_admitted and count > 0 and window.newest_ms >= cell_ms
       window.total, window.newest_count = window.total + count, window.newest_count + count
-      is_simple = count > 0 and window.rate == terms.rate and now_ms >= window.newest_ms and window.newest_ms >= cell_ms
-        and window.total <= terms.limit and window.total <= MOST_TOTAL
-        and (window.oldest_count == 0 or window.oldest_ms + window.window_ms > now_ms)
       window.newest_ms = now_ms
       if window.oldest_count == 0 then window.oldest_ms = now_ms end
       newests[i] = pack_newest(window)

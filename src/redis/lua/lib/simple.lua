@@ -1,0 +1,71 @@
+-- The most frequent kind of call, in short: the call is admitted, the state of its key has nothing but buckets, and no
+-- bucket has expired. To count such a call here takes two thirds of the time that the usual way takes. The usual way is
+-- for every kind of call.
+
+-- Sets the time of the calls that come next, and in which cells of the time grid it is.
+local function set_time(window, now_ms)
+  window.now_ms = now_ms
+  window.cell_ms = cell_start_of(now_ms, window.bucket_ms)
+  local span_ms = keep_span_of(window)
+  window.span_start_ms = cell_start_of(now_ms, span_ms)
+end
+
+-- Whether a call is admitted and no bucket has expired, by a state that has nothing but buckets.
+local function is_admitted_simply(window, terms)
+  local total = window.total + terms.count
+  local oldest_ms = window.oldest_count > 0 and window.oldest_ms or window.newest_ms
+  return (window.rate == terms.rate and total <= terms.limit and total <= MOST_TOTAL
+    and window.now_ms >= window.newest_ms and oldest_ms + window.window_ms > window.now_ms)
+end
+
+-- Counts a call that is simple. Returns what it is replied; false for any other call, and then nothing has changed.
+local function count_simply(window, state, terms)
+  local replied = false
+  if state and #state == BYTES_TO_NEWEST then
+    unpack_head_to_newest(window, state)
+    local is_counted = is_admitted_simply(window, terms)
+    if is_counted then
+      if window.newest_ms >= window.cell_ms then
+        count_in_newest(window, terms.count)
+      else
+        is_counted = count_after_newest(window, terms.count)
+      end
+    end
+    if is_counted then
+      replied = admission_as_replied(window, window.total)
+    end
+  end
+  return replied
+end
+
+local function count_in_newest(window, count)
+  window.newest_ms = window.now_ms
+  window.newest_count, window.total = window.newest_count + count, window.total + count
+  if window.oldest_count == 0 then window.oldest_ms = window.now_ms end
+  local newest = pack_newest(window)
+  redis.call('SETRANGE', window.state_key, TEXT_BYTES_TO_HEAD, newest)
+end
+
+-- Counts a call in a bucket of its own. Returns false where Redis has to keep the key for longer then, or where the
+-- list of buckets isn't as the state says. Then the list is as it was.
+local function count_after_newest(window, count)
+  local is_kept = window.newest_ms >= window.span_start_ms
+  if is_kept and window.oldest_count == 0 then
+    window.oldest_ms, window.oldest_count = window.newest_ms, window.newest_count
+  elseif is_kept then
+    is_kept = window.between > 0
+    if is_kept then
+      local bucket = pack_bucket(window.newest_ms, window.newest_count, 0, 0)
+      window.between = window.between + 1
+      local pushed = redis.pcall('RPUSH', window.buckets_key, bucket)
+      is_kept = pushed == window.between
+      if not is_kept and type(pushed) == 'number' then redis.call('RPOP', window.buckets_key) end
+    end
+  end
+  if is_kept then
+    window.newest_ms, window.newest_count, window.total = window.now_ms, count, window.total + count
+    local state = pack_head_to_newest(window)
+    redis.call('SETRANGE', window.state_key, '0', state)
+  end
+  return is_kept
+end
