@@ -5,7 +5,7 @@ import { absoluteFactor, decideAbsolute } from "../strategy/absolute.ts";
 import { allowed, rejected } from "../strategy/decision.ts";
 import type { WindowView } from "../strategy/view.ts";
 import type { CallTerms } from "./batch.ts";
-import { fieldsOf } from "./commands.ts";
+import { RepliesOf } from "./commands.ts";
 import { RedisLimiter } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
 import { admissionFrom, blockFrom, isWait, isWhole, isWithin, misfit } from "./reply.ts";
@@ -17,11 +17,12 @@ import { admissionFrom, blockFrom, isWait, isWhole, isWithin, misfit } from "./r
 export class RedisAbsolute extends RedisLimiter {
   /** @internal */
   readonly countsDenied = false;
+  readonly #denials = new RepliesOf(ABSOLUTE_INC);
 
   #denied(reply: readonly unknown[], rate: Rate, limit: number, count: number): Decision {
     const block = blockFrom(reply, this.settings.windowMs);
     if (block !== undefined) return this.rejectByReply(block, rate, count);
-    const { taken: used, wait, freed, moreMs } = fieldsOf(ABSOLUTE_INC, reply);
+    const { taken: used, wait, freed, moreMs } = this.#denials.read(reply);
     const isSoundWait = count > limit ? wait === -1 : isWait(wait);
     if (!isWhole(used) || !isSoundWait || !isWithin(freed, used) || !isWhole(moreMs)) throw misfit(reply);
     // The script tells of the window that it saw, and of such a window the decision is made here as everywhere.

@@ -54,6 +54,29 @@ export function fieldsOf<Reply>(command: Command<never, Reply>, reply: unknown):
   return command.named(numbersFrom(reply, command.reply.length));
 }
 
+/**
+ * Reads the replies of a command. Calls of a batch that are denied alike get the same reply, which is read once: to read
+ * it again for each of them takes a tenth of the client's time.
+ */
+export class RepliesOf<Reply> {
+  readonly #command: Command<never, Reply>;
+  #last: unknown;
+  #fields: Reply | undefined;
+
+  constructor(command: Command<never, Reply>) {
+    this.#command = command;
+  }
+
+  /** As {@link fieldsOf}. */
+  read(reply: unknown): Reply {
+    if (this.#fields === undefined || reply !== this.#last) {
+      this.#fields = fieldsOf(this.#command, reply);
+      this.#last = reply;
+    }
+    return this.#fields;
+  }
+}
+
 function argumentFrom(value: Argument): string {
   if (typeof value === "number") return luaNumber(value);
   if (typeof value === "boolean") return value ? "1" : "0";

@@ -301,7 +301,7 @@ export abstract class RedisLimiter implements Limiter {
   ): Promise<unknown> {
     const { windowMs, bucketMs, callersClock } = this.settings;
     const values = { ...own, windowMs, bucketMs, clockMs: callersClock?.now() } as unknown as Arguments;
-    return this.#backend.run(command, this.#names.of(key), argumentsOf(command, values));
+    return this.#backend.run(command, [...this.#names.of(key)], argumentsOf(command, values));
   }
 
   /** What Redis replies to a call that counts. */

@@ -11,7 +11,7 @@ import {
 } from "../strategy/suppressed.ts";
 import type { SuppressedView } from "../strategy/view.ts";
 import type { CallTerms } from "./batch.ts";
-import { fieldsOf, luaNumber } from "./commands.ts";
+import { luaNumber, RepliesOf } from "./commands.ts";
 import { RedisLimiter } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
 import { admissionFrom, blockFrom, isShare, isWait, isWhole, isWithin, misfit } from "./reply.ts";
@@ -25,6 +25,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   readonly countsDenied = true;
   /** Draws that a script was given and had no use for: the next calls take them, so as many are drawn as on Local. */
   readonly #draws: string[] = [];
+  readonly #suppressions = new RepliesOf(SUPPRESSED_INC);
 
   async getSuppressionFactor(key: string): Promise<number> {
     return (await this.get(key)).suppressionFactor;
@@ -32,7 +33,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
 
   /** The decision about a call over the soft limit, made of the window that the script saw, as on Local. */
   #decideFrom(reply: unknown, rule: SuppressedRule, count: number, draw: string, isCounted: boolean): Decision {
-    const { admitted, accepted: used, scaledFactor, wait, oldestAccepted } = fieldsOf(SUPPRESSED_INC, reply);
+    const { admitted, accepted: used, scaledFactor, wait, oldestAccepted } = this.#suppressions.read(reply);
     const factor = scaledFactor / 2 ** 53;
     if (!isWhole(used) || !isShare(factor) || !isWait(wait) || !isWithin(oldestAccepted, used + count)) {
       throw misfit(reply);
