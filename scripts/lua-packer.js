@@ -354,7 +354,7 @@ function addFunctions(source) {
 
 addFunctions(layoutFunctions());
 for (const name of readdirSync(new URL("lib/", FOLDER)).sort()) addFunctions(read(`lib/${name}`));
-for (const name of [...Object.keys(COMMANDS), "batch", "take", "sync_batch", "limited_keys"])
+for (const name of [...Object.keys(COMMANDS), "batch", "take", "sync_batch", "peek_batch", "limited_keys"])
   addFunctions(read(`${name}.lua`));
 for (const { name, unchecked } of functions.values()) {
   const unknown = unchecked.filter((used) => !functions.has(used));
@@ -389,8 +389,17 @@ function joined(...parts) {
 
 /** The script that takes many reports. */
 export function packSyncBatch() {
-  const sync = packed("sync", COMMANDS.sync);
-  return joined(sync, packed("sync_batch", { arguments: {} }), "return sync_batch(KEYS, ARGV)");
+  return packedForMany("sync");
+}
+
+/** The script that looks at many keys. */
+export function packPeekBatch() {
+  return packedForMany("peek");
+}
+
+function packedForMany(name) {
+  const batch = packed(`${name}_batch`, { arguments: {} });
+  return joined(packed(name, COMMANDS[name]), batch, `return ${name}_batch(KEYS, ARGV)`);
 }
 
 /** The script that decides many calls. */

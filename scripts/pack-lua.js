@@ -11,6 +11,7 @@ import {
   packBatch,
   packCommand,
   packLimitedKeys,
+  packPeekBatch,
   packSyncBatch,
   packTake,
 } from "./lua-packer.js";
@@ -116,6 +117,9 @@ export const BATCH: Script = ${scriptText(packBatch())};
 
 /** Decides about takes, each of several calls. */
 export const TAKE: Script = ${scriptText(packTake())};
+
+/** Looks at many keys, each as peek would. */
+export const PEEK_BATCH: Script = ${scriptText(packPeekBatch())};
 
 /** Takes many reports, each as sync would. */
 export const SYNC_BATCH: Script = ${scriptText(packSyncBatch())};

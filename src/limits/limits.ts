@@ -34,7 +34,8 @@ interface TakenFields<P extends Provider, Asked extends string> {
   readonly decisions: Readonly<Record<Asked, Decision>>;
   /**
    * Gives back what the take has counted. For a limit whose window has passed since the take, it does nothing. It also
-   * does nothing for a take that was denied, or given back before.
+   * does nothing for a take that was denied, or given back before. After `delete` of the key it would take off what
+   * other calls have counted since, so don't call it then.
    */
   refund(): AnswerOf<P, void>;
   /**

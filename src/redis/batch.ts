@@ -1,7 +1,7 @@
 // Many calls in one script: how they are given to it, and how its reply is read. The order of the arguments is
 // described at BATCHED in lua/commands.js.
 
-import { BATCH, SYNC_BATCH, TAKE } from "./lua.generated.ts";
+import { BATCH, PEEK, PEEK_BATCH, SYNC_BATCH, TAKE } from "./lua.generated.ts";
 import { numberFrom, textFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
@@ -23,6 +23,8 @@ export interface Batch {
   readonly args: string[];
   /** For each reply, which of the calls it is for. */
   readonly order: readonly number[];
+  /** Whether a reply of 0 says that it is the same as the one before. */
+  readonly hasRepeats?: boolean;
 }
 
 /** What calls are judged by. Calls that have the same object are alike, and a batch has it once. */
@@ -141,7 +143,7 @@ function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batc
       plan.push(...calls[index]!.own);
     }
   }
-  return { script: BATCH, keys, args: [list.json, `[${plan.join(",")}]`], order };
+  return { script: BATCH, keys, args: [list.json, `[${plan.join(",")}]`], order, hasRepeats: true };
 }
 
 /** Which of the calls are to the same key. */
@@ -187,6 +189,23 @@ export const sendingReports: Sending<ReportCall> = {
     script: SYNC_BATCH,
     keys: calls.flatMap(({ keys }) => keys),
     args: [...calls.flatMap(({ args }) => [String(args.length), ...args]), ...calls.at(-1)!.clock],
+    order: calls.map((_, index) => index),
+  }),
+};
+
+/** A look at one key. */
+export interface PeekCall extends KeyedCall {
+  /** The arguments, with the caller's time where callers have clocks. */
+  readonly args: readonly string[];
+}
+
+/** How looks are sent. */
+export const sendingPeeks: Sending<PeekCall> = {
+  alone: ({ args }) => ({ script: PEEK, args: [...args] }),
+  together: (calls) => ({
+    script: PEEK_BATCH,
+    keys: calls.flatMap(({ keys }) => keys),
+    args: calls.flatMap(({ args }) => [String(args.length), ...args]),
     order: calls.map((_, index) => index),
   }),
 };

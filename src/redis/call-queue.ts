@@ -1,7 +1,7 @@
 // Sends calls to Redis, many in one script where many are made at once.
 //
 //   a call is made while               what becomes of it
-//   no call is on its way              it is sent at once, alone
+//   no call is on its way              it is sent at once, alone; a look at a key, when its caller has made all looks
 //   others are on their way            it waits until the event loop has gone through what it is busy with, so that the
 //                                      calls which are made meanwhile go together
 //
@@ -43,16 +43,27 @@ export class CallQueue<Call extends KeyedCall> {
   readonly #counts: Pick<Counts, "scripts" | "scriptCalls">;
   /** 1 where no calls share a script. */
   #maxCalls: number;
+  readonly #waitsForCaller: boolean;
   #waiting: Queued<Call>[] = [];
   #willFlush = false;
   /** How many scripts are unanswered. */
   #onTheWay = 0;
 
-  constructor({ connection, breaker, counts }: QueueParts, sending: Sending<Call>, maxCalls: number) {
+  /**
+   * @param waitsForCaller whether a call that could go at once waits until its caller gives way, because the caller may
+   *   make others with it
+   */
+  constructor(
+    { connection, breaker, counts }: QueueParts,
+    sending: Sending<Call>,
+    maxCalls: number,
+    waitsForCaller = false,
+  ) {
     this.#connection = connection;
     this.#breaker = breaker;
     this.#counts = counts;
     this.#sending = sending;
+    this.#waitsForCaller = waitsForCaller;
     // A promise of one request must not be settled by another one there.
     this.#maxCalls = TIMERS_END_WITH_REQUESTS ? 1 : maxCalls;
   }
@@ -61,13 +72,15 @@ export class CallQueue<Call extends KeyedCall> {
   ask(call: Call): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const queued = { call, pending: this.#breaker.begin(resolve, reject) };
-      if (this.#onTheWay === 0 && this.#waiting.length === 0) this.#sendAlone(queued);
+      const isIdle = this.#onTheWay === 0 && this.#waiting.length === 0;
+      if (isIdle && !this.#waitsForCaller) this.#sendAlone(queued);
       else this.#add(queued);
     });
   }
 
   /** Sends what waits, so that it comes before what is sent next. */
   flush(): void {
+    if (this.#waiting.length === 0) return;
     const calls = this.#waiting.filter(({ pending }) => pending.deadline.expire !== undefined);
     this.#waiting = [];
     if (calls.length === 0) return;
@@ -81,7 +94,8 @@ export class CallQueue<Call extends KeyedCall> {
       this.flush();
     } else if (!this.#willFlush) {
       this.#willFlush = true;
-      atTurnsEnd(() => {
+      const later = this.#onTheWay === 0 ? whenCallerGivesWay : atTurnsEnd;
+      later(() => {
         this.#willFlush = false;
         this.flush();
       });
@@ -129,6 +143,7 @@ export class CallQueue<Call extends KeyedCall> {
         this.#answer(
           batch.order.map((index) => calls[index]!.pending),
           reply,
+          batch.hasRepeats === true,
         );
       },
       (error: unknown) => {
@@ -145,17 +160,21 @@ export class CallQueue<Call extends KeyedCall> {
   }
 
   /** Tells each call its reply. Where the reply is none of a batch, a call gets nothing, which nobody understands. */
-  #answer(pendings: readonly PendingCall<unknown>[], reply: unknown): void {
+  #answer(pendings: readonly PendingCall<unknown>[], reply: unknown, hasRepeats: boolean): void {
     const replies: readonly unknown[] = Array.isArray(reply) && reply.length === pendings.length ? reply : [];
     let last: unknown;
     for (const [index, pending] of pendings.entries()) {
-      const ofCall = isSameAsBefore(replies[index]) ? last : replies[index];
+      const ofCall = hasRepeats && isSameAsBefore(replies[index]) ? last : replies[index];
       last = ofCall;
       const error = errorIn(ofCall);
       if (error === undefined) this.#breaker.answer(pending, ofCall);
       else this.#breaker.fail(pending, error);
     }
   }
+}
+
+function whenCallerGivesWay(run: () => void): void {
+  void Promise.resolve().then(run);
 }
 
 function bySlot<Call extends KeyedCall>(calls: readonly Queued<Call>[]): Iterable<Queued<Call>[]> {

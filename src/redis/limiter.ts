@@ -17,7 +17,7 @@ import { decideBlocked } from "../strategy/block.ts";
 import { capacityIn, capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { emptyWindow, type SuppressedView, type WindowView } from "../strategy/view.ts";
-import { CallTerms, type IncCall, type ReportCall, type TakeAsk, type TakeCall } from "./batch.ts";
+import { CallTerms, type IncCall, type PeekCall, type ReportCall, type TakeAsk, type TakeCall } from "./batch.ts";
 import { argumentsOf, type BatchedCommand, type Command, fieldsOf, luaNumber } from "./commands.ts";
 import { isBackendFailure, policyFor } from "./failure.ts";
 import type { KeyNames } from "./keys.ts";
@@ -40,6 +40,8 @@ export interface Backend {
   inc(call: IncCall): Promise<unknown>;
   /** Several calls that are decided as one; they may share a script with others. */
   take(call: TakeCall): Promise<unknown>;
+  /** A look at a key, which counts nothing; it may share a script with others. */
+  peek(call: PeekCall): Promise<unknown>;
   /** Whether keys of different slots can't share a script. */
   readonly isBySlot: boolean;
   /** A report of a hybrid process; it may share a script with others. */
@@ -289,7 +291,10 @@ export abstract class RedisLimiter implements Limiter {
   }
 
   protected async peek(key: string, count: number, rate?: Rate): Promise<Peek | undefined> {
-    const reply = await this.run(PEEK, key, { count, rate });
+    const reply = await this.#backend.peek({
+      keys: this.#names.of(key),
+      args: this.#argumentsOf(PEEK, { count, rate }),
+    });
     return peekFrom(reply, this.settings.windowMs);
   }
 
@@ -299,9 +304,16 @@ export abstract class RedisLimiter implements Limiter {
     key: string,
     own: NoInfer<Omit<Arguments, keyof WindowArguments>>,
   ): Promise<unknown> {
+    return this.#backend.run(command, [...this.#names.of(key)], this.#argumentsOf(command, own));
+  }
+
+  #argumentsOf<Arguments extends WindowArguments, Reply>(
+    command: Command<Arguments, Reply>,
+    own: NoInfer<Omit<Arguments, keyof WindowArguments>>,
+  ): string[] {
     const { windowMs, bucketMs, callersClock } = this.settings;
     const values = { ...own, windowMs, bucketMs, clockMs: callersClock?.now() } as unknown as Arguments;
-    return this.#backend.run(command, [...this.#names.of(key)], argumentsOf(command, values));
+    return argumentsOf(command, values);
   }
 
   /** What Redis replies to a call that counts. */

@@ -12,9 +12,9 @@ import {
 import type { RedisStats } from "../core/stats.ts";
 import { Watch } from "../core/watch.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
-import { sendingIncs, sendingReports, sendingTakes } from "./batch.ts";
+import { sendingIncs, sendingPeeks, sendingReports, sendingTakes } from "./batch.ts";
 import { Breaker } from "./breaker.ts";
-import { CallQueue } from "./call-queue.ts";
+import { CallQueue, type QueueParts } from "./call-queue.ts";
 import { unlinkAll } from "./clear.ts";
 import { connectionOf, type RedisClient } from "./client.ts";
 import { KeyNames } from "./keys.ts";
@@ -45,6 +45,8 @@ const POLICIES: readonly FailurePolicy[] = ["throw", "allow", "deny", "local"];
 const MAX_CALLS = 40;
 /** A report costs Redis as much as so many calls in a batch. */
 const CALLS_IN_REPORT = 3;
+/** A look holds Redis about as long as so many calls do. */
+const CALLS_IN_PEEK = 2;
 /** A take holds Redis about as long as so many calls do. */
 const CALLS_IN_TAKE = 4;
 
@@ -135,24 +137,26 @@ function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: numbe
   const breaker = new Breaker(settings.timeoutMs, watch);
   const { counts } = watch;
   const parts = { connection, breaker, counts };
-  const hasCallersClock = settings.callersClock !== undefined;
-  const incs = new CallQueue(parts, sendingIncs(hasCallersClock), maxCalls);
-  const reports = new CallQueue(parts, sendingReports, Math.ceil(maxCalls / CALLS_IN_REPORT));
-  const takes = new CallQueue(parts, sendingTakes, Math.ceil(maxCalls / CALLS_IN_TAKE));
+  const { incs, takes, peeks, reports } = queuesOf(parts, settings, maxCalls);
   // Redis has to see calls in the order in which they were made.
   const flush = () => {
-    incs.flush();
-    takes.flush();
-    reports.flush();
+    for (const queue of [incs, takes, peeks, reports]) queue.flush();
   };
   return {
     inc(call) {
       takes.flush();
+      peeks.flush();
       return incs.ask(call);
     },
     take(call) {
       incs.flush();
+      peeks.flush();
       return takes.ask(call);
+    },
+    peek(call) {
+      incs.flush();
+      takes.flush();
+      return peeks.ask(call);
     },
     isBySlot: connection.isCluster,
     report: (call) => reports.ask(call),
@@ -176,6 +180,15 @@ function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: numbe
     get refuses() {
       return breaker.refuses;
     },
+  };
+}
+
+function queuesOf(parts: QueueParts, { callersClock }: RedisSettings, maxCalls: number) {
+  return {
+    incs: new CallQueue(parts, sendingIncs(callersClock !== undefined), maxCalls),
+    takes: new CallQueue(parts, sendingTakes, Math.ceil(maxCalls / CALLS_IN_TAKE)),
+    peeks: new CallQueue(parts, sendingPeeks, Math.ceil(maxCalls / CALLS_IN_PEEK), true),
+    reports: new CallQueue(parts, sendingReports, Math.ceil(maxCalls / CALLS_IN_REPORT)),
   };
 }
 

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
-import { createLocalProvider, type Decision, perMinute, perSecond } from "trypema";
+import { createLimits, createLocalProvider, type Decision, perMinute, perSecond } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisClient, type RedisOptions } from "trypema/redis";
 import { manualClock } from "trypema/testing";
@@ -95,6 +95,40 @@ describe.each(["ioredis", "node-redis"])("%s", (name) => {
     expect((await absolute.get("k")).total).toBe(10);
     for (let i = 0; i < 10; i++) void absolute.inc("k", perMinute(50));
     expect(await absolute.adjust("k", -3)).toBe(17);
+  });
+
+  it("looks at several keys, or at several limits of one, in one script, after what was called before", async () => {
+    const provider = open();
+    const limits = createLimits(provider, {
+      burst: { limit: 10, windowMs: 1_000_000 },
+      day: { limit: 50, windowMs: 60_000 },
+      all: { limit: 100, windowMs: 60_000, strategy: "suppressed" },
+    });
+    await limits.take("k", 3);
+    const look = () => limits.peek("k", 8);
+    // The server doesn't have the script yet.
+    await look();
+    let foreseen = await look();
+    expect(
+      await scriptsDuring(async () => {
+        foreseen = await look();
+      }),
+    ).toBe(1);
+    expect(foreseen).toMatchObject({ allowed: false, deniedBy: "burst" });
+    expect(foreseen.decisions).toMatchObject({
+      burst: { remaining: 7 },
+      day: { remaining: 47 },
+      all: { remaining: 97 },
+    });
+    expect((await limits.peek({ burst: "k", day: "unknown" })).decisions.day).toMatchObject({ remaining: 49 });
+    await redis.client.lpush("trypema:a:60000:100:{:foreign}", "not ours");
+    const totals: Promise<unknown>[] = [];
+    for (let i = 1; i <= 5; i++) {
+      void provider.absolute.inc("counted", perMinute(50));
+      totals.push(provider.absolute.get("counted").then(({ total }) => total));
+      totals.push(failureOf(provider.absolute.get("foreign")).then(({ code }) => code));
+    }
+    expect(await Promise.all(totals)).toEqual([1, 2, 3, 4, 5].flatMap((total) => [total, "BACKEND_SCRIPT"]));
   });
 
   it("fails the calls to a key that holds something else, and counts those beside them once", async () => {
