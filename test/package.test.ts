@@ -2,7 +2,7 @@
 
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
 import * as trypema from "trypema";
 import * as betterAuth from "trypema/better-auth";
@@ -171,34 +171,37 @@ describe("the package", () => {
     expect(stdout).toMatch(/^\d\d+\n$/);
   });
 
-  /** Everything that loading a file loads. */
+  /** The sources of everything that loading a file loads. */
   function loadedBy(form: string, file: string): Set<string> {
     const loaded = new Set<string>();
+    const sourcesLoaded = new Set<string>();
     const load = (path: string) => {
       if (loaded.has(path)) return;
       loaded.add(path);
-      for (const specifier of importsOf(join(form, path))) load(join(dirname(path), specifier));
+      const { sources }: { sources: string[] } = JSON.parse(readFileSync(`${path}.map`, "utf8"));
+      for (const source of sources) sourcesLoaded.add(relative(join(ROOT, "src"), join(dirname(path), source)));
+      for (const specifier of importsOf(path)) load(join(dirname(path), specifier));
     };
-    load(file);
-    return loaded;
+    load(join(ROOT, form, file));
+    return sourcesLoaded;
   }
 
   describe.each(["dist", "dist/cjs"])("in %s", (form) => {
     it("loads only what Local needs", () => {
-      const loaded = loadedBy(join(ROOT, form), "index.js");
+      const loaded = loadedBy(form, "index.js");
       expect(loaded.size).toBeGreaterThan(10);
-      for (const file of loaded) expect(file).toMatch(/^(index|(core|strategy|local|limits)\/[a-z-]+)\.js$/);
+      for (const file of loaded) expect(file).toMatch(/^(index|(core|strategy|local|limits)\/[a-z-]+)\.ts$/);
     });
 
     it.each(["express", "fastify", "fetch", "hono", "koa", "node"])(
       "loads no framework and no Redis for %s",
       (name) => {
-        const loaded = loadedBy(join(ROOT, form), `adapters/${name}.js`);
+        const loaded = loadedBy(form, `adapters/${name}.js`);
         expect(loaded.size).toBeGreaterThan(10);
         for (const file of loaded) {
-          expect(file).toMatch(/^((core|strategy|local|limits|metrics|http)\/[a-z-]+|adapters\/[a-z-]+)\.js$/);
-          const shared = ["adapters/node-message.js", "adapters/web-response.js"];
-          if (file.startsWith("adapters/")) expect([`adapters/${name}.js`, ...shared]).toContain(file);
+          expect(file).toMatch(/^((core|strategy|local|limits|metrics|http)\/[a-z-]+|adapters\/[a-z-]+)\.ts$/);
+          const shared = ["adapters/node-message.ts", "adapters/web-response.ts"];
+          if (file.startsWith("adapters/")) expect([`adapters/${name}.ts`, ...shared]).toContain(file);
         }
       },
     );

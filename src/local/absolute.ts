@@ -29,11 +29,10 @@ export class LocalAbsolute extends LocalLimiter {
       if (count > limit) return this.tally.addOver(rejection(this.unknown, limit, count), key);
       this.insert(key, rate);
     }
-    const used = window.used + count;
-    if (used > limit) return this.tally.addOver(rejection(window, limit, count), key);
-    window.addHit(count, 0);
+    const used = window.tryAccept(count, limit);
+    if (used < 0) return this.tally.addOver(rejection(window, limit, count), key);
     this.tally.addAllowed(limit, used);
-    return allowed(limit, used, window.oldestExpiresInMs);
+    return allowed(limit, used, window.moreAfterHitMs());
   }
 
   /** @internal */
@@ -46,16 +45,16 @@ export class LocalAbsolute extends LocalLimiter {
   /** @internal */
   count({ key, rate, count }: Ask, outcomes: (number | Decision)[], at: number): void {
     const { window } = this;
+    outcomes[at] = this.limitOf(rate);
     if (count > 0) {
       if (!this.isStored) this.store.insert(key, rate);
-      window.addHit(count, 0);
+      outcomes[at + 1] = window.tryAccept(count, Number.POSITIVE_INFINITY);
+      outcomes[at + 2] = window.moreAfterHitMs();
       this.tally.addAllowed(this.limitOf(rate), window.used);
+    } else {
+      outcomes[at + 1] = this.isStored ? window.used : 0;
+      outcomes[at + 2] = this.isStored ? Math.ceil(window.oldestExpiresInMs) : 0;
     }
-    const isKnown = this.isStored || count > 0;
-    outcomes[at] = this.limitOf(rate);
-    outcomes[at + 1] = isKnown ? window.used : 0;
-    // Whole, because V8 boxes other numbers.
-    outcomes[at + 2] = isKnown ? Math.ceil(window.oldestExpiresInMs) : 0;
   }
 
   protected conclude(ask: Ask): Decision {

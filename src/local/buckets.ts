@@ -59,8 +59,8 @@ export class BucketList {
    * The hit time of the oldest bucket. While there is only the newest bucket its hits do not keep OLDEST_MS up to date.
    */
   get oldestMs(): number {
-    const { words, at } = this.#records;
-    return words[at + (this.head === NONE ? NEWEST_MS : OLDEST_MS)]!;
+    const { words, at, halves } = this.#records;
+    return words[at + (halves[at * 2 + HEAD] === NONE ? NEWEST_MS : OLDEST_MS)]!;
   }
 
   next(node: number): number {

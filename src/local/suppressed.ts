@@ -51,13 +51,10 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
       return this.tally.addOver(this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs), key);
     }
     if (!isStored) this.insert(key, rate);
-    const used = window.used;
-    if (used + count <= rule.limit) {
-      window.addHit(count, 0);
-      this.tally.addAllowed(rule.limit, used + count);
-      return allowed(rule.limit, used + count, window.oldestExpiresInMs);
-    }
-    return this.tally.addOver(this.#decideOver(rule, count), key);
+    const used = window.tryAccept(count, rule.limit);
+    if (used < 0) return this.tally.addOver(this.#decideOver(rule, count), key);
+    this.tally.addAllowed(rule.limit, used);
+    return allowed(rule.limit, used, window.moreAfterHitMs());
   }
 
   getSuppressionFactor(key: string): number {
@@ -143,11 +140,10 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     }
     if (!drawAdmits(factor, this.#settings.random)) {
       window.addHit(count, count);
-      return deniedByFactor(window, rule, count, factor, window.oldestExpiresInMs);
+      return deniedByFactor(window, rule, count, factor, window.moreAfterHitMs());
     }
-    const used = window.used + count;
-    window.addHit(count, 0);
-    return admittedByDraw(rule, used, window.oldestExpiresInMs, factor);
+    const used = window.tryAccept(count, Number.POSITIVE_INFINITY);
+    return admittedByDraw(rule, used, window.moreAfterHitMs(), factor);
   }
 
   /** What calls at `rate` are judged by; successive calls mostly bring the same rate. */

@@ -71,8 +71,10 @@ class Model {
     const newest = buckets.at(-1);
     if (method === "hit" || method === "deny") {
       const declined = method === "deny" ? count : 0;
-      window.addHit(count, declined);
+      if (method === "hit") this.#hit(buckets, count);
+      else window.addHit(count, declined);
       addPlainHit(buckets, this.nowMs, count, declined);
+      expect(window.moreAfterHitMs()).toBe(Math.ceil(window.oldestExpiresInMs));
       plain.overloaded ||= declined > 0;
     } else if (method === "keepFactor" && newest !== undefined) {
       window.keepFactor(0.5);
@@ -93,6 +95,15 @@ class Model {
       store.remove();
       this.plain.delete(key);
     }
+  }
+
+  /** A hit that doesn't fit changes nothing, and one that just fits is counted. */
+  #hit(buckets: readonly Bucket[], count: number): void {
+    const { window } = this.store;
+    const used = sum(buckets, (bucket) => bucket.count - bucket.declined) + count;
+    expect(window.tryAccept(count, used - 1)).toBe(-1);
+    expect(window.buckets()).toEqual(buckets);
+    expect(window.tryAccept(count, used)).toBe(used);
   }
 
   #correct(plain: PlainWindow, corrected: Bucket[]): void {

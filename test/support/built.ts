@@ -23,7 +23,8 @@ let isPackageChecked = false;
 /** Throws where the package isn't built, or older than its sources. Looks once. */
 export function assertPackageBuilt(): void {
   if (isPackageChecked) return;
-  for (const form of ["dist", "dist/cjs"]) assertCompiled("src", form);
+  assertCompiled("src", "dist");
+  assertBundled("src", join("dist", "cjs", "index.js"));
   if (modifiedMs(LUA) === undefined) fail(`${LUA} is absent`);
   const text = readFileSync(join(ROOT, LUA), "utf8");
   for (const [, sha1] of packLua().matchAll(/sha1: "(\w+)"/g)) {
@@ -43,15 +44,28 @@ export function assertProgramsBuilt(): void {
 
 function assertCompiled(folder: string, target: string): void {
   for (const file of readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })) {
-    // The Lua is compared by what it says, because each packing writes the generated file.
-    if (!/(?<!\.test|\.generated)\.ts$/.test(file)) continue;
-    // The command line is a program, so it needs one form only.
-    if (target === "dist/cjs" && file.startsWith("cli/")) continue;
+    if (!isSource(file)) continue;
     const [source, compiled] = [join(folder, file), join(target, file.replace(/\.ts$/, ".js"))];
     const builtMs = modifiedMs(compiled);
     if (builtMs === undefined) fail(`${compiled} is absent`);
     if (builtMs < modifiedMs(source)!) fail(`${compiled} is older than ${source}`);
   }
+}
+
+/** Throws where a bundle isn't built, or is older than a source. */
+function assertBundled(folder: string, bundle: string): void {
+  const builtMs = modifiedMs(bundle);
+  if (builtMs === undefined) fail(`${bundle} is absent`);
+  for (const file of readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })) {
+    if (!isSource(file)) continue;
+    const source = join(folder, file);
+    if (builtMs < modifiedMs(source)!) fail(`${bundle} is older than ${source}`);
+  }
+}
+
+/** Whether it is compiled. The Lua is compared by what it says, because each packing writes the generated file. */
+function isSource(file: string): boolean {
+  return /(?<!\.test|\.generated)\.ts$/.test(file);
 }
 
 /** When it was last written, undefined for a file that isn't there. */
