@@ -56,7 +56,8 @@ it("a hit is gone a window after it was made, and not before", () => {
 it("a thousand waiting calls whose answer is lost make one line of the next report", () => {
   const outbox = new Outbox(WINDOW_MS, BUCKET_MS);
   for (let i = 0; i < 1_000; i++) outbox.addInFlight(3, 1, i % 2, 100 + i / 1_000);
-  expect(outbox.takeForReport(4, 101)).toMatchObject([{ report: 3, count: 1_000, declined: 500 }]);
+  // It is as late as the last of them: an earlier time would let them expire too soon.
+  expect(outbox.takeForReport(4, 101)).toMatchObject([{ report: 3, hitMs: 100.999, count: 1_000, declined: 500 }]);
 });
 
 it("when 64 hits are in flight the next ones are held back, and reported once Redis has answered", () => {
@@ -80,6 +81,43 @@ it("a long outage leaves at most 64 pending cells, and none of their counts is l
   for (let i = 0; i < 10_000; i++) outbox.add(1, 0, i * BUCKET_MS);
   expect(outbox.hits.length).toBeLessThanOrEqual(65);
   expect(acceptedOf(outbox.hits)).toBe(10_000);
+});
+
+it("64 pending cells keep their times, and of more each two neighbours become one, as late as the later", () => {
+  const outbox = new Outbox(WINDOW_MS, BUCKET_MS);
+  const add = (cell: number) => outbox.add(1, 0, cell * BUCKET_MS);
+  add(0);
+  outbox.takeForReport(2, 0);
+  outbox.confirm(2);
+  // The last one is the newest cell, which has not ended.
+  for (let cell = 0; cell <= 64; cell++) add(cell);
+  expect(outbox.hits).toHaveLength(65);
+  add(65);
+  expect(outbox.hits.slice(0, 2)).toMatchObject([
+    { hitMs: 10, count: 2 },
+    { hitMs: 30, count: 2 },
+  ]);
+  // 33 have ended. The next ones keep their times too, until there are 64 again.
+  for (let cell = 66; cell <= 96; cell++) add(cell);
+  expect(outbox.hits).toHaveLength(65);
+  expect(outbox.hits.slice(-2)).toMatchObject([{ hitMs: 950 }, { hitMs: 960 }]);
+});
+
+it("when neighbours become one, a hit that has expired doesn't live on in a live one", () => {
+  const outbox = new Outbox(WINDOW_MS, BUCKET_MS);
+  for (let cell = 0; cell < 33; cell++) outbox.add(1, 0, cell * BUCKET_MS);
+  for (let cell = 133; cell < 166; cell++) outbox.add(1, 0, cell * BUCKET_MS);
+  expect(acceptedOf(outbox.hits)).toBe(33);
+});
+
+it("after a clear it reports what comes then, and nothing of before", () => {
+  const outbox = new Outbox(WINDOW_MS, BUCKET_MS);
+  for (let cell = 0; cell < 40; cell++) outbox.add(1, 0, cell * BUCKET_MS);
+  outbox.clear();
+  expect(outbox.isEmpty).toBe(true);
+  for (let cell = 40; cell < 80; cell++) outbox.add(1, 0, cell * BUCKET_MS);
+  expect(outbox.oldestMs).toBe(400);
+  expect(outbox.takeForReport(2, 800)).toHaveLength(40);
 });
 
 /** A hit as a plain array would keep it. */
