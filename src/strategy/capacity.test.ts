@@ -46,10 +46,15 @@ describe("capacity", () => {
     expect(() => capacityOf(perSecond(0.1), 9_999)).toThrowError(/windowMs to at least 10000/);
     expect(() => capacityOf(perSecond(0.3), 1_000)).toThrowError(/windowMs to at least 3334/);
     expect(() => capacityOf(perDay(1_000), 60_000)).toThrowError(
-      /, 1000 per day: a window of 60000 ms holds .* at least 86400; for 1000 in any day set windowMs to 86400000 \(/,
+      /^rate 1000 per day: a window of 60000 ms holds .* at least 86400; for 1000 in any day set windowMs to 86400000 \(/,
     );
     expect(() => capacityOf(perMinute(0.5), 60_000)).toThrowError(
-      /, 30 per hour: .* at least 120000; for 30 in any hour/,
+      /^rate 30 per hour: .* at least 120000; for 30 in any hour/,
+    );
+    expect(() => capacityOf(perSecond(0.5), 1_000)).toThrowError(/^rate 30 per minute: .* at least 2000;/);
+    expect(() => capacityOf(perSecond(Math.PI), 10)).toThrowError(/^rate 3.14\d+ per second: .* at least 319 \(/);
+    expect(() => capacityOf(perSecond(20), 10)).toThrowError(
+      /^rate 20 per second: .* at least 50; for 20 in any second/,
     );
     expect(() => capacityOf(perSecond(1e-7), 1_000)).toThrowError(/rate 1e-7 per second: .* at least 10000000000 \(/);
     expect(() => capacityOf(perSecond(0.1), 9_999)).toThrowError(

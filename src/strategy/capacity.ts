@@ -1,7 +1,7 @@
 // How many requests a rate lets into one window. Every provider takes its limits from here, Redis
 // as script arguments, so that they cannot disagree.
 
-import { show, TrypemaError } from "../core/errors.ts";
+import { TrypemaError } from "../core/errors.ts";
 import { checkRate, type Rate } from "../core/rate.ts";
 
 /**
@@ -14,22 +14,21 @@ export function capacityOf(rate: Rate, windowMs: number): number {
   checkRate(rate);
   const capacity = capacityIn(rate, windowMs);
   if (capacity >= 1) return capacity;
-  const meant = Object.entries(SPANS_MS).find(([, spanMs]) =>
-    isWhole(capacityIn(rate, spanMs), rate * (spanMs / 1_000)),
-  );
-  const [span, spanMs] = meant ?? ["", 0];
-  const count = capacityIn(rate, spanMs);
+  // Nobody wrote a rate of many digits: perDay(1_000) is 0.0115… per second. So it is told in the shortest span in
+  // which it is a whole number, if there is one.
+  const [span, spanMs = 1_000] =
+    Object.entries(SPANS_MS).find(([, ms]) => isWhole(capacityIn(rate, ms), rate * (ms / 1_000))) ?? [];
+  const count = span === undefined ? rate : capacityIn(rate, spanMs);
   throw new TrypemaError(
     "CAPACITY_BELOW_ONE",
-    `rate ${show(rate)} per second${meant ? `, ${count} per ${span}` : ""}: ` +
-      `a window of ${windowMs} ms holds less than one request; ` +
+    `rate ${count} per ${span ?? "second"}: a window of ${windowMs} ms holds less than one request; ` +
       `raise the rate, or windowMs to at least ${Math.ceil(1_000 / rate)}` +
-      (count > 1 ? `; for ${count} in any ${span} set windowMs to ${spanMs}` : ""),
+      (span && count > 1 ? `; for ${count} in any ${span} set windowMs to ${spanMs}` : ""),
   );
 }
 
 /** What a rate may have been made of: `perDay(1_000)` is a thousand in a day. */
-const SPANS_MS = { minute: 60_000, hour: 3_600_000, day: 86_400_000, week: 604_800_000 };
+const SPANS_MS = { second: 1_000, minute: 60_000, hour: 3_600_000, day: 86_400_000, week: 604_800_000 };
 
 function isWhole(count: number, value: number): boolean {
   return count >= 1 && Math.abs(value - count) < 1e-6;
