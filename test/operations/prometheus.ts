@@ -67,10 +67,20 @@ export class Prometheus {
   readonly #port: number;
   readonly #folder: string;
 
-  private constructor(process: ChildProcess, port: number, folder: string) {
-    this.#process = process;
+  static readonly #running = new Set<Prometheus>();
+
+  static {
+    // None outlives a program that ends without stopping it.
+    process.once("exit", () => {
+      for (const prometheus of Prometheus.#running) prometheus.#end();
+    });
+  }
+
+  private constructor(child: ChildProcess, port: number, folder: string) {
+    this.#process = child;
     this.#port = port;
     this.#folder = folder;
+    Prometheus.#running.add(this);
   }
 
   /** Scrapes the port of this machine every second, and evaluates the rules of the file. */
@@ -84,7 +94,7 @@ export class Prometheus {
     // YAML is a superset of JSON.
     writeFileSync(join(folder, "prometheus.yml"), JSON.stringify(config));
     const port = await freePort();
-    const process = spawn(
+    const child = spawn(
       program,
       [
         `--config.file=${join(folder, "prometheus.yml")}`,
@@ -93,7 +103,7 @@ export class Prometheus {
       ],
       { stdio: "ignore" },
     );
-    return new Prometheus(process, port, folder);
+    return new Prometheus(child, port, folder);
   }
 
   /** What a query answers now; undefined while Prometheus isn't ready. */
@@ -117,11 +127,16 @@ export class Prometheus {
   }
 
   async stop(): Promise<void> {
-    if (this.#process.exitCode === null) {
-      const ended = once(this.#process, "exit");
-      this.#process.kill("SIGKILL");
-      await ended;
-    }
+    const isRunning = this.#process.exitCode === null && this.#process.signalCode === null;
+    const ended = isRunning ? once(this.#process, "exit") : undefined;
+    this.#process.kill("SIGKILL");
+    await ended;
+    this.#end();
+  }
+
+  #end(): void {
+    Prometheus.#running.delete(this);
+    this.#process.kill("SIGKILL");
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }
