@@ -1,5 +1,6 @@
 // The commands about a key of a limit for HTTP, which stores keys in a form of its own.
 
+import { trackLimitedKeys } from "trypema";
 import { clientAddress, type GuardOptions, type LimiterDefinition, rateLimit, requestHeader } from "trypema/fetch";
 import { createRedisProvider } from "trypema/redis";
 import { beforeEach, expect, it } from "vitest";
@@ -57,6 +58,31 @@ it.each([
   expect(await request("192.0.2.1", value)).toBe(200);
   expect((await run("get", value, "--http", kind)).stdout).toMatch(/^user, absolute, 1 min +1 +0 +2 +1 /m);
 });
+
+it.each([false, true])(
+  "name a client and a secret in the list of those that are denied most; plain: %s",
+  async (plain) => {
+    const provider = createRedisProvider(redis.client, { timeoutMs: 30_000 });
+    trackLimitedKeys(provider, { plain });
+    const one = { limit: 1, windowMs: 60_000 };
+    const limiters = [
+      { name: "address", key: byAddress, ...one },
+      { name: "secret", key: requestHeader("x-key", { hash: true }), ...one },
+    ];
+    const handlers = limiters.map((limiter) => rateLimit({ provider, limiters: [limiter] }, () => new Response()));
+    const headers = { "x-forwarded-for": "2001:db8::1", "x-key": "s3cret" };
+    for (const handler of handlers) {
+      for (let i = 0; i < 3; i++) await handler(new Request("http://localhost/", { headers }));
+    }
+    await provider.close();
+    const list = await run("limited", "2001:db8::ffff", "--http", "address");
+    expect(list.stdout).toMatch(/^2001:db8::ffff +address, absolute, 1 min +2 +2$/m);
+    expect((await run("limited", "s3cret", "--http", "header")).stdout).toMatch(
+      /^s3cret +secret, absolute, 1 min +2 /m,
+    );
+    expect((await run("limited", "ann", "--http", "address")).code).toBe(2);
+  },
+);
 
 it("find what the requests without a key have used together", async () => {
   const request = requester({

@@ -5,10 +5,10 @@ import { merged, NOTHING } from "../../core/sketch.ts";
 import { type Command, type OptionTypes, readArguments, type Streams } from "../command.ts";
 import { duration, grouped, printable, printableJson, table } from "../text.ts";
 import { REDIS_HELP, REDIS_OPTIONS, targetFrom } from "./connect.ts";
-import { keyFrom } from "./key.ts";
+import { KEY_HELP, KEY_OPTIONS, keyFrom } from "./key.ts";
 import { Store } from "./store.ts";
 
-const OPTIONS = { ...REDIS_OPTIONS, json: { type: "boolean" } } as const satisfies OptionTypes;
+const OPTIONS = { ...KEY_OPTIONS, ...REDIS_OPTIONS, json: { type: "boolean" } } as const satisfies OptionTypes;
 
 const HELP = `Usage: npx trypema limited [options] [KEY...]
 
@@ -19,6 +19,7 @@ that is given is then shown by its name. A key that came into the list late may
 have been denied less often than "denied" says, but never less than "at least".
 
 Options:
+${KEY_HELP}
 ${REDIS_HELP}
   --json             print JSON`;
 
@@ -27,13 +28,22 @@ export const limited: Command = { summary: "the keys that are denied most now", 
 async function run(args: readonly string[], { stdout }: Streams): Promise<number> {
   const { positionals, values } = readArguments(args, OPTIONS);
   const { json } = values;
-  const keys = await Promise.all(positionals.map((key) => keyFrom(key)));
-  const names = new Map(await Promise.all(keys.map(async (key) => [await hashOfKey(key), key] as const)));
+  const names = await namesOf(positionals, values);
   const list = await Store.with(targetFrom(values), async (store) => limitedKeysOf(await readShared(store)));
   const named = list.map((one) => ({ ...one, key: names.get(one.key) ?? one.key }));
   const lines = json === true ? [printableJson({ limited: named })] : linesOf(named);
   stdout.write(`${lines.join("\n")}\n`);
   return 0;
+}
+
+/** The keys that are given, by what the list has in place of each: its hash, or the stored key itself. */
+async function namesOf(given: readonly string[], values: Parameters<typeof keyFrom>[1]): Promise<Map<string, string>> {
+  const names = new Map<string, string>();
+  for (const name of given) {
+    const key = await keyFrom(name, values);
+    names.set(key, name).set(await hashOfKey(key), name);
+  }
+  return names;
 }
 
 async function readShared(store: Store) {
