@@ -81,6 +81,39 @@ it("all items of a round are visited at once, and one after the other while Redi
   expect(items.map(({ visits }) => visits)).toEqual([2, 2, 2, 2, 2]);
 });
 
+it("one round is over before the next begins, however long it takes", async () => {
+  let end = () => {};
+  const slow = new Item();
+  const rounds = new Scheduler<Item>(
+    { isOut: false, visit: (item) => (++item.visits > 1 ? undefined : new Promise((resolve) => (end = resolve))) },
+    10,
+    100,
+  );
+  rounds.schedule(slow, "soon");
+  await vi.advanceTimersByTimeAsync(10);
+  const [soon, later] = [new Item(), new Item()];
+  rounds.schedule(soon, "soon");
+  rounds.schedule(later, "later");
+  await vi.advanceTimersByTimeAsync(500);
+  // What waits for the round is visited once, whatever it is scheduled for meanwhile.
+  rounds.schedule(later, "soon");
+  expect([slow, soon, later].map(({ visits }) => visits)).toEqual([1, 0, 0]);
+  end();
+  await vi.advanceTimersByTimeAsync(10);
+  end();
+  expect([slow, soon, later].map(({ visits }) => visits)).toEqual([1, 1, 1]);
+});
+
+it("an item that was visited isn't visited again with the items that are scheduled later than it", async () => {
+  const { scheduler } = new Recorder();
+  const [first, second] = [new Item(), new Item()] as const;
+  scheduler.schedule(first, "later");
+  await vi.advanceTimersByTimeAsync(150);
+  scheduler.schedule(second, "later");
+  await vi.advanceTimersByTimeAsync(150);
+  expect([first, second].map(({ visits }) => visits)).toEqual([1, 1]);
+});
+
 it("once stopped, nothing is visited", async () => {
   const { scheduler } = new Recorder();
   const items = [new Item(), new Item()] as const;

@@ -37,6 +37,20 @@ it("misses a deadline once, after a second look, and none that was met", async (
   expect([first, met, last].map((deadline) => deadlines.meet(deadline))).toEqual([false, false, false]);
 });
 
+it("misses a deadline that waits for its second look, though the one after it is met meanwhile", async () => {
+  const deadlines = await makeDeadlines();
+  const missed: string[] = [];
+  const start = (name: string) => deadlines.start(() => missed.push(name));
+  start("first");
+  await vi.advanceTimersByTimeAsync(5);
+  const next = start("next");
+  start("last");
+  await vi.advanceTimersByTimeAsync(15);
+  expect(deadlines.meet(next)).toBe(true);
+  await vi.advanceTimersByTimeAsync(10 * LENGTH_MS);
+  expect(missed).toEqual(["first", "last"]);
+});
+
 it("has one timer, however many deadlines wait", async () => {
   const deadlines = await makeDeadlines();
   for (let i = 0; i < 100; i++) deadlines.start(() => {});

@@ -3,7 +3,7 @@
 import { perSecond } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 import { manualClock } from "trypema/testing";
-import { beforeEach, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { argumentsOf, fieldsOf } from "../../src/redis/commands.ts";
 import { KeyNames } from "../../src/redis/keys.ts";
 import { SYNC, type SyncArguments } from "../../src/redis/lua.generated.ts";
@@ -185,4 +185,65 @@ it("a factor that was computed for the first call to a key is kept, as on Local"
   expect(await sync(call)).toMatchObject({ factor: 0, factorLeftMs: 1_000 });
   clock.advance(400);
   expect(await sync({ ...call, report: 4 })).toMatchObject({ factor: 0, factorLeftMs: 600 });
+});
+
+it("a factor isn't computed for a call over the hard limit, which is denied without one", async () => {
+  const call = { asked: LIMIT + 2, needed: LIMIT + 2, suppressionCacheMs: 1_000, hardLimit: LIMIT + 1 };
+  expect((await sync(call)).factorLeftMs).toBe(-1);
+});
+
+it("a call that finds no room is told when enough of the oldest buckets have expired for it, and no later", async () => {
+  const hits = [
+    { report: 2, ageMs: 300, count: 6, declined: 0 },
+    { report: 2, ageMs: 100, count: 4, declined: 0 },
+  ];
+  expect(await sync({ hits, asked: 3, needed: 3 })).toMatchObject({ counted: 0, waitMs: 9_700, freed: 6 });
+  expect(await sync({ report: 4, asked: 7, needed: 7 })).toMatchObject({ counted: 0, waitMs: 9_900, freed: 10 });
+});
+
+it("a report that tells nothing, of a key that has used nothing, leaves nothing in Redis", async () => {
+  await sync({});
+  expect(await redis.client.dbsize()).toBe(0);
+});
+
+describe("hits of a process that Redis has not heard of for long", () => {
+  const agesOf = (...ages: readonly [ageMs: number, count: number, declined: number][]) =>
+    ages.map(([ageMs, count, declined]) => ({ report: 2, ageMs, count, declined }));
+
+  /** What is counted, and after how long each part of it has expired. */
+  async function expiries(): Promise<readonly (readonly [afterMs: number, total: number, declined: number])[]> {
+    const all: [number, number, number][] = [];
+    for (let afterMs = 0; afterMs <= WINDOW.windowMs; afterMs += 500) {
+      const { total, declined } = await openRedis().get("k");
+      if (total !== all.at(-1)?.[1]) all.push([afterMs, total, declined]);
+      clock.advance(500);
+    }
+    return all;
+  }
+
+  it("count from when they were made, between the hits of others", async () => {
+    await sync({ process: "b", hits: agesOf([6_000, 1, 0], [3_000, 2, 1], [0, 4, 0]) });
+    const late = agesOf([5_000, 8, 3], [3_000, 16, 0]);
+    expect(await sync({ hits: late })).toMatchObject({
+      ...{ total: 31, declined: 4, buckets: 3 },
+      ...{ firstExpiresInMs: 4_000, firstAccepted: 1, secondExpiresInMs: 5_000, secondAccepted: 5 },
+    });
+    expect(await expiries()).toEqual([
+      [0, 31, 4],
+      [4_000, 30, 4],
+      [5_000, 22, 1],
+      [7_000, 4, 0],
+      [10_000, 0, 0],
+    ]);
+  });
+
+  it("count before a single hit that came after them", async () => {
+    await sync({ process: "b", hits: agesOf([0, 1, 0]) });
+    await sync({ hits: agesOf([5_000, 2, 0]) });
+    expect(await expiries()).toEqual([
+      [0, 3, 0],
+      [5_000, 1, 0],
+      [10_000, 0, 0],
+    ]);
+  });
 });

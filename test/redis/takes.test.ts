@@ -125,6 +125,11 @@ it("asks slot after slot where something in between refuses keys of several slot
   expect((await day.get("user")).total).toBe(3);
   // A suppressed limit counts what it was asked for, as declined.
   expect(await limits.limiter("tokens").get("org")).toMatchObject({ total: 5, declined: 2 });
+  // What the first slot denies, no later one counts.
+  const deniedFirst = await limits.take({ burst: "ip", day: "user", tokens: "org" }, { burst: 11 });
+  expect(deniedFirst).toMatchObject({ allowed: false, deniedBy: "burst" });
+  expect((await day.get("user")).total).toBe(3);
+  expect(await limits.limiter("tokens").get("org")).toMatchObject({ total: 6, declined: 3 });
 });
 
 describe("when Redis doesn't answer", () => {
