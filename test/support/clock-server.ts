@@ -1,4 +1,4 @@
-// A Redis server whose wall clock a test sets, while the machine's goes on.
+// A Redis server whose wall clock a test sets, while the machine's goes on. Other programs may see the same clock.
 
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
@@ -15,11 +15,14 @@ export const canShiftClocks =
 
 export class ClockServer {
   readonly server: RedisServer;
+  /** The variables with which a program sees the server's wall clock. Its monotonic clock is the machine's. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly #folder: string;
   readonly #shift: number;
 
-  private constructor(server: RedisServer, folder: string, shift: number) {
+  private constructor(server: RedisServer, environment: Record<string, string>, folder: string, shift: number) {
     this.server = server;
+    this.environment = environment;
     this.#folder = folder;
     this.#shift = shift;
   }
@@ -35,11 +38,14 @@ export class ClockServer {
     if (status !== 0) throw new Error(`gcc: ${stderr}`);
     writeFileSync(shift, Buffer.alloc(8));
     const { REDIS_SERVER: named } = process.env;
-    const environment = `LD_PRELOAD='${library}' CLOCK_SHIFT='${shift}'`;
-    writeFileSync(program, `#!/bin/sh\n${environment} exec ${named ?? installedServers()[0]} "$@"\n`, { mode: 0o755 });
+    const environment = { LD_PRELOAD: library, CLOCK_SHIFT: shift };
+    const assignments = Object.entries(environment).map(([name, value]) => `${name}='${value}'`);
+    writeFileSync(program, `#!/bin/sh\n${assignments.join(" ")} exec ${named ?? installedServers()[0]} "$@"\n`, {
+      mode: 0o755,
+    });
     Object.assign(process.env, { REDIS_SERVER: program });
     try {
-      return new ClockServer(await RedisServer.start(), folder, openSync(shift, "r+"));
+      return new ClockServer(await RedisServer.start(), environment, folder, openSync(shift, "r+"));
     } finally {
       if (named === undefined) Reflect.deleteProperty(process.env, "REDIS_SERVER");
       else Object.assign(process.env, { REDIS_SERVER: named });

@@ -1,5 +1,5 @@
 // Has a program see a wall clock that a test sets: the real one and a shift, which is in a file of 8 bytes that both
-// map into memory. Preloaded into a Redis server by clock-server.ts.
+// map into memory. The monotonic clock stays real. Preloaded by clock-server.ts.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
