@@ -23,6 +23,7 @@ const DENIES: Weighed = { admits: false, factor: -1 };
 
 const ABSOLUTE: HolderStrategy = {
   countsDenied: false,
+  drawOfUndecided: -1,
 
   decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
     if (holder.isBlocked) return holder.rejectBlocked(count, holder.limit, nowMs);

@@ -31,6 +31,8 @@ export interface HybridParts extends RedisParts {
 
 /** A call that waits, and whom to tell. */
 interface Caller extends WaitingCall {
+  /** The draw that the call has taken; -1 if it has taken none. */
+  draw: number;
   /** By the system's clock. */
   readonly sinceMs: number;
   resolve(decision: Decision): void;
@@ -100,11 +102,13 @@ export class Exchanges {
 
   /**
    * Calls that come before the program gives way share a round trip, and so do those that come while it is under way.
+   *
+   * @param draw the draw that the call has taken; -1 if it has taken none
    */
-  ask(holder: Holder, call: WaitingCall): Promise<Decision> {
+  ask(holder: Holder, call: WaitingCall, draw: number): Promise<Decision> {
     return new Promise((resolve, reject) => {
       const talk = this.#talkOf(holder);
-      talk.callers.push({ ...call, sinceMs: systemClock(), resolve, reject });
+      talk.callers.push({ ...call, draw, sinceMs: systemClock(), resolve, reject });
       holder.noteCall(call.count, call.limit);
       this.#parts.watch.counts.waited++;
       this.#parts.backend.keepTimer();
@@ -161,7 +165,7 @@ export class Exchanges {
         this.#scheduleAgain(holder);
         return undefined;
       }
-      holder.returnLease();
+      holder.returnIdle(nowMs);
     }
     const talk = this.#talkOf(holder);
     const reported = this.#exchange(holder, talk);
@@ -180,7 +184,7 @@ export class Exchanges {
   }
 
   #scheduleAgain(holder: Holder): void {
-    if (!holder.outbox.isEmpty || holder.isScarce) this.schedule(holder);
+    if (!holder.outbox.isEmpty || holder.demand.isScarce) this.schedule(holder);
   }
 
   async #reportAll(holder: Holder, talk: Talk): Promise<boolean> {
@@ -257,8 +261,11 @@ export class Exchanges {
       const nowMs = this.#clock.now();
       if (!holder.knows(rate)) return "undecided";
       holder.carryOn(nowMs, this.#parts.wall.aheadMs(nowMs));
-      const decision = this.#strategy.decide(holder, count, nowMs, serving);
-      if (decision === undefined) return "undecided";
+      const decision = this.#strategy.decide(holder, count, nowMs, serving, caller.draw);
+      if (decision === undefined) {
+        caller.draw = this.#strategy.drawOfUndecided;
+        return "undecided";
+      }
       caller.resolve(this.#parts.tally.add(decision, holder.key));
     } catch (error) {
       // The user's clock or random generator throws.

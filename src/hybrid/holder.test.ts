@@ -29,6 +29,8 @@ const NOTHING: Answer = {
   freed: 0,
   factor: 0,
   factorLeftMs: -1,
+  grantedHeadroom: 0,
+  freeHeadroom: -1,
 } as unknown as Answer;
 
 /** Two buckets: of 10 and of 20, the first expires in 300 ms. */
@@ -229,6 +231,61 @@ it("no room for a call is known until Redis is to be asked again, or until somet
   answer(holder, 0, full);
   holder.addHit(1, 1, 10);
   expect(holder.hasNoRoomFor(1, 20)).toBe(false);
+});
+
+describe("above the limit", () => {
+  const FULL = { ...TWO_BUCKETS, total: LIMIT };
+
+  it("a call is covered by headroom, and reported as it was covered", () => {
+    const holder = new Holder("k", TERMS);
+    answer(holder, 0, { ...FULL, grantedHeadroom: 3, freeHeadroom: 20 });
+    expect(holder.canSpend(1)).toBe(false);
+    expect(holder.trySpendAbove(2, 1)).toBe(true);
+    expect(holder.used).toBe(LIMIT + 2);
+    expect(holder.trySpendAbove(2, 1)).toBe(false);
+    holder.draws.note(2);
+    expect(ask(holder, 2, [])).toMatchObject({ heldHeadroom: 1, wantedHeadroom: 3, hits: [{ count: 2, declined: 0 }] });
+  });
+
+  it("headroom is wanted after draws that admit, and not for long", () => {
+    const holder = new Holder("k", TERMS);
+    answer(holder, 0, FULL);
+    expect(ask(holder, 10, []).wantedHeadroom).toBe(0);
+    holder.draws.note(5);
+    expect(ask(holder, 50, []).wantedHeadroom).toBe(10);
+    expect(ask(holder, 50 + TERMS.plentyMs, []).wantedHeadroom).toBe(0);
+  });
+
+  it("all headroom is returned while a call waits, because Redis has to know what is free", () => {
+    const holder = new Holder("k", TERMS);
+    answer(holder, 0, { ...FULL, grantedHeadroom: 3, freeHeadroom: 20 });
+    expect(ask(holder, 1)).toMatchObject({ heldHeadroom: 0 });
+  });
+
+  it("that Redis has no room for a call is known for 50 ms, or until a bucket expires, and of no lighter call", () => {
+    const holder = new Holder("k", TERMS);
+    answer(holder, 0, { ...FULL, freeHeadroom: 0 });
+    expect(holder.draws.hasNoRoomFor(1, 49)).toBe(true);
+    expect(holder.draws.hasNoRoomFor(1, 50)).toBe(false);
+    const expiring = { buckets: 3, firstExpiresInMs: 30, secondExpiresInMs: 90, secondAccepted: 20 };
+    answer(holder, 270, { ...FULL, ...expiring, freeHeadroom: 1 });
+    expect(holder.draws.hasNoRoomFor(1, 280)).toBe(false);
+    expect(holder.draws.hasNoRoomFor(2, 280)).toBe(true);
+    holder.carryOn(300, 0);
+    expect(holder.draws.hasNoRoomFor(2, 300)).toBe(false);
+  });
+
+  it("headroom outlives a lease of a key that is called seldom", () => {
+    const holder = new Holder("k", TERMS);
+    holder.noteCall(1, LIMIT);
+    answer(holder, 0, { ...FULL, granted: 0, grantedHeadroom: 1, freeHeadroom: 20 });
+    expect(holder.isIdle(TERMS.scarceMs)).toBe(false);
+    expect(holder.isIdle(TERMS.plentyMs)).toBe(true);
+    holder.returnIdle(TERMS.plentyMs - 1);
+    expect(holder.lease.headroom).toBe(1);
+    holder.returnIdle(TERMS.plentyMs);
+    expect(holder.lease.headroom).toBe(0);
+  });
 });
 
 it("what a failure policy decided about at another rate is reported with that rate and its capacity", () => {

@@ -13,7 +13,7 @@
 //   unknown, current, stale --forget, degrade, the machine was suspended--> unknown
 //
 // What always holds:
-// - Without a change of the rate, a failure policy or a draw over the limit: `used` plus what is left of the lease is
+// - Without a change of the rate, a failure policy or a draw above the limit: `used` plus what is left of the lease is
 //   at most `limit`. A take that Redis decides may pass that, because Redis sees buckets expire a little sooner.
 // - `used` is never less than what Redis counts at this time, except for what others report meanwhile.
 // - In the unknown state there is no lease, except that Redis may have one set aside (see lease.ts).
@@ -21,6 +21,8 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import type { SuppressedView, WindowView } from "../strategy/view.ts";
+import { Demand } from "./demand.ts";
+import { Draws } from "./draws.ts";
 import { KnownBlock } from "./known-block.ts";
 import { Lease } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
@@ -31,10 +33,7 @@ import { type KeptFactor, NO_SNAPSHOT, type NoRoom, noRoomOfAnswer, noRoomOfReje
 import type { Terms } from "./terms.ts";
 import { viewOf } from "./view.ts";
 import { CLOCK_TOLERANCE_MS } from "./wall-clock.ts";
-import { recentDemand, wantedLease } from "./wants.ts";
 
-/** Capacity is scarce when less than this part of it is neither used nor leased. */
-const SCARCE_PART = 32;
 /** There is plenty when at least this part is. */
 const PLENTY_PART = 8;
 /** A time that isn't far off is a small integer to V8, and costs no object. */
@@ -59,7 +58,8 @@ export class Holder extends Visited {
    * Whether a hit may change the snapshot. Asked here, because with many keys a look at the snapshot is a cache miss.
    */
   #isGrowing = false;
-  #isBlocked = false;
+  /** The block that Redis has told of; undefined for a key that isn't blocked. */
+  #block: KnownBlock | undefined = undefined;
   readonly lease: Lease = new Lease();
   readonly outbox: Outbox;
   readonly key: string;
@@ -67,20 +67,14 @@ export class Holder extends Visited {
   #snapshot = NO_SNAPSHOT;
   #noRoom: NoRoom | undefined = undefined;
   #factor: KeptFactor | undefined = undefined;
-  readonly #block = new KnownBlock();
-  /** About how much was called for in the last `#horizonMs`, as of `#reportedMs`. */
-  #recentDemand = 0;
-  #reportedMs = Number.NEGATIVE_INFINITY;
-  /** How far back demand is looked at, and how long an unspent lease is kept: `scarceMs` or `plentyMs`. */
-  #horizonMs: number;
-  /** When a report last said that there were calls. */
-  #calledMs = Number.NEGATIVE_INFINITY;
+  #draws: Draws | undefined = undefined;
+  readonly demand: Demand;
 
   constructor(key: string, terms: Terms) {
     super();
     this.key = key;
     this.#terms = terms;
-    this.#horizonMs = terms.plentyMs;
+    this.demand = new Demand(terms);
     this.outbox = new Outbox(terms.windowMs, terms.bucketMs);
   }
 
@@ -138,6 +132,7 @@ export class Holder extends Visited {
         return;
       }
       this.#used -= first.accepted;
+      this.#draws?.forgetFree();
       this.#snapshot = next;
     }
     if (this.#state === "current") this.#noteNextEnd(nowMs);
@@ -164,6 +159,20 @@ export class Holder extends Visited {
     this.lease.spend(count);
     this.addHit(count, 0, nowMs);
     return true;
+  }
+
+  /** Suppressed: admits a call above the limit, which a draw admits, if lease and headroom cover it. */
+  trySpendAbove(count: number, nowMs: number): boolean {
+    if (!this.lease.canSpendAbove(count)) return false;
+    this.lease.spendAbove(count);
+    this.addHit(count, 0, nowMs);
+    return true;
+  }
+
+  /** Suppressed: what calls above the limit call for. */
+  get draws(): Draws {
+    this.#draws ??= new Draws(this.#terms);
+    return this.#draws;
   }
 
   /** Counts a hit that is to be reported, of which `declined` was denied. */
@@ -199,7 +208,7 @@ export class Holder extends Visited {
 
   /** Whether the key was blocked when Redis spoke of it last. */
   get isBlocked(): boolean {
-    return this.#isBlocked;
+    return this.#block !== undefined;
   }
 
   /**
@@ -209,7 +218,7 @@ export class Holder extends Visited {
    */
   rejectBlocked(count: number, most: number, nowMs: number): Decision | undefined {
     const window = { used: this.#used, oldestExpiresInMs: this.moreAfterMs(nowMs) };
-    return this.#block.reject(window, { limit: this.#limit, most, windowMs: this.#terms.windowMs }, count, nowMs);
+    return this.#block?.reject(window, { limit: this.#limit, most, windowMs: this.#terms.windowMs }, count, nowMs);
   }
 
   /** Suppressed: the factor over the soft limit, if it may be used for a call now; else -1. */
@@ -246,14 +255,13 @@ export class Holder extends Visited {
   #forgetWindow(): void {
     this.#state = "unknown";
     this.#factor = undefined;
-    this.lease.shrinkTo(0);
+    this.lease.shrinkTo(0, 0);
   }
 
   #noteBlock(leftMs: number, nowMs: number): void {
-    this.#isBlocked = leftMs > 0;
-    this.#block.note(leftMs, nowMs, this.#terms.leaseMs);
+    this.#block = leftMs > 0 ? new KnownBlock(leftMs, nowMs, this.#terms.leaseMs) : undefined;
     // A lease of a blocked key is of no use here.
-    if (leftMs > 0) this.lease.shrinkTo(0);
+    if (leftMs > 0) this.lease.shrinkTo(0, 0);
   }
 
   /** Forgets also what is to be reported. */
@@ -270,6 +278,7 @@ export class Holder extends Visited {
       this.#noRoom = undefined;
       if (isTaken) this.#addUsed(count, nowMs);
     }
+    if (decision.allowed && decision.outcome === "suppressed") this.draws.note(count);
     if (this.#state === "unknown") this.#noteRate(rate, limit);
     if (decision.outcome === "rejected" && count <= limit) this.#noteRejection({ rate, limit, count }, decision, nowMs);
   }
@@ -307,9 +316,10 @@ export class Holder extends Visited {
 
   /** Returns the lease with the next report, and wants no other. */
   returnLease(): void {
-    this.lease.shrinkTo(0);
+    this.lease.shrinkTo(0, 0);
     this.#called = 0;
-    this.#recentDemand = 0;
+    this.demand.clear();
+    this.#draws?.clear();
   }
 
   /**
@@ -324,37 +334,30 @@ export class Holder extends Visited {
     const [first] = waiting;
     const { rate, limit } = first ?? this;
     const asking = this.outbox.isHoldingBack ? [] : waiting.filter((call) => call.rate === rate);
-    const rateIsNew = first !== undefined || !this.#isRateTold;
-    const wanted = this.#takeWanted(limit, nowMs);
+    const wantedHeadroom = this.#draws?.takeWanted(this.demand.sinceReportMs(nowMs)) ?? 0;
+    const unleased = this.#state === "unknown" ? limit : this.#unleased;
+    const wanted = this.demand.takeWanted(this.#called, unleased, nowMs);
+    this.#called = 0;
     this.lease.expire(nowMs);
     // When a call waits, Redis has to know everything to decide: what is leased here counts as free for it.
-    this.lease.shrinkTo(first === undefined ? wanted : 0);
+    this.lease.shrinkTo(first === undefined ? wanted : 0, first === undefined ? wantedHeadroom : 0);
     const { leaseMs, setAsideMs, windowMs } = this.#terms;
     this.lease.noteSetAside(Math.max(0, wanted - this.lease.left), nowMs + setAsideMs + windowMs);
     return {
       number,
       rate,
-      rateIsNew,
+      rateIsNew: first !== undefined || !this.#isRateTold,
       limit,
       held: this.lease.left + this.outbox.heldBackAccepted,
+      heldHeadroom: this.lease.headroom,
       ...askingFor(asking),
       wanted: wanted - this.lease.left,
+      wantedHeadroom: wantedHeadroom - this.lease.headroom,
       hits,
       sentMs: nowMs,
       sentAheadMs: aheadMs,
       leaseExpiryMs: nowMs + leaseMs,
     };
-  }
-
-  /** How large a lease is wanted; begins a new span of calls. */
-  #takeWanted(limit: number, nowMs: number): number {
-    const calls = { count: this.#called, spanMs: nowMs - this.#reportedMs };
-    this.#recentDemand = recentDemand(this.#recentDemand, calls, this.#horizonMs);
-    if (calls.count > 0) this.#calledMs = nowMs;
-    this.#called = 0;
-    this.#reportedMs = nowMs;
-    const unleased = this.#state === "unknown" ? limit : this.#unleased;
-    return wantedLease(this.#recentDemand, calls, unleased, this.#horizonMs, this.#terms);
   }
 
   /** Redis has answered. */
@@ -364,16 +367,17 @@ export class Holder extends Visited {
     if (!this.knows(rate)) this.#factor = undefined;
     this.#state = "current";
     this.#noteRate(rate, limit);
-    this.lease.refresh(answer.granted, report.leaseExpiryMs);
+    this.lease.refresh(answer.granted, answer.grantedHeadroom, report.leaseExpiryMs);
     // The answer of a process that was held up may be read when its lease is over.
     this.lease.expire(nowMs);
-    if (report.held + answer.granted === 0) this.lease.end();
+    const { held, heldHeadroom } = report;
+    if (held + heldHeadroom + answer.granted + answer.grantedHeadroom === 0) this.lease.end();
     this.#noteAhead(report.sentAheadMs, aheadMs);
     const used = answer.total - answer.declined + answer.leasedByOthers;
     // What was counted for the calls that wait is used as they are served.
     this.#used = used - answer.counted;
-    const unleased = limit - used - report.held - answer.granted;
-    this.#horizonMs = SCARCE_PART * unleased < limit ? this.#terms.scarceMs : this.#terms.plentyMs;
+    if (answer.freeHeadroom >= 0) (used < limit ? this.#draws : this.draws)?.noteFree(answer.freeHeadroom, nowMs);
+    this.demand.noteUnleased(limit - used - held - answer.granted, limit);
     this.#snapshot = Snapshot.of(answer, nowMs);
     this.#isGrowing = answer.buckets < 2;
     if (report.asked > 0) this.#noRoom = noRoomOfAnswer(answer, report, nowMs, this.#terms.leaseMs);
@@ -387,7 +391,7 @@ export class Holder extends Visited {
   /** If the machine was suspended since the report was sent, the lease that its answer brings may be over. */
   #noteAhead(sentAheadMs: number, aheadMs: number): void {
     const wasSuspended = aheadMs > sentAheadMs + CLOCK_TOLERANCE_MS;
-    if (wasSuspended) this.lease.shrinkTo(0);
+    if (wasSuspended) this.lease.shrinkTo(0, 0);
     this.#mostAheadMs = (wasSuspended ? aheadMs : Math.min(sentAheadMs, aheadMs)) + CLOCK_TOLERANCE_MS;
   }
 
@@ -398,9 +402,17 @@ export class Holder extends Visited {
     this.#isRateTold = false;
   }
 
-  /** Whether nobody has called for so long that the lease should go back. */
+  /** Whether nobody has called for so long that the lease should go back, or what is left of it beside headroom. */
   isIdle(nowMs: number): boolean {
-    return nowMs >= this.#calledMs + this.#horizonMs;
+    return this.demand.isIdle(this.lease, nowMs);
+  }
+
+  /** Returns with the next report what should go back. */
+  returnIdle(nowMs: number): void {
+    const keptHeadroom = this.demand.isLongIdle(nowMs) ? 0 : this.lease.headroom;
+    if (keptHeadroom === 0) this.returnLease();
+    this.lease.shrinkTo(0, keptHeadroom);
+    this.demand.clear();
   }
 
   /** Whether there is anything to report or to return. */
@@ -410,21 +422,15 @@ export class Holder extends Visited {
 
   /** Whether anything would be lost if this process forgot the key. */
   isUseful(nowMs: number): boolean {
-    if (this.isDue(nowMs) || !this.isIdle(nowMs)) return true;
-    if (this.#block.isBelieved(nowMs)) return true;
+    if (this.isDue(nowMs) || !this.isIdle(nowMs) || this.#block?.isBelieved(nowMs)) return true;
     return (this.#noRoom !== undefined && nowMs < this.#noRoom.askAgainMs) || this.factorAt(nowMs) >= 0;
-  }
-
-  /** Whether to look in every round if the lease should go back: while capacity is scarce, others wait for it. */
-  get isScarce(): boolean {
-    return this.#horizonMs === this.#terms.scarceMs;
   }
 
   /** When to report: a report may wait while there is plenty, and no need yet to have the lease filled up. */
   get reportsWhen(): "soon" | "later" {
     const { lingerMs, scarceMs } = this.#terms;
     if (lingerMs < scarceMs || PLENTY_PART * this.#unleased < this.#limit) return "soon";
-    return this.lease.left > 0 && this.lease.left >= this.#recentDemand ? "later" : "soon";
+    return this.lease.left > 0 && this.lease.left >= this.demand.recent ? "later" : "soon";
   }
 
   /** What nobody uses or has leased. */

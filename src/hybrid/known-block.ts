@@ -1,4 +1,4 @@
-// What is known here of a block of one key: until when Redis rejects every call to it.
+// A block of one key, as Redis has told of it: until when Redis rejects every call to the key.
 //
 // Always holds: a block is believed no longer than it lasts, nor longer than a lease. Others may end it, so Redis is
 // asked again then.
@@ -8,14 +8,13 @@ import { decideBlocked } from "../strategy/block.ts";
 import type { WindowView } from "../strategy/view.ts";
 
 export class KnownBlock {
-  /** 0 for a key that isn't blocked. */
-  #untilMs = 0;
-  #believedMs = 0;
+  readonly #untilMs: number;
+  readonly #believedMs: number;
 
-  /** Redis has said how long the key is still blocked; 0 if it isn't. */
-  note(leftMs: number, nowMs: number, leaseMs: number): void {
-    this.#untilMs = leftMs > 0 ? nowMs + leftMs : 0;
-    this.#believedMs = leftMs > 0 ? nowMs + Math.min(leftMs, leaseMs) : 0;
+  /** @param leftMs how long the key is still blocked */
+  constructor(leftMs: number, nowMs: number, leaseMs: number) {
+    this.#untilMs = nowMs + leftMs;
+    this.#believedMs = nowMs + Math.min(leftMs, leaseMs);
   }
 
   isBelieved(nowMs: number): boolean {

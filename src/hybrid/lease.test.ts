@@ -9,13 +9,29 @@ it("a lease is spent up to its size, and what is left goes with its expiry", () 
   const lease = new Lease();
   expect(lease.left).toBe(0);
   lease.noteSetAside(10, LEASE_MS + WINDOW_MS);
-  lease.refresh(10, LEASE_MS);
+  lease.refresh(10, 0, LEASE_MS);
   lease.spend(3);
   expect(lease.left).toBe(7);
   lease.expire(LEASE_MS - 1);
   expect(lease.left).toBe(7);
   lease.expire(LEASE_MS);
   expect(lease.left).toBe(0);
+});
+
+it("a call above the capacity takes what is left of a lease first, and then headroom", () => {
+  const lease = new Lease();
+  lease.noteSetAside(10, LEASE_MS + WINDOW_MS);
+  lease.refresh(3, 5, LEASE_MS);
+  expect(lease.headroom).toBe(5);
+  lease.spendAbove(2);
+  expect([lease.left, lease.headroom]).toEqual([1, 5]);
+  lease.spendAbove(3);
+  expect([lease.left, lease.headroom]).toEqual([0, 3]);
+  expect(lease.setAside).toBe(0);
+  lease.shrinkTo(0, 2);
+  expect(lease.headroom).toBe(2);
+  lease.expire(LEASE_MS);
+  expect(lease.headroom).toBe(0);
 });
 
 it("Redis may have something set aside from the question on, until a window after the lease has expired", () => {
@@ -29,8 +45,8 @@ it("Redis may have something set aside from the question on, until a window afte
 it("a lease that Redis says is returned is set aside no longer", () => {
   const lease = new Lease();
   lease.noteSetAside(10, LEASE_MS + WINDOW_MS);
-  lease.refresh(10, LEASE_MS);
-  lease.shrinkTo(0);
+  lease.refresh(10, 0, LEASE_MS);
+  lease.shrinkTo(0, 0);
   expect(lease.isSetAside(1)).toBe(true);
   lease.end();
   expect(lease.isSetAside(1)).toBe(false);
@@ -40,9 +56,9 @@ it("what is not spent is set aside until a report gives it back, and what is ask
   const lease = new Lease();
   lease.noteSetAside(10, LEASE_MS + WINDOW_MS);
   expect(lease.setAside).toBe(10);
-  lease.refresh(8, LEASE_MS);
+  lease.refresh(8, 0, LEASE_MS);
   lease.spend(3);
-  lease.shrinkTo(1);
+  lease.shrinkTo(1, 0);
   expect(lease.setAside).toBe(5);
   lease.noteSetAside(2, LEASE_MS + WINDOW_MS);
   expect(lease.setAside).toBe(3);
@@ -73,7 +89,7 @@ it("whatever happens, a lease is never negative, never spent after its expiry, a
         if (what === "grant") {
           expiryMs = nowMs + LEASE_MS;
           lease.noteSetAside(count, expiryMs + WINDOW_MS);
-          lease.refresh(count, expiryMs);
+          lease.refresh(count, 0, expiryMs);
           left += count;
         }
         if (what === "spend" && count <= left) {
@@ -81,7 +97,7 @@ it("whatever happens, a lease is never negative, never spent after its expiry, a
           left -= count;
         }
         if (what === "shrink") {
-          lease.shrinkTo(count);
+          lease.shrinkTo(count, 0);
           left = Math.min(left, count);
         }
         expect(lease.left).toBe(left);

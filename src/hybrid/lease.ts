@@ -1,8 +1,11 @@
 // Capacity of one key that Redis has set aside for this process. The process spends it without asking, and Redis counts
 // it as used by this process meanwhile, so no two processes can spend the same capacity.
 //
+// Under the suppressed strategy a lease also has headroom: what the process may admit above the capacity, where a draw
+// admits. Redis takes it from what is free under the hard limit.
+//
 // What always holds:
-// - `left` is a whole number and never negative.
+// - `left` and `headroom` are whole numbers and never negative.
 // - A lease that has expired has nothing left, from the first `expire` after its end on.
 // - `left` is at most `setAside`.
 // - While Redis may hold anything for this process, `isSetAside` is true: from the moment a report is sent that may
@@ -10,6 +13,7 @@
 
 export class Lease {
   #left = 0;
+  #headroom = 0;
   /** Until then it may be spent. */
   #expiryMs = Number.NEGATIVE_INFINITY;
   /** What was left with the last report or was granted since, without what was spent. */
@@ -22,6 +26,11 @@ export class Lease {
   /** How much may still be spent. */
   get left(): number {
     return this.#left;
+  }
+
+  /** How much may still be admitted above the capacity, beside what is left. */
+  get headroom(): number {
+    return this.#headroom;
   }
 
   /**
@@ -42,6 +51,18 @@ export class Lease {
     this.#kept -= count;
   }
 
+  /** Whether what is left and the headroom cover a call above the capacity. */
+  canSpendAbove(count: number): boolean {
+    return count <= this.#left + this.#headroom;
+  }
+
+  /** Takes `count` off for a call above the capacity: of what is left, and what is missing of the headroom. */
+  spendAbove(count: number): void {
+    const ofLeft = Math.min(count, this.#left);
+    this.spend(ofLeft);
+    this.#headroom -= count - ofLeft;
+  }
+
   /**
    * A report is sent that keeps what is left and asks for more: Redis may set that aside until `goneMs`, whether or not
    * it answers.
@@ -52,22 +73,24 @@ export class Lease {
     this.#goneMs = goneMs;
   }
 
-  /** Redis has granted `granted` more, and all that is left may be spent until `expiryMs`. */
-  refresh(granted: number, expiryMs: number): void {
+  /** Redis has granted more of both, and all that is there then may be spent until `expiryMs`. */
+  refresh(granted: number, grantedHeadroom: number, expiryMs: number): void {
     this.#left += granted;
     this.#kept += granted;
+    this.#headroom += grantedHeadroom;
     this.#asked = 0;
     this.#expiryMs = expiryMs;
   }
 
-  /** Keeps at most `most`: the next report says how much is kept, and Redis takes the rest back. */
-  shrinkTo(most: number): void {
+  /** Keeps at most that much: the next report says how much is kept, and Redis takes the rest back. */
+  shrinkTo(most: number, mostHeadroom: number): void {
     if (this.#left > most) this.#left = most;
+    if (this.#headroom > mostHeadroom) this.#headroom = mostHeadroom;
   }
 
   /** Redis has confirmed that it has nothing set aside for this process any longer. */
   end(): void {
-    this.#left = 0;
+    this.shrinkTo(0, 0);
     this.#kept = 0;
     this.#asked = 0;
     this.#goneMs = Number.NEGATIVE_INFINITY;
@@ -75,7 +98,7 @@ export class Lease {
 
   /** Drops what is left when its time is over. */
   expire(nowMs: number): void {
-    if (nowMs >= this.#expiryMs) this.#left = 0;
+    if (nowMs >= this.#expiryMs) this.shrinkTo(0, 0);
   }
 
   /** Whether Redis may have something set aside for this process, which nobody else can have. */

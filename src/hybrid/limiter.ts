@@ -85,7 +85,7 @@ export abstract class HybridLimiter implements Limiter {
         return decision;
       }
     }
-    return this.#askOrCount(key, holder, { rate, limit, count });
+    return this.#askOrCount(key, holder, { rate, limit, count }, this.#drawOf(holder, rate));
   }
 
   /**
@@ -189,6 +189,11 @@ export abstract class HybridLimiter implements Limiter {
       this.#lastRate = rate;
     }
     return this.#lastLimit;
+  }
+
+  /** The draw that a call has taken which `#decideHere` has just left undecided; -1 if it has taken none. */
+  #drawOf(holder: Holder | undefined, rate: Rate): number {
+    return holder?.knows(rate) ? this.#strategy.drawOfUndecided : -1;
   }
 
   /** The decision, if this process can make it with what it has; undefined if Redis has to be asked. */
@@ -295,7 +300,7 @@ export abstract class HybridLimiter implements Limiter {
     return holder;
   }
 
-  #askOrCount(key: string, known: Holder | undefined, call: WaitingCall): Awaitable<Decision> {
+  #askOrCount(key: string, known: Holder | undefined, call: WaitingCall, draw: number): Awaitable<Decision> {
     const { rate, count } = call;
     checkKey(key);
     const refused = this.#decideRefused(key, known, call);
@@ -303,7 +308,7 @@ export abstract class HybridLimiter implements Limiter {
     // Without a place for one more key, Redis has to count its calls.
     if (this.#hasNoPlaceFor(known)) return this.#track(this.#redis.inc(key, rate, count));
     const holder = known ?? this.#newHolder(key);
-    return this.#parts.backend.refuses ? this.#redis.inc(key, rate, count) : this.#exchanges.ask(holder, call);
+    return this.#parts.backend.refuses ? this.#redis.inc(key, rate, count) : this.#exchanges.ask(holder, call, draw);
   }
 
   #hasNoPlaceFor(known: Holder | undefined): boolean {

@@ -16,6 +16,8 @@ export interface Report {
   readonly limit: number;
   /** How much of its lease the process keeps, and of its capacity for hits that this report holds back. */
   readonly held: number;
+  /** Suppressed: how much of its headroom the process keeps. */
+  readonly heldHeadroom: number;
   /** The count of the first call that waits; 0 for none. */
   readonly asked: number;
   /** The counts of all calls that wait and are asked for, together. */
@@ -24,6 +26,8 @@ export interface Report {
   readonly isAlike: boolean;
   /** How much more lease the process would like. */
   readonly wanted: number;
+  /** Suppressed: how much more headroom it would like. */
+  readonly wantedHeadroom: number;
   readonly hits: readonly HitCell[];
   readonly sentMs: number;
   /** Until when what it holds may be spent. */
@@ -88,7 +92,8 @@ export function argumentsOfReport(
   sender: Sender,
   factor: FactorArguments,
 ): { readonly args: string[]; readonly clock: string[] } {
-  const { number, rate, rateIsNew, limit, held, asked, needed, isAlike, wanted, hits, sentMs } = report;
+  const { number, rate, rateIsNew, limit, held, heldHeadroom, asked, needed, isAlike, wanted, wantedHeadroom } = report;
+  const { hits, sentMs } = report;
   const { process, windowMs, bucketMs, leaseMs, isClockSent } = sender;
   const args = argumentsOf(SYNC, {
     process,
@@ -101,10 +106,12 @@ export function argumentsOfReport(
     rateIsNew,
     limit,
     held,
+    heldHeadroom,
     asked,
     needed,
     isAlike,
     wanted,
+    wantedHeadroom,
     ...factor,
     hits: hits.map(({ report, hitMs, count, declined }) => ({ report, ageMs: sentMs - hitMs, count, declined })),
   });
@@ -143,7 +150,9 @@ function isAnswerTo(report: Report, answer: Answer, windowMs: number): boolean {
     isWait(answer.waitMs) &&
     isWithin(answer.freed, accepted + leasedByOthers) &&
     isShare(answer.factor) &&
-    isExpiry(answer.factorLeftMs, Number.MAX_VALUE)
+    isExpiry(answer.factorLeftMs, Number.MAX_VALUE) &&
+    isWithin(answer.grantedHeadroom, report.needed + Math.max(0, report.wantedHeadroom)) &&
+    (answer.freeHeadroom === -1 || isWhole(answer.freeHeadroom))
   );
 }
 

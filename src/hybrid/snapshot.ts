@@ -26,7 +26,7 @@ export interface NoRoom {
 }
 
 /** How soon to ask again for what others have leased: what they don't spend they return. */
-const LEASES_MOVE_MS = 50;
+export const LEASES_MOVE_MS = 50;
 
 /** What an answer says of the calls that waited for it; undefined if there was room. */
 export function noRoomOfAnswer(answer: Answer, report: Report, nowMs: number, leaseMs: number): NoRoom | undefined {

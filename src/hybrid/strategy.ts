@@ -13,8 +13,14 @@ export interface HolderStrategy {
    * the present time and of the call's rate.
    *
    * @param serving where the call has waited for an answer of Redis: what that answer gives
+   * @param draw the draw that the call has taken before; -1 if it has taken none
    */
-  decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined;
+  decide(holder: Holder, count: number, nowMs: number, serving?: Serving, draw?: number): Decision | undefined;
+  /**
+   * The draw that the call has taken which `decide` has just left undecided; -1 if it has taken none. The call has to
+   * take the same one later: a new draw would deny calls that were admitted already.
+   */
+  readonly drawOfUndecided: number;
   /** Whether a call would be admitted, and its factor over the soft limit; undefined if only Redis can decide. */
   weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined;
   /** The decision about a call that was weighed, which is counted then as the take says. */

@@ -35,12 +35,18 @@ class Suppressed implements HolderStrategy {
   readonly countsDenied = true;
   readonly #settings: LimiterSettings;
   #lastRule: SuppressedRule | undefined;
+  #drawOfUndecided = -1;
 
   constructor(settings: LimiterSettings) {
     this.#settings = settings;
   }
 
-  decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
+  get drawOfUndecided(): number {
+    return this.#drawOfUndecided;
+  }
+
+  decide(holder: Holder, count: number, nowMs: number, serving?: Serving, draw = -1): Decision | undefined {
+    this.#drawOfUndecided = draw;
     if (holder.isBlocked) return holder.rejectBlocked(count, this.#ruleOf(holder.rate).hardLimit, nowMs);
     if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used, holder.moreAfterMs(nowMs));
     return this.#decideOver(holder, count, nowMs, serving);
@@ -50,14 +56,32 @@ class Suppressed implements HolderStrategy {
     const { used } = holder;
     if (!holder.isCurrent || used + count <= holder.limit) return undefined;
     const rule = this.#ruleOf(holder.rate);
-    const factor = used + count > rule.hardLimit ? 1 : Math.max(holder.factorAt(nowMs), serving?.factor ?? -1);
+    const factor = this.#isOverHard(holder, rule, count, nowMs)
+      ? 1
+      : Math.max(holder.factorAt(nowMs), serving?.factor ?? -1);
     if (factor < 0) return undefined;
-    if (drawAdmits(factor, this.#settings.random)) {
-      holder.addHit(count, 0, nowMs);
+    if (this.#draws(holder, count, factor)) {
+      if (!holder.trySpendAbove(count, nowMs)) return undefined;
       return admittedByDraw(rule, used + count, holder.moreAfterMs(nowMs), factor);
     }
     holder.addHit(count, count, nowMs);
     return deniedByFactor(holder.viewAt(nowMs), rule, count, factor, holder.moreAfterMs(nowMs));
+  }
+
+  /** Whether a call would pass the hard limit, or isn't covered and Redis is known to have no room for it there. */
+  #isOverHard(holder: Holder, rule: SuppressedRule, count: number, nowMs: number): boolean {
+    if (holder.used + count > rule.hardLimit) return true;
+    return holder.draws.hasNoRoomFor(count, nowMs) && !holder.lease.canSpendAbove(count);
+  }
+
+  /** Whether a call is admitted by its draw, which is kept until the call is decided. */
+  #draws(holder: Holder, count: number, factor: number): boolean {
+    if (factor === 1) return false;
+    const isNew = this.#drawOfUndecided < 0;
+    if (isNew) this.#drawOfUndecided = this.#settings.random();
+    const admits = this.#drawOfUndecided >= factor;
+    if (admits && isNew) holder.draws.note(count);
+    return admits;
   }
 
   weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined {
@@ -69,8 +93,9 @@ class Suppressed implements HolderStrategy {
     if (holder.canSpend(count)) return { admits: true, factor: -1 };
     const { used } = holder;
     if (!holder.isCurrent || used + count <= holder.limit) return undefined;
-    const factor = used + count > rule.hardLimit ? 1 : holder.factorAt(nowMs);
-    return factor < 0 ? undefined : { admits: drawAdmits(factor, this.#settings.random), factor };
+    const factor = this.#isOverHard(holder, rule, count, nowMs) ? 1 : holder.factorAt(nowMs);
+    if (factor < 0 || (factor < 1 && !holder.lease.canSpendAbove(count))) return undefined;
+    return { admits: drawAdmits(factor, this.#settings.random), factor };
   }
 
   conclude(holder: Holder, weighed: Weighed, { count, isTaken }: WeighedAsk, nowMs: number): Decision {
@@ -79,8 +104,11 @@ class Suppressed implements HolderStrategy {
     const blocked = holder.isBlocked ? holder.rejectBlocked(weight, rule.hardLimit, nowMs) : undefined;
     if (blocked !== undefined) return blocked;
     const { factor, admits } = weighed;
-    if (count > 0 && isTaken && factor < 0) holder.trySpend(count, nowMs);
-    else if (count > 0) holder.addHit(count, isTaken ? 0 : count, nowMs);
+    if (count > 0 && admits && factor >= 0) holder.draws.note(count);
+    if (count > 0 && isTaken) {
+      if (factor < 0) holder.trySpend(count, nowMs);
+      else holder.trySpendAbove(count, nowMs);
+    } else if (count > 0) holder.addHit(count, count, nowMs);
     const moreAfterMs = holder.moreAfterMs(nowMs);
     if (factor < 0) return allowed(rule.limit, holder.used, moreAfterMs);
     if (admits) return admittedByDraw(rule, holder.used, moreAfterMs, factor);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { recentDemand, wantedLease } from "./wants.ts";
+import { recentDemand, wantedHeadroom, wantedLease } from "./wants.ts";
 
 const HORIZON_MS = 500;
 const SCARCE_MS = 50;
@@ -31,5 +31,18 @@ describe("a lease", () => {
     ["isn't wanted less because more is used than the capacity", 100, 10, 100, -50, 20],
   ])("%s", (_, recent, count, spanMs, unleased, wanted) => {
     expect(wantedLease(recent, { count, spanMs }, unleased, HORIZON_MS, { scarceMs: SCARCE_MS })).toBe(wanted);
+  });
+});
+
+describe("headroom", () => {
+  it.each([
+    ["is wanted for twice what draws admit until the next answer", 100, 0, 150, 60],
+    ["is wanted for 50 ms at least", 100, 0, 10, 20],
+    ["is larger where the last draws came faster than those before", 100, 40, 10, 80],
+    ["is wanted for no longer than draws are looked back at", 100, 0, 10_000, 200],
+    ["is at least 1 after any draw that admits", 0.1, 0, 10, 1],
+    ["isn't wanted where no draw admits", 0, 0, 10, 0],
+  ])("%s", (_, recent, count, spanMs, wanted) => {
+    expect(wantedHeadroom(recent, { count, spanMs }, { scarceMs: SCARCE_MS, plentyMs: HORIZON_MS })).toBe(wanted);
   });
 });

@@ -48,6 +48,22 @@ export function wantedLease(
   return Math.floor(Math.max(soon, long));
 }
 
+/**
+ * How much headroom a process should have: twice what draws admit until the answer to the next report. That takes about
+ * as long as the time between the last two reports, and it counts as five rounds at least. At least 1 after any draw.
+ *
+ * @param recent the {@link recentDemand} of calls that draws admit, within `plentyMs`
+ * @param draws these calls since the last report
+ */
+export function wantedHeadroom(
+  recent: number,
+  draws: Calls,
+  { scarceMs, plentyMs }: Pick<Terms, "scarceMs" | "plentyMs">,
+): number {
+  const soonMs = Math.min(plentyMs, Math.max(scarceMs, draws.spanMs));
+  return Math.ceil(2 * Math.max((recent * soonMs) / plentyMs, countWithin(draws, soonMs)));
+}
+
 /** How much of the calls came within the last `lastMs` of their span. */
 function countWithin({ count, spanMs }: Calls, lastMs: number): number {
   return spanMs > lastMs ? (count * lastMs) / spanMs : count;

@@ -130,9 +130,13 @@ it("what is leased at one rate is not for calls at another", async () => {
 
 it("suppressed: a factor is used for suppressionCacheMs, and then Redis is asked for another", async () => {
   const clock = manualClock();
-  const { suppressed } = open({ windowMs: 1_000, suppressionCacheMs: 100, hardLimitFactor: 1_000, clock });
+  // A call that is denied needs no headroom.
+  const random = () => 0;
+  const { suppressed } = open({ windowMs: 1_000, suppressionCacheMs: 100, hardLimitFactor: 1_000, clock, random });
   // A soft limit of 1, and far more than that.
   for (let i = 0; i < 20; i++) await suppressed.inc("k", perSecond(1));
+  clock.advance(100);
+  await suppressed.inc("k", perSecond(1));
   clock.advance(50);
   expect(suppressed.inc("k", perSecond(1))).toMatchObject({ outcome: "suppressed" });
   clock.advance(49);

@@ -69,6 +69,40 @@ it.each([
     expect(seen.full).toBeGreaterThan(bounds.seeds / 2);
   },
 );
+
+it.each(cases(2, 40))(
+  "suppressed: whatever happens, no window has more than the hard limit: $seeds seeds from $firstSeed",
+  async (bounds) => {
+    const seen: Seen = { admissions: 0, degraded: 0, full: 0 };
+    await simulate(bounds, async (seed) => {
+      const world = createWorld(seed);
+      faultsOf(world);
+      const windowMs = world.pick(100, 250, 1_500);
+      const capacity = world.pick(4, 10, 25);
+      const hardLimitFactor = world.pick(1, 1.2, 1.5);
+      const hardLimit = Math.floor(capacity * hardLimitFactor);
+      world.hardLimit = hardLimit;
+      const bucketMs = world.pick(1, windowMs / 10, windowMs);
+      const rate = perSecond((capacity * 1_000) / windowMs);
+      const syncIntervalMs = world.pick(5, 10, 30);
+      const suppressionCacheMs = world.pick(1, 20, 100);
+      const fleet = new Fleet(world, rate, { windowMs, bucketMs, hardLimitFactor, suppressionCacheMs, syncIntervalMs });
+      const strategy = "suppressed";
+      for (let count = world.pick(1, 2, 3, 4); count > 0; count--) {
+        const callsPerSecond = rate * world.pick(0.5, 2, 5);
+        fleet.startHybrid({ callsPerSecond, strategy, stalls: 0.05, crashes: 0.2, crashesWithinMs: 1_000 });
+      }
+      if (world.random() < 0.3) fleet.startRedis(rate, strategy);
+      await world.runUntil(Math.min(2_500, windowMs * world.pick(2, 5)));
+      await world.runUntil(Math.max(world.nowMs, fleet.endMs));
+      expectWithinCapacity(fleet.admitted, hardLimit, windowMs, seen);
+    });
+    expect(seen.admissions).toBeGreaterThan(6 * bounds.seeds);
+    expect(seen.degraded).toBeGreaterThan(bounds.seeds / 2);
+    expect(seen.full).toBeGreaterThan(bounds.seeds / 2);
+  },
+);
+
 it.each(cases(2, 20))(
   "takes: whatever happens, no window of any limit has more than the capacity: $seeds seeds from $firstSeed",
   async (bounds) => {

@@ -149,7 +149,8 @@ describe.skipIf(!canShiftClocks)("leases, on a clock that is set back", () => {
   async function leaseOf(process: string): Promise<number> {
     const wish = { held: 0, asked: 0, needed: 0, isAlike: false, wanted: CAPACITY, leaseMs: LEASE_MS };
     const terms = { suppressionCacheMs: undefined, hardLimit: undefined, rateIsNew: false };
-    const args = argumentsOf(SYNC, { ...call, ...wish, ...terms, process, report: ++reports, hits: [] });
+    const headroom = { heldHeadroom: 0, wantedHeadroom: 0 };
+    const args = argumentsOf(SYNC, { ...call, ...wish, ...terms, ...headroom, process, report: ++reports, hits: [] });
     return fieldsOf(SYNC, await client.eval(SYNC.source, 3, ...KEYS, ...args)).granted;
   }
 

@@ -22,6 +22,7 @@ const names = new KeyNames("trypema", {
   windowMs: WINDOW.windowMs,
   bucketMs: WINDOW.bucketMs,
 });
+const suppressedNames = new KeyNames("trypema", { name: "", strategy: "suppressed", ...WINDOW });
 let clock = manualClock();
 
 beforeEach(async () => {
@@ -31,6 +32,10 @@ beforeEach(async () => {
 
 /** Sends a report of the process "a" that asks for nothing, except for what `values` say. */
 async function sync(values: Partial<SyncArguments>) {
+  return syncOf(names.withLeases("k"), values);
+}
+
+async function syncOf(keys: readonly string[], values: Partial<SyncArguments>) {
   const args = argumentsOf(SYNC, {
     ...WINDOW,
     clockMs: clock(),
@@ -40,17 +45,18 @@ async function sync(values: Partial<SyncArguments>) {
     process: "a",
     leaseMs: LEASE_MS,
     held: 0,
+    heldHeadroom: 0,
     asked: 0,
     needed: 0,
     isAlike: false,
     wanted: 0,
+    wantedHeadroom: 0,
     suppressionCacheMs: undefined,
     hardLimit: undefined,
     report: 2,
     hits: [],
     ...values,
   });
-  const keys = names.withLeases("k");
   return fieldsOf(SYNC, await redis.client.eval(SYNC.source, keys.length, ...keys, ...args));
 }
 
@@ -127,6 +133,57 @@ it("what a crashed process had leased stays taken until a window after the lease
   }
   clock.advance(1);
   expect(await absolute.inc("k", RATE, LIMIT)).toMatchObject({ allowed: true });
+});
+
+describe("headroom, the room between the capacity and the hard limit,", () => {
+  const SHED = { suppressionCacheMs: 100, hardLimit: 15 };
+  const hits = (count: number) => [{ report: 2, ageMs: 0, count, declined: 0 }];
+
+  it("is granted to one process whole, and to others in equal parts of half of it", async () => {
+    expect(await sync({ ...SHED, hits: hits(LIMIT), wantedHeadroom: 2 })).toMatchObject({
+      grantedHeadroom: 2,
+      freeHeadroom: 3,
+    });
+    expect(await sync({ ...SHED, report: 4, heldHeadroom: 1, wantedHeadroom: 9 })).toMatchObject({
+      grantedHeadroom: 4,
+      freeHeadroom: 0,
+    });
+    expect(await sync({ ...SHED, report: 6, heldHeadroom: 1 })).toMatchObject({ freeHeadroom: 4 });
+    expect(await sync({ ...SHED, process: "b", wantedHeadroom: 9 })).toMatchObject({ grantedHeadroom: 1 });
+  });
+
+  it("is granted first to calls that wait, twice what their factor admits", async () => {
+    const hardLimit = 100;
+    // 20 a second of a rate of 1: the factor is 0.95.
+    await sync({ ...SHED, hardLimit, process: "b", hits: hits(20), wantedHeadroom: 1 });
+    const asks = { asked: 1, needed: 39, isAlike: true };
+    expect(await sync({ ...SHED, hardLimit, ...asks })).toMatchObject({
+      counted: 0,
+      granted: 0,
+      factor: 0.95,
+      grantedHeadroom: 1 + 4,
+    });
+  });
+
+  it("and what is left of the capacity cover a call that weighs more than all headroom", async () => {
+    await sync({ ...SHED, hits: hits(4) });
+    const asks = { report: 4, asked: 9, needed: 9, isAlike: true };
+    expect(await sync({ ...SHED, ...asks })).toMatchObject({ granted: 4, grantedHeadroom: 5, freeHeadroom: 2 });
+  });
+
+  it("is taken under the hard limit for everybody else, and of the capacity for nobody", async () => {
+    const options = { ...WINDOW, clock, timeoutMs: 30_000, random: () => 0.999_999 };
+    const { suppressed } = createRedisProvider(redis.client, options);
+    const keys = suppressedNames.withLeases("k");
+    await syncOf(keys, { ...SHED, hits: hits(8), wantedHeadroom: 3 });
+    expect(await suppressed.inc("k", RATE, 2)).toMatchObject({ outcome: "allowed", remaining: 0 });
+    expect(await suppressed.inc("k", RATE, 2)).toMatchObject({ outcome: "suppressed", allowed: true });
+    expect(await suppressed.inc("k", RATE)).toMatchObject({ allowed: false, suppressionFactor: 1 });
+    // When it has come back, there is room again.
+    await syncOf(keys, { ...SHED, report: 4 });
+    expect(await suppressed.inc("k", RATE, 3)).toMatchObject({ allowed: true });
+    expect(await suppressed.inc("k", RATE)).toMatchObject({ allowed: false, suppressionFactor: 1 });
+  });
 });
 
 it("a rate that is not new leaves the key the one that others have given it since", async () => {

@@ -34,7 +34,7 @@ interface StoredState extends StateFields {
 const NOT_STORED = {
   ...{ oldestDeclined: 0, newestDeclined: 0, declined: 0, barrenBefore: 0, seen: -1, recent: 0 },
   ...{ factor: 0, factorMs: Number.NEGATIVE_INFINITY },
-  ...{ reserved: 0, holders: 0, firstGoneMs: 0, lastGoneMs: 0, offsetMs: 0 },
+  ...{ reserved: 0, headroom: 0, holders: 0, firstGoneMs: 0, lastGoneMs: 0, offsetMs: 0 },
 };
 
 /** How Lua's `struct` writes a bucket. */
@@ -148,6 +148,8 @@ export interface Circumstances {
   readonly bucketMs: number;
   /** Undefined where more may be counted, because the rate has changed or somebody has decided without Redis. */
   readonly capacity: number | undefined;
+  /** The same of the hard limit, under the suppressed strategy. */
+  readonly hardLimit?: number | undefined;
 }
 
 /** What doesn't hold of a key and always should, in words; none where all is well. */
@@ -173,10 +175,16 @@ export function unsoundnessOf(stored: StoredKey, circumstances: Circumstances): 
     check(listed.length === 0, () => `the list has ${listed.length} buckets, and there is no state`);
   }
   checkLeases(stored, circumstances, check);
-  const { total, declined, reserved } = state ?? { total: 0, declined: 0, reserved: 0 };
-  const { capacity } = circumstances;
+  const { total, declined, reserved, headroom } = state ?? { total: 0, declined: 0, reserved: 0, headroom: 0 };
+  const { capacity, hardLimit } = circumstances;
+  const accepted = total - declined;
+  if (hardLimit !== undefined) {
+    check(
+      accepted + reserved + headroom <= hardLimit,
+      () => `${accepted} accepted, ${reserved} leased and ${headroom} of headroom under a hard limit of ${hardLimit}`,
+    );
+  }
   if (capacity !== undefined) {
-    const accepted = total - declined;
     check(
       accepted + reserved <= capacity,
       () => `${accepted} accepted and ${reserved} leased of a capacity of ${capacity}`,
@@ -235,11 +243,16 @@ function checkBarren({ stored, barrenBefore }: StoredState, listed: readonly Lis
 
 /** A lease that is gone may still be reckoned with, until a report notices. */
 function checkLeases({ state, leases }: StoredKey, { nowMs }: Circumstances, check: Check): void {
-  const live = leases.filter(({ held, goneMs }) => held > 0 && goneMs > nowMs);
-  const { reserved, holders, firstGoneMs, lastGoneMs } = state ?? NOT_STORED;
+  const live = leases.filter(({ held, headroom, goneMs }) => held + headroom > 0 && goneMs > nowMs);
+  const { reserved, headroom, holders, firstGoneMs, lastGoneMs } = state ?? NOT_STORED;
   const held = sumOf(live, (lease) => lease.held);
   const isNoneGone = holders === 0 || firstGoneMs > nowMs;
   check(isNoneGone ? reserved === held : reserved >= held, () => `${reserved} are reserved, and leases are ${held}`);
+  const ofLeases = sumOf(live, (lease) => lease.headroom);
+  check(
+    isNoneGone ? headroom === ofLeases : headroom >= ofLeases,
+    () => `the headroom is ${headroom}, and that of the leases is ${ofLeases}`,
+  );
   const count = live.length;
   check(isNoneGone ? holders === count : holders >= count, () => `there are ${holders} holders, and ${count} leases`);
   for (const { goneMs } of live) {

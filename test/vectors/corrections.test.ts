@@ -122,10 +122,12 @@ class RedisSide implements Side {
   report(hits: readonly Hit[], nowMs: number) {
     const asks = {
       held: 0,
+      heldHeadroom: 0,
       asked: 0,
       needed: 0,
       isAlike: false,
       wanted: 0,
+      wantedHeadroom: 0,
       leaseMs: 1_000,
       limit: 1e15,
       rateIsNew: false,

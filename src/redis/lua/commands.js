@@ -14,8 +14,8 @@ const flag = (comment) => ({ kind: "flag", comment });
 /**
  * The state of a key is a string of little-endian doubles, one for each field, in this order. It ends after `newest`
  * while nothing is declined and nothing is leased (56 bytes), after `suppression` while nothing is leased (120 bytes),
- * after `leases` while the server's clock was not set back (152 bytes), after `clock` while the key isn't blocked (160
- * bytes), and else after `block` (168 bytes).
+ * after `leases` while the server's clock was not set back (160 bytes), after `clock` while the key isn't blocked (168
+ * bytes), and else after `block` (176 bytes).
  * `head` comes first because a hit in the newest bucket leaves it as it is: such a hit overwrites what follows `head`,
  * which costs half of what it costs to set the whole string.
  */
@@ -43,6 +43,7 @@ export const STATE = {
   },
   leases: {
     reserved: "what the processes that have leases may still spend, together",
+    headroom: "suppressed: what they may still admit above the capacity, together",
     holders: "how many processes have a lease",
     first_gone_ms: "when the first of the leases stops being taken",
     last_gone_ms: "when the last of the leases stops being taken",
@@ -87,6 +88,7 @@ export const LEASE = {
   last_report: "the number of the last report of the process that was counted",
   counted: "what was counted for the calls that waited, under that number; 0 if it is the number of the report itself",
   held: "what the process may still spend",
+  headroom: "suppressed: what the process may still admit above the capacity",
   gone_ms: "when that stops being taken",
 };
 
@@ -219,10 +221,12 @@ export const COMMANDS = {
       process: text("what tells the process from others"),
       lease_ms: number("how long a lease is set aside, which is a little longer than it may be spent"),
       held: number("how much of its lease the process keeps"),
+      held_headroom: number("how much of its headroom the process keeps"),
       asked: number("the count of the first call that waits; 0 for none"),
       needed: number("the counts of all calls that wait, together"),
       is_alike: flag("whether calls wait, and all of them have the count of the first"),
       wanted: number("how much more the process would like"),
+      wanted_headroom: number("how much more headroom it would like"),
       suppression_cache_ms: optional("how long a factor is used; absent under the absolute strategy"),
       hard_limit: optional("the most accepted usage; absent under the absolute strategy"),
       report: number("the number of this report; the next number is that of what is counted for the calls that wait"),
@@ -253,6 +257,8 @@ export const COMMANDS = {
       freed: "how much has expired then",
       factor: "suppressed: the factor that the first call meets for which nothing was counted",
       factor_left_ms: "how long it may be used; -1 for no factor",
+      granted_headroom: "suppressed: the growth of the headroom, for calls that wait and for later ones",
+      free_headroom: "what is neither used nor set aside under the hard limit then; -1 if no hard limit was given",
       blocked_ms: "how long the key is still blocked; 0 if it isn't. Then nothing is counted or granted",
     },
   },

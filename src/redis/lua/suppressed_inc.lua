@@ -31,7 +31,7 @@ local function decide_suppressed(window, count, limit, rate, hard_limit, suppres
   if window.blocked_until_ms == 0 then
     if accepted + count <= limit then
       factor, is_admitted = -1, true
-    elseif accepted + count <= hard_limit then
+    elseif accepted + count + window.headroom <= hard_limit then
       refresh_factor(window, suppression_cache_ms)
       factor = window.factor
       is_admitted = factor < 1 and draw >= factor

@@ -12,11 +12,23 @@ local function sync(keys, arguments)
   expire(window)
   local counted, granted, waits, wanted = serve(window, arguments)
   local leased_by_others = window.reserved
-  lease_to(window, keys, arguments, held_before, counted, granted)
-  local wait_ms, freed, factor_left_ms = 0, 0, -1
   -- A block denies whatever is taken, so nothing is computed for its calls, as on the other providers.
-  if waits and window.blocked_until_ms == 0 then
-    wait_ms, freed, factor_left_ms = denial_of(window, arguments, wanted)
+  local is_denied = waits and window.blocked_until_ms == 0
+  local factor_left_ms, granted_headroom, free_headroom = -1, 0, -1
+  if arguments.hard_limit ~= '' then
+    if is_denied then
+      factor_left_ms = factor_of(window, arguments, wanted)
+    end
+    if window.blocked_until_ms == 0 then
+      local rest
+      rest, granted_headroom, free_headroom = headroom_of(window, arguments, counted, granted, factor_left_ms >= 0)
+      granted = granted + rest
+    end
+  end
+  lease_to(window, keys, arguments, held_before, counted, granted, granted_headroom)
+  local wait_ms, freed = 0, 0
+  if is_denied and arguments.hard_limit == '' then
+    wait_ms, freed = wait_of(window, arguments, wanted)
   end
   local buckets, first_ms, second_ms, second_accepted = oldest_two(window)
   save_leased(window)
@@ -36,6 +48,8 @@ local function sync(keys, arguments)
     freed = freed,
     factor = window.factor,
     factor_left_ms = factor_left_ms,
+    granted_headroom = granted_headroom,
+    free_headroom = free_headroom,
     blocked_ms = math.max(0, window.blocked_until_ms - window.now_ms),
   }))
   return replied
@@ -65,12 +79,12 @@ local function serve(window, arguments)
 end
 
 -- Notes what the process has now, and its report.
-local function lease_to(window, keys, arguments, held_before, counted, granted)
-  local report, held = arguments.report, arguments.held + granted
+local function lease_to(window, keys, arguments, held_before, counted, granted, granted_headroom)
+  local report, held, headroom = arguments.report, arguments.held + granted, arguments.held_headroom + granted_headroom
   -- Calls are counted under the next number: if the answer is lost, the process reports them with it, in case.
   if counted > 0 then report = report + 1 end
-  if held > 0 or held_before > 0 or counted > 0 or arguments.hits > 0 then
-    give_lease(window, keys.leases, arguments.process, report, counted, held, arguments.lease_ms)
+  if held + headroom > 0 or held_before > 0 or counted > 0 or arguments.hits > 0 then
+    give_lease(window, keys.leases, arguments.process, report, counted, held, headroom, arguments.lease_ms)
   end
 end
 
@@ -83,21 +97,26 @@ local function take_rate(window, arguments)
   end
 end
 
--- What the first call that was not counted has to wait for, or the factor that it meets. `wanted` is what would be
--- taken with it. A report that only settles a key asks for no call. So nothing is computed for it,
--- under either strategy.
-local function denial_of(window, arguments, wanted)
-  local wait_ms, freed, factor_left_ms = 0, 0, -1
-  local suppression_cache_ms = arguments.suppression_cache_ms
-  if suppression_cache_ms == '' then
-    if arguments.asked > 0 and arguments.asked <= arguments.limit then
-      wait_ms, freed = time_until_free(window, wanted - arguments.limit)
-    end
-  elseif wanted <= arguments.hard_limit + 0 then
-    refresh_factor(window, suppression_cache_ms + 0)
+-- Absolute: what the first call that was not counted has to wait for. `wanted` is what would be taken with it. A report
+-- that only settles a key asks for no call. So nothing is computed for it, under either strategy.
+local function wait_of(window, arguments, wanted)
+  local wait_ms, freed = 0, 0
+  if arguments.asked > 0 and arguments.asked <= arguments.limit then
+    wait_ms, freed = time_until_free(window, wanted - arguments.limit)
+  end
+  return wait_ms, freed
+end
+
+-- Suppressed: how long the factor may be used that the first call meets which was not counted; -1 if no call of its
+-- count may be admitted.
+local function factor_of(window, arguments, wanted)
+  local factor_left_ms = -1
+  if wanted + window.headroom <= arguments.hard_limit + 0 then
+    local suppression_cache_ms = arguments.suppression_cache_ms + 0
+    refresh_factor(window, suppression_cache_ms)
     factor_left_ms = window.factor_ms + suppression_cache_ms - window.now_ms
   end
-  return wait_ms, freed, factor_left_ms
+  return factor_left_ms
 end
 
 -- Stores the window, also where it has nothing but leases.

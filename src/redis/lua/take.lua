@@ -201,7 +201,7 @@ local function weigh_suppressed(ask)
       set_rate(window, terms.rate)
     end
     factor = 1
-    if taken <= terms.hard_limit then
+    if taken + window.headroom <= terms.hard_limit then
       refresh_factor(window, terms.suppression_cache_ms)
       factor = window.factor
       -- A factor is kept beside counts, as on Local. A state without counts is what a block or leases have left.

@@ -53,9 +53,13 @@ const CALLED = [["a", "a", "b"], KEYS];
 
 const LAST_CALLS = 10;
 
-/** What a process of a fleet does beside calling. */
+type Strategy = "absolute" | "suppressed";
+
+/** What a process of a fleet does. */
 interface Habits {
   readonly callsPerSecond: number;
+  /** What it calls; `absolute` if that isn't said. */
+  readonly strategy?: Strategy;
   /**
    * The share of processes that stall or are suspended for longer than a lease, and of those that crash; another takes
    * the place.
@@ -123,9 +127,9 @@ export class Fleet {
   }
 
   /** A process that asks Redis for each call, beside the hybrid ones. */
-  startRedis(callsPerSecond: number): void {
+  startRedis(callsPerSecond: number, strategy: Strategy = "absolute"): void {
     const { syncIntervalMs: _, ...options } = this.#options;
-    this.#start(new RedisProcess(this.#world, options, this.#clock()), { callsPerSecond });
+    this.#start(new RedisProcess(this.#world, options, this.#clock()), { callsPerSecond, strategy });
   }
 
   #clock() {
@@ -134,10 +138,13 @@ export class Fleet {
   }
 
   /** Has a process call or take at random times. Returns what makes one call more. */
-  #start(process: SimulatedProcess, { callsPerSecond }: Pick<Habits, "callsPerSecond">): () => void {
+  #start(
+    process: SimulatedProcess,
+    { callsPerSecond, strategy = "absolute" }: Pick<Habits, "callsPerSecond" | "strategy">,
+  ): () => void {
     const world = this.#world;
     this.processes.push(process);
-    const call = this.#limits === undefined ? () => this.#call(process) : this.#takes(process, this.#limits);
+    const call = this.#limits === undefined ? () => this.#call(process, strategy) : this.#takes(process, this.#limits);
     const callAndCall = () => {
       if (!this.#isCalling) return;
       for (let burst = world.pick(1, 1, 1, 4); burst > 0; burst--) call();
@@ -147,8 +154,8 @@ export class Fleet {
     return call;
   }
 
-  #call(process: SimulatedProcess): void {
-    process.call("absolute", this.#world.pick(...this.#keys), this.#rate, this.#count());
+  #call(process: SimulatedProcess, strategy: Strategy): void {
+    process.call(strategy, this.#world.pick(...this.#keys), this.#rate, this.#count());
   }
 
   /** What takes from all limits or from one of them, or calls one of them. */

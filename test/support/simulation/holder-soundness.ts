@@ -18,9 +18,10 @@ export function unsoundnessOf(holder: Holder, capacity: number | undefined): str
     if (!holds) problems.push(problem());
   };
   check(Number.isInteger(lease.left) && lease.left >= 0, () => `a lease of ${lease.left}`);
+  check(Number.isInteger(lease.headroom) && lease.headroom >= 0, () => `a headroom of ${lease.headroom}`);
   check(
-    lease.left === 0 || lease.isSetAside(lease.expiryMs),
-    () => `a lease of ${lease.left} that Redis has not set aside`,
+    lease.left + lease.headroom === 0 || lease.isSetAside(lease.expiryMs),
+    () => `a lease of ${lease.left} and a headroom of ${lease.headroom} that Redis has not set aside`,
   );
   if (holder.isCurrent) {
     check(used >= 0, () => `used ${used}`);

@@ -51,6 +51,8 @@ export class World extends Timeline {
   longestRequest = 0;
   /** The capacity of every key, where all processes call with one rate; it is checked after each script then. */
   capacity: number | undefined;
+  /** The hard limit of every key of the suppressed strategy, where all processes call with one rate. */
+  hardLimit: number | undefined;
   /** Keys of which Redis may be told more than the capacity, because calls were admitted without it or late. */
   readonly overdrawn = new Set<string>();
   /** Of all that its processes store, since worlds share the Redis server. */
@@ -108,10 +110,12 @@ export class World extends Timeline {
   }
 
   async #assertSoundState(name: string, nowMs: number): Promise<void> {
-    const bucketMs = Number(/^[^:]+:[as]:[\d.]+:([\d.]+):/.exec(name)![1]);
+    const [, strategy, bucketMs] = /^[^:]+:([as]):[\d.]+:([\d.]+):/.exec(name)!;
     const stored = await readStored(this.#redis, name);
-    const capacity = this.overdrawn.has(keyIn(name)) ? undefined : this.capacity;
-    const problems = unsoundnessOf(stored, { nowMs, bucketMs, capacity });
+    const isBounded = !this.overdrawn.has(keyIn(name));
+    const capacity = isBounded && strategy === "a" ? this.capacity : undefined;
+    const hardLimit = isBounded && strategy === "s" ? this.hardLimit : undefined;
+    const problems = unsoundnessOf(stored, { nowMs, bucketMs: Number(bucketMs), capacity, hardLimit });
     if (problems.length > 0) throw new Error(`Redis holds of ${name} after a script: ${problems.join("; ")}`);
   }
 }

@@ -3,7 +3,11 @@
 -- that, and if the process has crashed, no report will ever tell how much that was. So a lease that is not given back
 -- stays taken for `lease_ms + window_ms`; for less, others could admit what the crashed process has admitted already.
 --
--- The state has the sum of all leases, and when the first and the last of them are gone. So other commands need not
+-- Under the suppressed strategy a lease has a second part, the headroom: what the process may admit above the capacity,
+-- where a draw admits. Redis takes it from what is free under the hard limit. So all processes together never pass the
+-- hard limit, though none of them knows what the others admit. Headroom is no part of what is taken of the capacity.
+--
+-- The state has the sums of all leases, and when the first and the last of them are gone. So other commands need not
 -- read the hash.
 
 -- Adds up the leases anew when one of them may be gone, and where the state that knew the sum may be gone. It costs as
@@ -12,60 +16,63 @@
 local function sum_leases(window, leases_key, lease_ms)
   if window.holders == 0 or window.first_gone_ms <= window.now_ms then
     window.head_changed = window.head_changed or window.holders > 0
-    window.reserved, window.holders, window.first_gone_ms, window.last_gone_ms = 0, 0, math.huge, 0
+    window.reserved, window.headroom, window.holders = 0, 0, 0
+    window.first_gone_ms, window.last_gone_ms = math.huge, 0
     local leases = redis.call('HGETALL', leases_key)
     for i = 1, #leases, 2 do
-      local last_report, counted, held, gone_ms = unpack_lease(leases[i + 1])
+      local last_report, counted, held, headroom, gone_ms = unpack_lease(leases[i + 1])
       if gone_ms > window.now_ms + lease_ms + window.window_ms then
         gone_ms = window.now_ms + lease_ms + window.window_ms
-        local lease = pack_lease(last_report, counted, held, gone_ms)
+        local lease = pack_lease(last_report, counted, held, headroom, gone_ms)
         redis.call('HSET', leases_key, leases[i], lease)
       end
       if gone_ms <= window.now_ms then
         redis.call('HDEL', leases_key, leases[i])
-      elseif held > 0 then
-        add_lease(window, held, gone_ms)
+      elseif held + headroom > 0 then
+        add_lease(window, held, headroom, gone_ms)
       end
     end
   end
 end
 
-local function add_lease(window, held, gone_ms)
+local function add_lease(window, held, headroom, gone_ms)
   if window.holders == 0 then
     window.first_gone_ms, window.last_gone_ms = gone_ms, gone_ms
   else
     window.first_gone_ms = math.min(window.first_gone_ms, gone_ms)
     window.last_gone_ms = math.max(window.last_gone_ms, gone_ms)
   end
-  window.reserved, window.holders, window.head_changed = window.reserved + held, window.holders + 1, true
+  window.reserved, window.headroom = window.reserved + held, window.headroom + headroom
+  window.holders, window.head_changed = window.holders + 1, true
 end
 
 -- Takes the lease that a process has out of the sum, because its report tells what the process keeps of it. Returns the
 -- number of the last report of the process that was counted, what was counted under it for calls that waited, and how
--- large the lease was. Zeros for a new process.
+-- large the lease was with its headroom. Zeros for a new process.
 local function take_back_lease(window, leases_key, process)
-  local last_report, counted, held, gone_ms = 0, 0, 0, 0
+  local last_report, counted, held, headroom, gone_ms = 0, 0, 0, 0, 0
   local lease = redis.call('HGET', leases_key, process)
   if lease then
-    last_report, counted, held, gone_ms = unpack_lease(lease)
+    last_report, counted, held, headroom, gone_ms = unpack_lease(lease)
   end
-  if held > 0 and gone_ms > window.now_ms then
+  if held + headroom > 0 and gone_ms > window.now_ms then
     window.reserved = math.max(0, window.reserved - held)
+    window.headroom = math.max(0, window.headroom - headroom)
     window.holders = window.holders - 1
     window.rest_changed = true
   end
-  return last_report, counted, held
+  return last_report, counted, held + headroom
 end
 
 -- Remembers a lease and the report that it answers. A process without a lease is remembered too, because a report that
 -- was sent before may still arrive.
-local function give_lease(window, leases_key, process, last_report, counted, held, lease_ms)
+local function give_lease(window, leases_key, process, last_report, counted, held, headroom, lease_ms)
   local taken_ms = lease_ms + window.window_ms
   local gone_ms = window.now_ms + taken_ms
-  if held > 0 then
-    add_lease(window, held, gone_ms)
+  if held + headroom > 0 then
+    add_lease(window, held, headroom, gone_ms)
   end
-  local lease = pack_lease(last_report, counted, held, gone_ms)
+  local lease = pack_lease(last_report, counted, held, headroom, gone_ms)
   redis.call('HSET', leases_key, process, lease)
   -- A caller's clock may stand still while the server's goes on. So there is a minute to spare then, as in `keep`.
   local kept_ms = math.ceil(taken_ms + window.bucket_ms) + (window.has_callers_clock and 60000 or 0)
@@ -95,7 +102,37 @@ local function share_of(window, arguments, room)
     granted = math.max(0, math.min(waits and needed - asked or needed, room))
   end
   local share = waits and 0 or room - counted - granted
-  if window.holders > 0 then share = share / (2 * window.holders + 2) end
+  -- A process that has only headroom is none to share the capacity with. Each other one has at least 1.
+  local others = math.min(window.holders, window.reserved)
+  if others > 0 then share = share / (2 * others + 2) end
   granted = granted + math.floor(math.max(0, math.min(arguments.wanted, share)))
   return counted, granted, waits
+end
+
+-- Suppressed: what a process gets of the headroom, and what is free then under the hard limit. `counted` and `granted`
+-- are what it gets of the capacity. Returns also how much more of the capacity it gets, as a lease.
+--
+-- Calls that wait over the capacity come first. Each meets the factor, so about that share of them needs no headroom.
+-- They get twice what the others need, because a draw is chance, and a call that gets none would have to ask again. The
+-- first of them gets all that it needs, because it may weigh more than all headroom: then it gets the rest of the
+-- capacity too. For later calls a process gets its share, as it does of the capacity.
+local function headroom_of(window, arguments, counted, granted, draws)
+  local asked, limit, hard_limit = arguments.asked, arguments.limit, arguments.hard_limit + 0
+  local taken = window.total - window.declined + window.reserved + arguments.held + granted
+  local free = math.max(0, limit - taken)
+  local room = math.max(0, hard_limit - math.max(limit, taken) - window.headroom - arguments.held_headroom)
+  local rest, headroom = 0, 0
+  if draws and asked > 0 then
+    local waiting = arguments.needed - counted - granted
+    if window.holders > 0 then
+      waiting = math.min(waiting, asked + math.ceil(2 * waiting * (1 - window.factor)))
+    end
+    headroom = math.min(waiting, room)
+    rest = math.max(0, math.min(asked - headroom - granted, free))
+  end
+  local share = room - headroom
+  local others = math.min(window.holders, window.headroom)
+  if others > 0 then share = share / (2 * others + 2) end
+  headroom = headroom + math.floor(math.max(0, math.min(arguments.wanted_headroom, share)))
+  return rest, headroom, free - rest + room - headroom
 end

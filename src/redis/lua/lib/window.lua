@@ -14,7 +14,7 @@ end
 local function begin_window(window, state)
   window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
   window.barren_before, window.factor, window.factor_ms = 0, 0, NEVER_MS
-  window.reserved, window.holders, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0
+  window.reserved, window.headroom, window.holders, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0, 0
   window.offset_ms, window.blocked_until_ms, window.head_changed, window.rest_changed = 0, 0, false, false
   if state then
     read_state(window, state)
@@ -69,7 +69,7 @@ local function settle_time(window)
     pause_clock(window)
   end
   if window.holders > 0 and window.last_gone_ms <= window.now_ms then
-    window.reserved, window.holders, window.head_changed = 0, 0, true
+    window.reserved, window.headroom, window.holders, window.head_changed = 0, 0, 0, true
   end
   if window.blocked_until_ms > 0 and window.blocked_until_ms <= window.now_ms then
     window.blocked_until_ms, window.head_changed = 0, true

@@ -1,0 +1,58 @@
+// Suppressed: how much draws above the limit admit, and what is known of the room under the hard limit. A key has such
+// an object only once it has passed its limit, because most keys never do.
+//
+// What always holds: a draw that admits is noted once, whether or not headroom covered it.
+
+import { LEASES_MOVE_MS } from "./snapshot.ts";
+import type { Terms } from "./terms.ts";
+import { recentDemand, wantedHeadroom } from "./wants.ts";
+
+export class Draws {
+  readonly #terms: Pick<Terms, "scarceMs" | "plentyMs">;
+  /** The counts of the calls that draws have admitted since the last report. */
+  #admitted = 0;
+  /** About as much within the last `plentyMs`, as of the last report. */
+  #recent = 0;
+  /** What Redis said that nobody has used or leased under the hard limit, and until when that is believed. */
+  #free = Number.POSITIVE_INFINITY;
+  #believedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(terms: Pick<Terms, "scarceMs" | "plentyMs">) {
+    this.#terms = terms;
+  }
+
+  /** A draw has admitted a call. */
+  note(count: number): void {
+    this.#admitted += count;
+  }
+
+  /** How much headroom is wanted; begins a new span of draws, after one of `spanMs`. */
+  takeWanted(spanMs: number): number {
+    const draws = { count: this.#admitted, spanMs };
+    this.#admitted = 0;
+    this.#recent = recentDemand(this.#recent, draws, this.#terms.plentyMs);
+    return wantedHeadroom(this.#recent, draws, this.#terms);
+  }
+
+  /** No headroom is wanted any longer. */
+  clear(): void {
+    this.#admitted = 0;
+    this.#recent = 0;
+  }
+
+  /** Redis has said how much is free. Not for long: what processes don't need of their headroom they return. */
+  noteFree(free: number, nowMs: number): void {
+    this.#free = free;
+    this.#believedMs = nowMs + LEASES_MOVE_MS;
+  }
+
+  /** More may be free than Redis has said. */
+  forgetFree(): void {
+    this.#believedMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Whether it is known that Redis has no room for a call of that count. */
+  hasNoRoomFor(count: number, nowMs: number): boolean {
+    return count > this.#free && nowMs < this.#believedMs;
+  }
+}
