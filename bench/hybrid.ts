@@ -1,6 +1,7 @@
 // npm run bench:hybrid: what a decision of Hybrid takes beside one of Local, how exactly a fleet of processes holds a
 // limit, and what that costs Redis. With `-- --write` the figures go into docs/benchmarks.md too.
 
+import { setImmediate } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { createLocalProvider, perMinute } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
@@ -200,6 +201,42 @@ async function quiet(): Promise<void> {
   report.printTable(["", "calls", "asked", "commands", "KiB in", "KiB out"], rows);
 }
 
+const FAILING_CALLS = 100_000;
+
+/** What of the event loop is taken by calls that wait for a Redis which hangs, and then fail all at once. */
+async function hanging(): Promise<void> {
+  report.print("### Calls with Hybrid that fail while Redis hangs\n");
+  report.print(
+    `${FAILING_CALLS / 1_000} k calls that wait for the same answer until their deadline: how long the event loop was held at most`,
+  );
+  report.print("when the first of them had failed, and how long it took until all had their decisions.\n");
+  const rows = [];
+  for (const onFailure of ["local", "throw"] as const) {
+    const never = { sendCommand: () => new Promise<never>(() => {}) };
+    const provider = createHybridProvider(never, { timeoutMs: 5_000, onFailure, onEvent: () => {} });
+    let decided = 0;
+    const note = () => {
+      decided++;
+    };
+    for (let i = 0; i < FAILING_CALLS; i++) Promise.resolve(provider.absolute.inc("key", RATE)).then(note, note);
+    while (decided === 0) await setImmediate();
+    const beganMs = performance.now();
+    let longestMs = 0;
+    for (let lastMs = beganMs; decided < FAILING_CALLS; ) {
+      await setImmediate();
+      const nowMs = performance.now();
+      longestMs = Math.max(longestMs, nowMs - lastMs);
+      lastMs = nowMs;
+    }
+    rows.push([
+      `\`onFailure: "${onFailure}"\``,
+      `${longestMs.toFixed(1)} ms`,
+      `${(performance.now() - beganMs).toFixed(0)} ms`,
+    ]);
+  }
+  report.printTable(["", "held at most", "all decided after"], rows);
+}
+
 function percent(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
 }
@@ -210,6 +247,7 @@ try {
   await suppressed();
   await far();
   await quiet();
+  await hanging();
   report.end("npm run bench:hybrid");
 } finally {
   client.disconnect();
