@@ -134,5 +134,6 @@ local function headroom_of(window, arguments, counted, granted, draws)
   local others = math.min(window.holders, window.headroom)
   if others > 0 then share = share / (2 * others + 2) end
   headroom = headroom + math.floor(math.max(0, math.min(arguments.wanted_headroom, share)))
-  return rest, headroom, free - rest + room - headroom
+  -- Capacities may be larger than the largest total, up to infinity.
+  return rest, headroom, math.min(MOST_TOTAL, free - rest + room - headroom)
 end
