@@ -76,6 +76,7 @@ export function checkRate(rate: Rate): void {
   if (typeof rate === "number" && rate > 0) return;
   throw new TrypemaError(
     "INVALID_RATE",
-    `rate: got ${show(rate)}; make one with perSecond(n), perMinute(n), perHour(n), perDay(n), perWeek(n) or unlimited()`,
+    `rate: got ${show(rate)}; ` +
+      "make one with perSecond(n), perMinute(n), perHour(n), perDay(n), perWeek(n) or unlimited()",
   );
 }

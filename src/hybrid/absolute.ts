@@ -8,7 +8,7 @@ import type { Holder } from "./holder.ts";
 import { HybridLimiter } from "./limiter.ts";
 import { NO_FACTOR } from "./protocol.ts";
 import type { Serving } from "./serving.ts";
-import type { HolderStrategy, Weighed, WeighedAsk } from "./strategy.ts";
+import { type HolderStrategy, NO_DRAW, type Undecided, type Weighed, type WeighedAsk } from "./strategy.ts";
 
 /** The deterministic sliding window: no span of `windowMs` ever contains more than the capacity, over all processes. */
 export class HybridAbsolute extends HybridLimiter {
@@ -23,12 +23,11 @@ const DENIES: Weighed = { admits: false, factor: -1 };
 
 const ABSOLUTE: HolderStrategy = {
   countsDenied: false,
-  drawOfUndecided: -1,
 
-  decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
-    if (holder.isBlocked) return holder.rejectBlocked(count, holder.limit, nowMs);
+  decide(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | Undecided {
+    if (holder.isBlocked) return holder.rejectBlocked(count, holder.limit, nowMs) ?? NO_DRAW;
     if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used, holder.moreAfterMs(nowMs));
-    return rejection(holder, count, nowMs, serving);
+    return rejection(holder, count, nowMs, serving) ?? NO_DRAW;
   },
 
   weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined {

@@ -20,7 +20,7 @@ import {
 import { Scheduler } from "./scheduler.ts";
 import { Serving } from "./serving.ts";
 import { Slices } from "./slices.ts";
-import type { HolderStrategy } from "./strategy.ts";
+import type { HolderStrategy, Undecided } from "./strategy.ts";
 import type { Terms } from "./terms.ts";
 import type { WallClock } from "./wall-clock.ts";
 
@@ -31,8 +31,7 @@ export interface HybridParts extends RedisParts {
 
 /** A call that waits, and whom to tell. */
 interface Caller extends WaitingCall {
-  /** The draw that the call has taken; -1 if it has taken none. */
-  draw: number;
+  undecided: Undecided;
   /** By the system's clock. */
   readonly sinceMs: number;
   resolve(decision: Decision): void;
@@ -102,13 +101,11 @@ export class Exchanges {
 
   /**
    * Calls that come before the program gives way share a round trip, and so do those that come while it is under way.
-   *
-   * @param draw the draw that the call has taken; -1 if it has taken none
    */
-  ask(holder: Holder, call: WaitingCall, draw: number): Promise<Decision> {
+  ask(holder: Holder, call: WaitingCall, undecided: Undecided): Promise<Decision> {
     return new Promise((resolve, reject) => {
       const talk = this.#talkOf(holder);
-      talk.callers.push({ ...call, draw, sinceMs: systemClock(), resolve, reject });
+      talk.callers.push({ ...call, undecided, sinceMs: systemClock(), resolve, reject });
       holder.noteCall(call.count, call.limit);
       this.#parts.watch.counts.waited++;
       this.#parts.backend.keepTimer();
@@ -261,9 +258,9 @@ export class Exchanges {
       const nowMs = this.#clock.now();
       if (!holder.knows(rate)) return "undecided";
       holder.carryOn(nowMs, this.#parts.wall.aheadMs(nowMs));
-      const decision = this.#strategy.decide(holder, count, nowMs, serving, caller.draw);
-      if (decision === undefined) {
-        caller.draw = this.#strategy.drawOfUndecided;
+      const decision = this.#strategy.decide(holder, count, nowMs, serving, caller.undecided);
+      if (typeof decision === "number") {
+        caller.undecided = decision;
         return "undecided";
       }
       caller.resolve(this.#parts.tally.add(decision, holder.key));

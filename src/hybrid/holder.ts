@@ -409,10 +409,10 @@ export class Holder extends Visited {
 
   /** Returns with the next report what should go back. */
   returnIdle(nowMs: number): void {
-    const keptHeadroom = this.demand.isLongIdle(nowMs) ? 0 : this.lease.headroom;
-    if (keptHeadroom === 0) this.returnLease();
-    this.lease.shrinkTo(0, keptHeadroom);
-    this.demand.clear();
+    if (this.lease.headroom > 0 && !this.demand.isLongIdle(nowMs)) {
+      this.lease.shrinkTo(0, this.lease.headroom);
+      this.demand.clear();
+    } else this.returnLease();
   }
 
   /** Whether there is anything to report or to return. */

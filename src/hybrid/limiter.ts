@@ -18,7 +18,7 @@ import { Exchanges, type HybridParts } from "./exchanges.ts";
 import { Fallback } from "./fallback.ts";
 import { Holder } from "./holder.ts";
 import type { WaitingCall } from "./protocol.ts";
-import type { HolderStrategy, Weighed } from "./strategy.ts";
+import { type HolderStrategy, NO_DRAW, type Undecided, type Weighed } from "./strategy.ts";
 import { type Terms, termsOf } from "./terms.ts";
 import type { WallClock } from "./wall-clock.ts";
 
@@ -78,14 +78,11 @@ export abstract class HybridLimiter implements Limiter {
     if (count !== 1) checkCount("count", count, 1);
     if (this.#asksAlways) return this.#redis.inc(key, rate, count);
     const holder = this.#holders.get(key);
-    if (holder !== undefined) {
-      const decision = this.#decideHere(holder, rate, count);
-      if (decision !== undefined) {
-        holder.noteCall(count, limit);
-        return decision;
-      }
-    }
-    return this.#askOrCount(key, holder, { rate, limit, count }, this.#drawOf(holder, rate));
+    if (holder === undefined) return this.#askOrCount(key, holder, { rate, limit, count }, NO_DRAW);
+    const decision = this.#decideHere(holder, rate, count);
+    if (typeof decision === "number") return this.#askOrCount(key, holder, { rate, limit, count }, decision);
+    holder.noteCall(count, limit);
+    return decision;
   }
 
   /**
@@ -101,8 +98,8 @@ export abstract class HybridLimiter implements Limiter {
     const holder = this.#holders.get(key);
     if (holder === undefined) checkKey(key);
     if (this.#asksAlways) return undefined;
-    const decision = holder === undefined ? undefined : this.#decideHere(holder, rate, count);
-    if (decision === undefined) return this.#decideRefused(key, holder, { rate, limit, count });
+    const decision = holder === undefined ? NO_DRAW : this.#decideHere(holder, rate, count);
+    if (typeof decision === "number") return this.#decideRefused(key, holder, { rate, limit, count });
     holder?.noteCall(count, limit);
     return decision;
   }
@@ -191,18 +188,13 @@ export abstract class HybridLimiter implements Limiter {
     return this.#lastLimit;
   }
 
-  /** The draw that a call has taken which `#decideHere` has just left undecided; -1 if it has taken none. */
-  #drawOf(holder: Holder | undefined, rate: Rate): number {
-    return holder?.knows(rate) ? this.#strategy.drawOfUndecided : -1;
-  }
-
-  /** The decision, if this process can make it with what it has; undefined if Redis has to be asked. */
-  #decideHere(holder: Holder, rate: Rate, count: number): Decision | undefined {
+  /** The decision, if this process can make it with what it has. */
+  #decideHere(holder: Holder, rate: Rate, count: number): Decision | Undecided {
     const nowMs = this.#clock.now();
-    if (!holder.knows(rate)) return undefined;
+    if (!holder.knows(rate)) return NO_DRAW;
     holder.carryOn(nowMs, this.#wall.aheadMs(nowMs));
     const decision = this.#strategy.decide(holder, count, nowMs);
-    if (decision === undefined) return undefined;
+    if (typeof decision === "number") return decision;
     this.#scheduleHits(holder);
     return this.#parts.tally.add(decision, holder.key);
   }
@@ -300,7 +292,7 @@ export abstract class HybridLimiter implements Limiter {
     return holder;
   }
 
-  #askOrCount(key: string, known: Holder | undefined, call: WaitingCall, draw: number): Awaitable<Decision> {
+  #askOrCount(key: string, known: Holder | undefined, call: WaitingCall, undecided: Undecided): Awaitable<Decision> {
     const { rate, count } = call;
     checkKey(key);
     const refused = this.#decideRefused(key, known, call);
@@ -308,7 +300,8 @@ export abstract class HybridLimiter implements Limiter {
     // Without a place for one more key, Redis has to count its calls.
     if (this.#hasNoPlaceFor(known)) return this.#track(this.#redis.inc(key, rate, count));
     const holder = known ?? this.#newHolder(key);
-    return this.#parts.backend.refuses ? this.#redis.inc(key, rate, count) : this.#exchanges.ask(holder, call, draw);
+    if (this.#parts.backend.refuses) return this.#redis.inc(key, rate, count);
+    return this.#exchanges.ask(holder, call, undecided);
   }
 
   #hasNoPlaceFor(known: Holder | undefined): boolean {

@@ -6,21 +6,25 @@ import type { Holder } from "./holder.ts";
 import type { FactorArguments } from "./protocol.ts";
 import type { Serving } from "./serving.ts";
 
+/**
+ * Only Redis can decide about a call. The number is the draw that the call has taken. The call keeps it until it is
+ * decided, because a new draw would deny calls that were admitted already.
+ */
+export type Undecided = number;
+
+/** The call has taken no draw. */
+export const NO_DRAW: Undecided = -1;
+
 /** What a strategy decides with what this process has of a key. */
 export interface HolderStrategy {
   /**
-   * The decision about a call, which is counted then; undefined if only Redis can decide. What the holder knows is of
-   * the present time and of the call's rate.
+   * The decision about a call, which is counted then. What the holder knows is of the present time and of the call's
+   * rate.
    *
    * @param serving where the call has waited for an answer of Redis: what that answer gives
-   * @param draw the draw that the call has taken before; -1 if it has taken none
+   * @param before what was decided about the call before
    */
-  decide(holder: Holder, count: number, nowMs: number, serving?: Serving, draw?: number): Decision | undefined;
-  /**
-   * The draw that the call has taken which `decide` has just left undecided; -1 if it has taken none. The call has to
-   * take the same one later: a new draw would deny calls that were admitted already.
-   */
-  readonly drawOfUndecided: number;
+  decide(holder: Holder, count: number, nowMs: number, serving?: Serving, before?: Undecided): Decision | Undecided;
   /** Whether a call would be admitted, and its factor over the soft limit; undefined if only Redis can decide. */
   weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined;
   /** The decision about a call that was weighed, which is counted then as the take says. */

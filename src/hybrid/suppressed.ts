@@ -16,7 +16,7 @@ import type { Holder } from "./holder.ts";
 import { HybridLimiter } from "./limiter.ts";
 import type { FactorArguments } from "./protocol.ts";
 import type { Serving } from "./serving.ts";
-import type { HolderStrategy, Weighed, WeighedAsk } from "./strategy.ts";
+import { type HolderStrategy, NO_DRAW, type Undecided, type Weighed, type WeighedAsk } from "./strategy.ts";
 
 /** Sheds a growing, random fraction of an overload, so that what all processes admit stays at the limit. */
 export class HybridSuppressed extends HybridLimiter implements SuppressedLimiter {
@@ -35,33 +35,33 @@ class Suppressed implements HolderStrategy {
   readonly countsDenied = true;
   readonly #settings: LimiterSettings;
   #lastRule: SuppressedRule | undefined;
-  #drawOfUndecided = -1;
 
   constructor(settings: LimiterSettings) {
     this.#settings = settings;
   }
 
-  get drawOfUndecided(): number {
-    return this.#drawOfUndecided;
-  }
-
-  decide(holder: Holder, count: number, nowMs: number, serving?: Serving, draw = -1): Decision | undefined {
-    this.#drawOfUndecided = draw;
-    if (holder.isBlocked) return holder.rejectBlocked(count, this.#ruleOf(holder.rate).hardLimit, nowMs);
+  decide(
+    holder: Holder,
+    count: number,
+    nowMs: number,
+    serving?: Serving,
+    before: Undecided = NO_DRAW,
+  ): Decision | Undecided {
+    if (holder.isBlocked) return holder.rejectBlocked(count, this.#ruleOf(holder.rate).hardLimit, nowMs) ?? before;
     if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used, holder.moreAfterMs(nowMs));
-    return this.#decideOver(holder, count, nowMs, serving);
+    if (!holder.isCurrent || holder.used + count <= holder.limit) return before;
+    const factor = this.#isOverHard(holder, count, nowMs) ? 1 : Math.max(holder.factorAt(nowMs), serving?.factor ?? -1);
+    return factor < 0 ? before : this.#decideOver(holder, count, nowMs, factor, before);
   }
 
-  #decideOver(holder: Holder, count: number, nowMs: number, serving?: Serving): Decision | undefined {
+  #decideOver(holder: Holder, count: number, nowMs: number, factor: number, before: Undecided): Decision | Undecided {
     const { used } = holder;
-    if (!holder.isCurrent || used + count <= holder.limit) return undefined;
     const rule = this.#ruleOf(holder.rate);
-    const factor = this.#isOverHard(holder, rule, count, nowMs)
-      ? 1
-      : Math.max(holder.factorAt(nowMs), serving?.factor ?? -1);
-    if (factor < 0) return undefined;
-    if (this.#draws(holder, count, factor)) {
-      if (!holder.trySpendAbove(count, nowMs)) return undefined;
+    const isNew = before === NO_DRAW && factor < 1;
+    const draw = isNew ? this.#settings.random() : before;
+    if (factor < 1 && draw >= factor) {
+      if (isNew) holder.draws.note(count);
+      if (!holder.trySpendAbove(count, nowMs)) return draw;
       return admittedByDraw(rule, used + count, holder.moreAfterMs(nowMs), factor);
     }
     holder.addHit(count, count, nowMs);
@@ -69,19 +69,9 @@ class Suppressed implements HolderStrategy {
   }
 
   /** Whether a call would pass the hard limit, or isn't covered and Redis is known to have no room for it there. */
-  #isOverHard(holder: Holder, rule: SuppressedRule, count: number, nowMs: number): boolean {
-    if (holder.used + count > rule.hardLimit) return true;
+  #isOverHard(holder: Holder, count: number, nowMs: number): boolean {
+    if (holder.used + count > this.#ruleOf(holder.rate).hardLimit) return true;
     return holder.draws.hasNoRoomFor(count, nowMs) && !holder.lease.canSpendAbove(count);
-  }
-
-  /** Whether a call is admitted by its draw, which is kept until the call is decided. */
-  #draws(holder: Holder, count: number, factor: number): boolean {
-    if (factor === 1) return false;
-    const isNew = this.#drawOfUndecided < 0;
-    if (isNew) this.#drawOfUndecided = this.#settings.random();
-    const admits = this.#drawOfUndecided >= factor;
-    if (admits && isNew) holder.draws.note(count);
-    return admits;
   }
 
   weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined {
@@ -93,7 +83,7 @@ class Suppressed implements HolderStrategy {
     if (holder.canSpend(count)) return { admits: true, factor: -1 };
     const { used } = holder;
     if (!holder.isCurrent || used + count <= holder.limit) return undefined;
-    const factor = this.#isOverHard(holder, rule, count, nowMs) ? 1 : holder.factorAt(nowMs);
+    const factor = this.#isOverHard(holder, count, nowMs) ? 1 : holder.factorAt(nowMs);
     if (factor < 0 || (factor < 1 && !holder.lease.canSpendAbove(count))) return undefined;
     return { admits: drawAdmits(factor, this.#settings.random), factor };
   }

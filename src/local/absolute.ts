@@ -45,12 +45,14 @@ export class LocalAbsolute extends LocalLimiter {
   /** @internal */
   count({ key, rate, count }: Ask, outcomes: (number | Decision)[], at: number): void {
     const { window } = this;
-    outcomes[at] = this.limitOf(rate);
+    const limit = this.limitOf(rate);
+    outcomes[at] = limit;
     if (count > 0) {
       if (!this.isStored) this.store.insert(key, rate);
-      outcomes[at + 1] = window.tryAccept(count, Number.POSITIVE_INFINITY);
+      const used = window.tryAccept(count, Number.POSITIVE_INFINITY);
+      outcomes[at + 1] = used;
       outcomes[at + 2] = window.moreAfterHitMs();
-      this.tally.addAllowed(this.limitOf(rate), window.used);
+      this.tally.addAllowed(limit, used);
     } else {
       outcomes[at + 1] = this.isStored ? window.used : 0;
       outcomes[at + 2] = this.isStored ? Math.ceil(window.oldestExpiresInMs) : 0;

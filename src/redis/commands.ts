@@ -55,8 +55,8 @@ export function fieldsOf<Reply>(command: Command<never, Reply>, reply: unknown):
 }
 
 /**
- * Reads the replies of a command. Calls of a batch that are denied alike get the same reply, which is read once: to
- * read it again for each of them takes a tenth of the client's time.
+ * Reads the replies of a command. Calls of a batch that are denied alike get the same reply, which is read once. With
+ * `KeyNames.of`, which names a key once, that saves a quarter of the client's time for calls to a hot key.
  */
 export class RepliesOf<Reply> {
   readonly #command: Command<never, Reply>;

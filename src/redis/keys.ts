@@ -16,7 +16,7 @@ export class KeyNames {
   readonly start: string;
   /**
    * The key that was named last. A key that is called again and again is named once, so a batch compares one text with
-   * itself to find the calls to the key. That saves a tenth of the client's time.
+   * itself to find the calls to the key.
    */
   #lastKey: string | undefined;
   #last: readonly [state: string, buckets: string] = ["", ""];

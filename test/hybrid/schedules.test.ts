@@ -34,6 +34,13 @@ function expectWithinCapacity(admitted: readonly Admission[], capacity: number, 
   }
 }
 
+/** Otherwise there would be nothing to see. */
+function expectEnoughSeen({ admissions, degraded, full }: Seen, seeds: number): void {
+  expect(admissions).toBeGreaterThan(6 * seeds);
+  expect(degraded).toBeGreaterThan(seeds / 2);
+  expect(full).toBeGreaterThan(seeds / 2);
+}
+
 const SHORT = { windowsMs: [50, 100, 250], capacities: [1, 3, 10, 25], intervalsMs: [5, 10, 30] };
 /** Where reports may wait. */
 const LONG = { windowsMs: [1_000, 2_000], capacities: [10, 200], intervalsMs: [1] };
@@ -63,10 +70,7 @@ it.each([
       await world.runUntil(Math.max(world.nowMs, fleet.endMs));
       expectWithinCapacity(fleet.admitted, capacity, windowMs, seen);
     });
-    // Otherwise there would be nothing to see.
-    expect(seen.admissions).toBeGreaterThan(6 * bounds.seeds);
-    expect(seen.degraded).toBeGreaterThan(bounds.seeds / 2);
-    expect(seen.full).toBeGreaterThan(bounds.seeds / 2);
+    expectEnoughSeen(seen, bounds.seeds);
   },
 );
 
@@ -97,9 +101,7 @@ it.each(cases(2, 40))(
       await world.runUntil(Math.max(world.nowMs, fleet.endMs));
       expectWithinCapacity(fleet.admitted, hardLimit, windowMs, seen);
     });
-    expect(seen.admissions).toBeGreaterThan(6 * bounds.seeds);
-    expect(seen.degraded).toBeGreaterThan(bounds.seeds / 2);
-    expect(seen.full).toBeGreaterThan(bounds.seeds / 2);
+    expectEnoughSeen(seen, bounds.seeds);
   },
 );
 
@@ -135,9 +137,7 @@ it.each(cases(2, 20))(
       expectWithinCapacity(of("one"), limit, oneMs, seen);
       expectWithinCapacity(of("two"), limit, twoMs, seen);
     });
-    expect(seen.admissions).toBeGreaterThan(6 * bounds.seeds);
-    expect(seen.degraded).toBeGreaterThan(bounds.seeds / 2);
-    expect(seen.full).toBeGreaterThan(bounds.seeds / 2);
+    expectEnoughSeen(seen, bounds.seeds);
   },
 );
 

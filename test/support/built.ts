@@ -23,8 +23,9 @@ let isPackageChecked = false;
 /** Throws where the package isn't built, or older than its sources. Looks once. */
 export function assertPackageBuilt(): void {
   if (isPackageChecked) return;
-  assertCompiled("src", "dist");
-  assertBundled("src", join("dist", "cjs", "index.js"));
+  assertCompiled("src", (file) => join("dist", compiledName(file)));
+  // A bundle is written as a whole.
+  assertCompiled("src", () => join("dist", "cjs", "index.js"));
   if (modifiedMs(LUA) === undefined) fail(`${LUA} is absent`);
   const text = readFileSync(join(ROOT, LUA), "utf8");
   for (const [, sha1] of packLua().matchAll(/sha1: "(\w+)"/g)) {
@@ -38,34 +39,23 @@ const LUA = join("dist", "redis", "lua.generated.js");
 /** Throws where a program isn't built, or older than its source: a benchmark, the demo, a process of a fleet. */
 export function assertProgramsBuilt(): void {
   for (const folder of ["bench", "demo", "test/support", "test/runtimes", "test/tools", "playground/model"]) {
-    assertCompiled(folder, join(".build", folder));
+    assertCompiled(folder, (file) => join(".build", folder, compiledName(file)));
   }
 }
 
-function assertCompiled(folder: string, target: string): void {
+function assertCompiled(folder: string, compiledFrom: (file: string) => string): void {
   for (const file of readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })) {
-    if (!isSource(file)) continue;
-    const [source, compiled] = [join(folder, file), join(target, file.replace(/\.ts$/, ".js"))];
+    // The Lua is compared by what it says, because each packing writes the generated file.
+    if (!/(?<!\.test|\.generated)\.ts$/.test(file)) continue;
+    const [source, compiled] = [join(folder, file), compiledFrom(file)];
     const builtMs = modifiedMs(compiled);
     if (builtMs === undefined) fail(`${compiled} is absent`);
     if (builtMs < modifiedMs(source)!) fail(`${compiled} is older than ${source}`);
   }
 }
 
-/** Throws where a bundle isn't built, or is older than a source. */
-function assertBundled(folder: string, bundle: string): void {
-  const builtMs = modifiedMs(bundle);
-  if (builtMs === undefined) fail(`${bundle} is absent`);
-  for (const file of readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })) {
-    if (!isSource(file)) continue;
-    const source = join(folder, file);
-    if (builtMs < modifiedMs(source)!) fail(`${bundle} is older than ${source}`);
-  }
-}
-
-/** Whether it is compiled. The Lua is compared by what it says, because each packing writes the generated file. */
-function isSource(file: string): boolean {
-  return /(?<!\.test|\.generated)\.ts$/.test(file);
+function compiledName(file: string): string {
+  return file.replace(/\.ts$/, ".js");
 }
 
 /** When it was last written, undefined for a file that isn't there. */

@@ -36,8 +36,7 @@ local function batch(keys, arguments)
         calls.at = calls.at + draws + times
       else
         calls.state_key, calls.buckets_key, calls.state = window.state_key, window.buckets_key, states[key_at]
-        local readonly
-        readonly = decide_calls_of_key(calls, terms)
+        local readonly = decide_calls_of_key(calls, terms)
         if readonly then return redis.error_reply(readonly) end
       end
     end

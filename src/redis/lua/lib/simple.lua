@@ -1,5 +1,5 @@
 -- The most frequent kind of call, in short: the call is admitted, the state of its key has nothing but buckets, and no
--- bucket has expired. To count such a call here takes two thirds of the time that the usual way takes. The usual way is
+-- bucket has expired. With it Redis takes about three quarters of the time for calls to 50 000 keys. The usual way is
 -- for every kind of call.
 
 -- Sets the time of the calls that come next, and in which cells of the time grid it is.
