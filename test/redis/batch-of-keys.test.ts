@@ -141,4 +141,19 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     expect((await limiter.get("other")).total).toBe(4);
     expect(await redis.client.get(`trypema:${strategy[0]}:${WINDOW_MS}:25:{:k}b`)).toBe("not ours");
   });
+
+  it("fails the call to a key that holds something else, and leaves that as it is", async () => {
+    const limiter = open()[strategy];
+    const state = `trypema:${strategy[0]}:${WINDOW_MS}:25:{:k}`;
+    await redis.client.hset(state, "not", "ours");
+    const first = limiter.inc("alone", perSecond(1_000));
+    const [failure, decision] = await Promise.all([
+      failureOf(limiter.inc("k", perSecond(1_000))),
+      limiter.inc("other", perSecond(1_000)),
+    ]);
+    await first;
+    expect(failure).toMatchObject({ code: "BACKEND_SCRIPT" });
+    expect(decision).toMatchObject({ allowed: true });
+    expect(await redis.client.hgetall(state)).toEqual({ not: "ours" });
+  });
 });

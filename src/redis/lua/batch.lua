@@ -8,7 +8,8 @@ local function batch(keys, arguments)
   local calls = read_calls(arguments)
   local plan, replies = calls.plan, calls.replies
   local window = {}
-  window.holders = 0
+  window.holders, window.last_gone_ms, window.blocked_until_ms = 0, 0, 0
+  window.has_callers_clock = calls.has_callers_clock
   local key_at = 0
   while key_at < #state_keys do
     local last_key = key_at + plan[calls.at]

@@ -1,6 +1,6 @@
--- The most frequent kind of call, in short: the call is admitted, the state of its key has nothing but buckets, and no
--- bucket has expired. With it Redis takes about three quarters of the time for calls to 50 000 keys. The usual way is
--- for every kind of call.
+-- The two most frequent kinds of call, in short: the call is admitted, and its key is unknown, or has a state of nothing
+-- but buckets of which none has expired. With it Redis takes two thirds to three quarters of the time for calls to
+-- 50 000 keys. The usual way is for every kind of call.
 
 -- Sets the time of the calls that come next, and in which cells of the time grid it is.
 local function set_time(window, now_ms)
@@ -20,22 +20,37 @@ end
 
 -- Counts a call that is simple. Returns what it is replied; false for any other call, and then nothing has changed.
 local function count_simply(window, state, terms)
-  local replied = false
-  if state and #state == BYTES_TO_NEWEST then
+  local replied, is_counted = false, false
+  if not state then
+    is_counted = count_first(window, terms)
+  elseif #state == BYTES_TO_NEWEST then
     unpack_head_to_newest(window, state)
-    local is_counted = is_admitted_simply(window, terms)
-    if is_counted then
-      if window.newest_ms >= window.cell_ms then
-        count_in_newest(window, terms.count)
-      else
-        is_counted = count_after_newest(window, terms.count)
-      end
-    end
-    if is_counted then
-      replied = admission_as_replied(window, window.total)
+    is_counted = is_admitted_simply(window, terms)
+    if is_counted and window.newest_ms >= window.cell_ms then
+      count_in_newest(window, terms.count)
+    elseif is_counted then
+      is_counted = count_after_newest(window, terms.count)
     end
   end
+  if is_counted then
+    replied = admission_as_replied(window, window.total)
+  end
   return replied
+end
+
+-- Counts the first call to a key. MGET tells nothing for a key that holds something else either: NX leaves that as it
+-- is, and the call isn't simple.
+local function count_first(window, terms)
+  local count = terms.count
+  local is_counted = count <= terms.limit and count <= MOST_TOTAL
+  if is_counted then
+    window.rate, window.between, window.oldest_count = terms.rate, 0, 0
+    window.oldest_ms, window.newest_ms, window.newest_count, window.total = window.now_ms, window.now_ms, count, count
+    keep(window)
+    local state = pack_head_to_newest(window)
+    is_counted = redis.call('SET', window.state_key, state, 'PX', window.keep_ms, 'NX')
+  end
+  return is_counted
 end
 
 local function count_in_newest(window, count)
