@@ -46,7 +46,7 @@ export class RedisAbsolute extends RedisLimiter {
   protected draw(): undefined {}
 
   /** @internal */
-  concluded(reply: unknown, rate: Rate, count: number, _: string | undefined, isTaken: boolean): Decision {
+  concluded(reply: unknown, rate: Rate, count: number, _: number | undefined, isTaken: boolean): Decision {
     const limit = this.limitOf(rate);
     const weight = weightOf(count);
     if (Array.isArray(reply)) return this.#denied(reply, rate, limit, weight);

@@ -5,7 +5,7 @@ function terms(...args: string[]): CallTerms {
   return new CallTerms({ sha1: "", source: "" }, args);
 }
 
-function call(of: CallTerms, key: string, ...own: string[]): IncCall {
+function call(of: CallTerms, key: string, ...own: number[]): IncCall {
   return { terms: of, keys: [key, `${key}b`], own };
 }
 
@@ -28,8 +28,8 @@ it("names each key and all terms once, and gives neighbours that are alike as on
 
 it("says once how neighbouring keys are called that are called alike, and gives each call its own draw and time", () => {
   const soft = terms("1", "inf");
-  const calls = [call(soft, "x", "0.25", "10"), call(soft, "y", "0.5", "11"), call(soft, "z", "0", "12")];
-  const batch = sendingIncs(true).together([...calls, call(soft, "z", "1e-7", "13")]);
+  const calls = [call(soft, "x", 0.25, 10), call(soft, "y", 0.5, 11), call(soft, "z", 0, 12)];
+  const batch = sendingIncs(true).together([...calls, call(soft, "z", 1e-7, 13)]);
   expect(batch.keys).toEqual(["x", "xb", "y", "yb", "z", "zb"]);
   const [given, plan] = batch.args.map((text) => JSON.parse(text));
   expect(given).toEqual([[1, Number.POSITIVE_INFINITY]]);

@@ -1,6 +1,7 @@
 // Many calls in one script: how they are given to it, and how its reply is read. The order of the arguments is
 // described at BATCHED in lua/commands.js.
 
+import { luaNumber } from "./commands.ts";
 import { BATCH, PEEK, PEEK_BATCH, SYNC_BATCH, TAKE } from "./lua.generated.ts";
 import { numberFrom, textFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
@@ -74,13 +75,13 @@ export interface IncCall extends KeyedCall {
   readonly terms: CallTerms;
   readonly keys: readonly [state: string, buckets: string];
   /** The numbers that are the call's own: the draw, and the caller's time. */
-  readonly own: readonly string[];
+  readonly own: readonly number[];
 }
 
 /** How calls that count are sent. */
 export function sendingIncs(hasCallersClock: boolean): Sending<IncCall> {
   return {
-    alone: ({ terms, own }) => ({ script: terms.command, args: [...terms.args, ...own] }),
+    alone: ({ terms, own }) => ({ script: terms.command, args: [...terms.args, ...own.map(luaNumber)] }),
     together: (calls) => incsTogether(calls, hasCallersClock),
   };
 }
@@ -90,7 +91,7 @@ export interface TakeAsk {
   readonly terms: CallTerms;
   readonly keys: readonly [state: string, buckets: string];
   /** For how long a denial blocks the key, or the draw of a suppressed limit. */
-  readonly own: string;
+  readonly own: number;
 }
 
 /** Several calls that are decided as one. */
@@ -106,7 +107,7 @@ export interface TakeCall extends KeyedCall {
 export const sendingTakes: Sending<TakeCall> = {
   together(takes) {
     const list = new TermsList();
-    const plan: (string | number)[] = [];
+    const plan: number[] = [];
     for (const { asks, isDenied } of takes) {
       plan.push(asks.length, isDenied ? 1 : 0);
       for (const { terms, own } of asks) plan.push(list.numberOf(terms), own);
@@ -114,7 +115,7 @@ export const sendingTakes: Sending<TakeCall> = {
     return {
       script: TAKE,
       keys: takes.flatMap(({ keys }) => keys),
-      args: [list.json, `[${plan.join(",")}]`, ...takes.flatMap(({ clock }) => clock)],
+      args: [list.json, JSON.stringify(plan), ...takes.flatMap(({ clock }) => clock)],
       order: takes.map((_, index) => index),
     };
   },
@@ -123,27 +124,26 @@ export const sendingTakes: Sending<TakeCall> = {
 /** The calls to one key are together, in the order in which they were made. */
 function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batch {
   const list = new TermsList();
-  const plan: (string | number)[] = [hasCallersClock ? 1 : 0];
+  const plan: number[] = [hasCallersClock ? 1 : 0];
   const keys: string[] = [];
   const order: number[] = [];
-  let runsBefore = "";
+  let before: readonly number[] = [];
   let stretch = 0;
-  let keysInStretch = 0;
   for (const ofKey of byKey(calls)) {
-    keys.push(...calls[ofKey[0]!]!.keys);
-    const runs = runsOf(calls, ofKey, list);
-    if (runs !== runsBefore) {
-      stretch = plan.push(0, runs) - 2;
-      runsBefore = runs;
-      keysInStretch = 0;
+    const [state, buckets] = calls[ofKey[0]!]!.keys;
+    keys.push(state, buckets);
+    if (!areAlike(calls, ofKey, before)) {
+      const runs = runsOf(calls, ofKey, list);
+      stretch = plan.push(0, runs.length / 2, ...runs) - runs.length - 2;
     }
-    plan[stretch] = ++keysInStretch;
+    before = ofKey;
+    plan[stretch]!++;
     for (const index of ofKey) {
       order.push(index);
-      plan.push(...calls[index]!.own);
+      for (const number of calls[index]!.own) plan.push(number);
     }
   }
-  return { script: BATCH, keys, args: [list.json, `[${plan.join(",")}]`], order, hasRepeats: true };
+  return { script: BATCH, keys, args: [list.json, JSON.stringify(plan)], order, hasRepeats: true };
 }
 
 /** Which of the calls are to the same key. */
@@ -158,18 +158,29 @@ function byKey(calls: readonly IncCall[]): Iterable<number[]> {
   return groups.values();
 }
 
-/** The runs of the calls to one key, as the plan has them: neighbours that are alike are a run. */
-function runsOf(calls: readonly IncCall[], ofKey: readonly number[], list: TermsList): string {
-  let runs = "";
-  let count = 0;
-  for (let from = 0; from < ofKey.length; count++) {
+/**
+ * The runs of the calls to one key: neighbours that are alike are a run. Each is two numbers, that of its terms and how
+ * many calls it has.
+ */
+function runsOf(calls: readonly IncCall[], ofKey: readonly number[], list: TermsList): number[] {
+  const runs: number[] = [];
+  for (let from = 0; from < ofKey.length; ) {
     const { terms } = calls[ofKey[from]!]!;
     let to = from + 1;
     while (to < ofKey.length && calls[ofKey[to]!]!.terms === terms) to++;
-    runs += `,${list.numberOf(terms)},${to - from}`;
+    runs.push(list.numberOf(terms), to - from);
     from = to;
   }
-  return count + runs;
+  return runs;
+}
+
+/** Whether two keys are called alike. */
+function areAlike(calls: readonly IncCall[], ofKey: readonly number[], ofOther: readonly number[]): boolean {
+  if (ofKey.length !== ofOther.length) return false;
+  for (let at = 0; at < ofKey.length; at++) {
+    if (calls[ofKey[at]!]!.terms !== calls[ofOther[at]!]!.terms) return false;
+  }
+  return true;
 }
 
 /** A report of a hybrid process about one key. */

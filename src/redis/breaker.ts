@@ -17,7 +17,7 @@ import { systemClock } from "../core/clock.ts";
 import { TrypemaError } from "../core/errors.ts";
 import { TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import { Watch } from "../core/watch.ts";
-import { type Deadline, Deadlines } from "./deadlines.ts";
+import { Deadline, Deadlines } from "./deadlines.ts";
 import { failureOf, timeoutError } from "./failure.ts";
 
 /** How many failures in a row open the breaker. */
@@ -28,11 +28,28 @@ const PROBE_INTERVAL_MS = 500;
 const UNANSWERED_INTERVAL_MS = 10_000;
 
 /** A call that waits for Redis. */
-export interface PendingCall<Reply> {
+export class PendingCall<Reply> extends Deadline {
   readonly isProbe: boolean;
-  readonly deadline: Deadline;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: TrypemaError) => void;
+  readonly #onMissed: (reject: (error: TrypemaError) => void) => void;
+
+  constructor(
+    isProbe: boolean,
+    resolve: (reply: Reply) => void,
+    reject: (error: TrypemaError) => void,
+    onMissed: (reject: (error: TrypemaError) => void) => void,
+  ) {
+    super();
+    this.isProbe = isProbe;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.#onMissed = onMissed;
+  }
+
+  miss(): void {
+    this.#onMissed(this.reject);
+  }
 }
 
 /**
@@ -45,6 +62,12 @@ export class Breaker {
   readonly #timeoutMs: number;
   readonly #deadlines: Deadlines;
   readonly #watch: Watch;
+  readonly #onMissed = (reject: (error: TrypemaError) => void) => {
+    const error = timeoutError(this.#timeoutMs);
+    this.#watch.noteTimeout();
+    this.#countFailure(error);
+    reject(error);
+  };
   #failures = 0;
   #nextProbeMs = 0;
   /** When the probe was sent that is unanswered; minus infinity when there is none. */
@@ -79,13 +102,9 @@ export class Breaker {
   begin<Reply>(resolve: (reply: Reply) => void, reject: (error: TrypemaError) => void): PendingCall<Reply> {
     const isProbe = this.isOpen;
     if (isProbe) this.#startProbe();
-    const deadline = this.#deadlines.start(() => {
-      const error = timeoutError(this.#timeoutMs);
-      this.#watch.noteTimeout();
-      this.#countFailure(error);
-      reject(error);
-    });
-    return { isProbe, deadline, resolve, reject };
+    const call = new PendingCall(isProbe, resolve, reject, this.#onMissed);
+    this.#deadlines.start(call);
+    return call;
   }
 
   answer<Reply>(call: PendingCall<Reply>, reply: Reply): void {
@@ -94,13 +113,13 @@ export class Breaker {
     if (this.#watch.isDegraded) this.#watch.noteAnswer();
     this.#failures = 0;
     this.#unansweredProbeMs = Number.NEGATIVE_INFINITY;
-    if (this.#deadlines.meet(call.deadline)) call.resolve(reply);
+    if (this.#deadlines.meet(call)) call.resolve(reply);
   }
 
   /** `error` is what the client failed with. */
   fail<Reply>(call: PendingCall<Reply>, error: unknown): void {
     if (call.isProbe) this.#unansweredProbeMs = Number.NEGATIVE_INFINITY;
-    if (!this.#deadlines.meet(call.deadline)) return;
+    if (!this.#deadlines.meet(call)) return;
     const failure = failureOf(error);
     this.#countFailure(failure);
     call.reject(failure);

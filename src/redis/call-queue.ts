@@ -81,7 +81,7 @@ export class CallQueue<Call extends KeyedCall> {
   /** Sends what waits, so that it comes before what is sent next. */
   flush(): void {
     if (this.#waiting.length === 0) return;
-    const calls = this.#waiting.filter(({ pending }) => pending.deadline.expire !== undefined);
+    const calls = this.#waiting.filter(({ pending }) => pending.waits);
     this.#waiting = [];
     if (calls.length === 0) return;
     if (this.#connection.isCluster) for (const ofSlot of bySlot(calls)) this.#send(ofSlot);

@@ -5,8 +5,19 @@ const LENGTH_MS = 20;
 /** Loads the module anew, because it holds the clock and the timers that are there when it is loaded. */
 async function makeDeadlines() {
   vi.resetModules();
-  const { Deadlines } = await import("./deadlines.ts");
-  return new Deadlines(LENGTH_MS);
+  const { Deadline, Deadlines } = await import("./deadlines.ts");
+  const deadlines = new Deadlines(LENGTH_MS);
+  const missed: string[] = [];
+  const start = (name: string) => {
+    const deadline = new (class extends Deadline {
+      miss() {
+        missed.push(name);
+      }
+    })();
+    deadlines.start(deadline);
+    return deadline;
+  };
+  return { deadlines, start, missed };
 }
 
 beforeEach(() => {
@@ -18,9 +29,7 @@ afterEach(() => {
 });
 
 it("misses a deadline once, after a second look, and none that was met", async () => {
-  const deadlines = await makeDeadlines();
-  const missed: string[] = [];
-  const start = (name: string) => deadlines.start(() => missed.push(name));
+  const { deadlines, start, missed } = await makeDeadlines();
   const first = start("first");
   await vi.advanceTimersByTimeAsync(5);
   const met = start("met");
@@ -38,9 +47,7 @@ it("misses a deadline once, after a second look, and none that was met", async (
 });
 
 it("misses a deadline that waits for its second look, though the one after it is met meanwhile", async () => {
-  const deadlines = await makeDeadlines();
-  const missed: string[] = [];
-  const start = (name: string) => deadlines.start(() => missed.push(name));
+  const { deadlines, start, missed } = await makeDeadlines();
   start("first");
   await vi.advanceTimersByTimeAsync(5);
   const next = start("next");
@@ -52,8 +59,8 @@ it("misses a deadline that waits for its second look, though the one after it is
 });
 
 it("has one timer, however many deadlines wait", async () => {
-  const deadlines = await makeDeadlines();
-  for (let i = 0; i < 100; i++) deadlines.start(() => {});
+  const { start } = await makeDeadlines();
+  for (let i = 0; i < 100; i++) start("any");
   await vi.advanceTimersByTimeAsync(0);
   expect(vi.getTimerCount()).toBe(1);
   await vi.advanceTimersByTimeAsync(10 * LENGTH_MS);

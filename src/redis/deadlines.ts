@@ -3,17 +3,24 @@
 import { systemClock } from "../core/clock.ts";
 import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 
-export interface Deadline {
-  endMs: number;
+/**
+ * What has to happen in time. The object that waits for it is the deadline itself, because thousands of calls may wait at
+ * once: one object for each costs the garbage collector less than a deadline, a function and a call.
+ */
+export abstract class Deadline {
+  endMs = 0;
   /** Whether its end has passed once, after which it gets a second look. */
-  isPutOff: boolean;
-  /** Called when the deadline is missed; undefined once it is met or missed. */
-  expire: (() => void) | undefined;
+  isPutOff = false;
+  /** Whether it is neither met nor missed yet. */
+  waits = false;
   /** Its own timer, where timers can't be shared. */
-  timer: ReturnType<typeof setTimeout> | undefined;
+  timer: ReturnType<typeof setTimeout> | undefined = undefined;
   /** Those that end before and after it, of those that wait. */
-  before: Deadline | undefined;
-  after: Deadline | undefined;
+  before: Deadline | undefined = undefined;
+  after: Deadline | undefined = undefined;
+
+  /** Called once, when the deadline is missed. */
+  abstract miss(): void;
 }
 
 /** So many deadlines are missed in a row at most: what their calls do then would hold the event loop up. */
@@ -27,7 +34,7 @@ const MOST_AT_ONCE = 500;
  * the process has read the answers that are there.
  *
  * These always hold:
- * - A deadline is met or missed once: `expire` is called at most once, and never after {@link meet}.
+ * - A deadline is met or missed once: `miss` is called at most once, and never after {@link meet}.
  * - The deadlines that wait are a list from `#first` to `#last`, in the order of `endMs`. A deadline that is met or
  *   missed is in no list, so that a long deadline keeps nothing of the calls that were answered.
  * - While a deadline waits, the timer runs. Where timers end with requests, nothing waits: each deadline has a timer.
@@ -44,27 +51,21 @@ export class Deadlines {
     this.#timeoutMs = timeoutMs;
   }
 
-  start(expire: () => void): Deadline {
-    const deadline: Deadline = {
-      endMs: systemClock() + this.#timeoutMs,
-      isPutOff: false,
-      expire,
-      timer: undefined,
-      before: undefined,
-      after: undefined,
-    };
+  /** Starts a deadline, which never waited before. */
+  start(deadline: Deadline): void {
+    deadline.endMs = systemClock() + this.#timeoutMs;
+    deadline.waits = true;
     if (TIMERS_END_WITH_REQUESTS) {
       deadline.timer = setTimeout(() => this.#miss(deadline), this.#timeoutMs);
     } else {
       this.#insertAfter(this.#last, deadline);
       this.#startTimer(deadline.endMs, this.#timeoutMs);
     }
-    return deadline;
   }
 
   /** Ends a deadline because the answer is there. Returns false when the deadline was missed before. */
   meet(deadline: Deadline): boolean {
-    if (deadline.expire === undefined) return false;
+    if (!deadline.waits) return false;
     this.#end(deadline);
     return true;
   }
@@ -75,13 +76,12 @@ export class Deadlines {
   }
 
   #miss(deadline: Deadline): void {
-    const { expire } = deadline;
     this.#end(deadline);
-    expire?.();
+    deadline.miss();
   }
 
   #end(deadline: Deadline): void {
-    deadline.expire = undefined;
+    deadline.waits = false;
     if (deadline.timer !== undefined) clearTimeout(deadline.timer);
     else this.#remove(deadline);
   }

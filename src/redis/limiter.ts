@@ -18,7 +18,7 @@ import { capacityIn, capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { emptyWindow, type SuppressedView, type WindowView } from "../strategy/view.ts";
 import { CallTerms, type IncCall, type PeekCall, type ReportCall, type TakeAsk, type TakeCall } from "./batch.ts";
-import { argumentsOf, type BatchedCommand, type Command, fieldsOf, luaNumber } from "./commands.ts";
+import { argumentsOf, type BatchedCommand, type Command, fieldsOf } from "./commands.ts";
 import { isBackendFailure, policyFor } from "./failure.ts";
 import type { KeyNames } from "./keys.ts";
 import { ADJUST, BLOCK, DELETE, type DeleteArguments, GIVE_RATE, PEEK, SET_IF, UNBLOCK } from "./lua.generated.ts";
@@ -317,17 +317,17 @@ export abstract class RedisLimiter implements Limiter {
   }
 
   /** What Redis replies to a call that counts. */
-  #askInc(key: string, rate: Rate, limit: number, count: number, draw: string | undefined): Promise<unknown> {
+  #askInc(key: string, rate: Rate, limit: number, count: number, draw: number | undefined): Promise<unknown> {
     const { callersClock } = this.settings;
     const own = draw === undefined ? [] : [draw];
-    if (callersClock !== undefined) own.push(luaNumber(callersClock.now()));
+    if (callersClock !== undefined) own.push(callersClock.now());
     return this.#backend.inc({ terms: this.#termsFor(rate, limit, count), keys: this.#names.of(key), own });
   }
 
   /** What a script needs to know of an ask of a take. @internal */
   askOf({ key, rate, count, blockMs }: Ask): TakeAsk {
     const terms = this.#termsFor(rate, this.limitOf(rate), count);
-    return { terms, keys: this.#names.of(key), own: this.draw() ?? luaNumber(blockMs) };
+    return { terms, keys: this.#names.of(key), own: this.draw() ?? blockMs };
   }
 
   /** The name of the Redis key that has the state of a key. @internal */
@@ -348,8 +348,8 @@ export abstract class RedisLimiter implements Limiter {
     return this.#local();
   }
 
-  /** A random number, as scripts take it; undefined where the strategy needs none. */
-  protected abstract draw(): string | undefined;
+  /** A random number; undefined where the strategy needs none. */
+  protected abstract draw(): number | undefined;
 
   /**
    * The decision about a call or an ask of a take, from what a script has replied to it.
@@ -359,7 +359,7 @@ export abstract class RedisLimiter implements Limiter {
    * @throws {TrypemaError} `BACKEND_SCRIPT` for what is no reply to it
    * @internal
    */
-  abstract concluded(reply: unknown, rate: Rate, count: number, draw: string | undefined, isTaken: boolean): Decision;
+  abstract concluded(reply: unknown, rate: Rate, count: number, draw: number | undefined, isTaken: boolean): Decision;
 
   /** The terms of calls of 1 are kept, because a batch sends the terms once for all calls that have the same. */
   #termsFor(rate: Rate, limit: number, count: number): CallTerms {

@@ -11,7 +11,7 @@ import {
 } from "../strategy/suppressed.ts";
 import type { SuppressedView } from "../strategy/view.ts";
 import type { CallTerms } from "./batch.ts";
-import { luaNumber, RepliesOf } from "./commands.ts";
+import { RepliesOf } from "./commands.ts";
 import { RedisLimiter } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
 import { admissionFrom, blockFrom, isShare, isWait, isWhole, isWithin, misfit } from "./reply.ts";
@@ -24,7 +24,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   /** @internal */
   readonly countsDenied = true;
   /** Draws that a script was given and had no use for: the next calls take them, so as many are drawn as on Local. */
-  readonly #draws: string[] = [];
+  readonly #draws: number[] = [];
   readonly #suppressions = new RepliesOf(SUPPRESSED_INC);
 
   async getSuppressionFactor(key: string): Promise<number> {
@@ -32,7 +32,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   /** The decision about a call over the soft limit, made of the window that the script saw, as on Local. */
-  #decideFrom(reply: unknown, rule: SuppressedRule, count: number, draw: string, isCounted: boolean): Decision {
+  #decideFrom(reply: unknown, rule: SuppressedRule, count: number, draw: number, isCounted: boolean): Decision {
     const { admitted, accepted: used, scaledFactor, wait, oldestAccepted } = this.#suppressions.read(reply);
     const factor = scaledFactor / 2 ** 53;
     if (!isWhole(used) || !isShare(factor) || !isWait(wait) || !isWithin(oldestAccepted, used + count)) {
@@ -48,7 +48,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
       oldestExpiresWithHitInMs: oldestExpiresInMs,
       oldestAccepted,
     };
-    const decision = decideSuppressed(window, rule, count, () => Number(draw));
+    const decision = decideSuppressed(window, rule, count, () => draw);
     const agrees =
       decision.outcome === "suppressed" &&
       decision.suppressionFactor === factor &&
@@ -65,12 +65,12 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     return this.makeTerms(SUPPRESSED_INC, { count, limit, rate, hardLimit, suppressionCacheMs, draw: 0 });
   }
 
-  protected draw(): string {
-    return this.#draws.pop() ?? luaNumber(this.settings.random());
+  protected draw(): number {
+    return this.#draws.pop() ?? this.settings.random();
   }
 
   /** @internal */
-  concluded(reply: unknown, rate: Rate, count: number, draw: string, isTaken: boolean): Decision {
+  concluded(reply: unknown, rate: Rate, count: number, draw: number, isTaken: boolean): Decision {
     const rule = this.#ruleOf(rate);
     const weight = weightOf(count);
     if (!Array.isArray(reply)) {
@@ -89,7 +89,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   protected foresee(window: SuppressedView, rate: Rate, count: number): Decision {
-    return decideSuppressed(window, this.#ruleOf(rate), count, () => Number(this.draw()));
+    return decideSuppressed(window, this.#ruleOf(rate), count, () => this.draw());
   }
 
   protected factor(window: SuppressedView, rate: Rate): number {
