@@ -4,8 +4,8 @@ import { systemClock } from "../core/clock.ts";
 import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 
 /**
- * What has to happen in time. The object that waits for it is the deadline itself, because thousands of calls may wait at
- * once: one object for each costs the garbage collector less than a deadline, a function and a call.
+ * What has to happen in time. A call that waits is its own deadline, because thousands of calls may wait at once: one
+ * object for each costs the garbage collector less than a deadline, a function and a call.
  */
 export abstract class Deadline {
   endMs = 0;
