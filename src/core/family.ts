@@ -24,6 +24,7 @@ export interface NamedLimit {
 export interface Ask {
   /** One that the family has made. No two asks of a take have the same. */
   readonly limiter: Limiter;
+  /** Not looked at in a take that has one key for all its asks. */
   readonly key: string;
   readonly rate: Rate;
   /** The weight of the call; 0 asks for a call of 1 and counts nothing. */
@@ -35,6 +36,12 @@ export interface Ask {
 /** What an ask of that count is judged by: one that counts nothing asks for a call of 1. */
 export function weightOf(count: number): number {
   return count === 0 ? 1 : count;
+}
+
+/** The asks of a take, each with its key. */
+export function withKey(asks: readonly Ask[], key: string | undefined): readonly Ask[] {
+  if (key === undefined) return asks;
+  return asks.map(({ limiter, rate, count, blockMs }) => ({ limiter, key, rate, count, blockMs }));
 }
 
 /** What was decided about each ask, and when. */
@@ -67,9 +74,10 @@ export interface Family {
    * Decides about all asks, and counts them if each is admitted. Where one is denied, absolute limits are left as they
    * were, and suppressed limits count what they were asked for as declined.
    *
+   * @param key the key of all asks; without it, each has its own
    * @throws {TrypemaError} `INVALID_KEY`: then nothing was counted
    */
-  take(asks: readonly Ask[]): Awaitable<TakeDecisions>;
+  take(asks: readonly Ask[], key?: string): Awaitable<TakeDecisions>;
   /** The present time by the clock that `takenMs` is of. */
   nowMs(): number;
   /** The options that a limit has where its definition doesn't say. */
@@ -145,7 +153,7 @@ export abstract class Members<P extends Provider, L extends Limiter> implements 
   abstract readonly watch: Watch;
   abstract readonly sharedDenials: SharedDenials | undefined;
   abstract nowMs(): number;
-  abstract take(asks: readonly Ask[]): Awaitable<TakeDecisions>;
+  abstract take(asks: readonly Ask[], key?: string): Awaitable<TakeDecisions>;
   protected abstract makeProvider(window: Window): P;
   protected abstract makeLimiter(limit: NamedLimit): L;
 }

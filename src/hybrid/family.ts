@@ -8,6 +8,7 @@ import {
   type SharedDenials,
   type TakeDecisions,
   type Window,
+  withKey,
 } from "../core/family.ts";
 import type { HybridStats } from "../core/stats.ts";
 import type { Awaitable } from "../core/types.ts";
@@ -54,8 +55,8 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
     return this.#redis.settings.clock.now();
   }
 
-  take(asks: readonly Ask[]): Awaitable<TakeDecisions> {
-    return this.#takes.take(asks);
+  take(asks: readonly Ask[], key?: string): Awaitable<TakeDecisions> {
+    return this.#takes.take(withKey(asks, key));
   }
 
   protected makeProvider(window: Window): HybridProvider {

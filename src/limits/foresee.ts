@@ -5,9 +5,13 @@ import type { Awaitable, Decision } from "../core/types.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import type { AskedLimit } from "./taken.ts";
 
-/** What each limit would decide by itself. A limit that is asked without counting is asked about a call of 1. */
-export function foresee(asked: readonly AskedLimit[]): Awaitable<readonly Decision[]> {
-  const decisions = asked.map((ask) => ask.limiter.isAllowed(ask.key, weightOf(ask.count), ask.rate));
+/**
+ * What each limit would decide by itself. A limit that is asked without counting is asked about a call of 1.
+ *
+ * @param key the key of all; without it, each has its own
+ */
+export function foresee(asked: readonly AskedLimit[], key: string | undefined): Awaitable<readonly Decision[]> {
+  const decisions = asked.map((ask) => ask.limiter.isAllowed(key ?? ask.key, weightOf(ask.count), ask.rate));
   const conclude = (all: readonly Decision[]) => asOneTake(asked, all);
   return decisions.some((one) => one instanceof Promise)
     ? Promise.all(decisions).then(conclude)

@@ -5,7 +5,7 @@ import { show, TrypemaError } from "../core/errors.ts";
 import { type Family, familyOf } from "../core/family.ts";
 import { checkOptions } from "../core/options.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
-import { type LimitDefinition, type LimitOverride, type ResolvedLimit, rateFrom, resolveLimit } from "./definition.ts";
+import { type LimitDefinition, type LimitOverride, rateFrom, resolveLimit } from "./definition.ts";
 import { foresee } from "./foresee.ts";
 import { AskedLimit, later, ownValue, Taken } from "./taken.ts";
 
@@ -139,12 +139,6 @@ export function createLimits<P extends Provider, Names extends string>(
   return new SeveralLimits(family, definitions) as unknown as Limits<P, Names>;
 }
 
-/** A limit, and its limiter. */
-interface KnownLimit {
-  readonly limit: ResolvedLimit;
-  readonly limiter: Limiter;
-}
-
 type TakeArguments = [
   keys: string | KeysOf<string>,
   counts: CountsOf<string> | undefined,
@@ -153,15 +147,16 @@ type TakeArguments = [
 
 class SeveralLimits {
   readonly #family: Family;
-  readonly #limits: readonly KnownLimit[];
-  readonly #byName: ReadonlyMap<string, KnownLimit>;
+  /** Each limit, as it is asked by a call that says nothing but a key, which is that of all limits. */
+  readonly #limits: readonly AskedLimit[];
+  readonly #byName: ReadonlyMap<string, AskedLimit>;
 
   constructor(family: Family, definitions: Readonly<Record<string, LimitDefinition>>) {
     checkOptions("limits", definitions, Object.keys(Object(definitions)));
     this.#family = family;
     this.#limits = Object.entries(definitions).map(([name, definition]) => {
       const limit = resolveLimit(name, definition, family.hardLimitFactor);
-      return { limit, limiter: family.limiter(limit) };
+      return new AskedLimit(limit, family.limiter(limit), "", limit.rate, 1);
     });
     if (this.#limits.length === 0) {
       throw new TrypemaError("INVALID_OPTION", "limits: got none, expected at least one limit by its name");
@@ -176,9 +171,10 @@ class SeveralLimits {
 
   #take(...[keys, counts, overrides]: TakeArguments): Awaitable<Taken> {
     const asked = this.#asked(keys, counts, overrides);
-    const decided = this.#family.take(asked);
-    if (decided instanceof Promise) return decided.then((made) => new Taken(this.#family, asked, made));
-    return new Taken(this.#family, asked, decided);
+    const key = keyOfAll(keys);
+    const decided = this.#family.take(asked, key);
+    if (decided instanceof Promise) return decided.then((made) => new Taken(this.#family, asked, key, made));
+    return new Taken(this.#family, asked, key, decided);
   }
 
   peek(keys: string | KeysOf<string>, counts?: CountsOf<string>, overrides?: OverridesOf<string>): Awaitable<Taken> {
@@ -188,10 +184,11 @@ class SeveralLimits {
 
   #peek(...[keys, counts, overrides]: TakeArguments): Awaitable<Taken> {
     const asked = this.#asked(keys, counts, overrides);
-    const foreseen = foresee(asked);
+    const key = keyOfAll(keys);
+    const foreseen = foresee(asked, key);
     // It was taken at no time, so nothing of it can be corrected.
     const conclude = (decisions: readonly Decision[]) =>
-      new Taken(this.#family, asked, {
+      new Taken(this.#family, asked, key, {
         isTaken: decisions.every(({ allowed }) => allowed),
         decisions,
         takenMs: Number.NEGATIVE_INFINITY,
@@ -209,12 +206,8 @@ class SeveralLimits {
     counts: CountsOf<string> | undefined,
     overrides: OverridesOf<string> | undefined,
   ): readonly AskedLimit[] {
-    const asked = typeof keys === "string" ? this.#askAll(keys) : this.#askNamed(keys);
+    const asked = typeof keys === "string" ? this.#limits : this.#askNamed(keys);
     return counts === undefined && overrides === undefined ? asked : this.#withOwn(asked, counts, overrides);
-  }
-
-  #askAll(key: string): readonly AskedLimit[] {
-    return this.#limits.map(({ limit, limiter }) => new AskedLimit(limit, limiter, key, limit.rate, 1));
   }
 
   #askNamed(keys: KeysOf<string>): readonly AskedLimit[] {
@@ -248,7 +241,7 @@ class SeveralLimits {
     });
   }
 
-  #checkAsked(what: string, given: unknown, asked: readonly KnownLimit[]): void {
+  #checkAsked(what: string, given: unknown, asked: readonly AskedLimit[]): void {
     if (typeof given === "number" && what === "counts") return;
     checkOptions(
       what,
@@ -258,10 +251,15 @@ class SeveralLimits {
     );
   }
 
-  #known(name: string): KnownLimit {
+  #known(name: string): AskedLimit {
     const known = this.#byName.get(name);
     if (known !== undefined) return known;
     const names = [...this.#byName.keys()].join(", ");
     throw new TrypemaError("INVALID_OPTION", `limit ${show(name)}: no limit has this name; there are ${names}`);
   }
+}
+
+/** The key of all limits that are asked; undefined where each has its own. */
+function keyOfAll(keys: string | KeysOf<string>): string | undefined {
+  return typeof keys === "string" ? keys : undefined;
 }

@@ -39,19 +39,22 @@ export class Taken {
   /** The longest wait that a denial asks for; 0 when the call was admitted. Infinity when it can never be. */
   readonly retryAfterMs: number;
   readonly #asked: readonly AskedLimit[];
+  /** The key of all; without it, each has its own. */
+  readonly #key: string | undefined;
   /** What was decided. Its decisions are made when they are asked for, because most callers never do. */
   readonly #made: TakeDecisions;
   readonly #family: Family;
   /** What each limit has counted now, by its place among those asked; undefined until the first correction. */
   #counted: number[] | undefined;
 
-  constructor(family: Family, asked: readonly AskedLimit[], made: TakeDecisions) {
+  constructor(family: Family, asked: readonly AskedLimit[], key: string | undefined, made: TakeDecisions) {
     const place = made.isTaken ? -1 : longestDenial(made.decisions);
     this.allowed = made.isTaken;
     this.deniedBy = place < 0 ? undefined : asked[place]!.limit.name;
     this.retryAfterMs = place < 0 ? 0 : made.decisions[place]!.retryAfterMs;
     this.#family = family;
     this.#asked = asked;
+    this.#key = key;
     this.#made = made;
   }
 
@@ -96,7 +99,8 @@ export class Taken {
     const pastMs = this.#family.nowMs() - this.#made.takenMs;
     const counted = this.#countedNow;
     const corrections = this.#asked.map((ask, index) => {
-      const { limit, limiter, key } = ask;
+      const { limit, limiter } = ask;
+      const key = this.#key ?? ask.key;
       const delta = wanted[index]! - counted[index]!;
       // What was counted has expired by then, so a correction would take from what other calls have used since.
       if (delta === 0 || pastMs >= limit.windowMs) return undefined;
@@ -106,8 +110,8 @@ export class Taken {
       const total = adjuster?.adjust(key, delta);
       if (delta < 0 || decision.degraded) return total;
       return total instanceof Promise
-        ? total.then((now) => countFirst(ask, delta, now))
-        : countFirst(ask, delta, total);
+        ? total.then((now) => countFirst(ask, key, delta, now))
+        : countFirst(ask, key, delta, total);
     });
     return corrections.some((one) => one instanceof Promise) ? Promise.all(corrections).then(() => {}) : undefined;
   }
@@ -118,7 +122,7 @@ export class Taken {
  *
  * @param total what `adjust` has left the key
  */
-function countFirst({ limiter, key, rate }: AskedLimit, count: number, total: unknown): Awaitable<unknown> {
+function countFirst({ limiter, rate }: AskedLimit, key: string, count: number, total: unknown): Awaitable<unknown> {
   if (total !== 0) return total;
   const set = limiter.setIf(key, rate, { op: "eq", value: 0 }, count);
   const orAdd = ({ matched }: SetIfResult) => (matched ? undefined : limiter.adjust(key, count));

@@ -36,14 +36,14 @@ export class LocalAbsolute extends LocalLimiter {
   }
 
   /** @internal */
-  weigh({ key, rate, count }: Ask, nowMs: number): boolean {
+  weigh({ rate, count }: Ask, key: string, nowMs: number): boolean {
     const used = this.findForTake(key, rate, nowMs) ? this.window.used : 0;
     this.admits = this.store.blockedMs(key) === 0 && used + weightOf(count) <= this.limitOf(rate);
     return this.admits;
   }
 
   /** @internal */
-  count({ key, rate, count }: Ask, outcomes: (number | Decision)[], at: number): void {
+  count({ rate, count }: Ask, key: string, outcomes: (number | Decision)[], at: number): void {
     const { window } = this;
     const limit = this.limitOf(rate);
     outcomes[at] = limit;
@@ -59,14 +59,14 @@ export class LocalAbsolute extends LocalLimiter {
     }
   }
 
-  protected conclude(ask: Ask): Decision {
-    if (!this.admits) return this.#deny(ask);
+  protected conclude(ask: Ask, key: string): Decision {
+    if (!this.admits) return this.#deny(ask, key);
     const window = this.isStored ? this.window : this.unknown;
     return allowed(this.limitOf(ask.rate), window.used, window.oldestExpiresInMs);
   }
 
   /** The decision about an ask that isn't admitted, and the block that it begins. */
-  #deny({ key, rate, count, blockMs }: Ask): Decision {
+  #deny({ rate, count, blockMs }: Ask, key: string): Decision {
     const { store } = this;
     const window = this.isStored ? this.window : this.unknown;
     const weight = weightOf(count);

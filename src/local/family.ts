@@ -45,29 +45,35 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
     return this.#settings.hardLimitFactor;
   }
 
-  take(asks: readonly Ask[]): TakeDecisions {
+  take(asks: readonly Ask[], key?: string): TakeDecisions {
     const takenMs = this.#settings.clock.now();
+    // All keys first, because then the processor waits for the memory of all at once: with 100 000 keys a take of three
+    // limits is a fifth faster.
+    for (const ask of asks) limiterOf(ask).lookUp(key ?? ask.key);
     let isTaken = true;
-    for (const ask of asks) if (!limiterOf(ask).weigh(ask, takenMs)) isTaken = false;
-    const taken = isTaken ? this.#count(asks, takenMs) : this.#deny(asks, takenMs);
+    let isNew = false;
+    for (const ask of asks) {
+      const limiter = limiterOf(ask);
+      if (!limiter.weigh(ask, key ?? ask.key, takenMs)) isTaken = false;
+      if (limiter.isNew) isNew = true;
+    }
+    const taken = isTaken ? this.#count(asks, key, takenMs) : this.#deny(asks, key, takenMs);
     // Last, for a sweep selects other keys.
-    for (const ask of asks) if (limiterOf(ask).isNew) return this.#startCleanup(taken);
+    if (isNew) this.#cleanup.noteNewKey();
     return taken;
   }
 
-  #startCleanup(taken: TakeDecisions): TakeDecisions {
-    this.#cleanup.noteNewKey();
-    return taken;
-  }
-
-  #count(asks: readonly Ask[], takenMs: number): TakeDecisions {
+  #count(asks: readonly Ask[], key: string | undefined, takenMs: number): TakeDecisions {
     const outcomes = new Array<number | Decision>(3 * asks.length);
-    for (let i = 0; i < asks.length; i++) limiterOf(asks[i]!).count(asks[i]!, outcomes, 3 * i);
+    for (let i = 0; i < asks.length; i++) {
+      const ask = asks[i]!;
+      limiterOf(ask).count(ask, key ?? ask.key, outcomes, 3 * i);
+    }
     return new LocalTake(outcomes, takenMs);
   }
 
-  #deny(asks: readonly Ask[], takenMs: number): TakeDecisions {
-    const decisions = asks.map((ask) => limiterOf(ask).concludeDenied(ask));
+  #deny(asks: readonly Ask[], key: string | undefined, takenMs: number): TakeDecisions {
+    const decisions = asks.map((ask) => limiterOf(ask).concludeDenied(ask, key ?? ask.key));
     return { isTaken: false, decisions, takenMs };
   }
 

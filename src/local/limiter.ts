@@ -39,6 +39,8 @@ export abstract class LocalLimiter implements Limiter {
   protected isStored = false;
   protected admits = false;
   readonly #cleanup: Cleanup;
+  /** The record of the key that was looked up last. */
+  #record: number | undefined;
   #lastRate: number = Number.NaN;
   #lastLimit: number = Number.NaN;
 
@@ -54,24 +56,29 @@ export abstract class LocalLimiter implements Limiter {
 
   abstract inc(key: string, rate: Rate, count?: number): Decision;
 
+  /** Looks the key of an ask up, which is weighed next. @internal */
+  lookUp(key: string): void {
+    this.#record = this.store.recordOf(key);
+  }
+
   /**
    * Selects the key of an ask, and says whether it would be admitted. Nothing is counted. @internal
    */
-  abstract weigh(ask: Ask, nowMs: number): boolean;
+  abstract weigh(ask: Ask, key: string, nowMs: number): boolean;
 
   /**
    * Counts the ask that was weighed last, because all asks of its take are admitted. Puts three into `outcomes`, from
    * `at` on: see `LocalTake`. @internal
    */
-  abstract count(ask: Ask, outcomes: (number | Decision)[], at: number): void;
+  abstract count(ask: Ask, key: string, outcomes: (number | Decision)[], at: number): void;
 
   /** The decision about the ask that was weighed last, where its take is denied. @internal */
-  concludeDenied(ask: Ask): Decision {
-    const decision = this.conclude(ask);
-    return ask.count > 0 ? this.tally.addOfDeniedTake(decision, ask.key) : decision;
+  concludeDenied(ask: Ask, key: string): Decision {
+    const decision = this.conclude(ask, key);
+    return ask.count > 0 ? this.tally.addOfDeniedTake(decision, key) : decision;
   }
 
-  protected abstract conclude(ask: Ask): Decision;
+  protected abstract conclude(ask: Ask, key: string): Decision;
 
   isAllowed(key: string, count = 1, rate?: Rate): Decision {
     checkCount("count", count, 1);
@@ -174,9 +181,9 @@ export abstract class LocalLimiter implements Limiter {
     return !(this.isStored && this.admits);
   }
 
-  /** Selects the key of an ask at the time of its take. */
+  /** Selects the key of an ask, which was looked up last, at the time of its take. */
   protected findForTake(key: string, rate: Rate, nowMs: number): boolean {
-    this.isStored = this.store.findAt(key, nowMs);
+    this.isStored = this.store.select(this.#record, nowMs);
     if (this.isStored) this.window.setRate(rate);
     else checkKey(key);
     return this.isStored;

@@ -62,12 +62,12 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   }
 
   /** @internal */
-  weigh(ask: Ask, nowMs: number): boolean {
-    this.admits = this.#weigh(ask, nowMs);
+  weigh(ask: Ask, key: string, nowMs: number): boolean {
+    this.admits = this.#weigh(ask, key, nowMs);
     return this.admits;
   }
 
-  #weigh({ key, rate, count }: Ask, nowMs: number): boolean {
+  #weigh({ rate, count }: Ask, key: string, nowMs: number): boolean {
     const isStored = this.findForTake(key, rate, nowMs);
     if (this.store.blockedMs(key) > 0) return false;
     const rule = this.#ruleOf(rate);
@@ -85,22 +85,21 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   }
 
   /** @internal */
-  count(ask: Ask, outcomes: (number | Decision)[], at: number): void {
-    const decision = this.#concludeUnblocked(ask, true);
-    if (ask.count > 0) this.tally.add(decision, ask.key);
+  count(ask: Ask, key: string, outcomes: (number | Decision)[], at: number): void {
+    const decision = this.#concludeUnblocked(ask, key, true);
+    if (ask.count > 0) this.tally.add(decision, key);
     outcomes[at] = decision;
     outcomes[at + 1] = 0;
     outcomes[at + 2] = 0;
   }
 
-  protected conclude(ask: Ask): Decision {
-    const { key, rate, count } = ask;
+  protected conclude(ask: Ask, key: string): Decision {
     const blockedMs = this.store.blockedMs(key);
-    if (blockedMs === 0) return this.#concludeUnblocked(ask, false);
-    return this.rejectBlocked(this.isStored ? this.window : this.unknown, rate, weightOf(count), blockedMs);
+    if (blockedMs === 0) return this.#concludeUnblocked(ask, key, false);
+    return this.rejectBlocked(this.isStored ? this.window : this.unknown, ask.rate, weightOf(ask.count), blockedMs);
   }
 
-  #concludeUnblocked({ key, rate, count }: Ask, isTaken: boolean): Decision {
+  #concludeUnblocked({ rate, count }: Ask, key: string, isTaken: boolean): Decision {
     const { store, window } = this;
     const rule = this.#ruleOf(rate);
     if (count > 0) {

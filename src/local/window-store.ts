@@ -51,12 +51,17 @@ export class WindowStore {
 
   /** Selects `key`, if it is stored. All of it may have expired. */
   find(key: string): boolean {
-    return this.findAt(key, this.#clock.now());
+    const nowMs = this.#clock.now();
+    return this.select(this.recordOf(key), nowMs);
   }
 
-  /** The same at a time that the clock has said. */
-  findAt(key: string, nowMs: number): boolean {
-    const record = this.#index.get(key);
+  /** The record of `key`; undefined if it isn't stored. */
+  recordOf(key: string): number | undefined {
+    return this.#index.get(key);
+  }
+
+  /** Does what `find` does, for a key whose record is known, at a time that the clock has said. */
+  select(record: number | undefined, nowMs: number): boolean {
     if (record === undefined) return this.#noteTime(nowMs);
     this.#records.select(record);
     this.window.lookAt(nowMs);

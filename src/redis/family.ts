@@ -8,6 +8,7 @@ import {
   type SharedDenials,
   type TakeDecisions,
   type Window,
+  withKey,
 } from "../core/family.ts";
 import type { Watch } from "../core/watch.ts";
 import { RedisAbsolute } from "./absolute.ts";
@@ -44,8 +45,8 @@ export class RedisFamily extends Members<RedisProvider, RedisLimiter> {
     return this.#redis.settings.clock.now();
   }
 
-  take(asks: readonly Ask[]): Promise<TakeDecisions> {
-    return this.#takes.take(asks);
+  take(asks: readonly Ask[], key?: string): Promise<TakeDecisions> {
+    return this.#takes.take(withKey(asks, key));
   }
 
   protected makeProvider(window: Window): RedisProvider {

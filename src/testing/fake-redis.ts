@@ -14,6 +14,7 @@ import {
   type NamedLimit,
   type TakeDecisions,
   type Window,
+  withKey,
 } from "../core/family.ts";
 import { checkOptions, LIMITER_OPTION_NAMES, resolveLimiterOptions } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
@@ -98,11 +99,12 @@ class FakeFamily extends Members<FakeRedisProvider, FakeRedisLimiter> {
     return this.#fake.memory.nowMs();
   }
 
-  take(asks: readonly Ask[]): Promise<TakeDecisions> {
+  take(asks: readonly Ask[], key?: string): Promise<TakeDecisions> {
+    const keyed = withKey(asks, key);
     const limitOf = ({ limiter }: Ask) => (limiter as FakeRedisLimiter).limit;
     return this.#fake.answer(
-      (family) => family.take(asks.map((ask) => ({ ...ask, limiter: family.limiter(limitOf(ask)) }))),
-      ({ decisions }) => void tallied(asks, decisions, (ask) => this.watch.tallyOf(limitOf(ask))),
+      (family) => family.take(keyed.map((ask) => ({ ...ask, limiter: family.limiter(limitOf(ask)) }))),
+      ({ decisions }) => void tallied(keyed, decisions, (ask) => this.watch.tallyOf(limitOf(ask))),
     );
   }
 
