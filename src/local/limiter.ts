@@ -35,7 +35,7 @@ export abstract class LocalLimiter implements Limiter {
   protected readonly unknown: WindowView & SuppressedView;
   protected readonly windowMs: number;
   protected readonly tally: Tally;
-  /** Whether the key of the ask is stored that was weighed last, and whether it would be admitted. */
+  /** Whether the key of the ask is stored that was selected last, and whether it would be admitted. */
   protected isStored = false;
   protected admits = false;
   readonly #cleanup: Cleanup;
@@ -56,15 +56,23 @@ export abstract class LocalLimiter implements Limiter {
 
   abstract inc(key: string, rate: Rate, count?: number): Decision;
 
-  /** Looks the key of an ask up, which is weighed next. @internal */
+  // The steps of a take, in this order. Each is taken for all asks before the next one. Nothing is counted before the
+  // last step.
+
+  /** Finds the record of the key of an ask. @internal */
   lookUp(key: string): void {
     this.#record = this.store.recordOf(key);
   }
 
-  /**
-   * Selects the key of an ask, and says whether it would be admitted. Nothing is counted. @internal
-   */
-  abstract weigh(ask: Ask, key: string, nowMs: number): boolean;
+  /** Selects the record that was found, at the time of the take. @internal */
+  select({ rate }: Ask, key: string, nowMs: number): void {
+    this.isStored = this.store.select(nowMs, this.#record);
+    if (this.isStored) this.window.setRate(rate);
+    else checkKey(key);
+  }
+
+  /** Says whether the ask whose key is selected would be admitted. @internal */
+  abstract weigh(ask: Ask, key: string): boolean;
 
   /**
    * Counts the ask that was weighed last, because all asks of its take are admitted. Puts three into `outcomes`, from
@@ -179,14 +187,6 @@ export abstract class LocalLimiter implements Limiter {
   /** Whether the key of the ask that was weighed last wasn't stored then, or was denied. @internal */
   get isNew(): boolean {
     return !(this.isStored && this.admits);
-  }
-
-  /** Selects the key of an ask, which was looked up last, at the time of its take. */
-  protected findForTake(key: string, rate: Rate, nowMs: number): boolean {
-    this.isStored = this.store.select(this.#record, nowMs);
-    if (this.isStored) this.window.setRate(rate);
-    else checkKey(key);
-    return this.isStored;
   }
 
   /** Selects `key` if anything of it is live; any other key has to be a valid one. */

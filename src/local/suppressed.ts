@@ -62,16 +62,15 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   }
 
   /** @internal */
-  weigh(ask: Ask, key: string, nowMs: number): boolean {
-    this.admits = this.#weigh(ask, key, nowMs);
+  weigh(ask: Ask, key: string): boolean {
+    this.admits = this.#weigh(ask, key);
     return this.admits;
   }
 
-  #weigh({ rate, count }: Ask, key: string, nowMs: number): boolean {
-    const isStored = this.findForTake(key, rate, nowMs);
+  #weigh({ rate, count }: Ask, key: string): boolean {
     if (this.store.blockedMs(key) > 0) return false;
     const rule = this.#ruleOf(rate);
-    const view = isStored ? this.window : this.unknown;
+    const view = this.isStored ? this.window : this.unknown;
     const weight = weightOf(count);
     this.#factor = NO_FACTOR;
     if (view.used + weight <= rule.limit) return true;

@@ -51,8 +51,7 @@ export class WindowStore {
 
   /** Selects `key`, if it is stored. All of it may have expired. */
   find(key: string): boolean {
-    const nowMs = this.#clock.now();
-    return this.select(this.recordOf(key), nowMs);
+    return this.select(this.#clock.now(), this.#index.get(key));
   }
 
   /** The record of `key`; undefined if it isn't stored. */
@@ -60,8 +59,8 @@ export class WindowStore {
     return this.#index.get(key);
   }
 
-  /** Does what `find` does, for a key whose record is known, at a time that the clock has said. */
-  select(record: number | undefined, nowMs: number): boolean {
+  /** Does what `find` does, at a time that the clock has said, for a key whose record is known. */
+  select(nowMs: number, record: number | undefined): boolean {
     if (record === undefined) return this.#noteTime(nowMs);
     this.#records.select(record);
     this.window.lookAt(nowMs);
