@@ -11,6 +11,8 @@
 //   `keys.state` becomes `keys[1]`, `terms.limit` the number `terms[4]`, `reply({ name = … })` a list in the order that
 //   commands.js describes, and names in capitals become what they stand for.
 //
+// `take.lua` keeps windows beyond a function, so there a window is a table: `window.total` becomes `window[7]`.
+//
 // A function sees nothing but its parameters, its locals and other functions: the packer refuses any other name, and
 // any field that commands.js doesn't have.
 
@@ -140,6 +142,12 @@ function layoutFunctions() {
 end
 local function pack_${span}(window)
   return struct.pack(${format}, ${list})
+end
+local function list_${span}(state)
+  return { struct.unpack(${format}, state, ${bytesBefore(first) + 1}) }
+end
+local function copy_${span}(window, values)
+  ${list} = unpack(values, 1, ${fields.length})
 end`;
   });
   const [bucket, lease] = [BUCKET, LEASE].map((fields) => Object.keys(fields).join(", "));
@@ -307,8 +315,12 @@ function orderReply(line, command, name) {
   });
 }
 
-/** Replaces the names that commands.js describes. */
-function bind(lines, name, command) {
+/**
+ * Replaces the names that commands.js describes.
+ *
+ * @param isTable whether the window is a table, which can outlive the function, in place of locals
+ */
+function bind(lines, name, command, isTable = false) {
   const constants = constantsOf(command);
   const readings = readingsOf(command);
   const described = {
@@ -325,6 +337,7 @@ function bind(lines, name, command) {
         if (index === -1) throw new Error(`${name}: ${record} has no ${field}`);
         if (record === "keys" || record === "terms") return `${record}[${index + 1}]`;
         if (record === "arguments") return readings[field];
+        if (isTable) return `window[${index + 1}]`;
         used.add(field);
         return `window_${field}`;
       }),
@@ -336,9 +349,11 @@ function bind(lines, name, command) {
     ),
   );
   const fields = described.window.filter((field) => used.has(field));
-  return bound.map((line) =>
-    line === "local window = {}" ? `local ${fields.map((field) => `window_${field}`).join(", ")}` : line,
-  );
+  // A table that is made with all its places never grows.
+  const opening = isTable
+    ? `local window = { ${described.window.map(() => "nil").join(", ")} }`
+    : `local ${fields.map((field) => `window_${field}`).join(", ")}`;
+  return bound.map((line) => (line === "local window = {}" ? opening : line));
 }
 
 function read(name) {
@@ -362,10 +377,10 @@ for (const { name, unchecked } of functions.values()) {
 }
 
 /** A function, written out for a command. */
-function packed(name, command) {
+function packed(name, command, isTable = false) {
   const parsed = functions.get(name);
   const script = [`local function ${name}(${parsed.parameters.join(", ")})`, ...written(parsed), "end"];
-  return bind(script, name, command).join("\n");
+  return bind(script, name, command, isTable).join("\n");
 }
 
 /** The script of a command of commands.js. */
@@ -413,13 +428,16 @@ export function packLimitedKeys() {
   return `${packed("limited_keys", { arguments: {} })}\nreturn limited_keys(KEYS, ARGV)`;
 }
 
-/** The script that decides takes. */
+/** The script that decides takes. What is called by a name of its own, or protected, stays a function. */
 export function packTake() {
-  const ofAsks = ["absolute", "suppressed"].flatMap((strategy) =>
-    ["weigh", "conclude"].map((step) => packed(`${step}_${strategy}`, COMMANDS[`${strategy}_inc`])),
+  const ofStrategies = [
+    packed("deny_absolute", COMMANDS.absolute_inc, true),
+    packed("conclude_suppressed", COMMANDS.suppressed_inc, true),
+  ];
+  const others = ["widen", "undo_ask", "save_windows", "decide_take", "decide_takes", "take"].map((name) =>
+    packed(name, { arguments: {} }, true),
   );
-  const others = ["undo_ask", "decide_take", "take"].map((name) => packed(name, { arguments: {} }));
-  return joined(...ofAsks, ...others, "return take(KEYS, ARGV)");
+  return joined(...ofStrategies, ...others, "return take(KEYS, ARGV)");
 }
 
 /** JSON with all digits of a number; that of Redis has 14 of them. */

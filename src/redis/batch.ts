@@ -26,6 +26,8 @@ export interface Batch {
   readonly order: readonly number[];
   /** Whether a reply of 0 says that it is the same as the one before. */
   readonly hasRepeats?: boolean;
+  /** How many replies each call has, which are next to each other; absent where each has one. */
+  readonly sizes?: readonly number[];
 }
 
 /** What calls are judged by. Calls that have the same object are alike, and a batch has it once. */
@@ -71,6 +73,21 @@ class TermsList {
   }
 }
 
+/** The Redis keys of a batch, those of each limited key once, and what the limited keys are called there. */
+class KeyList {
+  readonly keys: string[] = [];
+  readonly #numbers = new Map<string, number>();
+
+  numberOf(keys: readonly [state: string, buckets: string]): number {
+    let number = this.#numbers.get(keys[0]);
+    if (number === undefined) {
+      number = this.keys.push(...keys) / 2;
+      this.#numbers.set(keys[0], number);
+    }
+    return number;
+  }
+}
+
 export interface IncCall extends KeyedCall {
   readonly terms: CallTerms;
   readonly keys: readonly [state: string, buckets: string];
@@ -107,19 +124,42 @@ export interface TakeCall extends KeyedCall {
 export const sendingTakes: Sending<TakeCall> = {
   together(takes) {
     const list = new TermsList();
+    const names = new KeyList();
     const plan: number[] = [];
-    for (const { asks, isDenied } of takes) {
-      plan.push(asks.length, isDenied ? 1 : 0);
-      for (const { terms, own } of asks) plan.push(list.numberOf(terms), own);
+    const times: string[] = [];
+    let run = 0;
+    let before: TakeCall | undefined;
+    for (const take of takes) {
+      if (before === undefined || !isSameTake(take, before)) {
+        run = plan.push(0, take.asks.length, take.isDenied ? 1 : 0) - 3;
+        for (const { keys, terms, own } of take.asks) plan.push(names.numberOf(keys), list.numberOf(terms), own);
+        times.push(...take.clock);
+      }
+      plan[run]!++;
+      before = take;
     }
     return {
       script: TAKE,
-      keys: takes.flatMap(({ keys }) => keys),
-      args: [list.json, JSON.stringify(plan), ...takes.flatMap(({ clock }) => clock)],
+      keys: names.keys,
+      args: [list.json, JSON.stringify(plan), ...times],
       order: takes.map((_, index) => index),
+      sizes: takes.map(({ asks }) => asks.length),
     };
   },
 };
+
+/** Whether takes ask the same of the same keys at the same time. */
+function isSameTake(one: TakeCall, other: TakeCall): boolean {
+  return (
+    one.isDenied === other.isDenied &&
+    one.clock[0] === other.clock[0] &&
+    one.asks.length === other.asks.length &&
+    one.asks.every(({ keys, terms, own }, index) => {
+      const ask = other.asks[index]!;
+      return keys[0] === ask.keys[0] && terms === ask.terms && own === ask.own;
+    })
+  );
+}
 
 /** The calls to one key are together, in the order in which they were made. */
 function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batch {

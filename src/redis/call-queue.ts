@@ -142,7 +142,7 @@ export class CallQueue<Call extends KeyedCall> {
         this.#onTheWay--;
         this.#answer(
           batch.order.map((index) => calls[index]!.pending),
-          reply,
+          batch.sizes === undefined ? reply : inGroups(reply, batch.sizes),
           batch.hasRepeats === true,
         );
       },
@@ -171,6 +171,19 @@ export class CallQueue<Call extends KeyedCall> {
       else this.#breaker.fail(pending, error);
     }
   }
+}
+
+/** The replies of each call as a list, or what failed; nothing where there are not as many as calls have. */
+function inGroups(reply: unknown, sizes: readonly number[]): unknown {
+  if (!Array.isArray(reply)) return reply;
+  const groups: unknown[] = [];
+  let at = 0;
+  for (const size of sizes) {
+    const group: readonly unknown[] = reply.slice(at, at + size);
+    at += size;
+    groups.push(errorIn(group[0]) === undefined ? group : group[0]);
+  }
+  return at === reply.length ? groups : undefined;
 }
 
 function whenCallerGivesWay(run: () => void): void {

@@ -47,8 +47,8 @@ const MAX_CALLS = 40;
 const CALLS_IN_REPORT = 3;
 /** A look holds Redis about as long as so many calls do. */
 const CALLS_IN_PEEK = 2;
-/** A take holds Redis about as long as so many calls do. */
-const CALLS_IN_TAKE = 4;
+/** A take of three limits holds Redis less than four times as long as a call does, and most takes are of fewer. */
+const CALLS_IN_TAKE = 3;
 
 /** What the limiters of a family that counts in Redis share. */
 export interface OpenRedis {

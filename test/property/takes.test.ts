@@ -34,19 +34,26 @@ const count = fc.oneof(
 );
 const key = fc.constantFrom("a", "b");
 
+type Asks = Readonly<Partial<Record<Name, { key: string; count: number; override: number }>>>;
+
 type Step = { readonly waitMs: number } & (
-  | {
-      readonly what: "take";
-      readonly asks: Readonly<Partial<Record<Name, { key: string; count: number; override: number }>>>;
-    }
+  | { readonly what: "take"; readonly asks: Asks }
+  /** Takes that are made without waiting for one another, so that on Redis they share a script. */
+  | { readonly what: "crowd"; readonly takes: readonly { waitMs: number; asks: Asks; times: number }[] }
   | { readonly what: "refund" }
   | { readonly what: "settle"; readonly name: Name; readonly count: number }
   | { readonly what: "block"; readonly name: Name; readonly key: string; readonly ms: number }
   | { readonly what: "unblock"; readonly name: Name; readonly key: string }
 );
 
-/** @param sameKey whether a take is for the same key in every limit: so it is one slot of a Cluster */
-function stepsOf(sameKey: boolean): fc.Arbitrary<Step[]> {
+interface Kind {
+  /** Whether a take is for the same key in every limit: so it is one slot of a Cluster. */
+  readonly sameKey: boolean;
+  /** Whether takes that are made together are decided in their order and at their times. */
+  readonly hasCrowds: boolean;
+}
+
+function stepsOf({ sameKey, hasCrowds }: Kind): fc.Arbitrary<Step[]> {
   const ask = fc.record({
     key: sameKey ? fc.constant("a") : key,
     count,
@@ -61,8 +68,20 @@ function stepsOf(sameKey: boolean): fc.Arbitrary<Step[]> {
       Object.fromEntries(names.map((name) => [name, sameKey ? { ...all[name], key: chosen } : all[name]])),
     );
   const name = fc.constantFrom(...NAMES);
+  const crowd = fc.array(
+    fc.record({
+      waitMs: fc.oneof({ arbitrary: fc.constant(0), weight: 8 }, { arbitrary: fc.nat(200), weight: 1 }),
+      asks,
+      times: fc.oneof(
+        { arbitrary: fc.constant(1), weight: 2 },
+        { arbitrary: fc.integer({ min: 2, max: 8 }), weight: 1 },
+      ),
+    }),
+    { minLength: 2, maxLength: 6 },
+  );
   const what = fc.oneof(
     { arbitrary: fc.record({ what: fc.constant("take" as const), asks }), weight: 12 },
+    { arbitrary: fc.record({ what: fc.constant("crowd" as const), takes: crowd }), weight: hasCrowds ? 4 : 0 },
     { arbitrary: fc.record({ what: fc.constant("refund" as const) }), weight: 1 },
     { arbitrary: fc.record({ what: fc.constant("settle" as const), name, count: fc.nat(9) }), weight: 1 },
     {
@@ -102,14 +121,14 @@ const AFTER_A_BLOCK = {
 
 function promises(
   open: (options: LimiterOptions) => Provider | Promise<Provider>,
-  { sameKey, numRuns }: { sameKey: boolean; numRuns: number },
+  { numRuns, ...kind }: Kind & { readonly numRuns: number },
 ) {
   return async () => {
     const cases = fc.record({
       limits: fc.record({ one: limit, two: limit, three: limit }),
       hardLimitFactor: fc.constantFrom(1, 1.5, 4),
       suppressionCacheMs: fc.constantFrom(0, 100),
-      steps: stepsOf(sameKey),
+      steps: stepsOf(kind),
     });
     await fc.assert(
       fc.asyncProperty(cases, async ({ limits: drawn, steps, ...suppression }) => {
@@ -151,6 +170,35 @@ interface Running {
   readonly drawn: Readonly<Record<Name, NaiveLimit>>;
 }
 
+/** What a take is given, and what the arrays are. */
+function argumentsOf(asked: Asks, drawn: Running["drawn"]) {
+  const asks = Object.entries(asked).map(([name, ask]) => [name as Name, ask] as const);
+  const keys = Object.fromEntries(asks.map(([name, ask]) => [name, ask.key])) as never;
+  const counts = Object.fromEntries(asks.map(([name, ask]) => [name, ask.count])) as never;
+  const overridden = asks.filter(([, { override }]) => override > 0);
+  const overrides = Object.fromEntries(overridden.map(([name, { override }]) => [name, { limit: override }])) as never;
+  const naiveAsks = Object.fromEntries(
+    asks.map(([name, ask]) => [name, { ...ask, limit: ask.override > 0 ? ask.override : drawn[name].limit }]),
+  );
+  return { keys, counts, overrides, naiveAsks };
+}
+
+async function takeTogether(
+  takes: (Step & { what: "crowd" })["takes"],
+  { clock, limits, naive, drawn }: Running,
+): Promise<void> {
+  const expected: NaiveTaken[] = [];
+  const taken = takes.flatMap(({ waitMs, asks, times }) => {
+    clock.advance(waitMs);
+    const { keys, counts, overrides, naiveAsks } = argumentsOf(asks, drawn);
+    return Array.from({ length: times }, () => {
+      expected.push(naive.take(naiveAsks));
+      return limits.take(keys, counts, overrides);
+    });
+  });
+  expect((await Promise.all(taken)).map(partsOf)).toEqual(expected);
+}
+
 async function runSteps(steps: readonly Step[], { clock, limits, naive, drawn }: Running): Promise<void> {
   let last: { taken: Awaited<ReturnType<typeof limits.take>>; asks: Record<string, NaiveAsk> };
   last = undefined as never;
@@ -167,18 +215,13 @@ async function runSteps(steps: readonly Step[], { clock, limits, naive, drawn }:
   };
   for (const step of steps) {
     clock.advance(step.waitMs);
-    if (step.what === "take") {
-      const asks = Object.entries(step.asks).map(([name, ask]) => [name as Name, ask] as const);
-      const keys = Object.fromEntries(asks.map(([name, ask]) => [name, ask.key]));
-      const counts = Object.fromEntries(asks.map(([name, ask]) => [name, ask.count]));
-      const overridden = asks.filter(([, { override }]) => override > 0);
-      const overrides = Object.fromEntries(overridden.map(([name, { override }]) => [name, { limit: override }]));
-      const naiveAsks = Object.fromEntries(
-        asks.map(([name, ask]) => [name, { ...ask, limit: ask.override > 0 ? ask.override : drawn[name].limit }]),
-      );
-      const foreseen = await limits.peek(keys as never, counts as never, overrides as never);
+    if (step.what === "crowd") {
+      await takeTogether(step.takes, { clock, limits, naive, drawn });
+    } else if (step.what === "take") {
+      const { keys, counts, overrides, naiveAsks } = argumentsOf(step.asks, drawn);
+      const foreseen = await limits.peek(keys, counts, overrides);
       const expected = naive.take(naiveAsks);
-      const taken = await limits.take(keys as never, counts as never, overrides as never);
+      const taken = await limits.take(keys, counts, overrides);
       const { decisions } = taken;
       expect(partsOf(taken)).toEqual(expected);
       for (const [name, decision] of Object.entries(decisions)) {
@@ -189,7 +232,7 @@ async function runSteps(steps: readonly Step[], { clock, limits, naive, drawn }:
           expected.decisions[name]!.blocked && !(foreseen.decisions as typeof expected.decisions)[name]!.blocked,
       );
       // The hints of a suppressed limit are about what it has counted of the call itself.
-      const isAbsolute = asks.every(([name]) => drawn[name].strategy === "absolute");
+      const isAbsolute = Object.keys(step.asks).every((name) => drawn[name as Name].strategy === "absolute");
       if (isAbsolute && !beginsBlock) expect(withoutPace(foreseen)).toEqual(withoutPace(expected));
       last = { taken, asks: naiveAsks };
       lastMs = clock();
@@ -217,7 +260,7 @@ async function runSteps(steps: readonly Step[], { clock, limits, naive, drawn }:
 
 it(
   "Local takes as the specification kept in plain arrays does",
-  promises(createLocalProvider, { sameKey: false, numRuns: 1_000 }),
+  promises(createLocalProvider, { sameKey: false, hasCrowds: true, numRuns: 1_000 }),
 );
 
 describe("with Redis", () => {
@@ -244,10 +287,10 @@ describe("with Redis", () => {
 
   it.each(Object.keys(MAIN_CLIENTS))("Redis takes so too, with %s", async (name) => {
     const sameKey = name.includes("Cluster");
-    await promises(openWith(name, createRedisProvider), { sameKey, numRuns: 100 })();
+    await promises(openWith(name, createRedisProvider), { sameKey, hasCrowds: true, numRuns: 100 })();
   });
 
   it("Hybrid takes so too, where it is alone", async () => {
-    await promises(openWith("ioredis", createHybridProvider), { sameKey: false, numRuns: 100 })();
+    await promises(openWith("ioredis", createHybridProvider), { sameKey: false, hasCrowds: false, numRuns: 100 })();
   });
 });

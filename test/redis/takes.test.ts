@@ -92,6 +92,101 @@ it("what a take has counted is given back where a later limit's list of buckets 
   expect((await limits.limiter("burst").get("k")).total).toBe(0);
 });
 
+describe("in a script with others", () => {
+  const BUCKETS = `trypema:a:${hours(24)}:${minutes(1)}:day:{:k}b`;
+
+  /** Limits whose key "k" of the day has three buckets, one of them in the list. */
+  async function withList() {
+    const clock = manualClock(1_000_000);
+    const limits = limitsOn(redis.client, { clock });
+    for (let i = 0; i < 3; i++) {
+      clock.advance(60_000);
+      await limits.take({ day: "k" });
+    }
+    await redis.client.set(BUCKETS, "not ours");
+    return { clock, limits, day: limits.limiter("day"), burst: limits.limiter("burst") };
+  }
+
+  it("a take that fails at the list of a key takes nothing from the takes before it, nor from those after it", async () => {
+    const { limits, day, burst } = await withList();
+    const taken = await Promise.allSettled([
+      limits.take("alone"),
+      limits.take({ burst: "ip", day: "k" }),
+      // To say how long to wait it needs the list.
+      limits.take({ burst: "ip", day: "k" }, { burst: 2, day: 18 }),
+      limits.take({ burst: "ip", day: "k" }, { day: 5 }),
+      limits.take({ burst: "ip" }),
+      limits.take({ burst: "ip", day: "k" }, { day: 18 }),
+      limits.take({ burst: "ip", day: "k" }),
+    ]);
+    expect(taken.map(({ status }) => status === "fulfilled")).toEqual([true, true, false, true, true, false, true]);
+    const admitted = taken.flatMap((each) => (each.status === "fulfilled" ? [each.value.allowed] : []));
+    expect(admitted).toEqual([true, true, true, true, true]);
+    expect((await burst.get("ip")).total).toBe(4);
+    await redis.client.del(BUCKETS);
+    expect((await day.get("k")).total).toBe(3 + 1 + 5 + 1);
+  });
+
+  it("a take that fails after it has counted elsewhere gives that back, and no more than that", async () => {
+    const { clock, limits, burst } = await withList();
+    const stateOfDay = () => redis.client.getBuffer(BUCKETS.slice(0, -1));
+    const stateBefore = await stateOfDay();
+    clock.advance(60_000);
+    const taken = await Promise.allSettled([
+      limits.take("alone"),
+      limits.take({ burst: "ip" }, { burst: 2 }),
+      limits.take({ burst: "ip", day: "k" }),
+      limits.take({ burst: "ip", day: "k" }),
+      limits.take({ burst: "ip" }, { burst: 3 }),
+      limits.take({ burst: "ip", day: "other", tokens: "t" }),
+    ]);
+    expect(taken.map(({ status }) => status === "fulfilled")).toEqual([true, true, false, false, true, true]);
+    expect((await burst.get("ip")).total).toBe(6);
+    expect(await stateOfDay()).toEqual(stateBefore);
+    expect((await limits.limiter("tokens").get("t")).total).toBe(1);
+  });
+
+  it("takes that are the same are admitted up to the least limit, and each leaves one less", async () => {
+    const clock = manualClock(1_000_000);
+    for (const options of [{}, { clock }]) {
+      const limits = limitsOn(redis.client, { ...options, prefix: `same-${Object.keys(options)}` });
+      // The windows are long, so that a slow machine changes nothing.
+      const { day } = DEFINITIONS;
+      const both = createLimits(opened.at(-1)!, { day, wide: { ...day, limit: 1_000 } });
+      await both.take("k");
+      const taken = await Promise.all(Array.from({ length: 30 }, () => both.take("k")));
+      expect(taken.map(({ allowed }) => allowed)).toEqual(Array.from({ length: 30 }, (_, i) => i < 19));
+      expect(taken.map(({ decisions }) => decisions.wide.remaining)).toEqual(
+        Array.from({ length: 30 }, (_, i) => (i < 19 ? 998 - i : 980)),
+      );
+      expect((await both.limiter("wide").get("k")).total).toBe(20);
+      expect((await limits.limiter("day").get("k")).total).toBe(20);
+    }
+  });
+
+  it("fails as a whole on a server that can't write, and counts nothing", async () => {
+    const limits = limitsOn(redis.client);
+    await Promise.all([limits.take("k"), limits.take("l")]);
+    const together = () => Promise.allSettled(["alone", "k", "l", "new"].map((key) => limits.take({ day: key })));
+    const admin = redis.client;
+    for (const [begin, end, message] of [
+      [() => admin.config("SET", "maxmemory", "1"), () => admin.config("SET", "maxmemory", "0"), /OOM/],
+      [() => admin.replicaof("127.0.0.1", 1), () => admin.replicaof("NO", "ONE"), /READONLY/],
+    ] as const) {
+      await begin();
+      const failed = await together();
+      await end();
+      for (const each of failed) {
+        expect(each).toMatchObject({
+          reason: { code: "BACKEND_UNAVAILABLE", message: expect.stringMatching(message) },
+        });
+      }
+      const totals = await Promise.all(["k", "l", "new"].map((key) => limits.limiter("day").get(key)));
+      expect(totals.map(({ total }) => total)).toEqual([1, 1, 0]);
+    }
+  });
+});
+
 it("a take whose script the server has lost is sent again as a whole, and counts once", async () => {
   const limits = limitsOn(redis.client);
   await limits.take("k");

@@ -70,6 +70,7 @@ export const WINDOW = {
   head_changed: "whether anything differs from the stored state",
   rest_changed: "whether anything after the head differs from it",
   keep_ms: "how long Redis has to keep the key from now on; nil if that is to stay as it is",
+  is_list_sound: "takes: whether the list of buckets is known to be a list, or not to be there",
 };
 
 /**
@@ -101,6 +102,10 @@ export const CONSTANTS = {
   MOST_DECLINED: "4503599627370496",
   /** Up to here a reply in Lua's integers is exact, whatever the client makes of it. */
   MOST_INTEGER: "1e15",
+  /** What has changed of a light window of a take: nothing, the newest bucket, or also what is before it. */
+  LIGHT: "1",
+  LIGHT_CHANGED: "2",
+  LIGHT_BEGUN: "3",
   /** Text from which every double is read back as it was. */
   EXACT: "'%.17g'",
 };
@@ -280,12 +285,14 @@ export const COMMANDS = {
  * the plan. Each is what the command replies to a single call; or 0, for the same as the call before; or `!` and after
  * it what failed.
  *
- * `take.lua` is given terms and a plan too. Then follow the callers' times, one for each take, where callers have
- * clocks. KEYS has two names for each ask, and the plan is a list of takes:
+ * `take.lua` is given terms and a plan too. KEYS has two names for each key, however many asks it has. The plan is a
+ * list of runs, takes in a row that are the same. Where callers have clocks, the times of the runs follow the plan:
  *
- *   take: how many asks · 1 where a part of the take that isn't here was denied, else 0 · asks …
- *   ask: which terms, whose count may be 0 · for how long a denial blocks in ms, or the draw of a suppressed limit
+ *   run: how many takes · how many asks each has · 1 where a part of the take that isn't here was denied, else 0 ·
+ *     asks …
+ *   ask: which key, from 1 on · which terms, whose count may be 0 · for how long a denial blocks in ms, or the draw of
+ *     a suppressed limit
  *
- * It replies to each take with a list of what is replied to its asks, or with `!` and what failed.
+ * The reply is a list of the replies to all asks of all takes. Where a take failed, each is `!` and what failed.
  */
 export const BATCHED = Object.keys(COMMANDS).filter((name) => COMMANDS[name].ownOfCall !== undefined);

@@ -1,202 +1,310 @@
 -- Takes: each is several asks, calls which are all admitted and counted, or none is. `commands.js` says how they are
 -- given (see BATCHED). First all asks of a take are weighed, and nothing is counted; then each is concluded.
-local function take(keys, arguments)
-  local terms, plan = cjson.decode(arguments[1]), cjson.decode(arguments[2])
-  local callers_ms = arguments[3]
-  local now_ms
-  if not callers_ms then
-    now_ms = time_of_server()
-  end
-  local replies = {}
-  local at, key_at = 1, 1
-  while key_at < #keys do
-    if callers_ms then now_ms = arguments[3 + #replies] + 0 end
-    local is_done, replied = pcall(decide_take, keys, key_at, terms, plan, at, now_ms, callers_ms ~= nil)
-    -- A key that holds something else fails its own take only. A replica can write none, and clients listen to that.
-    if not is_done then
-      local text, readonly = failure_as_text(replied)
-      if readonly then return redis.error_reply(readonly) end
-      replied = '!' .. text
-    end
-    replies[#replies + 1] = replied
-    local size = plan[at]
-    at, key_at = at + 2 + 2 * size, key_at + 2 * size
-  end
-  return replies
-end
+--
+-- The takes are decided in their order. The window of a key is opened for its first ask, stays for the asks of all
+-- takes, and is stored once. So here a window is a table, which the packer makes of it (see `packTake` there).
+--
+-- To make a whole window costs Redis about what a command does. So most windows are *light*: they have no more fields
+-- than a state that has nothing but buckets. It is enough for asks that an absolute limit admits while no bucket has
+-- expired (see lib/light.lua). Any other ask widens the window first.
 
--- Decides about the take that begins at the place `at` of the plan. Its keys begin at `key_at`.
-local function decide_take(keys, key_at, all_terms, plan, at, now_ms, has_callers_clock)
-  local size, is_denied = plan[at], plan[at + 1] == 1
-  local states = {}
-  local replied = false
-  if not is_denied then
-    replied = take_in_newest(keys, key_at, all_terms, plan, at, now_ms, states)
-  end
-  if not replied then
-    local asks = {}
-    for i = 1, size do
-      asks[i] = {
-        terms = all_terms[plan[at + 2 * i]],
-        own = plan[at + 2 * i + 1],
-        state_key = keys[key_at + 2 * i - 2],
-        buckets_key = keys[key_at + 2 * i - 1],
-        state = states[i],
-        now_ms = now_ms,
-        has_callers_clock = has_callers_clock,
-      }
-    end
-    replied = decide_asks(asks, is_denied)
+local function take(keys, arguments)
+  local is_done, replied = pcall(decide_takes, keys, arguments)
+  -- What the server refuses is replied as it says it, because clients listen to what a replica says.
+  if not is_done then
+    local text, readonly = failure_as_text(replied)
+    local refusal = readonly or text:match('^[A-Z]+ .*')
+    if not refusal then error(text, 0) end
+    replied = redis.error_reply(refusal)
   end
   return replied
 end
 
--- Most takes of a busy key are admitted by absolute limits, and each call falls into the newest bucket of its key. To
--- count such a take here saves Redis a fifth to a third of its time. Returns false for any other take, and nothing is
--- counted then. What was read so far is in `states`.
-local function take_in_newest(keys, key_at, all_terms, plan, at, now_ms, states)
-  local window = {}
-  window.now_ms, window.holders = now_ms, 0
-  local size = plan[at]
-  local newests, replies = {}, {}
-  local is_simple = true
-  local i = 0
-  while is_simple and i < size do
-    i = i + 1
-    local terms = all_terms[plan[at + 2 * i]]
-    local state = redis.call('GET', keys[key_at + 2 * i - 2])
-    states[i] = state
-    is_simple = state and #state == BYTES_TO_NEWEST and not terms.hard_limit
-    if is_simple then
-      local count = terms.count
-      window.window_ms = terms.window_ms
-      unpack_head_to_newest(window, state)
-      local is_admitted = is_admitted_simply(window, terms)
-      local cell_ms = cell_start_of(now_ms, terms.bucket_ms)
-      is_simple = is_admitted and count > 0 and window.newest_ms >= cell_ms
-      window.total, window.newest_count = window.total + count, window.newest_count + count
-      window.newest_ms = now_ms
-      if window.oldest_count == 0 then window.oldest_ms = now_ms end
-      newests[i] = pack_newest(window)
-      replies[i] = admission_as_replied(window, window.total)
+local function decide_takes(keys, arguments)
+  local takes = read_takes(keys, arguments)
+  local plan, replies, last = takes.plan, takes.replies, #takes.plan
+  local time_at = 3
+  while takes.at < last do
+    local size, left = plan[takes.at + 1], plan[takes.at]
+    if takes.has_callers_clock then
+      set_time_of_takes(takes, arguments[time_at] + 0)
+      time_at = time_at + 1
     end
-  end
-  for n = 1, is_simple and size or 0 do
-    redis.call('SETRANGE', keys[key_at + 2 * n - 2], TEXT_BYTES_TO_HEAD, newests[n])
-  end
-  return is_simple and replies
-end
-
--- Decides about one take. `is_denied` says that another part of it, elsewhere, was denied.
-local function decide_asks(asks, is_denied)
-  local is_taken = not is_denied
-  for _, ask in ipairs(asks) do
-    local weigh = ask.terms.hard_limit and weigh_suppressed or weigh_absolute
-    weigh(ask)
-    is_taken = is_taken and ask.admits
-  end
-  local replies = {}
-  for i, ask in ipairs(asks) do
-    ask.is_taken = is_taken
-    local is_done, replied = pcall(ask.terms.hard_limit and conclude_suppressed or conclude_absolute, ask)
-    if not is_done then
-      -- The list of buckets is something else. What the take has counted already is given back.
-      for counted = 1, is_taken and i - 1 or 0 do pcall(undo_ask, asks[counted]) end
-      error(replied, 0)
+    while left > 0 do
+      takes.failing, takes.counted = nil, 0
+      local is_done, failure = pcall(decide_take, takes)
+      -- A key that holds something else fails its own takes only.
+      if not is_done then
+        local text, readonly = failure_as_text(failure)
+        if readonly then error(failure, 0) end
+        undo_take(takes)
+        for i = 1, size do replies[takes.replied + i] = '!' .. text end
+      end
+      takes.replied, left = takes.replied + size, left - 1
+      if left > 0 and takes.counted == size then
+        local repeated = times_again(takes, left)
+        if repeated > 0 then
+          repeat_take(takes, repeated)
+          left = left - repeated
+        end
+      end
     end
-    replies[i] = replied
+    takes.at = takes.at + 3 + 3 * size
   end
+  local store = save_windows
+  store(takes)
   return replies
 end
 
--- The window of an ask, without what has expired. What was read is read again only if it was stored since: then the
--- state is nil, and it is false for a key that has none.
-local function open_window_of_ask(window, ask)
-  local terms = ask.terms
-  window.state_key, window.buckets_key = ask.state_key, ask.buckets_key
+-- At another time each window is another one.
+local function set_time_of_takes(takes, now_ms)
+  if now_ms ~= takes.now_ms then
+    local store = save_windows
+    store(takes)
+    takes.now_ms = now_ms
+  end
+end
+
+-- What all takes have in common. MGET reads the states of a thousand keys at most, because Lua passes on so many values
+-- at once and not many more. Tables have places for a few values, because growing costs more than the places do.
+local function read_takes(keys, arguments)
+  local state_keys = {}
+  for i = 1, #keys, 2 do state_keys[#state_keys + 1] = keys[i] end
+  local states = redis.call('MGET', unpack(state_keys, 1, math.min(1000, #state_keys)))
+  local terms, plan = cjson.decode(arguments[1]), cjson.decode(arguments[2])
+  local has_callers_clock = arguments[3] ~= nil
+  local now_ms
+  if has_callers_clock then
+    now_ms = arguments[3] + 0
+  else
+    now_ms = time_of_server()
+  end
+  return {
+    keys = keys,
+    states = states,
+    windows = { nil, nil, nil, nil },
+    lights = { nil, nil, nil, nil },
+    run_of = {},
+    terms = terms,
+    plan = plan,
+    at = 1,
+    now_ms = now_ms,
+    has_callers_clock = has_callers_clock,
+    replies = { nil, nil, nil, nil },
+    replied = 0,
+    admitted = { nil, nil, nil, nil },
+    factors = {},
+  }
+end
+
+-- Decides about the take whose place in the plan is `takes.at`, and replies to its asks after the first `takes.replied`
+-- replies. If it fails, `takes.failing` is the key that it was at, and its first `takes.counted` asks were counted.
+local function decide_take(takes)
+  local plan, all_terms, windows, lights = takes.plan, takes.terms, takes.windows, takes.lights
+  local admitted, factors, replies, replied_before = takes.admitted, takes.factors, takes.replies, takes.replied
+  local first, size, is_taken = takes.at + 3, plan[takes.at + 1], plan[takes.at + 2] == 0
+  for i = 1, size do
+    local at = first + 3 * i - 3
+    local number, terms = plan[at], all_terms[plan[at + 1]]
+    local admits = false
+    if not terms.hard_limit then
+      if not windows[number] then
+        open_lightly(takes, number, terms)
+      end
+      if lights[number] then
+        local window, count = windows[number], terms.count
+        admits = window.total + (count > 0 and count or 1) <= terms.limit
+      end
+    end
+    if not admits then
+      open_whole(takes, number, terms)
+      local window = windows[number]
+      if terms.hard_limit then
+        admits, factors[i] = weigh_suppressed(window, terms, plan[at + 2])
+      else
+        admits = weigh_absolute(window, terms)
+      end
+    end
+    admitted[i] = admits
+    is_taken = is_taken and admits
+  end
+  for i = 1, size do
+    local at = first + 3 * i - 3
+    local number, terms = plan[at], all_terms[plan[at + 1]]
+    takes.failing = number
+    local replied = false
+    local window, light = windows[number], lights[number]
+    if light then
+      replied, light = conclude_lightly(window, light, takes, number, terms, is_taken)
+      lights[number] = light
+    end
+    if not replied then
+      if light then
+        local make_whole = widen
+        make_whole(takes, number, terms)
+        window = windows[number]
+      end
+      if terms.hard_limit then
+        local conclude = conclude_suppressed
+        replied = conclude(window, terms, is_taken, admitted[i], factors[i])
+      elseif admitted[i] then
+        replied = conclude_admitted(window, terms, is_taken)
+      else
+        local deny = deny_absolute
+        replied = deny(window, terms, plan[at + 2])
+      end
+    end
+    replies[replied_before + i] = replied
+    if is_taken then takes.counted = i end
+  end
+end
+
+-- Has the window of a key be a whole one, without what has expired.
+--
+-- The take may fail at a list of buckets that is something else, and then what earlier takes have counted would be lost
+-- with the window. So the list of a window that they have changed is looked at first. If it is something else, the
+-- window is stored and opened anew.
+local function open_whole(takes, number, terms)
+  takes.failing = nil
+  if takes.lights[number] then
+    local make_whole = widen
+    make_whole(takes, number, terms)
+  end
+  if takes.windows[number] then
+    store_if_risky(takes, number)
+  end
+  takes.failing = number
+  if not takes.windows[number] then
+    local window = {}
+    place_window(window, takes, number, terms)
+    -- MGET tells nothing for a key that holds something else, so GET has to fail for it.
+    local state = takes.states[number] or redis.call('GET', window.state_key)
+    begin_window(window, state)
+    expire(window)
+    takes.windows[number] = window
+  end
+end
+
+local function store_if_risky(takes, number)
+  local window = takes.windows[number]
+  if (window.head_changed or window.rest_changed) and not window.is_list_sound then
+    local length = redis.pcall('LLEN', window.buckets_key)
+    window.is_list_sound = type(length) == 'number'
+    if not window.is_list_sound then
+      save_window(window)
+      takes.windows[number], takes.states[number] = nil, nil
+    end
+  end
+end
+
+-- Makes a whole window of a light one.
+local function widen(takes, number, terms)
+  local light, changes = takes.windows[number], takes.lights[number]
+  local window = {}
+  place_window(window, takes, number, terms)
+  begin_window(window, false)
+  copy_head_to_newest(window, light)
+  window.stored_bytes = BYTES_TO_NEWEST
+  window.head_changed, window.rest_changed = changes == LIGHT_BEGUN, changes ~= LIGHT
+  takes.windows[number], takes.lights[number] = window, nil
+end
+
+local function place_window(window, takes, number, terms)
+  window.state_key, window.buckets_key = takes.keys[2 * number - 1], takes.keys[2 * number]
   window.window_ms, window.bucket_ms = terms.window_ms, terms.bucket_ms
-  window.now_ms, window.has_callers_clock = ask.now_ms, ask.has_callers_clock
-  read_state_of_ask(ask)
-  begin_window(window, ask.state)
-  expire(window)
+  window.now_ms, window.has_callers_clock = takes.now_ms, takes.has_callers_clock
 end
 
-local function read_state_of_ask(ask)
-  if ask.state == nil then ask.state = redis.call('GET', ask.state_key) end
+-- Takes back what a take has counted that failed. The window that it failed at may be anything by now. In Redis it is
+-- as it was before the take: other takes have changed nothing of it, or else the take would not have failed there (see
+-- `open_whole`).
+local function undo_take(takes)
+  local plan, failing = takes.plan, takes.failing
+  if failing then
+    takes.windows[failing], takes.lights[failing], takes.states[failing] = nil, nil, nil
+  end
+  for i = 1, takes.counted do
+    local at = takes.at + 3 * i
+    local number, terms = plan[at], takes.terms[plan[at + 1]]
+    if takes.lights[number] then
+      local make_whole = widen
+      make_whole(takes, number, terms)
+    end
+    local window = takes.windows[number]
+    if window then pcall(undo_ask, window, terms.count) end
+  end
 end
 
--- Stores what has expired, because buckets may be gone from the list.
-local function save_weighed(window, ask)
-  if window.stored_bytes == 0 then
-    ask.state = false
-  elseif window.head_changed or window.rest_changed then
-    ask.state = nil
+local function undo_ask(window, count)
+  if window.total > 0 and count > 0 then
+    refund(window, count)
+  end
+end
+
+-- Stores all windows. What a server refuses to a script it refuses at the first write, and then nothing has been
+-- written: OOM, READONLY and MISCONF are not raised any more once a script has written. The states are strings, which
+-- GET has read. So either all windows are stored, or none is, and then the script fails as a whole.
+local function save_windows(takes)
+  local windows, lights = takes.windows, takes.lights
+  for number = 1, #takes.keys / 2 do
+    local window, light = windows[number], lights[number]
+    if light == LIGHT_CHANGED then
+      local newest = pack_newest(window)
+      redis.call('SETRANGE', takes.keys[2 * number - 1], TEXT_BYTES_TO_HEAD, newest)
+    elseif light == LIGHT_BEGUN then
+      local state = pack_head_to_newest(window)
+      redis.call('SETRANGE', takes.keys[2 * number - 1], '0', state)
+    elseif window and not light then
+      save_window(window)
+    end
+  end
+  takes.windows, takes.lights, takes.states = {}, {}, {}
+end
+
+-- An unknown key stays unknown, unless something is counted or it is blocked.
+local function save_window(window)
+  if window.stored_bytes > 0 or window.total > 0 or window.blocked_until_ms > 0 then
     save(window)
   end
 end
 
 -- Says whether an absolute limit admits an ask. A count of 0 asks for a call of 1.
-local function weigh_absolute(ask)
-  local window = {}
-  local terms = ask.terms
+local function weigh_absolute(window, terms)
   local weight = math.max(1, terms.count)
-  read_state_of_ask(ask)
-  local state = ask.state
-  local is_simple = false
-  if state and #state == BYTES_TO_NEWEST then
-    unpack_head_to_newest(window, state)
-    local oldest_ms = window.oldest_count > 0 and window.oldest_ms or window.newest_ms
-    is_simple = ask.now_ms >= window.newest_ms and oldest_ms + terms.window_ms > ask.now_ms
-  end
-  if is_simple then
-    -- Nothing has expired, and there is no more than buckets. To make a window of it would take twice as long.
-    ask.admits = window.total + weight <= terms.limit
-  else
-    open_window_of_ask(window, ask)
-    ask.admits = window.blocked_until_ms == 0 and window.total + window.reserved + weight <= terms.limit
-    save_weighed(window, ask)
-  end
+  return window.blocked_until_ms == 0 and window.total + window.reserved + weight <= terms.limit
 end
 
-local function conclude_absolute(ask)
-  local window = {}
-  open_window_of_ask(window, ask)
-  local terms = ask.terms
-  local count, rate, block_ms = terms.count, terms.rate, ask.own
-  local replied
-  if ask.admits then
-    local is_counted = ask.is_taken and count > 0
-    if window.rate ~= rate and (is_counted or window.total > 0) then
-      set_rate(window, rate)
-    end
-    if is_counted then
-      add_hit(window, count, 0)
-    end
-    replied = admission_as_replied(window, window.total + window.reserved)
-  else
-    if block_ms > 0 and count > 0 and window.blocked_until_ms == 0 then
-      block_for(window, block_ms)
-    end
-    replied = decide_absolute(window, math.max(1, count), terms.limit, rate)
+-- Concludes an ask that an absolute limit admits.
+local function conclude_admitted(window, terms, is_taken)
+  local count, rate = terms.count, terms.rate
+  local is_counted = is_taken and count > 0
+  if window.rate ~= rate and (is_counted or window.total > 0) then
+    set_rate(window, rate)
   end
-  if window.total > 0 or window.offset_ms > 0 or window.blocked_until_ms > 0 then
-    save(window)
+  if is_counted then
+    add_hit(window, count, 0)
   end
+  local replied = admission_as_replied(window, window.total + window.reserved)
+  return replied
+end
+
+-- Concludes an ask that an absolute limit denies.
+local function deny_absolute(window, terms, block_ms)
+  local count = terms.count
+  if block_ms > 0 and count > 0 and window.blocked_until_ms == 0 then
+    block_for(window, block_ms)
+  end
+  local replied = decide_absolute(window, math.max(1, count), terms.limit, terms.rate)
   return replied
 end
 
 -- Says whether a suppressed limit admits an ask, and the factor that the ask meets; -1 under the soft limit.
-local function weigh_suppressed(ask)
-  local window = {}
-  open_window_of_ask(window, ask)
-  local terms, draw = ask.terms, ask.own
+local function weigh_suppressed(window, terms, draw)
   local taken = window.total - window.declined + window.reserved + math.max(1, terms.count)
-  local factor = -1
+  local admits, factor = true, -1
   if window.blocked_until_ms > 0 then
-    ask.admits = false
-  elseif taken <= terms.limit then
-    ask.admits = true
-  else
+    admits = false
+  elseif taken > terms.limit then
     if window.rate ~= terms.rate then
       set_rate(window, terms.rate)
     end
@@ -207,39 +315,21 @@ local function weigh_suppressed(ask)
       -- A factor is kept beside counts, as on Local. A state without counts is what a block or leases have left.
       if window.total == 0 then window.factor_ms = NEVER_MS end
     end
-    ask.admits = factor < 1 and draw >= factor
+    admits = factor < 1 and draw >= factor
   end
-  ask.factor = factor
-  save_weighed(window, ask)
+  return admits, factor
 end
 
-local function conclude_suppressed(ask)
-  local window = {}
-  open_window_of_ask(window, ask)
-  local terms = ask.terms
+local function conclude_suppressed(window, terms, is_taken, admits, factor)
   local count, rate = terms.count, terms.rate
   local accepted = window.total - window.declined + window.reserved
   if window.rate ~= rate and (window.total > 0 or count > 0 and window.blocked_until_ms == 0) then
     set_rate(window, rate)
   end
   if window.blocked_until_ms == 0 and count > 0 then
-    add_hit(window, count, ask.is_taken and 0 or count)
+    add_hit(window, count, is_taken and 0 or count)
   end
   local taken = window.total - window.declined + window.reserved
-  local replied = suppressed_as_replied(window, accepted, taken, ask.factor, ask.admits)
-  if window.stored_bytes > 0 or window.total > 0 then
-    save(window)
-  end
+  local replied = suppressed_as_replied(window, accepted, taken, factor, admits)
   return replied
-end
-
--- Gives back what an ask has counted.
-local function undo_ask(ask)
-  local window = {}
-  ask.state = nil
-  open_window_of_ask(window, ask)
-  if window.total > 0 and ask.terms.count > 0 then
-    refund(window, ask.terms.count)
-    save(window)
-  end
 end

@@ -61,26 +61,37 @@ local function count_in_newest(window, count)
   redis.call('SETRANGE', window.state_key, TEXT_BYTES_TO_HEAD, newest)
 end
 
+-- Counts a call in a bucket of its own, and stores it. Returns false as `begin_simply` does.
+local function count_after_newest(window, count)
+  local is_kept = begin_simply(window, count, window.buckets_key, window.now_ms, window.span_start_ms)
+  if is_kept then
+    local state = pack_head_to_newest(window)
+    redis.call('SETRANGE', window.state_key, '0', state)
+  end
+  return is_kept
+end
+
 -- Counts a call in a bucket of its own. Returns false where Redis has to keep the key for longer then, or where the
 -- list of buckets isn't as the state says. Then the list is as it was.
-local function count_after_newest(window, count)
-  local is_kept = window.newest_ms >= window.span_start_ms
+local function begin_simply(window, count, buckets_key, now_ms, span_start_ms)
+  local is_kept = window.newest_ms >= span_start_ms
   if is_kept and window.oldest_count == 0 then
     window.oldest_ms, window.oldest_count = window.newest_ms, window.newest_count
   elseif is_kept then
     is_kept = window.between > 0
     if is_kept then
       local bucket = pack_bucket(window.newest_ms, window.newest_count, 0, 0)
-      window.between = window.between + 1
-      local pushed = redis.pcall('RPUSH', window.buckets_key, bucket)
-      is_kept = pushed == window.between
-      if not is_kept and type(pushed) == 'number' then redis.call('RPOP', window.buckets_key) end
+      local pushed = redis.pcall('RPUSH', buckets_key, bucket)
+      is_kept = pushed == window.between + 1
+      if is_kept then
+        window.between = pushed
+      elseif type(pushed) == 'number' then
+        redis.call('RPOP', buckets_key)
+      end
     end
   end
   if is_kept then
-    window.newest_ms, window.newest_count, window.total = window.now_ms, count, window.total + count
-    local state = pack_head_to_newest(window)
-    redis.call('SETRANGE', window.state_key, '0', state)
+    window.newest_ms, window.newest_count, window.total = now_ms, count, window.total + count
   end
   return is_kept
 end

@@ -1,0 +1,147 @@
+// Takes that share a script: each is decided, replied and stored as if it had a script of its own.
+
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { CallTerms, sendingTakes, type TakeAsk, type TakeCall } from "../../src/redis/batch.ts";
+import { ABSOLUTE_INC, STATE_FIELDS, SUPPRESSED_INC } from "../../src/redis/lua.generated.ts";
+import { useRedis } from "../support/use-redis.ts";
+
+const redis = useRedis();
+
+/** Few terms, so that takes are often the same, and a key is asked at another rate now and then. */
+const ABSOLUTE = [
+  [3, 1],
+  [6, 1],
+  [6, 3],
+  [20, 1],
+  [20, 0],
+  [1e15, 1],
+  [1e15, 4e12],
+].map(([limit, count]) => new CallTerms(ABSOLUTE_INC, ["1000", "10", `${count}`, `${limit}`, `${limit}`]));
+const SUPPRESSED = [
+  [3, 1, 100],
+  [3, 2, 0],
+  [6, 0, 0],
+].map(
+  ([limit, count, cacheMs]) =>
+    new CallTerms(SUPPRESSED_INC, ["1000", "10", `${count}`, `${limit}`, `${limit}`, `${2 * limit!}`, `${cacheMs}`]),
+);
+
+const ask: fc.Arbitrary<TakeAsk> = fc.oneof(
+  {
+    arbitrary: fc.record({
+      terms: fc.oneof(
+        { arbitrary: fc.constant(ABSOLUTE[3]!), weight: 3 },
+        { arbitrary: fc.constantFrom(...ABSOLUTE), weight: 2 },
+      ),
+      keys: fc.constantFrom("a1", "a2", "a3").map((key) => [key, `${key}b`] as const),
+      own: fc.constantFrom(0, 0, 0, 0, 150),
+    }),
+    weight: 4,
+  },
+  {
+    arbitrary: fc.record({
+      terms: fc.constantFrom(...SUPPRESSED),
+      keys: fc.constantFrom("s1", "s2").map((key) => [key, `${key}b`] as const),
+      own: fc.constantFrom(0, 0.3, 0.7),
+    }),
+    weight: 1,
+  },
+);
+const take = fc.record({
+  waitMs: fc.constantFrom(0, 0, 0, 0, 0, 20, 130, 1_100, -40),
+  asks: fc.array(ask, { minLength: 1, maxLength: 4 }),
+  isDenied: fc.constantFrom(false, false, false, false, true),
+  times: fc.constantFrom(1, 1, 2, 5),
+});
+/** What a key is made before a script: something else, or without what the server has evicted. */
+const fate = fc.record({
+  key: fc.constantFrom("a1", "a1b", "a2b", "a3b", "s1", "s1b"),
+  becomes: fc.constantFrom("foreign", "gone", "gone"),
+});
+const rounds = fc.array(
+  fc.record({
+    takes: fc.array(take, { minLength: 1, maxLength: 8 }),
+    fates: fc.oneof(
+      { arbitrary: fc.constant([]), weight: 2 },
+      { arbitrary: fc.array(fate, { maxLength: 2 }), weight: 1 },
+    ),
+  }),
+  { minLength: 1, maxLength: 6 },
+);
+
+async function send(calls: readonly TakeCall[]): Promise<unknown[]> {
+  const { script, keys, args } = sendingTakes.together(calls);
+  return (await redis.client.eval(script.source, keys.length, ...keys, ...args)) as unknown[];
+}
+
+/** Everything that a database has, but for fields of states that mean nothing (see STATE in commands.js). */
+async function stored(): Promise<unknown> {
+  const keys = (await redis.client.keys("*")).sort();
+  return Promise.all(
+    keys.map(async (key) => {
+      const isList = (await redis.client.type(key)) === "list";
+      if (isList) return [key, await redis.client.lrangeBuffer(key, 0, -1)];
+      const value = (await redis.client.getBuffer(key))!;
+      return [key, key.endsWith("b") ? value.toString() : fieldsOf(value)];
+    }),
+  );
+}
+
+function fieldsOf(state: Buffer) {
+  const names = STATE_FIELDS.slice(0, state.length / 8);
+  const fields = names.map((name, index) => [name, state.readDoubleLE(8 * index)] as const);
+  const { oldestMs, recent, factor, ...others } = Object.fromEntries(fields);
+  const { oldestCount, seen, factorMs } = others;
+  return {
+    ...others,
+    ...(oldestCount === 0 ? {} : { oldestMs }),
+    ...(seen === -1 ? {} : { recent }),
+    ...(factorMs === Number.NEGATIVE_INFINITY ? {} : { factor }),
+  };
+}
+
+async function suffer(fates: readonly { key: string; becomes: string }[]): Promise<void> {
+  for (const { key, becomes } of fates) {
+    await redis.client.del(key);
+    if (becomes === "gone") continue;
+    await (key.endsWith("b") ? redis.client.set(key, "not ours") : redis.client.rpush(key, "not ours"));
+  }
+}
+
+it.each(["each its own time", "the same time"])("shares nothing but the script, at %s", async (times) => {
+  let repeated = 0;
+  let failed = 0;
+  await fc.assert(
+    fc.asyncProperty(rounds, async (drawn) => {
+      let nowMs = 1_000_000;
+      const given = drawn.map(({ takes, fates }) => {
+        if (times === "the same time") nowMs += takes[0]!.waitMs;
+        const calls = takes.flatMap(({ waitMs, asks, isDenied, times: count }) => {
+          if (times !== "the same time") nowMs += waitMs;
+          const call: TakeCall = { keys: [], asks, isDenied, clock: [String(nowMs)] };
+          return Array.from({ length: count }, () => call);
+        });
+        return { calls, fates };
+      });
+      const outcomes: unknown[] = [];
+      for (const together of [true, false]) {
+        await redis.client.flushall();
+        const seen: unknown[] = [];
+        for (const { calls, fates } of given) {
+          await suffer(fates);
+          const replies: unknown[] = [];
+          if (together) replies.push(...(await send(calls)));
+          else for (const call of calls) replies.push(...(await send([call])));
+          seen.push(replies, await stored());
+          repeated += calls.length - new Set(calls).size;
+          failed += replies.filter((reply) => String(reply).startsWith("!")).length;
+        }
+        outcomes.push(seen);
+      }
+      expect(outcomes[0]).toEqual(outcomes[1]);
+    }),
+    { numRuns: 300 },
+  );
+  expect(Math.min(repeated, failed)).toBeGreaterThan(1_000);
+});
