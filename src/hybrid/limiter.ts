@@ -5,10 +5,10 @@ import { type Adjuster, setAdjuster } from "../core/adjuster.ts";
 import type { ForwardClock } from "../core/clock.ts";
 import { checkCount } from "../core/count.ts";
 import { type Ask, weightOf } from "../core/family.ts";
-import { checkKey, copyOf } from "../core/key.ts";
+import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
 import { setStore } from "../core/store.ts";
-import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
+import { TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import type { RedisLimiter } from "../redis/limiter.ts";
 import { capacityOf } from "../strategy/capacity.ts";
@@ -16,17 +16,12 @@ import { allowed } from "../strategy/decision.ts";
 import { type Estimate, estimateOf } from "./estimate.ts";
 import { Exchanges, type HybridParts } from "./exchanges.ts";
 import { Fallback } from "./fallback.ts";
-import { Holder } from "./holder.ts";
+import type { Holder } from "./holder.ts";
+import { Holders } from "./holders.ts";
 import type { WaitingCall } from "./protocol.ts";
 import { type HolderStrategy, NO_DRAW, type Undecided, type Weighed } from "./strategy.ts";
-import { type Terms, termsOf } from "./terms.ts";
+import { termsOf } from "./terms.ts";
 import type { WallClock } from "./wall-clock.ts";
-
-/** Keys that are known at once. Calls to others ask Redis each. */
-const MOST_KEYS = 250_000;
-/** Between two looks for keys that need not be known any longer, and how many are looked at. */
-const SWEEP_MS = 100;
-const SWEEP_KEYS = 5_000;
 
 /** The methods of one strategy on Hybrid. */
 export abstract class HybridLimiter implements Limiter {
@@ -35,13 +30,10 @@ export abstract class HybridLimiter implements Limiter {
   readonly #strategy: HolderStrategy;
   readonly #clock: ForwardClock;
   readonly #wall: WallClock;
-  readonly #terms: Terms;
-  readonly #holders = new Map<string, Holder>();
+  readonly #holders: Holders;
   readonly #fallback: Fallback;
   readonly #degradedAdjuster: Adjuster;
   readonly #exchanges: Exchanges;
-  readonly #sweepTimer = new BackgroundTimer(() => this.#sweep());
-  #sweeping: Iterator<Holder> | undefined;
   /** What takes ask for of each key that Redis hasn't answered, together. */
   readonly #taking = new Map<string, number>();
   /** The calls that Redis itself has to answer, and hasn't. */
@@ -60,10 +52,11 @@ export abstract class HybridLimiter implements Limiter {
     this.#strategy = strategy;
     this.#clock = parts.settings.clock;
     this.#wall = parts.wall;
-    this.#terms = termsOf(parts.settings, parts.syncIntervalMs);
     this.#degradedAdjuster = { adjust: (key, delta) => this.#track(this.#correctDegraded(key, delta)) };
     this.#fallback = new Fallback(parts, redis, this.#degradedAdjuster);
-    this.#exchanges = new Exchanges(parts, this.#terms, strategy, this.#fallback);
+    const terms = termsOf(parts.settings, parts.syncIntervalMs);
+    this.#exchanges = new Exchanges(parts, terms, strategy, this.#fallback);
+    this.#holders = new Holders(terms, this.#clock, this.#exchanges);
   }
 
   /**
@@ -78,9 +71,9 @@ export abstract class HybridLimiter implements Limiter {
     if (count !== 1) checkCount("count", count, 1);
     if (this.#asksAlways) return this.#redis.inc(key, rate, count);
     const holder = this.#holders.get(key);
-    if (holder === undefined) return this.#askOrCount(key, holder, { rate, limit, count }, NO_DRAW);
+    if (holder === undefined) return this.#passOn(key, { rate, limit, count }, NO_DRAW);
     const decision = this.#decideHere(holder, rate, count);
-    if (typeof decision === "number") return this.#askOrCount(key, holder, { rate, limit, count }, decision);
+    if (typeof decision === "number") return this.#passOn(key, { rate, limit, count }, decision);
     holder.noteCall(count, limit);
     return decision;
   }
@@ -99,7 +92,7 @@ export abstract class HybridLimiter implements Limiter {
     if (holder === undefined) checkKey(key);
     if (this.#asksAlways) return undefined;
     const decision = holder === undefined ? NO_DRAW : this.#decideHere(holder, rate, count);
-    if (typeof decision === "number") return this.#decideRefused(key, holder, { rate, limit, count });
+    if (typeof decision === "number") return this.#decideRefused(key, { rate, limit, count });
     holder?.noteCall(count, limit);
     return decision;
   }
@@ -155,10 +148,10 @@ export abstract class HybridLimiter implements Limiter {
    * hand.
    */
   async clear(): Promise<void> {
-    for (const holder of this.#holders.values()) holder.clear();
+    for (const holder of this.#holders) holder.clear();
     await this.#redis.clear();
     // Redis may have answered reports meanwhile, and before it was cleared.
-    for (const holder of this.#holders.values()) holder.forget();
+    for (const holder of this.#holders) holder.forget();
   }
 
   /**
@@ -168,15 +161,15 @@ export abstract class HybridLimiter implements Limiter {
   async close(): Promise<void> {
     this.#asksAlways = true;
     this.#exchanges.stop();
-    this.#sweepTimer.stop();
-    await Promise.all(Array.from(this.#holders.values(), (holder) => this.#exchanges.finish(holder)));
+    this.#holders.stop();
+    await Promise.all(Array.from(this.#holders, (holder) => this.#exchanges.finish(holder)));
     await Promise.allSettled(this.#asking);
     this.#holders.clear();
   }
 
   /** Every key that this process has something of. @internal */
   get holders(): Iterable<Holder> {
-    return this.#holders.values();
+    return this.#holders;
   }
 
   /** The capacity at `rate`; successive calls mostly bring the same one. */
@@ -254,9 +247,8 @@ export abstract class HybridLimiter implements Limiter {
   /** Redis has decided about an ask of a take, which it has counted where all of the take was admitted. @internal */
   noteTaken({ key, rate, count }: Ask, decision: Decision, isTaken: boolean, nowMs: number): void {
     if (this.#asksAlways || decision.degraded || count === 0) return;
-    const known = this.#holders.get(key);
-    if (known === undefined && this.#holders.size >= MOST_KEYS) return;
-    const holder = known ?? this.#newHolder(key);
+    const holder = this.#holders.getOrAdd(key);
+    if (holder === undefined) return;
     holder.carryOn(nowMs, this.#wall.aheadMs(nowMs));
     holder.noteTaken({ rate, limit: this.limitOf(rate), count }, decision, isTaken, nowMs);
     // A key that is seldom called costs Redis less without a lease.
@@ -274,8 +266,10 @@ export abstract class HybridLimiter implements Limiter {
     return this.#redis;
   }
 
+  /** Counts what Redis was not asked about. Without a place for one more key, it is not counted. */
   #count(key: string, rate: Rate, count: number, declined: number, nowMs: number): void {
-    const holder = this.#holders.get(key) ?? this.#newHolder(key);
+    const holder = this.#holders.getOrAdd(key);
+    if (holder === undefined) return;
     if (!holder.knows(rate)) holder.degrade(rate, this.limitOf(rate));
     holder.addHit(count, declined, nowMs);
     this.#scheduleHits(holder);
@@ -285,37 +279,27 @@ export abstract class HybridLimiter implements Limiter {
     if (holder.nextVisit === "none" && !holder.outbox.isEmpty) this.#exchanges.schedule(holder);
   }
 
-  #newHolder(key: string): Holder {
-    const holder = new Holder(copyOf(key), this.#terms);
-    this.#holders.set(holder.key, holder);
-    this.#sweepTimer.start(SWEEP_MS);
-    return holder;
-  }
-
-  #askOrCount(key: string, known: Holder | undefined, call: WaitingCall, undecided: Undecided): Awaitable<Decision> {
+  /** Has a call decided that can't be decided here: by the failure policy at once, or by Redis. */
+  #passOn(key: string, call: WaitingCall, draw: Undecided): Awaitable<Decision> {
     const { rate, count } = call;
     checkKey(key);
-    const refused = this.#decideRefused(key, known, call);
+    const refused = this.#decideRefused(key, call);
     if (refused !== undefined) return refused;
-    // Without a place for one more key, Redis has to count its calls.
-    if (this.#hasNoPlaceFor(known)) return this.#track(this.#redis.inc(key, rate, count));
-    const holder = known ?? this.#newHolder(key);
-    if (this.#parts.backend.refuses) return this.#redis.inc(key, rate, count);
-    return this.#exchanges.ask(holder, call, undecided);
-  }
-
-  #hasNoPlaceFor(known: Holder | undefined): boolean {
-    return known === undefined && this.#holders.size >= MOST_KEYS;
+    // While the breaker refuses calls, only the policy "throw" comes here, or a key that there is no place for.
+    const holder = this.#parts.backend.refuses ? undefined : this.#holders.getOrAdd(key);
+    if (holder === undefined) return this.#track(this.#redis.inc(key, rate, count));
+    return this.#exchanges.ask(holder, call, draw);
   }
 
   /**
    * What the failure policy decides at once, because the breaker refuses calls; undefined if the breaker refuses
    * nothing, if the caller gets the error, or without a place for one more key.
    */
-  #decideRefused(key: string, known: Holder | undefined, call: WaitingCall): Decision | undefined {
+  #decideRefused(key: string, call: WaitingCall): Decision | undefined {
     const { backend, policy } = this.#parts;
-    if (!backend.refuses || policy === "throw" || this.#hasNoPlaceFor(known)) return undefined;
-    const holder = known ?? this.#newHolder(key);
+    if (!backend.refuses || policy === "throw") return undefined;
+    const holder = this.#holders.getOrAdd(key);
+    if (holder === undefined) return undefined;
     const decision = this.#fallback.decideRefused(policy, holder, call);
     if (!holder.outbox.isEmpty) this.#exchanges.schedule(holder);
     return decision;
@@ -367,21 +351,5 @@ export abstract class HybridLimiter implements Limiter {
     const end = () => this.#asking.delete(call);
     call.then(end, end);
     return call;
-  }
-
-  #sweep(): void {
-    const nowMs = this.#clock.nowOrLast();
-    this.#sweeping ??= this.#holders.values();
-    for (let looks = 0; looks < SWEEP_KEYS; looks++) {
-      const { value: holder, done } = this.#sweeping.next();
-      if (done) {
-        this.#sweeping = undefined;
-        break;
-      }
-      if (holder.nextVisit !== "none" || this.#exchanges.isBusy(holder)) continue;
-      if (!holder.isUseful(nowMs)) this.#holders.delete(holder.key);
-      else if (holder.lease.isSetAside(nowMs) && holder.isIdle(nowMs)) this.#exchanges.schedule(holder);
-    }
-    if (this.#holders.size > 0) this.#sweepTimer.start(SWEEP_MS);
   }
 }

@@ -1,0 +1,76 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { ForwardClock } from "../core/clock.ts";
+import type { Holder } from "./holder.ts";
+import { Holders } from "./holders.ts";
+import { termsOf } from "./terms.ts";
+
+const TERMS = termsOf({ windowMs: 1_000, bucketMs: 100, timeoutMs: 50 }, 10);
+const SWEEP_MS = 100;
+
+const busy = new Set<Holder>();
+const scheduled: string[] = [];
+const going = {
+  isBusy: (holder: Holder) => busy.has(holder),
+  schedule: (holder: Holder) => scheduled.push(holder.key),
+};
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  busy.clear();
+  scheduled.length = 0;
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function makeHolders(mostKeys?: number): Holders {
+  return new Holders(TERMS, new ForwardClock(Date.now), going, mostKeys);
+}
+
+function keysOf(holders: Holders): string[] {
+  return Array.from(holders, ({ key }) => key);
+}
+
+it("a key has one holder, and there is no place for more keys than may be known", () => {
+  const holders = makeHolders(2);
+  const a = holders.getOrAdd("a");
+  expect(holders.getOrAdd("a")).toBe(a);
+  expect(holders.getOrAdd("b")).toBeDefined();
+  expect(holders.getOrAdd("c")).toBeUndefined();
+  expect(holders.get("c")).toBeUndefined();
+  expect(holders.getOrAdd("a")).toBe(a);
+});
+
+it("the sweep makes place by forgetting keys of which nothing can matter, and no others", async () => {
+  const holders = makeHolders(3);
+  holders.getOrAdd("useless");
+  holders.getOrAdd("with a hit")!.addHit(1, 0, Date.now());
+  busy.add(holders.getOrAdd("with a call that waits")!);
+  await vi.advanceTimersByTimeAsync(SWEEP_MS);
+  expect(keysOf(holders)).toEqual(["with a hit", "with a call that waits"]);
+  expect(holders.getOrAdd("new")).toBeDefined();
+});
+
+it("a lease that nobody spends is returned, and the key is forgotten when Redis has it back", async () => {
+  const holders = makeHolders();
+  const { lease } = holders.getOrAdd("a")!;
+  lease.noteSetAside(5, Date.now() + 10_000);
+  await vi.advanceTimersByTimeAsync(SWEEP_MS);
+  expect(scheduled).toEqual(["a"]);
+  expect(keysOf(holders)).toEqual(["a"]);
+  lease.end();
+  await vi.advanceTimersByTimeAsync(SWEEP_MS);
+  expect(keysOf(holders)).toEqual([]);
+});
+
+it("the sweep has no timer once no key is known, and none any longer when it is stopped", async () => {
+  const holders = makeHolders();
+  holders.getOrAdd("a");
+  await vi.advanceTimersByTimeAsync(SWEEP_MS);
+  expect(vi.getTimerCount()).toBe(0);
+  holders.getOrAdd("b")!.addHit(1, 0, Date.now());
+  await vi.advanceTimersByTimeAsync(SWEEP_MS);
+  expect(vi.getTimerCount()).toBe(1);
+  holders.stop();
+  expect(vi.getTimerCount()).toBe(0);
+});
