@@ -4,7 +4,6 @@
 import { type ForwardClock, systemClock } from "../core/clock.ts";
 import type { Decision } from "../core/types.ts";
 import type { Counts } from "../core/watch.ts";
-import { timeoutError } from "../redis/failure.ts";
 import type { RedisParts } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
 import type { Fallback } from "./fallback.ts";
@@ -22,6 +21,7 @@ import { Serving } from "./serving.ts";
 import { Slices } from "./slices.ts";
 import type { HolderStrategy, Undecided } from "./strategy.ts";
 import type { Terms } from "./terms.ts";
+import { type Deciders, WaitingCalls } from "./waiting-calls.ts";
 import type { WallClock } from "./wall-clock.ts";
 
 export interface HybridParts extends RedisParts {
@@ -29,26 +29,20 @@ export interface HybridParts extends RedisParts {
   readonly wall: WallClock;
 }
 
-/** A call that waits, and whom to tell. */
-interface Caller extends WaitingCall {
-  undecided: Undecided;
-  /** By the system's clock. */
-  readonly sinceMs: number;
-  resolve(decision: Decision): void;
-  reject(error: unknown): void;
-}
-
 /** What goes on about one key. There is one while anything does. */
 class Talk {
-  /** The calls that wait, in their order. */
-  callers: Caller[] = [];
+  readonly waiting: WaitingCalls;
   /** The exchange that is under way, and what follows from it. */
   current: Promise<void> | undefined = undefined;
   /** How many want everything reported and the lease returned when that is over. */
   settling = 0;
 
+  constructor(waiting: WaitingCalls) {
+    this.waiting = waiting;
+  }
+
   get isOver(): boolean {
-    return this.current === undefined && this.settling === 0 && this.callers.length === 0;
+    return this.current === undefined && this.settling === 0 && this.waiting.size === 0;
   }
 }
 
@@ -56,11 +50,10 @@ export class Exchanges {
   readonly #parts: HybridParts;
   readonly #terms: Terms;
   readonly #strategy: HolderStrategy;
-  readonly #fallback: Fallback;
+  readonly #deciders: Deciders;
   readonly #clock: ForwardClock;
   readonly #scheduler: Scheduler<Holder>;
   readonly #talks = new Map<Holder, Talk>();
-  readonly #slices = new Slices();
   /**
    * The number of the last report, even: the odd one after it belongs to what Redis counts for the calls that wait. The
    * numbers go on when a key is forgotten and known again, because Redis may remember its last report.
@@ -74,8 +67,10 @@ export class Exchanges {
     this.#parts = parts;
     this.#terms = terms;
     this.#strategy = strategy;
-    this.#fallback = fallback;
     this.#clock = parts.settings.clock;
+    const { settings, tally, wall } = parts;
+    const { clock, timeoutMs } = settings;
+    this.#deciders = { strategy, fallback, tally, clock, wall, slices: new Slices(), timeoutMs };
     this.#scheduler = new Scheduler<Holder>(this, parts.syncIntervalMs, terms.lingerMs);
   }
 
@@ -102,17 +97,16 @@ export class Exchanges {
   /**
    * Calls that come before the program gives way share a round trip, and so do those that come while it is under way.
    */
-  ask(holder: Holder, call: WaitingCall, undecided: Undecided): Promise<Decision> {
-    return new Promise((resolve, reject) => {
-      const talk = this.#talkOf(holder);
-      talk.callers.push({ ...call, undecided, sinceMs: systemClock(), resolve, reject });
-      holder.noteCall(call.count, call.limit);
-      this.#parts.watch.counts.waited++;
-      this.#parts.backend.keepTimer();
-      if (talk.callers.length === 1 && talk.current === undefined) {
-        talk.current = Promise.resolve().then(() => this.#serve(holder, talk));
-      }
-    });
+  ask(holder: Holder, call: WaitingCall, draw: Undecided): Promise<Decision> {
+    const talk = this.#talkOf(holder);
+    const decision = talk.waiting.add(call, draw);
+    holder.noteCall(call.count, call.limit);
+    this.#parts.watch.counts.waited++;
+    this.#parts.backend.keepTimer();
+    if (talk.waiting.size === 1 && talk.current === undefined) {
+      talk.current = Promise.resolve().then(() => this.#serve(holder, talk));
+    }
+    return decision;
   }
 
   /** Asks Redis for a lease, unless something is under way that does. */
@@ -143,7 +137,7 @@ export class Exchanges {
     do {
       while (this.#talks.get(holder)?.current !== undefined) await this.#talks.get(holder)?.current;
       await this.settle(holder);
-    } while (this.#talks.get(holder)?.callers.length);
+    } while (this.#talks.get(holder)?.waiting.size);
   }
 
   /** What a round does for a key: report, renew the lease, or return it when nobody calls. For the scheduler alone. */
@@ -174,7 +168,7 @@ export class Exchanges {
   #talkOf(holder: Holder): Talk {
     let talk = this.#talks.get(holder);
     if (talk === undefined) {
-      talk = new Talk();
+      talk = new Talk(new WaitingCalls(holder, this.#deciders));
       this.#talks.set(holder, talk);
     }
     return talk;
@@ -191,13 +185,13 @@ export class Exchanges {
 
   /** Asks Redis until no call waits, or somebody wants the key settled. */
   async #serve(holder: Holder, talk: Talk): Promise<void> {
-    while (talk.callers.length > 0 && talk.settling === 0) await this.#exchange(holder, talk);
+    while (talk.waiting.size > 0 && talk.settling === 0) await this.#exchange(holder, talk);
     talk.current = undefined;
     if (talk.isOver) this.#talks.delete(holder);
     this.#scheduleAgain(holder);
   }
 
-  /** One report, and what Redis says to it. False if there was no answer: then no call waits any longer. */
+  /** One report, and what Redis says to it. False if there was no answer: then the calls that waited are decided. */
   async #exchange(holder: Holder, talk: Talk, purpose: "to settle" | "to go on" = "to go on"): Promise<boolean> {
     const { backend, names, settings, wall, watch } = this.#parts;
     let request: OutgoingReport | undefined;
@@ -207,7 +201,7 @@ export class Exchanges {
       const beganMs = systemClock();
       this.#reports += 2;
       const sentMs = this.#clock.nowOrLast();
-      request = holder.makeReport(this.#reports, talk.callers, sentMs, wall.aheadMs(sentMs));
+      request = holder.makeReport(this.#reports, talk.waiting.calls, sentMs, wall.aheadMs(sentMs));
       noteReport(request, watch.counts);
       // To settle a key is no call to it. A factor that Redis computed now would be kept for calls that come later.
       const needsFactor = purpose === "to go on" || request.asked > 0;
@@ -218,11 +212,15 @@ export class Exchanges {
       watch.counts.granted += answer.granted;
       const nowMs = this.#clock.nowOrLast();
       holder.answered(answer, request, nowMs, wall.aheadMs(nowMs));
-      this.#answerCallers(holder, talk, new Serving(answer, request));
-      await this.#giveUp(holder, talk, beganMs);
+      talk.waiting.serve(new Serving(answer, request));
+      await talk.waiting.giveUp(beganMs);
       return true;
     } catch (error) {
-      await this.#fail(holder, talk, request, error);
+      if (request !== undefined) {
+        watch.noteLostReport();
+        holder.unanswered(request);
+      }
+      await talk.waiting.fail(request, error);
       return false;
     }
   }
@@ -237,87 +235,6 @@ export class Exchanges {
       isClockSent: callersClock !== undefined,
     };
     return this.#sender;
-  }
-
-  /** Tells the calls what can be decided with the answer; the others stay, in their order. */
-  #answerCallers(holder: Holder, talk: Talk, serving: Serving): void {
-    let isFull = false;
-    for (const caller of talk.callers.splice(0)) {
-      const decision = this.#tryDecide(holder, caller, serving, isFull);
-      if (decision !== "undecided") continue;
-      // Calls at another rate take nothing from those at this one.
-      if (caller.rate === holder.rate) isFull = true;
-      talk.callers.push(caller);
-    }
-  }
-
-  #tryDecide(holder: Holder, caller: Caller, serving: Serving, isFull: boolean): "decided" | "undecided" {
-    const { rate, count } = caller;
-    try {
-      if (isFull && !serving.isDenied(count)) return "undecided";
-      const nowMs = this.#clock.now();
-      if (!holder.knows(rate)) return "undecided";
-      holder.carryOn(nowMs, this.#parts.wall.aheadMs(nowMs));
-      const decision = this.#strategy.decide(holder, count, nowMs, serving, caller.undecided);
-      if (typeof decision === "number") {
-        caller.undecided = decision;
-        return "undecided";
-      }
-      caller.resolve(this.#parts.tally.add(decision, holder.key));
-    } catch (error) {
-      // The user's clock or random generator throws.
-      caller.reject(error);
-    }
-    return "decided";
-  }
-
-  /**
-   * Decides instead about calls that have waited too long: when they came an exchange may have been under way, and
-   * another one may be needed, so that is twice `timeoutMs`. An exchange that took longer than its deadline was
-   * answered in time and read late, because this process was held up. That time doesn't count.
-   */
-  async #giveUp(holder: Holder, talk: Talk, beganMs: number): Promise<void> {
-    const { timeoutMs } = this.#parts.settings;
-    const nowMs = systemClock();
-    const earliestMs = (nowMs - beganMs > timeoutMs ? beganMs : nowMs) - timeoutMs;
-    const first = talk.callers.findIndex(({ sinceMs }) => sinceMs > earliestMs);
-    const givenUp = talk.callers.splice(0, first === -1 ? talk.callers.length : first);
-    if (givenUp.length > 0) await this.#decideInstead(holder, givenUp, timeoutError(timeoutMs), 0);
-  }
-
-  /**
-   * The answer is lost, or there never was a request. Redis may have counted the calls that it was asked for, under the
-   * number after the report's, and no other calls.
-   */
-  async #fail(holder: Holder, talk: Talk, request: OutgoingReport | undefined, error: unknown): Promise<void> {
-    if (request !== undefined) {
-      this.#parts.watch.noteLostReport();
-      holder.unanswered(request);
-    }
-    const callers = talk.callers.splice(0);
-    const isAsked = (caller: Caller) => request?.asking.has(caller) === true;
-    await this.#decideInstead(holder, callers.filter(isAsked), error, (request?.number ?? 0) + 1);
-    await this.#decideInstead(
-      holder,
-      callers.filter((other) => !isAsked(other)),
-      error,
-      0,
-    );
-  }
-
-  /**
-   * In slices, because a hundred thousand calls may fail at once. The next report about the key is made when all of
-   * them are decided, since the exchange isn't over before.
-   */
-  async #decideInstead(holder: Holder, callers: readonly Caller[], error: unknown, countedAs: number): Promise<void> {
-    for (const caller of callers) {
-      for (let pause = this.#slices.next(); pause !== undefined; pause = this.#slices.next()) await pause;
-      try {
-        caller.resolve(this.#fallback.decideAfter(error, holder, caller, countedAs));
-      } catch (reason) {
-        caller.reject(reason);
-      }
-    }
   }
 }
 
