@@ -1,26 +1,24 @@
-// Which part of the sources may know which: the picture in docs/architecture.md, held by a test.
+// Which part of the sources may know which: the table of layers in docs/architecture.md, held by a test.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ROOT } from "./support/process.ts";
 
-/** Each folder of src, with those that it may import from. */
-const LAYERS: Record<string, readonly string[]> = {
-  core: ["core"],
-  strategy: ["core", "strategy"],
-  local: ["core", "strategy", "local"],
-  redis: ["core", "strategy", "local", "redis"],
-  hybrid: ["core", "strategy", "redis", "hybrid"],
-  testing: ["core", "local", "redis", "testing"],
-  metrics: ["core", "metrics"],
-  http: ["core", "strategy", "local", "limits", "metrics", "http"],
-  adapters: ["core", "local", "metrics", "http", "adapters"],
-  limits: ["core", "strategy", "limits"],
-  // A program of its own: nothing imports it.
-  cli: ["core", "strategy", "local", "redis", "hybrid", "http", "testing", "cli"],
-  "": ["core", "local", "limits"],
-};
+/** A row of the table of layers: a folder of src, what it is, and those that it may import from. */
+const ROW = /^\| `([a-z]+)` \| [^|]+ \|([a-z, ]*)\|$/gm;
+
+const architecture = readFileSync(join(ROOT, "docs/architecture.md"), "utf8");
+const rows = Array.from(architecture.matchAll(ROW), ([, folder = "", imports = ""]) => ({
+  folder,
+  imports: imports.match(/[a-z]+/g) ?? [],
+}));
+
+/** Each folder of src, with those that it may import from. The files beside the folders are the entry `trypema`. */
+const LAYERS: Readonly<Record<string, readonly string[]>> = Object.fromEntries([
+  ["", ["core", "local", "limits"]],
+  ...rows.map(({ folder, imports }) => [folder, [...imports, folder]]),
+]);
 
 /** Nest has the packages for sockets and microservices loaded only where a handler needs their exceptions. */
 const FROM_NEST = /^import .* from "@nestjs\/(common|core)";$|import\("@nestjs\/(websockets|microservices)"\)/gm;
@@ -51,8 +49,19 @@ const OUTSIDE: Record<string, RegExp> = {
 };
 
 /** The parts of Hybrid that can be read and tested alone, and those that are made of them. */
-const HYBRID_LEAVES = ["lease", "wants", "outbox", "snapshot", "protocol", "terms", "serving", "scheduler"];
-const MADE_OF_LEAVES = ["holder", "exchanges", "fallback", "limiter"];
+const HYBRID_LEAVES = [
+  "lease",
+  "wants",
+  "outbox",
+  "snapshot",
+  "protocol",
+  "timing",
+  "serving",
+  "scheduler",
+  "demand",
+  "draws",
+];
+const MADE_OF_LEAVES = ["holder", "fallback", "waiting-calls", "exchanges", "holders", "limiter"];
 
 /** What is imported, or exported from elsewhere, and from where. A text with an import in it begins no line. */
 const IMPORT = /^(?:import|export)\b([^;"]*?)\bfrom\s*"([^"]+)"|(?:^import\s*|\bimport\s*\(\s*)"([^"]+)"/gm;
@@ -102,6 +111,13 @@ describe("the sources", () => {
   it("are found, with what they import", () => {
     expect(files.length).toBeGreaterThan(80);
     expect(files.flatMap(importsOf).length).toBeGreaterThan(3 * files.length);
+  });
+
+  it("are in layers: each folder may import only from folders further down in the table", () => {
+    expect(rows.length).toBeGreaterThan(8);
+    for (const [i, { imports }] of rows.entries()) {
+      expect(rows.slice(i + 1).map(({ folder }) => folder)).toEqual(expect.arrayContaining(imports));
+    }
   });
 
   it.each(files)(

@@ -4,21 +4,21 @@
 // What always holds: a draw that admits is noted once, whether or not headroom covered it.
 
 import { LEASES_MOVE_MS } from "./snapshot.ts";
-import type { Terms } from "./terms.ts";
+import type { Timing } from "./timing.ts";
 import { recentDemand, wantedHeadroom } from "./wants.ts";
 
 export class Draws {
-  readonly #terms: Pick<Terms, "scarceMs" | "plentyMs">;
+  readonly #timing: Pick<Timing, "shortHorizonMs" | "longHorizonMs">;
   /** The counts of the calls that draws have admitted since the last report. */
   #admitted = 0;
-  /** About as much within the last `plentyMs`, as of the last report. */
+  /** About as much within the last `longHorizonMs`, as of the last report. */
   #recent = 0;
   /** What Redis said that nobody has used or leased under the hard limit, and until when that is believed. */
   #free = Number.POSITIVE_INFINITY;
   #believedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(terms: Pick<Terms, "scarceMs" | "plentyMs">) {
-    this.#terms = terms;
+  constructor(timing: Pick<Timing, "shortHorizonMs" | "longHorizonMs">) {
+    this.#timing = timing;
   }
 
   /** A draw has admitted a call. */
@@ -30,8 +30,8 @@ export class Draws {
   takeWanted(spanMs: number): number {
     const draws = { count: this.#admitted, spanMs };
     this.#admitted = 0;
-    this.#recent = recentDemand(this.#recent, draws, this.#terms.plentyMs);
-    return wantedHeadroom(this.#recent, draws, this.#terms);
+    this.#recent = recentDemand(this.#recent, draws, this.#timing.longHorizonMs);
+    return wantedHeadroom(this.#recent, draws, this.#timing);
   }
 
   /** No headroom is wanted any longer. */

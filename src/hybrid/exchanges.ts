@@ -20,7 +20,7 @@ import { Scheduler } from "./scheduler.ts";
 import { Serving } from "./serving.ts";
 import { Slices } from "./slices.ts";
 import type { HolderStrategy, Undecided } from "./strategy.ts";
-import type { Terms } from "./terms.ts";
+import type { Timing } from "./timing.ts";
 import { type Deciders, WaitingCalls } from "./waiting-calls.ts";
 import type { WallClock } from "./wall-clock.ts";
 
@@ -48,7 +48,7 @@ class Talk {
 
 export class Exchanges {
   readonly #parts: HybridParts;
-  readonly #terms: Terms;
+  readonly #timing: Timing;
   readonly #strategy: HolderStrategy;
   readonly #deciders: Deciders;
   readonly #clock: ForwardClock;
@@ -63,15 +63,15 @@ export class Exchanges {
   #sender: Sender | undefined;
   #isStopped = false;
 
-  constructor(parts: HybridParts, terms: Terms, strategy: HolderStrategy, fallback: Fallback) {
+  constructor(parts: HybridParts, timing: Timing, strategy: HolderStrategy, fallback: Fallback) {
     this.#parts = parts;
-    this.#terms = terms;
+    this.#timing = timing;
     this.#strategy = strategy;
     this.#clock = parts.settings.clock;
     const { settings, tally, wall } = parts;
     const { clock, timeoutMs } = settings;
     this.#deciders = { strategy, fallback, tally, clock, wall, slices: new Slices(), timeoutMs };
-    this.#scheduler = new Scheduler<Holder>(this, parts.syncIntervalMs, terms.lingerMs);
+    this.#scheduler = new Scheduler<Holder>(this, parts.syncIntervalMs, timing.lingerMs);
   }
 
   /** Has the holder visited when it wants to be. */
@@ -231,7 +231,7 @@ export class Exchanges {
       process: Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join(""),
       windowMs,
       bucketMs,
-      leaseMs: this.#terms.setAsideMs,
+      leaseMs: this.#timing.setAsideMs,
       isClockSent: callersClock !== undefined,
     };
     return this.#sender;

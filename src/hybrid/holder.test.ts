@@ -1,14 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { perSecond } from "../core/rate.ts";
+import { allowed, rejected } from "../strategy/decision.ts";
 import { Holder } from "./holder.ts";
 import type { Answer, OutgoingReport, WaitingCall } from "./protocol.ts";
 import { Serving } from "./serving.ts";
-import { termsOf } from "./terms.ts";
+import { timingOf } from "./timing.ts";
 import { CLOCK_TOLERANCE_MS } from "./wall-clock.ts";
 
 const WINDOW_MS = 1_000;
-const TERMS = termsOf({ windowMs: WINDOW_MS, bucketMs: 100, timeoutMs: 50 }, 10);
-const { leaseMs: LEASE_MS } = TERMS;
+const TIMING = timingOf({ windowMs: WINDOW_MS, bucketMs: 100, timeoutMs: 50 }, 10);
+const { leaseMs: LEASE_MS } = TIMING;
 const RATE = perSecond(100);
 const LIMIT = 100;
 const CALL: WaitingCall = { rate: RATE, limit: LIMIT, count: 1 };
@@ -57,7 +58,7 @@ function stateOf(holder: Holder): State {
 }
 
 function holderIn(state: State): Holder {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   if (state !== "unknown") answer(holder, 0, TWO_BUCKETS);
   if (state === "stale") holder.carryOn(300, 0);
   expect(stateOf(holder)).toBe(state);
@@ -72,6 +73,8 @@ describe("the table of transitions", () => {
     "is decided about by a failure policy": (holder) => holder.degrade(RATE, LIMIT),
     "gets no answer": (holder) => holder.unanswered(ask(holder, 10)),
     "counts a hit": (holder) => holder.addHit(1, 0, 10),
+    "hears that a take was admitted": (holder) => holder.noteTaken(CALL, allowed(LIMIT, 31, 300), true, 10),
+    "hears that a take was rejected": (holder) => holder.noteTaken(CALL, rejected(LIMIT, 0, 300, 10, 300), false, 10),
   };
   it.each<[State, string, State]>([
     ["unknown", "is answered", "current"],
@@ -88,6 +91,12 @@ describe("the table of transitions", () => {
     ["current", "gets no answer", "current"],
     ["current", "counts a hit", "current"],
     ["stale", "counts a hit", "stale"],
+    ["unknown", "hears that a take was admitted", "unknown"],
+    ["current", "hears that a take was admitted", "current"],
+    ["stale", "hears that a take was admitted", "stale"],
+    ["unknown", "hears that a take was rejected", "current"],
+    ["current", "hears that a take was rejected", "current"],
+    ["stale", "hears that a take was rejected", "current"],
   ])("a key that is %s and %s is %s", (before, event, after) => {
     const holder = holderIn(before);
     events[event]!(holder);
@@ -96,7 +105,7 @@ describe("the table of transitions", () => {
 });
 
 it("a lease admits calls until it is spent, and each is reported", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   answer(holder, 0, { granted: 2 });
   expect([1, 1, 1].map((count) => holder.trySpend(count, 5))).toEqual([true, true, false]);
   expect(holder.used).toBe(2);
@@ -105,15 +114,15 @@ it("a lease admits calls until it is spent, and each is reported", () => {
 });
 
 it("a lease can't be spent where its answer is read when its time is over, because the process was held up", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   const request = ask(holder, 0);
-  holder.answered({ ...NOTHING, granted: 5 }, request, TERMS.leaseMs, 0);
-  holder.carryOn(TERMS.leaseMs, 0);
-  expect(holder.trySpend(1, TERMS.leaseMs)).toBe(false);
+  holder.answered({ ...NOTHING, granted: 5 }, request, TIMING.leaseMs, 0);
+  holder.carryOn(TIMING.leaseMs, 0);
+  expect(holder.trySpend(1, TIMING.leaseMs)).toBe(false);
 });
 
 it("a lease can't be spent beyond the capacity, which draws may have used up meanwhile", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   answer(holder, 0, { total: 90, buckets: 1, firstExpiresInMs: WINDOW_MS, firstAccepted: 90, granted: 5 });
   holder.addHit(9, 0, 1);
   expect(holder.trySpend(2, 1)).toBe(false);
@@ -122,7 +131,7 @@ it("a lease can't be spent beyond the capacity, which draws may have used up mea
 
 it("a stale key spends its lease only where others have leases too", () => {
   for (const leasedByOthers of [0, 5]) {
-    const holder = new Holder("k", TERMS);
+    const holder = new Holder("k", TIMING);
     answer(holder, 0, { ...TWO_BUCKETS, granted: 10, leasedByOthers });
     holder.carryOn(300, 0);
     expect(holder.trySpend(1, 300)).toBe(leasedByOthers > 0);
@@ -130,14 +139,14 @@ it("a stale key spends its lease only where others have leases too", () => {
 });
 
 it("of two buckets the second may still grow, so when the first has expired Redis is asked", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   answer(holder, 0, { ...TWO_BUCKETS, secondExpiresInMs: 900, secondAccepted: 20 });
   holder.carryOn(300, 0);
   expect(holder.isCurrent).toBe(false);
 });
 
 it("when the first of many buckets expires, its usage is free", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   const second = { secondExpiresInMs: 400, secondAccepted: 7 };
   answer(holder, 0, { ...TWO_BUCKETS, ...second, buckets: 3 });
   holder.carryOn(299, 0);
@@ -148,7 +157,7 @@ it("when the first of many buckets expires, its usage is free", () => {
 });
 
 it("what was counted while the report was on its way comes on top of what Redis says", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   answer(holder, 0, { granted: 10 });
   holder.noteCall(10, LIMIT); // so that the lease is wanted
   holder.trySpend(3, 1);
@@ -160,7 +169,7 @@ it("what was counted while the report was on its way comes on top of what Redis 
 });
 
 it("calls that Redis counted while they waited are admitted, and not reported", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   const request = ask(holder, 0, [CALL, CALL]);
   expect(request).toMatchObject({ asked: 1, needed: 2 });
   const counted = { ...NOTHING, counted: 2, total: 2, buckets: 1, firstExpiresInMs: WINDOW_MS, firstAccepted: 2 };
@@ -172,14 +181,14 @@ it("calls that Redis counted while they waited are admitted, and not reported", 
 });
 
 it("when a call waits, the whole lease goes back with the report", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   answer(holder, 0, { granted: 10 });
   expect(ask(holder, 1)).toMatchObject({ held: 0, asked: 1 });
   expect(holder.lease.left).toBe(0);
 });
 
 it("a report that holds hits back asks for no call, and keeps capacity for these hits", () => {
-  const holder = new Holder("k", { ...TERMS, windowMs: 1e9 });
+  const holder = new Holder("k", { ...TIMING, windowMs: 1e9 });
   for (let i = 0; i < 64; i++) {
     holder.addHit(1, 0, 100 * i);
     ask(holder, 100 * i); // whose answer is lost
@@ -189,7 +198,7 @@ it("a report that holds hits back asks for no call, and keeps capacity for these
 });
 
 it("calls that wait are denied with the first one, from its count on", () => {
-  const request = ask(new Holder("k", TERMS), 0, [{ ...CALL, count: 3 }]);
+  const request = ask(new Holder("k", TIMING), 0, [{ ...CALL, count: 3 }]);
   const serving = new Serving(NOTHING, request);
   expect([2, 3, 4].map((count) => serving.isDenied(count))).toEqual([false, true, true]);
   expect(new Serving({ ...NOTHING, counted: 3 }, request).isDenied(3)).toBe(false);
@@ -197,11 +206,11 @@ it("calls that wait are denied with the first one, from its count on", () => {
 
 it("a report asks only for the calls of its own rate", () => {
   const other = { rate: perSecond(50), limit: 50, count: 7 };
-  expect(ask(new Holder("k", TERMS), 0, [CALL, other, CALL])).toMatchObject({ rate: RATE, asked: 1, needed: 2 });
+  expect(ask(new Holder("k", TIMING), 0, [CALL, other, CALL])).toMatchObject({ rate: RATE, asked: 1, needed: 2 });
 });
 
 it("Redis is told a rate only when a call brings it, or when it may not know one", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   expect(answer(holder, 0, { granted: 5 }).rateIsNew).toBe(true);
   holder.trySpend(1, 1);
   expect(ask(holder, 2, []).rateIsNew).toBe(false);
@@ -219,7 +228,7 @@ it("Redis is told a rate only when a call brings it, or when it may not know one
 });
 
 it("no room for a call is known until Redis is to be asked again, or until something is counted here", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   const full = { ...TWO_BUCKETS, total: 100, waitMs: 300, freed: 10 };
   answer(holder, 0, full);
   expect(holder.hasNoRoomFor(1, 299)).toBe(true);
@@ -237,7 +246,7 @@ describe("above the limit", () => {
   const FULL = { ...TWO_BUCKETS, total: LIMIT };
 
   it("a call is covered by headroom, and reported as it was covered", () => {
-    const holder = new Holder("k", TERMS);
+    const holder = new Holder("k", TIMING);
     answer(holder, 0, { ...FULL, grantedHeadroom: 3, freeHeadroom: 20 });
     expect(holder.canSpend(1)).toBe(false);
     expect(holder.trySpendAbove(2, 1)).toBe(true);
@@ -248,22 +257,22 @@ describe("above the limit", () => {
   });
 
   it("headroom is wanted after draws that admit, and not for long", () => {
-    const holder = new Holder("k", TERMS);
+    const holder = new Holder("k", TIMING);
     answer(holder, 0, FULL);
     expect(ask(holder, 10, []).wantedHeadroom).toBe(0);
     holder.draws.note(5);
     expect(ask(holder, 50, []).wantedHeadroom).toBe(10);
-    expect(ask(holder, 50 + TERMS.plentyMs, []).wantedHeadroom).toBe(0);
+    expect(ask(holder, 50 + TIMING.longHorizonMs, []).wantedHeadroom).toBe(0);
   });
 
   it("all headroom is returned while a call waits, because Redis has to know what is free", () => {
-    const holder = new Holder("k", TERMS);
+    const holder = new Holder("k", TIMING);
     answer(holder, 0, { ...FULL, grantedHeadroom: 3, freeHeadroom: 20 });
     expect(ask(holder, 1)).toMatchObject({ heldHeadroom: 0 });
   });
 
   it("that Redis has no room for a call is known for 50 ms, or until a bucket expires, and of no lighter call", () => {
-    const holder = new Holder("k", TERMS);
+    const holder = new Holder("k", TIMING);
     answer(holder, 0, { ...FULL, freeHeadroom: 0 });
     expect(holder.draws.hasNoRoomFor(1, 49)).toBe(true);
     expect(holder.draws.hasNoRoomFor(1, 50)).toBe(false);
@@ -276,14 +285,14 @@ describe("above the limit", () => {
   });
 
   it("headroom outlives a lease of a key that is called seldom", () => {
-    const holder = new Holder("k", TERMS);
+    const holder = new Holder("k", TIMING);
     holder.noteCall(1, LIMIT);
     answer(holder, 0, { ...FULL, granted: 0, grantedHeadroom: 1, freeHeadroom: 20 });
-    expect(holder.isIdle(TERMS.scarceMs)).toBe(false);
-    expect(holder.isIdle(TERMS.plentyMs)).toBe(true);
-    holder.returnIdle(TERMS.plentyMs - 1);
+    expect(holder.isIdle(TIMING.shortHorizonMs)).toBe(false);
+    expect(holder.isIdle(TIMING.longHorizonMs)).toBe(true);
+    holder.returnIdle(TIMING.longHorizonMs - 1);
     expect(holder.lease.headroom).toBe(1);
-    holder.returnIdle(TERMS.plentyMs);
+    holder.returnIdle(TIMING.longHorizonMs);
     expect(holder.lease.headroom).toBe(0);
   });
 });
@@ -296,7 +305,7 @@ it("what a failure policy decided about at another rate is reported with that ra
 });
 
 it("a key without buckets stays known when its lease expires", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   answer(holder, 0, { granted: 5 });
   holder.carryOn(LEASE_MS, 0);
   expect(holder.lease.left).toBe(0);
@@ -304,18 +313,18 @@ it("a key without buckets stays known when its lease expires", () => {
 });
 
 it("more is free after 0 ms where what others have leased has expired, and never before now", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   answer(holder, 0, { leasedByOthers: LIMIT, waitMs: 80 });
   expect(holder.moreAfterMs(30)).toBe(50);
   expect(holder.moreAfterMs(100)).toBe(0);
 });
 
 it("a key is useless, and may be forgotten, once nothing of it can matter", () => {
-  const holder = new Holder("k", TERMS);
+  const holder = new Holder("k", TIMING);
   expect(holder.isUseful(0)).toBe(false);
   const request = ask(holder, 0);
   holder.answered({ ...NOTHING, granted: 5 }, request, 1, 0);
-  const goneMs = TERMS.setAsideMs + WINDOW_MS;
+  const goneMs = TIMING.setAsideMs + WINDOW_MS;
   expect(holder.isUseful(goneMs - 1)).toBe(true);
   expect(holder.isUseful(goneMs)).toBe(false);
   holder.addHit(1, 0, goneMs);
@@ -326,7 +335,7 @@ describe("the machine was suspended, so the wall clock is ahead", () => {
   const WOKEN_MS = CLOCK_TOLERANCE_MS + 1;
 
   function leasingHolder(): Holder {
-    const holder = new Holder("k", TERMS);
+    const holder = new Holder("k", TIMING);
     answer(holder, 0, { ...TWO_BUCKETS, granted: 5 });
     expect(holder.trySpend(1, 0)).toBe(true);
     return holder;
@@ -348,7 +357,7 @@ describe("the machine was suspended, so the wall clock is ahead", () => {
   });
 
   it("an answer to a report of before tells what is used, and brings no lease", () => {
-    const holder = new Holder("k", TERMS);
+    const holder = new Holder("k", TIMING);
     const report = ask(holder, 0);
     holder.answered({ ...NOTHING, ...TWO_BUCKETS, granted: 5 }, report, 1, WOKEN_MS);
     expect(holder.lease.left).toBe(0);
@@ -359,7 +368,7 @@ describe("the machine was suspended, so the wall clock is ahead", () => {
   });
 
   it("is noticed though the wall clock was set back before, where an answer came meanwhile", () => {
-    const holder = new Holder("k", TERMS);
+    const holder = new Holder("k", TIMING);
     holder.answered({ ...NOTHING, granted: 5 }, ask(holder, 0), 1, -1_000);
     holder.carryOn(2, WOKEN_MS - 1_000);
     expect(holder.lease.left).toBe(0);

@@ -8,7 +8,7 @@
 // | stale   | less: a bucket has expired, and the next isn't known     | spends the lease if others share the    |
 // |         |                                                          | key, else has to ask                    |
 //
-//   unknown, current, stale --answered--> current
+//   unknown, current, stale --answered, or a take was rejected--> current
 //   current --the first bucket expires, the second is unknown--> stale
 //   unknown, current, stale --forget, degrade, the machine was suspended--> unknown
 //
@@ -30,20 +30,23 @@ import { type Answer, askingFor, type OutgoingReport, type Report, type WaitingC
 import { Visited } from "./scheduler.ts";
 import type { Serving } from "./serving.ts";
 import { type KeptFactor, NO_SNAPSHOT, type NoRoom, noRoomOfAnswer, noRoomOfRejection, Snapshot } from "./snapshot.ts";
-import type { Terms } from "./terms.ts";
+import type { Timing } from "./timing.ts";
 import { viewOf } from "./view.ts";
 import { CLOCK_TOLERANCE_MS } from "./wall-clock.ts";
 
-/** There is plenty when at least this part is. */
+/** There is plenty when at least this part of the capacity is neither used nor leased. */
 const PLENTY_PART = 8;
-/** A time that isn't far off is a small integer to V8, and costs no object. */
+/**
+ * What is known is said to hold for so long at most, and never forever: V8 keeps a whole number up to 2^30 without an
+ * object, and infinity in one.
+ */
 const FAR_OFF_MS = 1_000_000;
 
 export class Holder extends Visited {
   // What each call looks at comes first, so that it lies together in memory: with many keys each is seldom in the
   // processor's cache.
   #state: "unknown" | "current" | "stale" = "unknown";
-  /** Until then no time has to be looked at: the earliest end of what is known. */
+  /** When the first bucket or the lease expires, whichever is sooner. Until then what is known holds. */
   #holdsUntilMs = 0;
   /** If the wall clock is further ahead than that, the machine was suspended since Redis spoke of the key. */
   #mostAheadMs = 0;
@@ -63,26 +66,26 @@ export class Holder extends Visited {
   readonly lease: Lease = new Lease();
   readonly outbox: Outbox;
   readonly key: string;
-  readonly #terms: Terms;
+  readonly #timing: Timing;
   #snapshot = NO_SNAPSHOT;
   #noRoom: NoRoom | undefined = undefined;
   #factor: KeptFactor | undefined = undefined;
   #draws: Draws | undefined = undefined;
   readonly demand: Demand;
 
-  constructor(key: string, terms: Terms) {
+  constructor(key: string, timing: Timing) {
     super();
     this.key = key;
-    this.#terms = terms;
-    this.demand = new Demand(terms);
-    this.outbox = new Outbox(terms.windowMs, terms.bucketMs);
+    this.#timing = timing;
+    this.demand = new Demand(timing);
+    this.outbox = new Outbox(timing.windowMs, timing.bucketMs);
   }
 
   get isCurrent(): boolean {
     return this.#state === "current";
   }
 
-  /** The rate that Redis was told last. Also in the unknown state, where it is only the best guess. */
+  /** The rate of the last answer, or that a failure policy has decided at since. In the unknown state it is a guess. */
   get rate(): Rate {
     return this.#rate;
   }
@@ -138,7 +141,7 @@ export class Holder extends Visited {
     if (this.#state === "current") this.#noteNextEnd(nowMs);
   }
 
-  /** Whether the lease covers a call. */
+  /** Whether the lease covers a call within the capacity; see {@link trySpend} for the stale state. */
   canSpend(count: number): boolean {
     if (this.#used + count > this.#limit || count > this.lease.left) return false;
     return this.#state === "current" || this.#snapshot.isShared;
@@ -169,9 +172,9 @@ export class Holder extends Visited {
     return true;
   }
 
-  /** Suppressed: what calls above the limit call for. */
+  /** Suppressed: what calls above the limit call for. It is made when it is first asked for. */
   get draws(): Draws {
-    this.#draws ??= new Draws(this.#terms);
+    this.#draws ??= new Draws(this.#timing);
     return this.#draws;
   }
 
@@ -189,7 +192,7 @@ export class Holder extends Visited {
   }
 
   #growSnapshot(accepted: number, hitMs: number): void {
-    this.#snapshot = this.#snapshot.withHit(accepted, hitMs, this.#terms);
+    this.#snapshot = this.#snapshot.withHit(accepted, hitMs, this.#timing);
     this.#isGrowing = this.#snapshot.buckets < 2;
     if (this.#state === "current") this.#noteNextEnd(hitMs);
   }
@@ -218,7 +221,7 @@ export class Holder extends Visited {
    */
   rejectBlocked(count: number, most: number, nowMs: number): Decision | undefined {
     const window = { used: this.#used, oldestExpiresInMs: this.moreAfterMs(nowMs) };
-    return this.#block?.reject(window, { limit: this.#limit, most, windowMs: this.#terms.windowMs }, count, nowMs);
+    return this.#block?.reject(window, { limit: this.#limit, most, windowMs: this.#timing.windowMs }, count, nowMs);
   }
 
   /** Suppressed: the factor over the soft limit, if it may be used for a call now; else -1. */
@@ -232,7 +235,7 @@ export class Holder extends Visited {
    */
   moreAfterMs(nowMs: number): number {
     const { first } = this.#snapshot;
-    if (first !== undefined) return Math.min(this.#terms.windowMs, Math.max(1, first.expiryMs - nowMs));
+    if (first !== undefined) return Math.min(this.#timing.windowMs, Math.max(1, first.expiryMs - nowMs));
     return this.#noRoom === undefined ? 0 : Math.max(0, this.#noRoom.untilMs - nowMs);
   }
 
@@ -259,7 +262,7 @@ export class Holder extends Visited {
   }
 
   #noteBlock(leftMs: number, nowMs: number): void {
-    this.#block = leftMs > 0 ? new KnownBlock(leftMs, nowMs, this.#terms.leaseMs) : undefined;
+    this.#block = leftMs > 0 ? new KnownBlock(leftMs, nowMs, this.#timing.leaseMs) : undefined;
     // A lease of a blocked key is of no use here.
     if (leftMs > 0) this.lease.shrinkTo(0, 0);
   }
@@ -270,7 +273,11 @@ export class Holder extends Visited {
     this.outbox.clear();
   }
 
-  /** Redis has decided about a call in a take: what that says of the key, which has been carried on. */
+  /**
+   * Redis has decided about a call in a take: notes what that says of the key, which has been carried on.
+   *
+   * @param isTaken whether all calls of the take were admitted, so that Redis has counted this one
+   */
   noteTaken({ rate, limit, count }: WaitingCall, decision: Decision, isTaken: boolean, nowMs: number): void {
     this.noteCall(count, limit);
     if (decision.blocked === true) this.#noteBlock(decision.retryAfterMs, nowMs);
@@ -279,6 +286,7 @@ export class Holder extends Visited {
       if (isTaken) this.#addUsed(count, nowMs);
     }
     if (decision.allowed && decision.outcome === "suppressed") this.draws.note(count);
+    // A lease that is asked for now is one at this rate.
     if (this.#state === "unknown") this.#noteRate(rate, limit);
     if (decision.outcome === "rejected" && count <= limit) this.#noteRejection({ rate, limit, count }, decision, nowMs);
   }
@@ -289,6 +297,10 @@ export class Holder extends Visited {
     this.#isRateTold = true;
   }
 
+  /**
+   * A rejection says how much is used, but of no bucket when it expires. That is enough to reject calls of the same
+   * count for a while. For any other call Redis is asked.
+   */
   #noteRejection({ rate, limit, count }: WaitingCall, decision: Decision, nowMs: number): void {
     if (!this.knows(rate) || !this.isCurrent) {
       this.#noteRate(rate, limit);
@@ -301,7 +313,7 @@ export class Holder extends Visited {
     if (this.lease.left === 0) this.#noRoom = noRoomOfRejection(decision, count, nowMs);
   }
 
-  /** Whether the key was called more than once since it is known here, or since the last report. */
+  /** Whether more than 1 was called for since the key is known here, or since the last report. */
   get isCalledOften(): boolean {
     return this.#called > 1;
   }
@@ -341,7 +353,7 @@ export class Holder extends Visited {
     this.lease.expire(nowMs);
     // When a call waits, Redis has to know everything to decide: what is leased here counts as free for it.
     this.lease.shrinkTo(first === undefined ? wanted : 0, first === undefined ? wantedHeadroom : 0);
-    const { leaseMs, setAsideMs, windowMs } = this.#terms;
+    const { leaseMs, setAsideMs, windowMs } = this.#timing;
     this.lease.noteSetAside(Math.max(0, wanted - this.lease.left), nowMs + setAsideMs + windowMs);
     return {
       number,
@@ -376,11 +388,12 @@ export class Holder extends Visited {
     const used = answer.total - answer.declined + answer.leasedByOthers;
     // What was counted for the calls that wait is used as they are served.
     this.#used = used - answer.counted;
+    // Most keys never pass their limit, and need no object for draws.
     if (answer.freeHeadroom >= 0) (used < limit ? this.#draws : this.draws)?.noteFree(answer.freeHeadroom, nowMs);
     this.demand.noteUnleased(limit - used - held - answer.granted, limit);
     this.#snapshot = Snapshot.of(answer, nowMs);
     this.#isGrowing = answer.buckets < 2;
-    if (report.asked > 0) this.#noRoom = noRoomOfAnswer(answer, report, nowMs, this.#terms.leaseMs);
+    if (report.asked > 0) this.#noRoom = noRoomOfAnswer(answer, report, nowMs, this.#timing.leaseMs);
     if (answer.factorLeftMs >= 0) this.#factor = { factor: answer.factor, untilMs: nowMs + answer.factorLeftMs };
     this.#noteBlock(answer.blockedMs, nowMs);
     this.#noteNextEnd(nowMs);
@@ -428,8 +441,8 @@ export class Holder extends Visited {
 
   /** When to report: a report may wait while there is plenty, and no need yet to have the lease filled up. */
   get reportsWhen(): "soon" | "later" {
-    const { lingerMs, scarceMs } = this.#terms;
-    if (lingerMs < scarceMs || PLENTY_PART * this.#unleased < this.#limit) return "soon";
+    const { lingerMs, shortHorizonMs } = this.#timing;
+    if (lingerMs < shortHorizonMs || PLENTY_PART * this.#unleased < this.#limit) return "soon";
     return this.lease.left > 0 && this.lease.left >= this.demand.recent ? "later" : "soon";
   }
 

@@ -2,9 +2,9 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { ForwardClock } from "../core/clock.ts";
 import type { Holder } from "./holder.ts";
 import { Holders } from "./holders.ts";
-import { termsOf } from "./terms.ts";
+import { timingOf } from "./timing.ts";
 
-const TERMS = termsOf({ windowMs: 1_000, bucketMs: 100, timeoutMs: 50 }, 10);
+const TIMING = timingOf({ windowMs: 1_000, bucketMs: 100, timeoutMs: 50 }, 10);
 const SWEEP_MS = 100;
 
 const busy = new Set<Holder>();
@@ -24,7 +24,7 @@ afterEach(() => {
 });
 
 function makeHolders(mostKeys?: number): Holders {
-  return new Holders(TERMS, new ForwardClock(Date.now), going, mostKeys);
+  return new Holders(TIMING, new ForwardClock(Date.now), going, mostKeys);
 }
 
 function keysOf(holders: Holders): string[] {

@@ -9,7 +9,7 @@ import type { ForwardClock } from "../core/clock.ts";
 import { copyOf } from "../core/key.ts";
 import { BackgroundTimer } from "../core/timer.ts";
 import { Holder } from "./holder.ts";
-import type { Terms } from "./terms.ts";
+import type { Timing } from "./timing.ts";
 
 const MOST_KEYS = 250_000;
 /** Between two looks for keys that need not be known any longer, and how many are looked at. */
@@ -25,7 +25,7 @@ interface Going {
 }
 
 export class Holders implements Iterable<Holder> {
-  readonly #terms: Terms;
+  readonly #timing: Timing;
   readonly #clock: ForwardClock;
   readonly #going: Going;
   readonly #mostKeys: number;
@@ -34,8 +34,8 @@ export class Holders implements Iterable<Holder> {
   /** Where the sweep goes on; undefined at the beginning. */
   #sweeping: Iterator<Holder> | undefined;
 
-  constructor(terms: Terms, clock: ForwardClock, going: Going, mostKeys = MOST_KEYS) {
-    this.#terms = terms;
+  constructor(timing: Timing, clock: ForwardClock, going: Going, mostKeys = MOST_KEYS) {
+    this.#timing = timing;
     this.#clock = clock;
     this.#going = going;
     this.#mostKeys = mostKeys;
@@ -49,7 +49,7 @@ export class Holders implements Iterable<Holder> {
   getOrAdd(key: string): Holder | undefined {
     const known = this.#byKey.get(key);
     if (known !== undefined || this.#byKey.size >= this.#mostKeys) return known;
-    const holder = new Holder(copyOf(key), this.#terms);
+    const holder = new Holder(copyOf(key), this.#timing);
     this.#byKey.set(holder.key, holder);
     this.#timer.start(SWEEP_MS);
     return holder;

@@ -20,7 +20,7 @@ import type { Holder } from "./holder.ts";
 import { Holders } from "./holders.ts";
 import type { WaitingCall } from "./protocol.ts";
 import { type HolderStrategy, NO_DRAW, type Undecided, type Weighed } from "./strategy.ts";
-import { termsOf } from "./terms.ts";
+import { timingOf } from "./timing.ts";
 import type { WallClock } from "./wall-clock.ts";
 
 /** The methods of one strategy on Hybrid. */
@@ -54,9 +54,9 @@ export abstract class HybridLimiter implements Limiter {
     this.#wall = parts.wall;
     this.#degradedAdjuster = { adjust: (key, delta) => this.#track(this.#correctDegraded(key, delta)) };
     this.#fallback = new Fallback(parts, redis, this.#degradedAdjuster);
-    const terms = termsOf(parts.settings, parts.syncIntervalMs);
-    this.#exchanges = new Exchanges(parts, terms, strategy, this.#fallback);
-    this.#holders = new Holders(terms, this.#clock, this.#exchanges);
+    const timing = timingOf(parts.settings, parts.syncIntervalMs);
+    this.#exchanges = new Exchanges(parts, timing, strategy, this.#fallback);
+    this.#holders = new Holders(timing, this.#clock, this.#exchanges);
   }
 
   /**

@@ -74,7 +74,7 @@ export interface Sender {
   readonly process: string;
   readonly windowMs: number;
   readonly bucketMs: number;
-  /** How long Redis sets a lease aside: `Terms.setAsideMs`. */
+  /** How long Redis sets a lease aside: `Timing.setAsideMs`. */
   readonly leaseMs: number;
   /** Whether the caller's clock is to be used instead of the server's. */
   readonly isClockSent: boolean;

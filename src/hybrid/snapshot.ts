@@ -5,7 +5,7 @@
 import type { Decision } from "../core/types.ts";
 import { cellStartOf } from "../strategy/bucket.ts";
 import { type Answer, isDenial, type Report } from "./protocol.ts";
-import type { Terms } from "./terms.ts";
+import type { Timing } from "./timing.ts";
 
 /** A bucket of which it is known when it expires, and how much accepted usage it has. */
 export interface OldBucket {
@@ -96,7 +96,7 @@ export class Snapshot {
   /**
    * The snapshot with a hit of this process: it makes the first bucket, keeps the only one alive, or changes nothing.
    */
-  withHit(accepted: number, hitMs: number, { windowMs, bucketMs }: Terms): Snapshot {
+  withHit(accepted: number, hitMs: number, { windowMs, bucketMs }: Timing): Snapshot {
     if (this.buckets > 1) return this;
     const { first } = this;
     if (first === undefined) return this.#withOnly({ expiryMs: hitMs + windowMs, accepted });

@@ -7,8 +7,8 @@ import type { FactorArguments } from "./protocol.ts";
 import type { Serving } from "./serving.ts";
 
 /**
- * Only Redis can decide about a call. The number is the draw that the call has taken. The call keeps it until it is
- * decided, because a new draw would deny calls that were admitted already.
+ * Only Redis can decide about a call. The number is the draw that the call has taken, or {@link NO_DRAW}. The call
+ * keeps its draw until it is decided, because a new draw would deny calls that a draw has admitted already.
  */
 export type Undecided = number;
 
@@ -22,9 +22,9 @@ export interface HolderStrategy {
    * rate.
    *
    * @param serving where the call has waited for an answer of Redis: what that answer gives
-   * @param before what was decided about the call before
+   * @param draw the one that the call has taken already, if any; default {@link NO_DRAW}
    */
-  decide(holder: Holder, count: number, nowMs: number, serving?: Serving, before?: Undecided): Decision | Undecided;
+  decide(holder: Holder, count: number, nowMs: number, serving?: Serving, draw?: Undecided): Decision | Undecided;
   /** Whether a call would be admitted, and its factor over the soft limit; undefined if only Redis can decide. */
   weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined;
   /** The decision about a call that was weighed, which is counted then as the take says. */

@@ -45,20 +45,20 @@ class Suppressed implements HolderStrategy {
     count: number,
     nowMs: number,
     serving?: Serving,
-    before: Undecided = NO_DRAW,
+    draw: Undecided = NO_DRAW,
   ): Decision | Undecided {
-    if (holder.isBlocked) return holder.rejectBlocked(count, this.#ruleOf(holder.rate).hardLimit, nowMs) ?? before;
+    if (holder.isBlocked) return holder.rejectBlocked(count, this.#ruleOf(holder.rate).hardLimit, nowMs) ?? draw;
     if (holder.trySpend(count, nowMs, serving)) return allowed(holder.limit, holder.used, holder.moreAfterMs(nowMs));
-    if (!holder.isCurrent || holder.used + count <= holder.limit) return before;
+    if (!holder.isCurrent || holder.used + count <= holder.limit) return draw;
     const factor = this.#isOverHard(holder, count, nowMs) ? 1 : Math.max(holder.factorAt(nowMs), serving?.factor ?? -1);
-    return factor < 0 ? before : this.#decideOver(holder, count, nowMs, factor, before);
+    return factor < 0 ? draw : this.#decideOver(holder, count, nowMs, factor, draw);
   }
 
-  #decideOver(holder: Holder, count: number, nowMs: number, factor: number, before: Undecided): Decision | Undecided {
+  #decideOver(holder: Holder, count: number, nowMs: number, factor: number, taken: Undecided): Decision | Undecided {
     const { used } = holder;
     const rule = this.#ruleOf(holder.rate);
-    const isNew = before === NO_DRAW && factor < 1;
-    const draw = isNew ? this.#settings.random() : before;
+    const isNew = taken === NO_DRAW && factor < 1;
+    const draw = isNew ? this.#settings.random() : taken;
     if (factor < 1 && draw >= factor) {
       if (isNew) holder.draws.note(count);
       if (!holder.trySpendAbove(count, nowMs)) return draw;

@@ -8,7 +8,7 @@ import type { Answer, OutgoingReport, WaitingCall } from "./protocol.ts";
 import { Serving } from "./serving.ts";
 import { Slices } from "./slices.ts";
 import { NO_DRAW, type Undecided } from "./strategy.ts";
-import { termsOf } from "./terms.ts";
+import { timingOf } from "./timing.ts";
 import { type Deciders, WaitingCalls } from "./waiting-calls.ts";
 import { WallClock } from "./wall-clock.ts";
 
@@ -20,7 +20,7 @@ const AWAY = new Error("Redis is away");
 
 /** One key with calls that wait, and what is decided about them. */
 class Desk {
-  readonly holder = new Holder("k", termsOf({ windowMs: 1_000, bucketMs: 100, timeoutMs: TIMEOUT_MS }, 10));
+  readonly holder = new Holder("k", timingOf({ windowMs: 1_000, bucketMs: 100, timeoutMs: TIMEOUT_MS }, 10));
   /** What the strategy decides about a call of that count; a decision about any other. */
   readonly undecided = new Map<number, Undecided>();
   /** The draws that the strategy was handed. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { recentDemand, wantedHeadroom, wantedLease } from "./wants.ts";
 
 const HORIZON_MS = 500;
-const SCARCE_MS = 50;
+const SHORT_MS = 50;
 const PLENTY = 1_000_000;
 
 describe("the demand within the last 500 ms", () => {
@@ -30,7 +30,7 @@ describe("a lease", () => {
     ["is a whole number", 0, 1, 150, 0, 0],
     ["isn't wanted less because more is used than the capacity", 100, 10, 100, -50, 20],
   ])("%s", (_, recent, count, spanMs, unleased, wanted) => {
-    expect(wantedLease(recent, { count, spanMs }, unleased, HORIZON_MS, { scarceMs: SCARCE_MS })).toBe(wanted);
+    expect(wantedLease(recent, { count, spanMs }, unleased, HORIZON_MS, { shortHorizonMs: SHORT_MS })).toBe(wanted);
   });
 });
 
@@ -43,6 +43,8 @@ describe("headroom", () => {
     ["is at least 1 after any draw that admits", 0.1, 0, 10, 1],
     ["isn't wanted where no draw admits", 0, 0, 10, 0],
   ])("%s", (_, recent, count, spanMs, wanted) => {
-    expect(wantedHeadroom(recent, { count, spanMs }, { scarceMs: SCARCE_MS, plentyMs: HORIZON_MS })).toBe(wanted);
+    expect(wantedHeadroom(recent, { count, spanMs }, { shortHorizonMs: SHORT_MS, longHorizonMs: HORIZON_MS })).toBe(
+      wanted,
+    );
   });
 });

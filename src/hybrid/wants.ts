@@ -1,6 +1,6 @@
 // How large a lease a process wants: a pure function of what was called for lately.
 
-import type { Terms } from "./terms.ts";
+import type { Timing } from "./timing.ts";
 
 /** A lease that is kept for long is at most this part of what is neither used nor leased. */
 const LONG_LEASE_PART = 16;
@@ -29,7 +29,7 @@ export function recentDemand(before: number, calls: Calls, horizonMs: number): n
 /**
  * How much a lease should hold: twice what was called for lately.
  *
- * "Lately" is at least the five rounds of `scarceMs`. A lease that lasts for the whole horizon saves round trips for
+ * "Lately" is at least the short horizon. A lease that lasts for the whole horizon saves round trips for
  * keys that are called now and then, but holds capacity that others may need. So it is wanted only as long as it is a
  * small part of what is neither used nor leased.
  *
@@ -41,27 +41,28 @@ export function wantedLease(
   calls: Calls,
   unleased: number,
   horizonMs: number,
-  { scarceMs }: Pick<Terms, "scarceMs">,
+  { shortHorizonMs }: Pick<Timing, "shortHorizonMs">,
 ): number {
-  const soon = 2 * Math.max((recent * scarceMs) / horizonMs, countWithin(calls, scarceMs));
+  const soon = 2 * Math.max((recent * shortHorizonMs) / horizonMs, countWithin(calls, shortHorizonMs));
   const long = Math.min(2 * recent, Math.max(0, unleased) / LONG_LEASE_PART);
   return Math.floor(Math.max(soon, long));
 }
 
 /**
  * How much headroom a process should have: twice what draws admit until the answer to the next report. That takes about
- * as long as the time between the last two reports, and it counts as five rounds at least. At least 1 after any draw.
+ * as long as the time between the last two reports, and it counts as the short horizon at least. The result is at least
+ * 1 after any draw.
  *
- * @param recent the {@link recentDemand} of calls that draws admit, within `plentyMs`
+ * @param recent the {@link recentDemand} of calls that draws admit, within `longHorizonMs`
  * @param draws these calls since the last report
  */
 export function wantedHeadroom(
   recent: number,
   draws: Calls,
-  { scarceMs, plentyMs }: Pick<Terms, "scarceMs" | "plentyMs">,
+  { shortHorizonMs, longHorizonMs }: Pick<Timing, "shortHorizonMs" | "longHorizonMs">,
 ): number {
-  const soonMs = Math.min(plentyMs, Math.max(scarceMs, draws.spanMs));
-  return Math.ceil(2 * Math.max((recent * soonMs) / plentyMs, countWithin(draws, soonMs)));
+  const soonMs = Math.min(longHorizonMs, Math.max(shortHorizonMs, draws.spanMs));
+  return Math.ceil(2 * Math.max((recent * soonMs) / longHorizonMs, countWithin(draws, soonMs)));
 }
 
 /** How much of the calls came within the last `lastMs` of their span. */

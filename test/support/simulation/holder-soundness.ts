@@ -23,6 +23,8 @@ export function unsoundnessOf(holder: Holder, capacity: number | undefined): str
     lease.left + lease.headroom === 0 || lease.isSetAside(lease.expiryMs),
     () => `a lease of ${lease.left} and a headroom of ${lease.headroom} that Redis has not set aside`,
   );
+  check(lease.left <= lease.setAside, () => `a lease of ${lease.left}, of which ${lease.setAside} is set aside`);
+  if (!holder.knows(holder.rate)) check(lease.left + lease.headroom === 0, () => "a lease of a key that isn't known");
   if (holder.isCurrent) {
     check(used >= 0, () => `used ${used}`);
     if (capacity !== undefined)
