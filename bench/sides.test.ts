@@ -4,7 +4,7 @@ import { execFile, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { ROOT } from "../test/support/process.ts";
 
 /** Time passes three hundred times faster, so that what a machine does in it is that much less. */
@@ -19,12 +19,6 @@ const SLOW_MACHINE = `
 
 const program = join(ROOT, ".build", "bench", "sides.js");
 const execArgv = ["--import", `data:text/javascript,${encodeURIComponent(SLOW_MACHINE)}`];
-const cleanups: (() => void)[] = [];
-
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0)) cleanup();
-});
-
 it.each([
   "absolute, admitted",
   "absolute, admitted, with onEvent",
@@ -39,7 +33,7 @@ it.each([
   "rate-limiter-flexible, rejected",
 ])("%s admits what it should in a turn, however slow the machine is", async (side) => {
   const child = fork(program, [side, "100"], { execArgv });
-  cleanups.push(() => child.kill());
+  onTestFinished(() => void child.kill());
   const ended = once(child, "exit").then(([code]) => `ended with ${code}`);
   expect(await Promise.race([once(child, "message"), ended])).toEqual(["ready", undefined]);
   child.send(1);

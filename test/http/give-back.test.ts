@@ -7,18 +7,12 @@ import { Guard, type HttpRequest, reservationOf } from "trypema/http";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { createFakeRedisProvider, type FakeRedisProvider } from "trypema/testing";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { RedisServer } from "../support/redis.ts";
 import { limiterOf } from "./limiter-of.ts";
 
 const HUNDRED = perMinute(100);
 const SOON = { timeout: 20_000 };
-
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
 
 /** A limiter of one key, and requests to it that haven't been answered. */
 function limited(provider: Provider, rate = HUNDRED) {
@@ -61,11 +55,9 @@ async function outage(make: (client: Redis, options: RedisOptions) => Provider, 
   client.on("error", () => {});
   await once(client, "ready");
   const provider = make(client, { timeoutMs: 100, onFailure: "local", ...options });
-  cleanups.push(
-    () => server.stop(),
-    () => client.disconnect(),
-    () => provider.close(),
-  );
+  onTestFinished(() => server.stop());
+  onTestFinished(() => client.disconnect());
+  onTestFinished(() => provider.close());
   const other = createRedisProvider(client, { timeoutMs: 5_000 });
   return {
     provider,

@@ -3,29 +3,23 @@
 import { Redis } from "ioredis";
 import { perSecond } from "trypema";
 import { createRedisProvider } from "trypema/redis";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { failureOf } from "../support/failing.ts";
 import { RedisServer } from "../support/redis.ts";
 
 const RATE = perSecond(1);
 const SHA = "104ae65debf45156ded1e8e613705534c8e62c17";
 
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
 async function startServer(...args: string[]) {
   const server = await RedisServer.start(undefined, ...args);
-  cleanups.push(() => server.stop());
+  onTestFinished(() => server.stop());
   return connect(server.port);
 }
 
 function connect(port: number, settings: object = {}) {
   const client = new Redis({ port, enableReadyCheck: false, ...settings });
   client.on("error", () => {});
-  cleanups.push(() => client.disconnect());
+  onTestFinished(() => client.disconnect());
   return client;
 }
 

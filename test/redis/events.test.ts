@@ -4,26 +4,20 @@ import { Redis } from "ioredis";
 import { type ProviderEvent, perMinute } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { runScript } from "../support/built.ts";
 import { RedisServer } from "../support/redis.ts";
 
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
 async function startServer(port?: number): Promise<RedisServer> {
   const server = await RedisServer.start(port);
-  cleanups.push(() => server.stop());
+  onTestFinished(() => server.stop());
   return server;
 }
 
 function connect(port: number): Redis {
   const client = new Redis(port);
   client.on("error", () => {});
-  cleanups.push(() => client.disconnect());
+  onTestFinished(() => client.disconnect());
   return client;
 }
 
@@ -41,7 +35,7 @@ describe.each(Object.keys(KINDS) as (keyof typeof KINDS)[])("%s", (kind) => {
       onFailure: "local",
       onEvent: (event) => events.push(event),
     });
-    cleanups.push(() => provider.close());
+    onTestFinished(() => provider.close());
     const types = () => new Set(events.map(({ type }) => type));
     let calls = 0;
     const call = async () => {
@@ -76,7 +70,7 @@ describe.each(Object.keys(KINDS) as (keyof typeof KINDS)[])("%s", (kind) => {
       onFailure: "deny",
       onEvent: (event) => events.push(event),
     });
-    cleanups.push(() => provider.close());
+    onTestFinished(() => provider.close());
     await provider.absolute.inc("k", perMinute(100));
     server.signal("SIGSTOP");
     await expect(provider.absolute.inc("other", perMinute(100))).resolves.toMatchObject({
@@ -97,7 +91,7 @@ it("Hybrid tells of reports that got no answer", async () => {
     timeoutMs: 50,
     onEvent: (event) => events.push(event),
   });
-  cleanups.push(() => provider.close());
+  onTestFinished(() => provider.close());
   for (let i = 0; i < 20; i++) await provider.absolute.inc("k", perMinute(1_000));
   await server.stop();
   await expect

@@ -7,7 +7,7 @@ import { createClient } from "redis";
 import { perSecond } from "trypema";
 import type { CommandClient, RedisClient } from "trypema/redis";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { runScript } from "../support/built.ts";
 import { failureOf, recovery, startCutter } from "../support/failing.ts";
 import { RedisServer } from "../support/redis.ts";
@@ -29,15 +29,9 @@ interface Settings {
   readonly autoResendUnfulfilledCommands?: boolean;
 }
 
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
 async function startServer(port?: number, ...args: string[]): Promise<RedisServer> {
   const server = await RedisServer.start(port, ...args);
-  cleanups.push(() => server.stop());
+  onTestFinished(() => server.stop());
   return server;
 }
 
@@ -46,7 +40,7 @@ const clients: Record<string, (port: number, settings?: Settings) => RedisClient
   ioredis(port, settings) {
     const client = new Redis(port, { ...settings });
     client.on("error", () => {});
-    cleanups.push(() => client.disconnect());
+    onTestFinished(() => client.disconnect());
     return client;
   },
 
@@ -54,14 +48,14 @@ const clients: Record<string, (port: number, settings?: Settings) => RedisClient
     const client = createClient({ socket: { port }, ...(password === undefined ? {} : { password }) });
     client.on("error", () => {});
     client.connect().catch(() => {});
-    cleanups.push(() => client.destroy());
+    onTestFinished(() => client.destroy());
     return client;
   },
 };
 
 function open(client: RedisClient, options: RedisOptions = {}) {
   const provider = createRedisProvider(client, { timeoutMs: TIMEOUT_MS, ...options });
-  cleanups.push(() => provider.close());
+  onTestFinished(() => provider.close());
   return provider;
 }
 
@@ -133,7 +127,7 @@ describe.each(Object.keys(clients))("%s", (name) => {
   it("a call whose answer is lost with its connection was counted once", async () => {
     const server = await startServer();
     const cutter = await startCutter(server.port);
-    cleanups.push(() => cutter.close());
+    onTestFinished(() => void cutter.close());
     const { absolute } = open(connect(cutter.port, SENT_ONCE), { timeoutMs: 1_000 });
     await recovery(() => absolute.inc("k", RATE));
     const direct = open(connect(server.port), { timeoutMs: 10_000 }).absolute;
@@ -328,7 +322,7 @@ it("an open breaker sends one call at a time, and none while that one is unanswe
 function adminOf(port: number, enableReadyCheck = true): Redis {
   const admin = new Redis({ port, enableReadyCheck });
   admin.on("error", () => {});
-  cleanups.push(() => admin.disconnect());
+  onTestFinished(() => admin.disconnect());
   return admin;
 }
 

@@ -5,20 +5,14 @@ import { Redis } from "ioredis";
 import { type Provider, perSecond, type RedisStats, type StatsSource } from "trypema";
 import { createRedisProvider, type FailurePolicy, type RedisOptions, type RedisProvider } from "trypema/redis";
 import { createFakeRedisProvider, manualClock, seededRandom } from "trypema/testing";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { RedisServer } from "../support/redis.ts";
 
 const RATE = perSecond(2);
 
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
 function fake(options: RedisOptions = {}) {
   const provider = createFakeRedisProvider({ timeoutMs: 20, windowMs: 1_000, clock: manualClock(), ...options });
-  cleanups.push(() => provider.close());
+  onTestFinished(() => provider.close());
   return provider;
 }
 
@@ -29,7 +23,7 @@ async function bereft(options: RedisOptions): Promise<RedisProvider> {
   client.on("error", () => {});
   await client.connect();
   await server.stop();
-  cleanups.push(() => client.disconnect());
+  onTestFinished(() => client.disconnect());
   return createRedisProvider(client, { windowMs: 1_000, clock: manualClock(), ...options });
 }
 

@@ -6,7 +6,7 @@ import { createCluster, createSentinel } from "redis";
 import { perSecond } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisClient } from "trypema/redis";
-import { afterEach, expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { failureOf, recovery } from "../support/failing.ts";
 import { RedisCluster, RedisServer } from "../support/redis.ts";
 
@@ -14,16 +14,10 @@ const RATE = perSecond(1);
 
 const POLICIES = ["throw", "allow", "deny", "local"] as const;
 
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
 function connected(port: number): Redis {
   const client = new Redis(port);
   client.on("error", () => {});
-  cleanups.push(() => client.disconnect());
+  onTestFinished(() => client.disconnect());
   return client;
 }
 
@@ -31,7 +25,7 @@ const clusterClients: Record<string, (ports: number[]) => RedisClient | Promise<
   ioredis(ports) {
     const client = new Cluster(ports.map((port) => ({ host: "127.0.0.1", port })));
     client.on("error", () => {});
-    cleanups.push(() => client.disconnect());
+    onTestFinished(() => client.disconnect());
     return client;
   },
 
@@ -40,14 +34,14 @@ const clusterClients: Record<string, (ports: number[]) => RedisClient | Promise<
     const client = createCluster({ rootNodes });
     client.on("error", () => {});
     await client.connect();
-    cleanups.push(() => client.destroy());
+    onTestFinished(() => client.destroy());
     return client;
   },
 };
 
 it.each(Object.keys(clusterClients))("%s: a slot that moves to another node takes its counts with it", async (name) => {
   const cluster = await RedisCluster.start();
-  cleanups.push(() => cluster.stop());
+  onTestFinished(() => cluster.stop());
   const client = await clusterClients[name]!(cluster.servers.map(({ port }) => port));
   const { absolute } = createRedisProvider(client, { timeoutMs: 10_000, bucketMs: 1 });
   for (let i = 0; i < 5; i++) {
@@ -61,10 +55,10 @@ it.each(Object.keys(clusterClients))("%s: a slot that moves to another node take
 
 it.each(Object.keys(clusterClients))("%s: a slot that moves takes its leases with it", async (name) => {
   const cluster = await RedisCluster.start();
-  cleanups.push(() => cluster.stop());
+  onTestFinished(() => cluster.stop());
   const client = await clusterClients[name]!(cluster.servers.map(({ port }) => port));
   const hybrid = createHybridProvider(client, { timeoutMs: 10_000 });
-  cleanups.push(() => hybrid.close());
+  onTestFinished(() => hybrid.close());
   const limiter = hybrid.absolute;
   for (let i = 0; i < 50; i++) await limiter.inc("k", perSecond(100));
   await expect.poll(async () => (await limiter.get("k")).total).toBe(50);
@@ -93,7 +87,7 @@ it.each(Object.keys(clusterClients))(
   "%s: a Cluster that lost a master fails calls in time, decides by the policies, and recovers",
   async (name) => {
     const cluster = await RedisCluster.start("--cluster-node-timeout", "1000");
-    cleanups.push(() => cluster.stop());
+    onTestFinished(() => cluster.stop());
     const client = await clusterClients[name]!(cluster.servers.map(({ port }) => port));
     const keys = Array.from({ length: 12 }, (_, i) => `k${i}`);
     const before = createRedisProvider(client, { timeoutMs: 10_000 }).absolute;
@@ -128,7 +122,7 @@ const sentinelClients: Record<string, (port: number) => RedisClient | Promise<Re
   ioredis(port) {
     const client = new Redis({ sentinels: [{ host: "127.0.0.1", port }], name: "limits" });
     client.on("error", () => {});
-    cleanups.push(() => client.disconnect());
+    onTestFinished(() => client.disconnect());
     return client;
   },
 
@@ -136,7 +130,7 @@ const sentinelClients: Record<string, (port: number) => RedisClient | Promise<Re
     const sentinel = createSentinel({ name: "limits", sentinelRootNodes: [{ host: "127.0.0.1", port }] });
     sentinel.on("error", () => {});
     await sentinel.connect();
-    cleanups.push(() => sentinel.destroy());
+    onTestFinished(() => sentinel.destroy());
     return sentinel;
   },
 };
@@ -146,7 +140,7 @@ async function startSentinel() {
   const master = await startServer();
   const replica = await startServer("--replicaof", "127.0.0.1", String(master.port));
   const sentinel = await RedisServer.startSentinel("limits", master.port);
-  cleanups.push(() => sentinel.stop());
+  onTestFinished(() => sentinel.stop());
   await expect.poll(() => connected(sentinel.port).call("SENTINEL", "replicas", "limits")).toHaveLength(1);
   return { master, replica, sentinel };
 }
@@ -168,7 +162,7 @@ it.each(Object.keys(sentinelClients))(
     const { master, replica, sentinel } = await startSentinel();
     const client = await sentinelClients[name]!(sentinel.port);
     const hybrid = createHybridProvider(client, { timeoutMs: 500 });
-    cleanups.push(() => hybrid.close());
+    onTestFinished(() => hybrid.close());
     const limiter = hybrid.absolute;
     await expect.poll(async () => (await limiter.inc("other", RATE)).degraded).toBe(false);
     let admitted = 0;
@@ -191,7 +185,7 @@ it.each(Object.keys(sentinelClients))(
 
 async function startServer(...args: string[]): Promise<RedisServer> {
   const server = await RedisServer.start(undefined, ...args);
-  cleanups.push(() => server.stop());
+  onTestFinished(() => server.stop());
   return server;
 }
 
@@ -199,7 +193,7 @@ it.each(Object.keys(clusterClients))(
   "%s: calls that are made together are counted once, whatever their slots",
   async (name) => {
     const cluster = await RedisCluster.start();
-    cleanups.push(() => cluster.stop());
+    onTestFinished(() => cluster.stop());
     const client = await clusterClients[name]!(cluster.servers.map(({ port }) => port));
     const { absolute, suppressed } = createRedisProvider(client, { timeoutMs: 30_000 });
     const keys = Array.from({ length: 50 }, (_, index) => `k${index}`);
