@@ -5,6 +5,8 @@ import { allowed, suppressed } from "../strategy/decision.ts";
 import {
   admittedByDraw,
   decideSuppressed,
+  deniedByFactor,
+  drawAdmits,
   factorOfNext,
   type SuppressedRule,
   suppressedRuleOf,
@@ -26,37 +28,26 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   /** Draws that a script was given and had no use for: the next calls take them, so as many are drawn as on Local. */
   readonly #draws: number[] = [];
   readonly #suppressions = new RepliesOf(SUPPRESSED_INC);
+  #lastRule: SuppressedRule | undefined;
 
   async getSuppressionFactor(key: string): Promise<number> {
     return (await this.get(key)).suppressionFactor;
   }
 
-  /** The decision about a call over the soft limit, made of the window that the script saw, as on Local. */
+  /** The decision about a call over the soft limit, made of what the script saw, as on Local. */
   #decideFrom(reply: unknown, rule: SuppressedRule, count: number, draw: number, isCounted: boolean): Decision {
     const { admitted, accepted: used, scaledFactor, wait, oldestAccepted } = this.#suppressions.read(reply);
     const factor = scaledFactor / 2 ** 53;
-    if (!isWhole(used) || !isShare(factor) || !isWait(wait) || !isWithin(oldestAccepted, used + count)) {
-      throw misfit(reply);
-    }
-    const oldestExpiresInMs = this.waitMsFrom(wait);
-    const window = {
-      ...this.unknown,
-      used,
-      rate: rule.rate,
-      keptFactor: () => factor,
-      oldestExpiresInMs,
-      oldestExpiresWithHitInMs: oldestExpiresInMs,
-      oldestAccepted,
-    };
-    const decision = decideSuppressed(window, rule, count, () => draw);
-    const agrees =
-      decision.outcome === "suppressed" &&
-      decision.suppressionFactor === factor &&
-      admitted === (decision.allowed ? 1 : 0);
-    if (!agrees) throw misfit(reply);
+    const usedWithCall = used + count;
+    const isSound = isWhole(used) && isShare(factor) && isWait(wait) && isWithin(oldestAccepted, usedWithCall);
+    const isOver = usedWithCall > rule.limit && (usedWithCall <= rule.hardLimit || factor === 1);
+    const isAdmitted = drawAdmits(factor, () => draw);
+    if (!isSound || !isOver || admitted !== (isAdmitted ? 1 : 0)) throw misfit(reply);
     if (factor === 1) this.#draws.push(draw);
+    const oldestExpiresInMs = this.waitMsFrom(wait);
     // Where a call is admitted and not counted, because another limit denied the take, it leaves as much as there was.
-    return decision.allowed && !isCounted ? admittedByDraw(rule, used, oldestExpiresInMs, factor) : decision;
+    if (isAdmitted) return admittedByDraw(rule, isCounted ? usedWithCall : used, oldestExpiresInMs, factor);
+    return deniedByFactor({ used, oldestAccepted, oldestExpiresInMs }, rule, count, factor, oldestExpiresInMs);
   }
 
   protected termsOf(rate: Rate, limit: number, count: number): CallTerms {
@@ -103,6 +94,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   #ruleOf(rate: Rate): SuppressedRule {
-    return suppressedRuleOf(rate, this.settings);
+    if (this.#lastRule?.rate !== rate) this.#lastRule = suppressedRuleOf(rate, this.settings);
+    return this.#lastRule;
   }
 }

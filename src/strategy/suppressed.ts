@@ -108,7 +108,7 @@ export function admittedByDraw(
  * @param moreAfterMs how long until the oldest bucket expires, when the call is counted
  */
 export function deniedByFactor(
-  window: SuppressedView,
+  window: Pick<SuppressedView, "used" | "oldestAccepted" | "oldestExpiresInMs">,
   rule: SuppressedRule,
   count: number,
   factor: number,
