@@ -7,6 +7,9 @@
 -- To make a whole window costs Redis about what a command does. So most windows are *light*: they have no more fields
 -- than a state that has nothing but buckets. It is enough for asks that an absolute limit admits while no bucket has
 -- expired (see lib/light.lua). Any other ask widens the window first.
+--
+-- A function that is called by another name, as `store(takes)` below, stays a function. The packer writes all others
+-- out where they are called, which would make these too long.
 
 local function take(keys, arguments)
   local is_done, replied = pcall(decide_takes, keys, arguments)
