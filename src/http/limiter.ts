@@ -192,7 +192,8 @@ export class HttpLimiter<Raw> {
     this.notices.tell(
       "NAME_SHARED",
       "another limiter with this name counts in the same place at another rate, " +
-        "so each uses up what the other allows; give each limiter a different name, or, in Redis, give its provider a different prefix",
+        "so each uses up what the other allows; give each limiter a different name, " +
+        "or, in Redis, give its provider a different prefix",
     );
   }
 

@@ -1,6 +1,6 @@
 -- The two most frequent kinds of call, in short. The call is admitted, and its key is unknown or has a state of nothing
--- but buckets, of which none has expired. With it Redis takes two thirds to three quarters of the time for calls to
--- 50 000 keys. The usual way is for every kind of call.
+-- but buckets, of which none has expired. The short way takes Redis two thirds to three quarters of the time for
+-- calls to 50 000 keys. The usual way is for every kind of call.
 
 -- Sets the time of the calls that come next, and in which cells of the time grid it is.
 local function set_time(window, now_ms)
