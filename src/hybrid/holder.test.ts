@@ -252,7 +252,7 @@ describe("above the limit", () => {
     expect(holder.trySpendAbove(2, 1)).toBe(true);
     expect(holder.used).toBe(LIMIT + 2);
     expect(holder.trySpendAbove(2, 1)).toBe(false);
-    holder.draws.note(2);
+    holder.ensureDraws().note(2);
     expect(ask(holder, 2, [])).toMatchObject({ heldHeadroom: 1, wantedHeadroom: 3, hits: [{ count: 2, declined: 0 }] });
   });
 
@@ -260,7 +260,7 @@ describe("above the limit", () => {
     const holder = new Holder("k", TIMING);
     answer(holder, 0, FULL);
     expect(ask(holder, 10, []).wantedHeadroom).toBe(0);
-    holder.draws.note(5);
+    holder.ensureDraws().note(5);
     expect(ask(holder, 50, []).wantedHeadroom).toBe(10);
     expect(ask(holder, 50 + TIMING.longHorizonMs, []).wantedHeadroom).toBe(0);
   });
@@ -274,14 +274,14 @@ describe("above the limit", () => {
   it("that Redis has no room for a call is known for 50 ms, or until a bucket expires, and of no lighter call", () => {
     const holder = new Holder("k", TIMING);
     answer(holder, 0, { ...FULL, freeHeadroom: 0 });
-    expect(holder.draws.hasNoRoomFor(1, 49)).toBe(true);
-    expect(holder.draws.hasNoRoomFor(1, 50)).toBe(false);
+    expect(holder.ensureDraws().hasNoRoomFor(1, 49)).toBe(true);
+    expect(holder.ensureDraws().hasNoRoomFor(1, 50)).toBe(false);
     const expiring = { buckets: 3, firstExpiresInMs: 30, secondExpiresInMs: 90, secondAccepted: 20 };
     answer(holder, 270, { ...FULL, ...expiring, freeHeadroom: 1 });
-    expect(holder.draws.hasNoRoomFor(1, 280)).toBe(false);
-    expect(holder.draws.hasNoRoomFor(2, 280)).toBe(true);
+    expect(holder.ensureDraws().hasNoRoomFor(1, 280)).toBe(false);
+    expect(holder.ensureDraws().hasNoRoomFor(2, 280)).toBe(true);
     holder.carryOn(300, 0);
-    expect(holder.draws.hasNoRoomFor(2, 300)).toBe(false);
+    expect(holder.ensureDraws().hasNoRoomFor(2, 300)).toBe(false);
   });
 
   it("headroom outlives a lease of a key that is called seldom", () => {

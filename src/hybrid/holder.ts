@@ -173,7 +173,7 @@ export class Holder extends Visited {
   }
 
   /** Suppressed: what calls above the limit call for. It is made when it is first asked for. */
-  get draws(): Draws {
+  ensureDraws(): Draws {
     this.#draws ??= new Draws(this.#timing);
     return this.#draws;
   }
@@ -285,7 +285,7 @@ export class Holder extends Visited {
       this.#noRoom = undefined;
       if (isTaken) this.#addUsed(count, nowMs);
     }
-    if (decision.allowed && decision.outcome === "suppressed") this.draws.note(count);
+    if (decision.allowed && decision.outcome === "suppressed") this.ensureDraws().note(count);
     // A lease that is asked for now is one at this rate.
     if (this.#state === "unknown") this.#noteRate(rate, limit);
     if (decision.outcome === "rejected" && count <= limit) this.#noteRejection({ rate, limit, count }, decision, nowMs);
@@ -389,7 +389,8 @@ export class Holder extends Visited {
     // What was counted for the calls that wait is used as they are served.
     this.#used = used - answer.counted;
     // Most keys never pass their limit, and need no object for draws.
-    if (answer.freeHeadroom >= 0) (used < limit ? this.#draws : this.draws)?.noteFree(answer.freeHeadroom, nowMs);
+    if (answer.freeHeadroom >= 0)
+      (used < limit ? this.#draws : this.ensureDraws())?.noteFree(answer.freeHeadroom, nowMs);
     this.demand.noteUnleased(limit - used - held - answer.granted, limit);
     this.#snapshot = Snapshot.of(answer, nowMs);
     this.#isGrowing = answer.buckets < 2;

@@ -60,7 +60,7 @@ class Suppressed implements HolderStrategy {
     const isNew = taken === NO_DRAW && factor < 1;
     const draw = isNew ? this.#settings.random() : taken;
     if (factor < 1 && draw >= factor) {
-      if (isNew) holder.draws.note(count);
+      if (isNew) holder.ensureDraws().note(count);
       if (!holder.trySpendAbove(count, nowMs)) return draw;
       return admittedByDraw(rule, used + count, holder.moreAfterMs(nowMs), factor);
     }
@@ -71,7 +71,7 @@ class Suppressed implements HolderStrategy {
   /** Whether a call would pass the hard limit, or isn't covered and Redis is known to have no room for it there. */
   #isOverHard(holder: Holder, count: number, nowMs: number): boolean {
     if (holder.used + count > this.#ruleOf(holder.rate).hardLimit) return true;
-    return holder.draws.hasNoRoomFor(count, nowMs) && !holder.lease.canSpendAbove(count);
+    return holder.ensureDraws().hasNoRoomFor(count, nowMs) && !holder.lease.canSpendAbove(count);
   }
 
   weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined {
@@ -94,7 +94,7 @@ class Suppressed implements HolderStrategy {
     const blocked = holder.isBlocked ? holder.rejectBlocked(weight, rule.hardLimit, nowMs) : undefined;
     if (blocked !== undefined) return blocked;
     const { factor, admits } = weighed;
-    if (count > 0 && admits && factor >= 0) holder.draws.note(count);
+    if (count > 0 && admits && factor >= 0) holder.ensureDraws().note(count);
     if (count > 0 && isTaken) {
       if (factor < 0) holder.trySpend(count, nowMs);
       else holder.trySpendAbove(count, nowMs);
