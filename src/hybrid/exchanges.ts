@@ -4,8 +4,8 @@
 import { type ForwardClock, systemClock } from "../core/clock.ts";
 import type { Decision } from "../core/types.ts";
 import type { Counts } from "../core/watch.ts";
-import type { RedisParts } from "../redis/limiter.ts";
 import { SYNC } from "../redis/lua.generated.ts";
+import type { RedisParts } from "../redis/parts.ts";
 import type { Fallback } from "./fallback.ts";
 import type { Holder } from "./holder.ts";
 import {

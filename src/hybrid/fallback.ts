@@ -3,8 +3,9 @@
 
 import { type Adjuster, setAdjuster } from "../core/adjuster.ts";
 import type { Decision } from "../core/types.ts";
-import { policyFor } from "../redis/failure.ts";
-import type { RedisLimiter, RedisParts } from "../redis/limiter.ts";
+import { applyPolicy } from "../redis/failure.ts";
+import type { RedisLimiter } from "../redis/limiter.ts";
+import type { RedisParts } from "../redis/parts.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import type { Holder } from "./holder.ts";
 import type { WaitingCall } from "./protocol.ts";
@@ -28,7 +29,7 @@ export class Fallback {
    * @throws `error` itself if the policy leaves it to the caller, or if it isn't about Redis
    */
   decideAfter(error: unknown, holder: Holder, call: WaitingCall, countedAs: number): Decision {
-    policyFor(error, this.#parts.policy, this.#parts.watch);
+    applyPolicy(error, this.#parts.policy, this.#parts.watch);
     return this.#decide(holder, call, countedAs);
   }
 

@@ -8,8 +8,8 @@ export type {
   RedisClient,
   UpstashClient,
 } from "../redis/client.ts";
-export type { FailurePolicy } from "../redis/limiter.ts";
 export type { RedisOptions } from "../redis/open.ts";
+export type { FailurePolicy } from "../redis/parts.ts";
 export type { HybridAbsolute } from "./absolute.ts";
 export type { Estimate } from "./estimate.ts";
 export { createHybridProvider, type HybridOptions, type HybridProvider } from "./provider.ts";

@@ -3,7 +3,7 @@
 import { messageOf, TrypemaError, type TrypemaErrorCode } from "../core/errors.ts";
 import type { Watch } from "../core/watch.ts";
 import { RewordedError } from "./clients/connection.ts";
-import type { FailurePolicy } from "./limiter.ts";
+import type { FailurePolicy } from "./parts.ts";
 
 export function timeoutError(timeoutMs: number): TrypemaError {
   return new TrypemaError("BACKEND_TIMEOUT", `Redis did not answer within ${timeoutMs} ms`);
@@ -39,11 +39,12 @@ function codeOf(message: string): TrypemaErrorCode {
 }
 
 /**
- * The failure policy that decides about a call which failed with `error`, noted with the watch.
+ * Applies the failure policy to a call that failed with `error`. Counts the failure with the watch, which also warns of
+ * the first decisions of a policy. Returns the policy that has to decide.
  *
  * @throws `error` itself if the policy leaves it to the caller, or if it isn't about Redis
  */
-export function policyFor(error: unknown, policy: FailurePolicy, watch: Watch): Exclude<FailurePolicy, "throw"> {
+export function applyPolicy(error: unknown, policy: FailurePolicy, watch: Watch): Exclude<FailurePolicy, "throw"> {
   if (!isBackendFailure(error)) throw error;
   if (policy === "throw") {
     watch.counts.failed++;

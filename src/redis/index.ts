@@ -9,7 +9,7 @@ export type {
   RedisClient,
   UpstashClient,
 } from "./client.ts";
-export type { FailurePolicy } from "./limiter.ts";
 export type { RedisOptions } from "./open.ts";
+export type { FailurePolicy } from "./parts.ts";
 export { createRedisProvider, type RedisProvider } from "./provider.ts";
 export type { RedisSuppressed } from "./suppressed.ts";

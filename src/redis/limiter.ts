@@ -2,14 +2,13 @@
 // the same to either. The strategies add how to decide.
 
 import { setAdjuster } from "../core/adjuster.ts";
-import type { ForwardClock } from "../core/clock.ts";
 import { checkedCondition, checkHistory } from "../core/condition.ts";
 import { checkCount } from "../core/count.ts";
 import type { Ask } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
-import { checkBlockMs, type LimiterSettings } from "../core/options.ts";
+import { checkBlockMs } from "../core/options.ts";
 import { type Rate, unlimited } from "../core/rate.ts";
-import { type Store, setStore } from "../core/store.ts";
+import { setStore } from "../core/store.ts";
 import type { Tally } from "../core/tally.ts";
 import type { Awaitable, Condition, Decision, History, Limiter, SetIfResult, Usage } from "../core/types.ts";
 import type { Watch } from "../core/watch.ts";
@@ -17,14 +16,14 @@ import { decideBlocked } from "../strategy/block.ts";
 import { capacityIn, capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { emptyWindow, type SuppressedView, type WindowView } from "../strategy/view.ts";
-import { CallTerms, type IncCall, type PeekCall, type ReportCall, type TakeAsk, type TakeCall } from "./batch.ts";
+import { CallTerms, type TakeAsk } from "./batch.ts";
 import { argumentsOf, type BatchedCommand, type Command, fieldsOf } from "./commands.ts";
-import { isBackendFailure, policyFor } from "./failure.ts";
+import { applyPolicy, isBackendFailure } from "./failure.ts";
 import type { KeyNames } from "./keys.ts";
 import { ADJUST, BLOCK, DELETE, type DeleteArguments, GIVE_RATE, PEEK, SET_IF, UNBLOCK } from "./lua.generated.ts";
+import type { Backend, FailurePolicy, RedisParts, RedisSettings } from "./parts.ts";
 import { type Peek, peekFrom } from "./peek.ts";
 import { type BlockReply, isTotal, misfit, numberFrom, totalFrom } from "./reply.ts";
-import type { Script } from "./script.ts";
 
 /** Of so many rates the terms are kept. */
 const MOST_TERMS = 1_000;
@@ -33,57 +32,6 @@ const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit
 
 /** What every script takes. */
 type WindowArguments = Pick<DeleteArguments, "windowMs" | "bucketMs" | "clockMs">;
-
-/** Where the scripts run. What fails is a {@link TrypemaError} with a code that begins with BACKEND. */
-export interface Backend {
-  /** A call that counts; it may share a script with others. */
-  inc(call: IncCall): Promise<unknown>;
-  /** Several calls that are decided as one; they may share a script with others. */
-  take(call: TakeCall): Promise<unknown>;
-  /** A look at a key, which counts nothing; it may share a script with others. */
-  peek(call: PeekCall): Promise<unknown>;
-  /** Whether keys of different slots can't share a script. */
-  readonly isBySlot: boolean;
-  /** A report of a hybrid process; it may share a script with others. */
-  report(call: ReportCall): Promise<unknown>;
-  run(script: Script, keys: string[], args: string[]): Promise<unknown>;
-  /** @throws {TrypemaError} `BACKEND_UNAVAILABLE` if a call now would be refused */
-  checkAccepts(): void;
-  /** Sees to it that the deadlines of calls pass which began earlier; see `Deadlines.keepTimer`. */
-  keepTimer(): void;
-  /** Removes the Redis keys whose names begin so. */
-  forget(start: string): Promise<void>;
-  /** Whether Redis has failed so often that calls are refused, except for one now and then. */
-  readonly isOut: boolean;
-  /** Whether a call now would be refused. */
-  readonly refuses: boolean;
-}
-
-/**
- * Who decides when Redis can't: `"throw"` throws the error to the caller, `"allow"` and `"deny"` give every call this
- * answer, `"local"` asks a Local provider with the same options. Decisions of a policy are `degraded`.
- */
-export type FailurePolicy = "throw" | "allow" | "deny" | "local";
-
-export interface RedisSettings extends LimiterSettings {
-  /** The same as `clock` if the user gave one; else the server's counts. */
-  readonly callersClock: ForwardClock | undefined;
-  readonly timeoutMs: number;
-}
-
-/** What a limiter of one strategy is made of. */
-export interface RedisParts {
-  readonly settings: RedisSettings;
-  readonly backend: Backend;
-  readonly names: KeyNames;
-  readonly store: Store;
-  readonly watch: Watch;
-  /** Where the calls of the limiter are counted. */
-  readonly tally: Tally;
-  readonly policy: FailurePolicy;
-  /** The same strategy of the Local provider for `"local"`. */
-  readonly local: () => Limiter;
-}
 
 /** The methods of one strategy on Redis; all return promises. */
 export abstract class RedisLimiter implements Limiter {
@@ -283,7 +231,7 @@ export abstract class RedisLimiter implements Limiter {
     limit: number,
     askLocal: (local: Limiter) => Awaitable<Decision>,
   ): Promise<Decision> {
-    const policy = policyFor(error, this.#policy, this.#watch);
+    const policy = applyPolicy(error, this.#policy, this.#watch);
     if (policy === "allow") return markDegraded(allowed(limit, 0, 0));
     if (policy === "deny") return markDegraded(this.deny(limit));
     const local = this.#local();

@@ -18,7 +18,7 @@ import { CallQueue, type QueueParts } from "./call-queue.ts";
 import { unlinkAll } from "./clear.ts";
 import { connectionOf, type RedisClient } from "./client.ts";
 import { KeyNames } from "./keys.ts";
-import type { Backend, FailurePolicy, RedisParts, RedisSettings } from "./limiter.ts";
+import type { Backend, FailurePolicy, RedisParts, RedisSettings } from "./parts.ts";
 import { runScript } from "./script.ts";
 import { sharingDenials } from "./shared-denials.ts";
 

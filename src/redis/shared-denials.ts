@@ -4,8 +4,8 @@ import type { ForwardClock } from "../core/clock.ts";
 import type { SharedDenials } from "../core/family.ts";
 import type { Counter, Summary } from "../core/sketch.ts";
 import { luaNumber } from "./commands.ts";
-import type { Backend } from "./limiter.ts";
 import { LIMITED_KEYS } from "./lua.generated.ts";
+import type { Backend } from "./parts.ts";
 import { isWhole, misfit, numberFrom, textFrom } from "./reply.ts";
 
 /** @param callersClock undefined for the server's time */

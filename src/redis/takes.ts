@@ -9,7 +9,7 @@ import { type Tally, tallied } from "../core/tally.ts";
 import type { Decision } from "../core/types.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { luaNumber } from "./commands.ts";
-import { policyFor } from "./failure.ts";
+import { applyPolicy } from "./failure.ts";
 import type { RedisLimiter } from "./limiter.ts";
 import type { OpenRedis } from "./open.ts";
 import { misfit, numberFrom } from "./reply.ts";
@@ -37,7 +37,7 @@ export class Takes {
     try {
       return made(tallied(asks, await this.#decide(asks, takenMs), tallyOf), takenMs);
     } catch (error) {
-      policyFor(error, this.#redis.policy, this.#redis.watch);
+      applyPolicy(error, this.#redis.policy, this.#redis.watch);
       return made(this.decideInstead(asks), takenMs);
     }
   }
