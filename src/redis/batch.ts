@@ -59,7 +59,8 @@ function jsonNumber(luaNumber: string): string {
 class TermsList {
   readonly #numbers = new Map<CallTerms, number>();
 
-  numberOf(terms: CallTerms): number {
+  /** Adds terms unless the list has them, and returns their number. */
+  add(terms: CallTerms): number {
     let number = this.#numbers.get(terms);
     if (number === undefined) {
       number = this.#numbers.size + 1;
@@ -78,7 +79,8 @@ class KeyList {
   readonly keys: string[] = [];
   readonly #numbers = new Map<string, number>();
 
-  numberOf(keys: readonly [state: string, buckets: string]): number {
+  /** Adds the Redis keys of a limited key unless the list has them, and returns its number. */
+  add(keys: readonly [state: string, buckets: string]): number {
     let number = this.#numbers.get(keys[0]);
     if (number === undefined) {
       number = this.keys.push(...keys) / 2;
@@ -107,8 +109,10 @@ export function sendingIncs(hasCallersClock: boolean): Sending<IncCall> {
 export interface TakeAsk {
   readonly terms: CallTerms;
   readonly keys: readonly [state: string, buckets: string];
-  /** For how long a denial blocks the key, or the draw of a suppressed limit. */
-  readonly own: number;
+  /** Suppressed: the draw; undefined for an absolute limit. */
+  readonly draw: number | undefined;
+  /** Absolute: for how long a denial blocks the key; 0 for no block. */
+  readonly blockMs: number;
 }
 
 /** Several calls that are decided as one. */
@@ -132,7 +136,9 @@ export const sendingTakes: Sending<TakeCall> = {
     for (const take of takes) {
       if (before === undefined || !isSameTake(take, before)) {
         run = plan.push(0, take.asks.length, take.isDenied ? 1 : 0) - 3;
-        for (const { keys, terms, own } of take.asks) plan.push(names.numberOf(keys), list.numberOf(terms), own);
+        for (const { keys, terms, draw, blockMs } of take.asks) {
+          plan.push(names.add(keys), list.add(terms), draw ?? blockMs);
+        }
         times.push(...take.clock);
       }
       plan[run]!++;
@@ -154,9 +160,9 @@ function isSameTake(one: TakeCall, other: TakeCall): boolean {
     one.isDenied === other.isDenied &&
     one.clock[0] === other.clock[0] &&
     one.asks.length === other.asks.length &&
-    one.asks.every(({ keys, terms, own }, index) => {
+    one.asks.every(({ keys, terms, draw, blockMs }, index) => {
       const ask = other.asks[index]!;
-      return keys[0] === ask.keys[0] && terms === ask.terms && own === ask.own;
+      return keys[0] === ask.keys[0] && terms === ask.terms && draw === ask.draw && blockMs === ask.blockMs;
     })
   );
 }
@@ -208,7 +214,7 @@ function runsOf(calls: readonly IncCall[], ofKey: readonly number[], list: Terms
     const { terms } = calls[ofKey[from]!]!;
     let to = from + 1;
     while (to < ofKey.length && calls[ofKey[to]!]!.terms === terms) to++;
-    runs.push(list.numberOf(terms), to - from);
+    runs.push(list.add(terms), to - from);
     from = to;
   }
   return runs;

@@ -1,9 +1,12 @@
 // Sends calls to Redis, many in one script where many are made at once.
 //
 //   a call is made while               what becomes of it
-//   no call is on its way              it is sent at once, alone; a look at a key, when its caller has made all looks
+//   no call is on its way              it is sent at once, alone
 //   others are on their way            it waits until the event loop has gone through what it is busy with, so that the
 //                                      calls which are made meanwhile go together
+//
+// A look at a key (`isAllowed`, `get`) isn't sent at once, even if no call is on its way. It waits until its caller gives
+// way, because a caller often looks at several keys, and so these looks go together.
 //
 // So a busy program pays once for many calls: for the command, for its reply and for the start of the script. A program
 // with little to do loses no time.
@@ -78,7 +81,10 @@ export class CallQueue<Call extends KeyedCall> {
     });
   }
 
-  /** Sends what waits, so that it comes before what is sent next. */
+  /**
+   * Sends what waits, so that it comes before what is sent next. Calls whose deadline passed while they waited are not
+   * sent, because they have failed already: Redis would count calls that the failure policy has decided instead.
+   */
   flush(): void {
     if (this.#waiting.length === 0) return;
     const calls = this.#waiting.filter(({ pending }) => pending.waits);

@@ -275,7 +275,7 @@ export abstract class RedisLimiter implements Limiter {
   /** What a script needs to know of an ask of a take. @internal */
   askOf({ key, rate, count, blockMs }: Ask): TakeAsk {
     const terms = this.#termsFor(rate, this.limitOf(rate), count);
-    return { terms, keys: this.#names.of(key), own: this.draw() ?? blockMs };
+    return { terms, keys: this.#names.of(key), draw: this.draw(), blockMs };
   }
 
   /** The name of the Redis key that has the state of a key. @internal */
