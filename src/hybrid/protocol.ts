@@ -129,7 +129,7 @@ function isAnswerTo(report: Report, answer: Answer, windowMs: number): boolean {
   const { counted, granted, total, declined, leasedByOthers, firstAccepted, secondAccepted } = answer;
   const accepted = total - declined;
   const given = counted + granted;
-  const taken = accepted + leasedByOthers + report.held;
+  const usedWithLease = accepted + leasedByOthers + report.held;
   return (
     (counted === 0 || counted === report.needed || (report.isAlike && counted % report.asked === 0)) &&
     isWithin(counted, report.needed) &&
@@ -139,8 +139,8 @@ function isAnswerTo(report: Report, answer: Answer, windowMs: number): boolean {
     isWhole(leasedByOthers) &&
     // Redis gives what is free to the calls that wait, and it gives nothing else, and nothing of a blocked key.
     (given > 0
-      ? isWithin(taken + granted, report.limit) && answer.blockedMs === 0
-      : taken + report.asked > report.limit || report.asked === 0 || answer.blockedMs > 0) &&
+      ? isWithin(usedWithLease + granted, report.limit) && answer.blockedMs === 0
+      : usedWithLease + report.asked > report.limit || report.asked === 0 || answer.blockedMs > 0) &&
     isWait(answer.blockedMs) &&
     isWithin(answer.buckets, 3) &&
     isExpiry(answer.firstExpiresInMs, windowMs) &&

@@ -22,7 +22,7 @@ export class RedisAbsolute extends RedisLimiter {
   #denied(reply: readonly unknown[], rate: Rate, limit: number, count: number): Decision {
     const block = blockFrom(reply, this.settings.windowMs);
     if (block !== undefined) return this.rejectByReply(block, rate, count);
-    const { taken: used, wait, freed, moreMs } = this.#denials.read(reply);
+    const { used, wait, freed, moreMs } = this.#denials.read(reply);
     const isSoundWait = count > limit ? wait === -1 : isWait(wait);
     if (!isWhole(used) || !isSoundWait || !isWithin(freed, used) || !isWhole(moreMs)) throw misfit(reply);
     // The script tells of the window that it saw, and of such a window the decision is made here as everywhere.

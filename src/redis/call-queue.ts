@@ -5,8 +5,8 @@
 //   others are on their way            it waits until the event loop has gone through what it is busy with, so that the
 //                                      calls which are made meanwhile go together
 //
-// A look at a key (`isAllowed`, `get`) isn't sent at once, even if no call is on its way. It waits until its caller gives
-// way, because a caller often looks at several keys, and so these looks go together.
+// A look at a key (`isAllowed`, `get`) isn't sent at once, even if no call is on its way. It waits until its caller
+// gives way, because a caller often looks at several keys, and so these looks go together.
 //
 // So a busy program pays once for many calls: for the command, for its reply and for the start of the script. A program
 // with little to do loses no time.

@@ -22,7 +22,7 @@ export function numberFrom(reply: unknown): number {
 
 /** What an admitted call is replied: see `admission_as_replied` in lua/lib/reply.lua. */
 export interface Admission {
-  /** What is taken of the capacity with the call. */
+  /** What is used of the capacity with the call. */
   readonly used: number;
   readonly moreAfterMs: number;
 }
@@ -119,9 +119,9 @@ export function isWhole(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value < 2 ** 63;
 }
 
-/** Whether so much can be taken of a capacity. What is beyond all totals isn't summed up exactly. */
-export function isWithin(taken: number, limit: number): boolean {
-  return isWhole(taken) && (taken <= limit || limit > MOST);
+/** Whether so much can be used of a capacity. What is beyond all totals isn't summed up exactly. */
+export function isWithin(used: number, limit: number): boolean {
+  return isWhole(used) && (used <= limit || limit > MOST);
 }
 
 /** Whether one can wait for that long. */

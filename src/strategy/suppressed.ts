@@ -88,7 +88,7 @@ export function drawAdmits(factor: number, random: () => number): boolean {
 /**
  * The decision about a call over the soft limit that the draw admitted.
  *
- * @param used what is taken of the capacity with the call
+ * @param used what is used of the capacity with the call
  * @param moreAfterMs how long until the oldest bucket expires, when the call is counted
  */
 export function admittedByDraw(

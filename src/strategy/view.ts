@@ -5,7 +5,7 @@ import type { Rate } from "../core/rate.ts";
 
 /** A key's window as the absolute strategy needs to see it. */
 export interface WindowView {
-  /** What is taken of the capacity: accepted counts that are live, and what other processes have leased. */
+  /** What is used of the capacity: accepted counts that are live, and what other processes have leased. */
   readonly used: number;
   /** How long until the oldest buckets that hold `count` together have expired. Only asked when that much is used. */
   waitMsFor(count: number): number;

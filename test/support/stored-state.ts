@@ -34,7 +34,7 @@ interface StoredState extends StateFields {
 const NOT_STORED = {
   ...{ oldestDeclined: 0, newestDeclined: 0, declined: 0, barrenBefore: 0, seen: -1, recent: 0 },
   ...{ factor: 0, factorMs: Number.NEGATIVE_INFINITY },
-  ...{ reserved: 0, headroom: 0, holders: 0, firstGoneMs: 0, lastGoneMs: 0, offsetMs: 0 },
+  ...{ reserved: 0, headroom: 0, leaseCount: 0, firstGoneMs: 0, lastGoneMs: 0, offsetMs: 0 },
 };
 
 /** How Lua's `struct` writes a bucket. */
@@ -101,7 +101,7 @@ export async function writeStored(
     total: sumOf(buckets, ({ count }) => count),
     declined: sumOf(buckets, ({ declined }) => declined),
   };
-  const isStored = buckets.length > 0 || (state.holders ?? 0) > 0;
+  const isStored = buckets.length > 0 || (state.leaseCount ?? 0) > 0;
   const packed = isStored ? bytesOf(STATE_FIELDS.map((field) => state[field] ?? 0)) : "";
   const listed = buckets.slice(1, -1).map((bucket): ListedBucket => ({ ...bucket, barrenBefore: 0 }));
   const between = listed.map((bucket) => bytesOf(BUCKET_FIELDS.map((field) => bucket[field])));
@@ -244,9 +244,9 @@ function checkBarren({ stored, barrenBefore }: StoredState, listed: readonly Lis
 /** A lease that is gone may still be reckoned with, until a report notices. */
 function checkLeases({ state, leases }: StoredKey, { nowMs }: Circumstances, check: Check): void {
   const live = leases.filter(({ held, headroom, goneMs }) => held + headroom > 0 && goneMs > nowMs);
-  const { reserved, headroom, holders, firstGoneMs, lastGoneMs } = state ?? NOT_STORED;
+  const { reserved, headroom, leaseCount, firstGoneMs, lastGoneMs } = state ?? NOT_STORED;
   const held = sumOf(live, (lease) => lease.held);
-  const isNoneGone = holders === 0 || firstGoneMs > nowMs;
+  const isNoneGone = leaseCount === 0 || firstGoneMs > nowMs;
   check(isNoneGone ? reserved === held : reserved >= held, () => `${reserved} are reserved, and leases are ${held}`);
   const ofLeases = sumOf(live, (lease) => lease.headroom);
   check(
@@ -254,7 +254,8 @@ function checkLeases({ state, leases }: StoredKey, { nowMs }: Circumstances, che
     () => `the headroom is ${headroom}, and that of the leases is ${ofLeases}`,
   );
   const count = live.length;
-  check(isNoneGone ? holders === count : holders >= count, () => `there are ${holders} holders, and ${count} leases`);
+  const isRight = isNoneGone ? leaseCount === count : leaseCount >= count;
+  check(isRight, () => `${leaseCount} leases are counted, and there are ${count}`);
   for (const { goneMs } of live) {
     const isBetween = firstGoneMs <= goneMs && goneMs <= lastGoneMs;
     check(isBetween, () => `a lease is gone at ${goneMs}, not between ${firstGoneMs} and ${lastGoneMs}`);

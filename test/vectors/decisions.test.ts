@@ -73,7 +73,7 @@ const calls = {
 async function run<Reply>(command: Command<never, Reply>, window: PlainWindow, values: object): Promise<unknown> {
   const { buckets, nowMs, windowMs, bucketMs, rate, leased, leasedUntilMs, factor } = window;
   const factorMs = buckets.length === 0 ? Number.NEGATIVE_INFINITY : window.factorMs;
-  const leases = { reserved: leased, holders: Math.min(1, leased), firstGoneMs: leasedUntilMs };
+  const leases = { reserved: leased, leaseCount: Math.min(1, leased), firstGoneMs: leasedUntilMs };
   const others = { rate, factor, factorMs, ...leases, lastGoneMs: leasedUntilMs, newestMs: nowMs };
   await writeStored(redis.client, STATE, buckets, others);
   const args = argumentsOf(command, { windowMs, bucketMs, clockMs: nowMs, ...values } as never);
@@ -94,11 +94,11 @@ function admissionIn(reply: unknown, { windowMs }: PlainWindow, limit: number, c
 async function absoluteInRedis(window: PlainWindow, limit: number, values: { count: number; rate: number }) {
   const reply = await run(ABSOLUTE_INC, window, { ...values, limit });
   if (!Array.isArray(reply)) return admissionIn(reply, window, limit, values.count);
-  const { taken, wait, freed, moreMs } = fieldsOf(ABSOLUTE_INC, reply);
-  const remaining = Math.max(0, limit - taken);
+  const { used, wait, freed, moreMs } = fieldsOf(ABSOLUTE_INC, reply);
+  const remaining = Math.max(0, limit - used);
   if (values.count > limit)
     return rejected(limit, remaining, wait === -1 ? Number.POSITIVE_INFINITY : wait, limit, moreMs);
-  return rejected(limit, remaining, wait, Math.max(0, limit - taken + freed), moreMs);
+  return rejected(limit, remaining, wait, Math.max(0, limit - used + freed), moreMs);
 }
 
 async function suppressedInRedis(window: PlainWindow, rule: SuppressedRule, count: number, draw: number) {

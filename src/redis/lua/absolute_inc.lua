@@ -13,26 +13,26 @@ end
 -- it is that of an unknown key, which stays unknown.
 local function decide_absolute(window, count, limit, rate)
   local replied
-  local taken = window.total + window.reserved
+  local used = window.total + window.reserved
   if window.blocked_until_ms > 0 then
     if window.total > 0 and window.rate ~= rate then
       set_rate(window, rate)
     end
-    replied = block_as_replied(window, taken)
-  elseif taken + count > limit then
+    replied = block_as_replied(window, used)
+  elseif used + count > limit then
     -- A denied call gives the key its rate all the same.
     if window.total > 0 and window.rate ~= rate then
       set_rate(window, rate)
     end
     local wait_ms, freed, wait = 0, 0, -1
     if count <= limit then
-      wait_ms, freed = time_until_free(window, taken + count - limit)
+      wait_ms, freed = time_until_free(window, used + count - limit)
       wait = time_as_replied(window, wait_ms)
     end
-    local replied_taken = whole_as_replied(taken)
+    local replied_used = whole_as_replied(used)
     local replied_freed = whole_as_replied(freed)
     local more_ms = time_until_more_free(window)
-    replied = reply({ taken = replied_taken, wait = wait, freed = replied_freed, more_ms = more_ms })
+    replied = reply({ used = replied_used, wait = wait, freed = replied_freed, more_ms = more_ms })
   else
     if window.rate ~= rate then
       set_rate(window, rate)

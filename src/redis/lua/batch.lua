@@ -8,7 +8,7 @@ local function batch(keys, arguments)
   local calls = read_calls(arguments)
   local plan, replies = calls.plan, calls.replies
   local window = {}
-  window.holders, window.last_gone_ms, window.blocked_until_ms = 0, 0, 0
+  window.lease_count, window.last_gone_ms, window.blocked_until_ms = 0, 0, 0
   window.has_callers_clock = calls.has_callers_clock
   local key_at = 0
   while key_at < #state_keys do
@@ -87,7 +87,7 @@ local function read_time(window, plan, at)
   local next = at
   if window.has_callers_clock then
     window.now_ms = plan[at]
-    if window.total > 0 or window.holders > 0 or window.offset_ms > 0 or window.blocked_until_ms > 0 then
+    if window.total > 0 or window.lease_count > 0 or window.offset_ms > 0 or window.blocked_until_ms > 0 then
       settle_time(window)
     end
     next = at + 1

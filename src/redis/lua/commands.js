@@ -44,9 +44,9 @@ export const STATE = {
   leases: {
     reserved: "what the processes that have leases may still spend, together",
     headroom: "suppressed: what they may still admit above the capacity, together",
-    holders: "how many processes have a lease",
-    first_gone_ms: "when the first of the leases stops being taken",
-    last_gone_ms: "when the last of the leases stops being taken",
+    lease_count: "how many processes have a lease",
+    first_gone_ms: "when the first of the leases no longer counts as used",
+    last_gone_ms: "when the last of the leases no longer counts as used",
   },
   clock: {
     offset_ms: "how far the key's time is ahead of the server's clock, because that was set back; else 0",
@@ -90,7 +90,7 @@ export const LEASE = {
   counted: "what was counted for the calls that waited, under that number; 0 if it is the number of the report itself",
   held: "what the process may still spend",
   headroom: "suppressed: what the process may still admit above the capacity",
-  gone_ms: "when that stops being taken",
+  gone_ms: "when that no longer counts as used",
 };
 
 /** Written in capitals in the Lua. */
@@ -124,7 +124,7 @@ export const COMMANDS = {
     ownOfCall: 0,
     /** For a denied call. `admission_as_replied` says what others are replied, and `block_as_replied` for a block. */
     reply: {
-      taken: "what is taken of the capacity: counts and leases",
+      used: "what is used of the capacity: counts and leases",
       wait: "how long until enough has expired, as `time_as_replied` makes it; -1 for a count above the capacity",
       freed: "how much has expired then",
       more_ms: "how long until the oldest bucket expires, in whole ms",

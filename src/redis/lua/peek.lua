@@ -4,7 +4,7 @@ local function peek(keys, arguments)
   expire(window)
   local rate = arguments.rate
   local is_own_rate = rate == ''
-  -- A key that is only leased has no rate of its own, but what is leased is taken whatever the rate is.
+  -- A key that is only leased has no rate of its own, but what is leased counts as used whatever the rate is.
   local is_unknown = window.total == 0 and (is_own_rate or window.reserved == 0)
   if is_unknown and window.blocked_until_ms == 0 then return 0 end
   save(window)

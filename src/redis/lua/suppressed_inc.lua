@@ -21,7 +21,7 @@ end
 -- before the call, the factor that the call met, and whether it was admitted. The factor is -1 under the soft limit.
 local function decide_suppressed(window, count, limit, rate, hard_limit, suppression_cache_ms, draw)
   local factor, is_admitted = 1, false
-  -- Leases are taken, because the processes that have them may spend them on accepted calls.
+  -- Leases count as used, because the processes that have them may spend them on accepted calls.
   local accepted = window.total - window.declined + window.reserved
   if window.rate ~= rate then
     set_rate(window, rate)
@@ -41,14 +41,14 @@ local function decide_suppressed(window, count, limit, rate, hard_limit, suppres
   return accepted, factor, is_admitted
 end
 
--- What a call is replied. `accepted` is the accepted usage before the call, `taken` that with the call. The window has
+-- What a call is replied. `accepted` is the accepted usage before the call, `used` that with the call. The window has
 -- counted it.
-local function suppressed_as_replied(window, accepted, taken, factor, is_admitted)
+local function suppressed_as_replied(window, accepted, used, factor, is_admitted)
   local replied
   if window.blocked_until_ms > 0 then
     replied = block_as_replied(window, accepted)
   elseif factor < 0 then
-    replied = admission_as_replied(window, taken)
+    replied = admission_as_replied(window, used)
   else
     replied = suppression_as_replied(window, is_admitted, accepted, factor)
   end

@@ -12,7 +12,7 @@ local function sync(keys, arguments)
   expire(window)
   local counted, granted, waits, wanted = serve(window, arguments)
   local leased_by_others = window.reserved
-  -- A block denies whatever is taken, so nothing is computed for its calls, as on the other providers.
+  -- A block denies whatever is used, so nothing is computed for its calls, as on the other providers.
   local is_denied = waits and window.blocked_until_ms == 0
   local factor_left_ms, granted_headroom, free_headroom = -1, 0, -1
   if arguments.hard_limit ~= '' then
@@ -66,15 +66,15 @@ local function open_leases(window, keys, arguments)
 end
 
 -- Counts the calls that wait, as far as there is room, or grants a lease for them. Returns what was counted and what is
--- granted, whether a call still waits, and what would be taken with the first of these.
+-- granted, whether a call still waits, and what would be used with the first of these.
 local function serve(window, arguments)
-  local taken = window.total - window.declined + window.reserved
-  local room = window.blocked_until_ms > 0 and 0 or arguments.limit - taken - arguments.held
+  local used = window.total - window.declined + window.reserved
+  local room = window.blocked_until_ms > 0 and 0 or arguments.limit - used - arguments.held
   local counted, granted, waits = share_of(window, arguments, room)
   if counted > 0 then
     add_hit(window, counted, 0)
   end
-  local wanted = taken + counted + arguments.asked
+  local wanted = used + counted + arguments.asked
   return counted, granted, waits, wanted
 end
 
@@ -97,7 +97,7 @@ local function take_rate(window, arguments)
   end
 end
 
--- Absolute: what the first call that was not counted has to wait for. `wanted` is what would be taken with it. A report
+-- Absolute: what the first call that was not counted has to wait for. `wanted` is what would be used with it. A report
 -- that only settles a key asks for no call. So nothing is computed for it, under either strategy.
 local function wait_of(window, arguments, wanted)
   local wait_ms, freed = 0, 0
@@ -122,12 +122,12 @@ end
 -- Stores the window, also where it has nothing but leases.
 local function save_leased(window)
   local is_new = window.stored_bytes == 0
-  if not is_new or window.total > 0 or window.holders > 0 or window.factor_ms > NEVER_MS then
+  if not is_new or window.total > 0 or window.lease_count > 0 or window.factor_ms > NEVER_MS then
     if is_new and window.total == 0 then
       window.newest_ms, window.oldest_ms = window.now_ms, window.now_ms
     end
-    -- A lease may be taken for longer than the newest bucket is live.
-    if window.holders > 0 or is_new then
+    -- A lease may count as used for longer than the newest bucket is live.
+    if window.lease_count > 0 or is_new then
       keep(window)
     end
     save(window)

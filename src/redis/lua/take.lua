@@ -303,16 +303,16 @@ end
 
 -- Says whether a suppressed limit admits an ask, and the factor that the ask meets; -1 under the soft limit.
 local function weigh_suppressed(window, terms, draw)
-  local taken = window.total - window.declined + window.reserved + math.max(1, terms.count)
+  local used = window.total - window.declined + window.reserved + math.max(1, terms.count)
   local admits, factor = true, -1
   if window.blocked_until_ms > 0 then
     admits = false
-  elseif taken > terms.limit then
+  elseif used > terms.limit then
     if window.rate ~= terms.rate then
       set_rate(window, terms.rate)
     end
     factor = 1
-    if taken + window.headroom <= terms.hard_limit then
+    if used + window.headroom <= terms.hard_limit then
       refresh_factor(window, terms.suppression_cache_ms)
       factor = window.factor
       -- A factor is kept beside counts, as on Local. A state without counts is what a block or leases have left.
@@ -332,7 +332,7 @@ local function conclude_suppressed(window, terms, is_taken, admits, factor)
   if window.blocked_until_ms == 0 and count > 0 then
     add_hit(window, count, is_taken and 0 or count)
   end
-  local taken = window.total - window.declined + window.reserved
-  local replied = suppressed_as_replied(window, accepted, taken, factor, admits)
+  local used = window.total - window.declined + window.reserved
+  local replied = suppressed_as_replied(window, accepted, used, factor, admits)
   return replied
 end

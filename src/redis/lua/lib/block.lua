@@ -20,9 +20,9 @@ local function end_block(window)
   end
 end
 
--- What a call to a blocked key is replied: how long the block lasts, and what is taken, as for an admitted call.
-local function block_as_replied(window, taken)
+-- What a call to a blocked key is replied: how long the block lasts, and what is used, as for an admitted call.
+local function block_as_replied(window, used)
   local left = time_as_replied(window, window.blocked_until_ms - window.now_ms)
-  local admission = admission_as_replied(window, taken)
+  local admission = admission_as_replied(window, used)
   return { left, admission }
 end

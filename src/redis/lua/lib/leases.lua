@@ -1,11 +1,12 @@
--- Leases: what hybrid processes may spend without asking. Each of them is taken of the capacity until it is given back
--- with a report, or gone. A process may spend its lease for `lease_ms`. What it spent last is live for a window after
+-- Leases: what hybrid processes may spend without asking. Each of them counts as used until it is given back with a
+-- report, or gone. A process may spend its lease for `lease_ms`. What it spent last is live for a window after
 -- that, and if the process has crashed, no report will ever tell how much that was. So a lease that is not given back
--- stays taken for `lease_ms + window_ms`; for less, others could admit what the crashed process has admitted already.
+-- counts as used for `lease_ms + window_ms`; for less, others could admit what the crashed process has admitted
+-- already.
 --
 -- Under the suppressed strategy a lease has a second part, the headroom: what the process may admit above the capacity,
 -- where a draw admits. Redis takes it from what is free under the hard limit. So all processes together never pass the
--- hard limit, though none of them knows what the others admit. Headroom is no part of what is taken of the capacity.
+-- hard limit, though none of them knows what the others admit. Headroom doesn't count as used.
 --
 -- The state has the sums of all leases, and when the first and the last of them are gone. So other commands need not
 -- read the hash.
@@ -14,9 +15,9 @@
 -- much as there are processes, at most once for each lease that is not given back. A lease that is gone later than one
 -- that is given now is of a time before the server's clock was set back, and the state that knew of that is gone.
 local function sum_leases(window, leases_key, lease_ms)
-  if window.holders == 0 or window.first_gone_ms <= window.now_ms then
-    window.head_changed = window.head_changed or window.holders > 0
-    window.reserved, window.headroom, window.holders = 0, 0, 0
+  if window.lease_count == 0 or window.first_gone_ms <= window.now_ms then
+    window.head_changed = window.head_changed or window.lease_count > 0
+    window.reserved, window.headroom, window.lease_count = 0, 0, 0
     window.first_gone_ms, window.last_gone_ms = math.huge, 0
     local leases = redis.call('HGETALL', leases_key)
     for i = 1, #leases, 2 do
@@ -36,14 +37,14 @@ local function sum_leases(window, leases_key, lease_ms)
 end
 
 local function add_lease(window, held, headroom, gone_ms)
-  if window.holders == 0 then
+  if window.lease_count == 0 then
     window.first_gone_ms, window.last_gone_ms = gone_ms, gone_ms
   else
     window.first_gone_ms = math.min(window.first_gone_ms, gone_ms)
     window.last_gone_ms = math.max(window.last_gone_ms, gone_ms)
   end
   window.reserved, window.headroom = window.reserved + held, window.headroom + headroom
-  window.holders, window.head_changed = window.holders + 1, true
+  window.lease_count, window.head_changed = window.lease_count + 1, true
 end
 
 -- Takes the lease that a process has out of the sum, because its report tells what the process keeps of it. Returns the
@@ -58,7 +59,7 @@ local function take_back_lease(window, leases_key, process)
   if held + headroom > 0 and gone_ms > window.now_ms then
     window.reserved = math.max(0, window.reserved - held)
     window.headroom = math.max(0, window.headroom - headroom)
-    window.holders = window.holders - 1
+    window.lease_count = window.lease_count - 1
     window.rest_changed = true
   end
   return last_report, counted, held + headroom
@@ -103,35 +104,40 @@ local function share_of(window, arguments, room)
   end
   local share = waits and 0 or room - counted - granted
   -- A process that has only headroom is none to share the capacity with. Each other one has at least 1.
-  local others = math.min(window.holders, window.reserved)
+  local others = math.min(window.lease_count, window.reserved)
   if others > 0 then share = share / (2 * others + 2) end
   granted = granted + math.floor(math.max(0, math.min(arguments.wanted, share)))
   return counted, granted, waits
 end
 
--- Suppressed: what a process gets of the headroom, and what is free then under the hard limit. `counted` and `granted`
--- are what it gets of the capacity. Returns also how much more of the capacity it gets, as a lease.
+-- Suppressed: what a process gets above the capacity. `counted` and `granted` are what `share_of` has given it of the
+-- capacity, and `draws` says whether the calls that still wait meet a factor below 1, so that a draw may admit them.
+-- Returns how much more of the capacity the process gets as a lease, its new headroom, and what is free under the hard
+-- limit then.
 --
--- Calls that wait over the capacity come first. Each meets the factor, so about that share of them needs no headroom.
--- They get twice what the others need, because a draw is chance, and a call that gets none would have to ask again. The
--- first of them gets all that it needs, because it may weigh more than all headroom: then it gets the rest of the
--- capacity too. For later calls a process gets its share, as it does of the capacity.
+-- Headroom for the calls that wait comes first. Each of them meets the factor: a draw denies that share of them, and
+-- those need no headroom. If other processes have leases too, the calls get twice what the others need, because chance
+-- may admit more of them, and a call without headroom would have to ask again. The first call gets all that it needs,
+-- whatever the factor is. It may weigh more than all the headroom that there is: then it gets the rest of the capacity
+-- too, because a draw that admits may spend both. For later calls the process gets its share of what is left, as it
+-- does of the capacity.
 local function headroom_of(window, arguments, counted, granted, draws)
   local asked, limit, hard_limit = arguments.asked, arguments.limit, arguments.hard_limit + 0
-  local taken = window.total - window.declined + window.reserved + arguments.held + granted
-  local free = math.max(0, limit - taken)
-  local room = math.max(0, hard_limit - math.max(limit, taken) - window.headroom - arguments.held_headroom)
+  -- With the lease of the process, which counts as used from now on.
+  local used = window.total - window.declined + window.reserved + arguments.held + granted
+  local free = math.max(0, limit - used)
+  local room = math.max(0, hard_limit - math.max(limit, used) - window.headroom - arguments.held_headroom)
   local rest, headroom = 0, 0
   if draws and asked > 0 then
     local waiting = arguments.needed - counted - granted
-    if window.holders > 0 then
+    if window.lease_count > 0 then
       waiting = math.min(waiting, asked + math.ceil(2 * waiting * (1 - window.factor)))
     end
     headroom = math.min(waiting, room)
     rest = math.max(0, math.min(asked - headroom - granted, free))
   end
   local share = room - headroom
-  local others = math.min(window.holders, window.headroom)
+  local others = math.min(window.lease_count, window.headroom)
   if others > 0 then share = share / (2 * others + 2) end
   headroom = headroom + math.floor(math.max(0, math.min(arguments.wanted_headroom, share)))
   -- Capacities may be larger than the largest total, up to infinity.

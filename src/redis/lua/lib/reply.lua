@@ -19,14 +19,14 @@ local function whole_as_replied(value)
   return replied
 end
 
--- What an admitted call is replied: what is taken then, and how long until the oldest bucket expires, in whole ms. Both
+-- What an admitted call is replied: what is used then, and how long until the oldest bucket expires, in whole ms. Both
 -- fit into one number, which costs Redis and the client less than a list. A client knows the window too, so it can take
 -- the two apart. Where that number would be too large, it is a text of both.
-local function admission_as_replied(window, taken)
+local function admission_as_replied(window, used)
   local more_ms = time_until_more_free(window)
-  local replied = taken * (math.ceil(window.window_ms) + 1) + more_ms
+  local replied = used * (math.ceil(window.window_ms) + 1) + more_ms
   if replied >= MOST_INTEGER then
-    local text = EXACT:format(taken)
+    local text = EXACT:format(used)
     replied = text .. ' ' .. more_ms
   end
   return replied

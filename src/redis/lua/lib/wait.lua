@@ -1,7 +1,7 @@
--- How long until the oldest bucket expires; until the last lease does, if there is no bucket. 0 where nothing is taken.
+-- How long until the oldest bucket expires; until the last lease does, if there is no bucket. 0 where nothing is used.
 -- Without the bound a rounding could make it longer than the window.
 local function oldest_expires_in(window)
-  local gone_ms = window.holders > 0 and window.last_gone_ms or window.now_ms
+  local gone_ms = window.lease_count > 0 and window.last_gone_ms or window.now_ms
   if window.total > 0 then gone_ms = window.oldest_ms + window.window_ms end
   return math.max(0, math.min(window.window_ms, gone_ms - window.now_ms))
 end

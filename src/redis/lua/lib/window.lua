@@ -14,7 +14,7 @@ end
 local function begin_window(window, state)
   window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
   window.barren_before, window.factor, window.factor_ms = 0, 0, NEVER_MS
-  window.reserved, window.headroom, window.holders, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0, 0
+  window.reserved, window.headroom, window.lease_count, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0, 0
   window.offset_ms, window.blocked_until_ms, window.head_changed, window.rest_changed = 0, 0, false, false
   if state then
     read_state(window, state)
@@ -68,8 +68,8 @@ local function settle_time(window)
   if window.now_ms < window.newest_ms or window.offset_ms > 0 then
     pause_clock(window)
   end
-  if window.holders > 0 and window.last_gone_ms <= window.now_ms then
-    window.reserved, window.headroom, window.holders, window.head_changed = 0, 0, 0, true
+  if window.lease_count > 0 and window.last_gone_ms <= window.now_ms then
+    window.reserved, window.headroom, window.lease_count, window.head_changed = 0, 0, 0, true
   end
   if window.blocked_until_ms > 0 and window.blocked_until_ms <= window.now_ms then
     window.blocked_until_ms, window.head_changed = 0, true
@@ -145,10 +145,11 @@ local function keep_newest_only(window)
   if window.seen >= 0 then window.seen, window.recent = 0, window.newest_count end
 end
 
--- Forgets all buckets. Leases stay taken, because the processes that have them may still spend them. An offset stays,
--- because the leases that Redis has are by the key's time, those that are gone included. And a block stays.
+-- Forgets all buckets. Leases still count as used, because the processes that have them may still spend them. An
+-- offset stays, because the leases that Redis has are by the key's time, those that are gone included. And a block
+-- stays.
 local function forget(window)
-  if window.holders > 0 or window.offset_ms > 0 or window.blocked_until_ms > 0 then
+  if window.lease_count > 0 or window.offset_ms > 0 or window.blocked_until_ms > 0 then
     redis.call('DEL', window.buckets_key)
     window.head_changed = true
   else
@@ -190,7 +191,7 @@ end
 local function save(window)
   if window.head_changed or window.rest_changed then
     local rest
-    if window.declined > 0 or window.seen >= 0 or window.factor_ms > NEVER_MS or window.holders > 0
+    if window.declined > 0 or window.seen >= 0 or window.factor_ms > NEVER_MS or window.lease_count > 0
       or window.offset_ms > 0 or window.blocked_until_ms > 0 then
       rest = pack_newest_to_suppression(window)
       if window.blocked_until_ms > 0 then
@@ -199,7 +200,7 @@ local function save(window)
       elseif window.offset_ms > 0 then
         local others = pack_leases_to_clock(window)
         rest = rest .. others
-      elseif window.holders > 0 then
+      elseif window.lease_count > 0 then
         local leases = pack_leases(window)
         rest = rest .. leases
       end
