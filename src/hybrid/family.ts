@@ -1,19 +1,11 @@
 // The Hybrid providers that are made of one another by `withWindow`, and the limiters of named limits on them. They
 // share the way to Redis, the breaker and the failure policy.
 
-import {
-  type Ask,
-  Members,
-  type NamedLimit,
-  type SharedDenials,
-  type TakeDecisions,
-  type Window,
-  withKey,
-} from "../core/family.ts";
+import { type Ask, type NamedLimit, type TakeDecisions, type Window, withKey } from "../core/family.ts";
 import type { HybridStats } from "../core/stats.ts";
 import type { Awaitable } from "../core/types.ts";
-import type { Watch } from "../core/watch.ts";
 import { RedisAbsolute } from "../redis/absolute.ts";
+import { MembersOnRedis } from "../redis/members.ts";
 import type { OpenRedis } from "../redis/open.ts";
 import { RedisSuppressed } from "../redis/suppressed.ts";
 import { HybridAbsolute } from "./absolute.ts";
@@ -24,35 +16,17 @@ import { HybridSuppressed } from "./suppressed.ts";
 import { HybridTakes } from "./takes.ts";
 import { WallClock } from "./wall-clock.ts";
 
-export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
+export class HybridFamily extends MembersOnRedis<HybridProvider, HybridLimiter> {
   readonly answersLater = false;
   readonly #takes: HybridTakes;
-  readonly #redis: OpenRedis;
   readonly #syncIntervalMs: number;
   readonly #wall: WallClock;
 
   constructor(redis: OpenRedis, syncIntervalMs: number) {
-    super();
-    this.#redis = redis;
+    super(redis);
     this.#syncIntervalMs = syncIntervalMs;
     this.#wall = new WallClock(redis.settings.callersClock === undefined);
     this.#takes = new HybridTakes(redis);
-  }
-
-  get hardLimitFactor(): number {
-    return this.#redis.settings.hardLimitFactor;
-  }
-
-  get watch(): Watch {
-    return this.#redis.watch;
-  }
-
-  get sharedDenials(): SharedDenials {
-    return this.#redis.sharedDenials;
-  }
-
-  nowMs(): number {
-    return this.#redis.settings.clock.now();
   }
 
   take(asks: readonly Ask[], key?: string): Awaitable<TakeDecisions> {
@@ -73,7 +47,7 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
   }
 
   protected makeLimiter(limit: NamedLimit): HybridLimiter {
-    const redisParts = this.#redis.partsOf(limit);
+    const redisParts = this.redis.partsOf(limit);
     const parts = { ...redisParts, syncIntervalMs: this.#syncIntervalMs, wall: this.#wall };
     return limit.strategy === "absolute"
       ? new HybridAbsolute(parts, new RedisAbsolute(redisParts))
@@ -81,12 +55,12 @@ export class HybridFamily extends Members<HybridProvider, HybridLimiter> {
   }
 
   #stats(): HybridStats {
-    const { settings, watch } = this.#redis;
-    return hybridStats(this.#redis.stats(), watch.counts, this.limiters, settings.clock.nowOrLast());
+    const { settings, watch } = this.redis;
+    return hybridStats(this.redis.stats(), watch.counts, this.limiters, settings.clock.nowOrLast());
   }
 
   async #close(): Promise<void> {
     await Promise.all(Array.from(this.limiters, (limiter) => limiter.close()));
-    await this.#redis.close();
+    await this.redis.close();
   }
 }
