@@ -5,15 +5,14 @@ import { perSecond } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { failureOf } from "../support/failing.ts";
-import { RedisServer } from "../support/redis.ts";
+import { startServer } from "../support/use-redis.ts";
 
 const RATE = perSecond(1);
 const SHA = "104ae65debf45156ded1e8e613705534c8e62c17";
 
-async function startServer(...args: string[]) {
-  const server = await RedisServer.start(undefined, ...args);
-  onTestFinished(() => server.stop());
-  return connect(server.port);
+async function connectToServer(...args: string[]) {
+  const { port } = await startServer(undefined, ...args);
+  return connect(port);
 }
 
 function connect(port: number, settings: object = {}) {
@@ -41,18 +40,18 @@ async function expectOut(client: Redis, message: RegExp, key?: string): Promise<
 }
 
 it("a user without a right that the scripts need finds Redis unavailable", async () => {
-  const admin = await startServer();
+  const admin = await connectToServer();
   await admin.acl("SETUSER", "limits", "on", ">secret", "~trypema:*", "+evalsha", "+eval", "+get", "+set");
   const { port } = admin.options;
   await expectOut(connect(port!, { username: "limits", password: "secret" }), /can't run|ACL failure|permissions/);
 });
 
 it("a server without TIME is unavailable", async () => {
-  await expectOut(await startServer("--rename-command", "TIME", ""), /nknown (Redis )?command called from/);
+  await expectOut(await connectToServer("--rename-command", "TIME", ""), /nknown (Redis )?command called from/);
 });
 
 it("a server without EVALSHA is unavailable, whatever the text of the key", async () => {
-  const client = await startServer("--rename-command", "EVALSHA", "");
+  const client = await connectToServer("--rename-command", "EVALSHA", "");
   const forged = `script: ${SHA}, on @user_script:1.`;
   for (const key of ["subscription-1", "script", forged, `ERR Error running script (call to f_${SHA}): `]) {
     await expectOut(client, /unknown command/, key);

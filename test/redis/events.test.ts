@@ -6,13 +6,7 @@ import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { runScript } from "../support/built.ts";
-import { RedisServer } from "../support/redis.ts";
-
-async function startServer(port?: number): Promise<RedisServer> {
-  const server = await RedisServer.start(port);
-  onTestFinished(() => server.stop());
-  return server;
-}
+import { startServer } from "../support/use-redis.ts";
 
 function connect(port: number): Redis {
   const client = new Redis(port);

@@ -10,7 +10,7 @@ import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { runScript } from "../support/built.ts";
 import { failureOf, recovery, startCutter } from "../support/failing.ts";
-import { RedisServer } from "../support/redis.ts";
+import { startServer } from "../support/use-redis.ts";
 
 const RATE = perSecond(1);
 const TIMEOUT_MS = 100;
@@ -27,12 +27,6 @@ const SENT_ONCE = { autoResendUnfulfilledCommands: false };
 interface Settings {
   readonly password?: string;
   readonly autoResendUnfulfilledCommands?: boolean;
-}
-
-async function startServer(port?: number, ...args: string[]): Promise<RedisServer> {
-  const server = await RedisServer.start(port, ...args);
-  onTestFinished(() => server.stop());
-  return server;
 }
 
 /** Clients as users make them; both keep on connecting, and queue meanwhile. */

@@ -9,6 +9,7 @@ import { createRedisProvider, type RedisClient } from "trypema/redis";
 import { expect, it, onTestFinished } from "vitest";
 import { failureOf, recovery } from "../support/failing.ts";
 import { RedisCluster, RedisServer } from "../support/redis.ts";
+import { startServer } from "../support/use-redis.ts";
 
 const RATE = perSecond(1);
 
@@ -138,7 +139,7 @@ const sentinelClients: Record<string, (port: number) => RedisClient | Promise<Re
 /** A master, its replica and the Sentinel that looks after them. */
 async function startSentinel() {
   const master = await startServer();
-  const replica = await startServer("--replicaof", "127.0.0.1", String(master.port));
+  const replica = await startServer(undefined, "--replicaof", "127.0.0.1", String(master.port));
   const sentinel = await RedisServer.startSentinel("limits", master.port);
   onTestFinished(() => sentinel.stop());
   await expect.poll(() => connected(sentinel.port).call("SENTINEL", "replicas", "limits")).toHaveLength(1);
@@ -182,12 +183,6 @@ it.each(Object.keys(sentinelClients))(
     await expect.poll(async () => (await limiter.get("k")).total).toBe(admitted);
   },
 );
-
-async function startServer(...args: string[]): Promise<RedisServer> {
-  const server = await RedisServer.start(undefined, ...args);
-  onTestFinished(() => server.stop());
-  return server;
-}
 
 it.each(Object.keys(clusterClients))(
   "%s: calls that are made together are counted once, whatever their slots",

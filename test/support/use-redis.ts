@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, onTestFinished } from "vitest";
 import { RedisServer } from "./redis.ts";
 
 /** A server and a client of it for the tests of a file, there from the first test to the last. */
@@ -14,4 +14,11 @@ export function useRedis(): { readonly client: Redis } {
     await used.server.stop();
   });
   return used;
+}
+
+/** A server of its own for one test, on any free port if none is given. */
+export async function startServer(port?: number, ...args: string[]): Promise<RedisServer> {
+  const server = await RedisServer.start(port, ...args);
+  onTestFinished(() => server.stop());
+  return server;
 }
