@@ -5,8 +5,8 @@ function terms(...args: string[]): CallTerms {
   return new CallTerms({ sha1: "", source: "" }, args);
 }
 
-function call(of: CallTerms, key: string, ...own: number[]): IncCall {
-  return { terms: of, keys: [key, `${key}b`], own };
+function call(of: CallTerms, key: string, draw?: number, nowMs?: number): IncCall {
+  return { terms: of, keys: [key, `${key}b`], draw, nowMs };
 }
 
 it("names each key and all terms once, and gives neighbours that are alike as one run", () => {

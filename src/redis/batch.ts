@@ -93,14 +93,21 @@ class KeyList {
 export interface IncCall extends KeyedCall {
   readonly terms: CallTerms;
   readonly keys: readonly [state: string, buckets: string];
-  /** The numbers that are the call's own: the draw, and the caller's time. */
-  readonly own: readonly number[];
+  /** The random number; undefined where the strategy needs none. */
+  readonly draw: number | undefined;
+  /** The caller's time; undefined where callers have no clock. */
+  readonly nowMs: number | undefined;
 }
 
 /** How calls that count are sent. */
 export function sendingIncs(hasCallersClock: boolean): Sending<IncCall> {
   return {
-    alone: ({ terms, own }) => ({ script: terms.command, args: [...terms.args, ...own.map(luaNumber)] }),
+    alone({ terms, draw, nowMs }) {
+      const args = [...terms.args];
+      if (draw !== undefined) args.push(luaNumber(draw));
+      if (nowMs !== undefined) args.push(luaNumber(nowMs));
+      return { script: terms.command, args };
+    },
     together: (calls) => incsTogether(calls, hasCallersClock),
   };
 }
@@ -186,7 +193,9 @@ function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batc
     plan[stretch]!++;
     for (const index of ofKey) {
       order.push(index);
-      for (const number of calls[index]!.own) plan.push(number);
+      const { draw, nowMs } = calls[index]!;
+      if (draw !== undefined) plan.push(draw);
+      if (nowMs !== undefined) plan.push(nowMs);
     }
   }
   return { script: BATCH, keys, args: [list.json, JSON.stringify(plan)], order, hasRepeats: true };

@@ -27,28 +27,31 @@ const PROBE_INTERVAL_MS = 500;
 /** The same while the last probe is unanswered, so that few pile up in a client that never gives up on a call. */
 const UNANSWERED_INTERVAL_MS = 10_000;
 
-/** A call that waits for Redis. */
-export class PendingCall<Reply> extends Deadline {
-  readonly isProbe: boolean;
-  readonly resolve: (reply: Reply) => void;
-  readonly reject: (error: TrypemaError) => void;
-  readonly #onMissed: (reject: (error: TrypemaError) => void) => void;
+/** A call that waits for Redis. One of its methods is called, once. Neither throws. */
+export abstract class PendingCall extends Deadline {
+  isProbe = false;
 
-  constructor(
-    isProbe: boolean,
-    resolve: (reply: Reply) => void,
-    reject: (error: TrypemaError) => void,
-    onMissed: (reject: (error: TrypemaError) => void) => void,
-  ) {
+  abstract resolve(reply: unknown): void;
+  abstract reject(error: TrypemaError): void;
+}
+
+/** A call whose reply is promised. */
+export class PromisedCall<Reply> extends PendingCall {
+  readonly #resolve: (reply: Reply) => void;
+  readonly #reject: (error: TrypemaError) => void;
+
+  constructor(resolve: (reply: Reply) => void, reject: (error: TrypemaError) => void) {
     super();
-    this.isProbe = isProbe;
-    this.resolve = resolve;
-    this.reject = reject;
-    this.#onMissed = onMissed;
+    this.#resolve = resolve;
+    this.#reject = reject;
   }
 
-  miss(): void {
-    this.#onMissed(this.reject);
+  resolve(reply: unknown): void {
+    this.#resolve(reply as Reply);
+  }
+
+  reject(error: TrypemaError): void {
+    this.#reject(error);
   }
 }
 
@@ -60,14 +63,8 @@ export class PendingCall<Reply> extends Deadline {
  */
 export class Breaker {
   readonly #timeoutMs: number;
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: Deadlines<PendingCall>;
   readonly #watch: Watch;
-  readonly #onMissed = (reject: (error: TrypemaError) => void) => {
-    const error = timeoutError(this.#timeoutMs);
-    this.#watch.noteTimeout();
-    this.#countFailure(error);
-    reject(error);
-  };
   #failures = 0;
   #nextProbeMs = 0;
   /** When the probe was sent that is unanswered; minus infinity when there is none. */
@@ -76,7 +73,7 @@ export class Breaker {
   constructor(timeoutMs: number, watch = new Watch(false)) {
     this.#timeoutMs = timeoutMs;
     this.#watch = watch;
-    this.#deadlines = new Deadlines(timeoutMs);
+    this.#deadlines = new Deadlines(timeoutMs, (call) => this.#miss(call));
   }
 
   /**
@@ -86,7 +83,8 @@ export class Breaker {
    */
   run<Reply>(send: () => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      const call = this.begin(resolve, reject);
+      const call = new PromisedCall(resolve, reject);
+      this.begin(call);
       send().then(
         (reply) => this.answer(call, reply),
         (error: unknown) => this.fail(call, error),
@@ -99,15 +97,15 @@ export class Breaker {
    *
    * @throws {TrypemaError} `BACKEND_UNAVAILABLE` if the call is refused
    */
-  begin<Reply>(resolve: (reply: Reply) => void, reject: (error: TrypemaError) => void): PendingCall<Reply> {
-    const isProbe = this.isOpen;
-    if (isProbe) this.#startProbe();
-    const call = new PendingCall(isProbe, resolve, reject, this.#onMissed);
+  begin(call: PendingCall): void {
+    if (this.isOpen) {
+      this.#startProbe();
+      call.isProbe = true;
+    }
     this.#deadlines.start(call);
-    return call;
   }
 
-  answer<Reply>(call: PendingCall<Reply>, reply: Reply): void {
+  answer(call: PendingCall, reply: unknown): void {
     // An answer that comes after its deadline also says that Redis is there.
     if (this.isOpen) this.#watch.noteClosed();
     if (this.#watch.isDegraded) this.#watch.noteAnswer();
@@ -117,7 +115,7 @@ export class Breaker {
   }
 
   /** `error` is what the client failed with. */
-  fail<Reply>(call: PendingCall<Reply>, error: unknown): void {
+  fail(call: PendingCall, error: unknown): void {
     if (call.isProbe) this.#unansweredProbeMs = Number.NEGATIVE_INFINITY;
     if (!this.#deadlines.meet(call)) return;
     const failure = failureOf(error);
@@ -149,6 +147,13 @@ export class Breaker {
       `Redis failed at least ${FAILURES_TO_OPEN} times in a row, so calls are not sent: ` +
         `one call in ${PROBE_INTERVAL_MS} ms tries whether Redis is back`,
     );
+  }
+
+  #miss(call: PendingCall): void {
+    const error = timeoutError(this.#timeoutMs);
+    this.#watch.noteTimeout();
+    this.#countFailure(error);
+    call.reject(error);
   }
 
   #startProbe(): void {

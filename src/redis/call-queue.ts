@@ -11,19 +11,28 @@
 // So a busy program pays once for many calls: for the command, for its reply and for the start of the script. A program
 // with little to do loses no time.
 
-import { messageOf } from "../core/errors.ts";
+import { messageOf, type TrypemaError } from "../core/errors.ts";
 import { atTurnsEnd, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 import type { Counts } from "../core/watch.ts";
 import { errorIn, isSameAsBefore, type KeyedCall, type Sending } from "./batch.ts";
-import type { Breaker, PendingCall } from "./breaker.ts";
+import { type Breaker, type PendingCall, PromisedCall } from "./breaker.ts";
 import type { Connection } from "./client.ts";
 import { runScript } from "./script.ts";
 import { slotOf } from "./slot.ts";
 
-/** Two objects, because to spread a call and add a field to it took 12 µs. */
-interface Queued<Call> {
+/** A call in a queue, which is told what becomes of it. */
+export interface Queued<Call> extends PendingCall {
   readonly call: Call;
-  readonly pending: PendingCall<unknown>;
+}
+
+/** A call whose reply is promised. Two objects, because to spread a call and add a field to it took 12 µs. */
+class Asked<Call> extends PromisedCall<unknown> implements Queued<Call> {
+  readonly call: Call;
+
+  constructor(call: Call, resolve: (reply: unknown) => void, reject: (error: TrypemaError) => void) {
+    super(resolve, reject);
+    this.call = call;
+  }
 }
 
 /** What all queues of a provider share. */
@@ -73,12 +82,19 @@ export class CallQueue<Call extends KeyedCall> {
 
   /** What Redis replies to a call. Fails as `Breaker.run` does. */
   ask(call: Call): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const queued = { call, pending: this.#breaker.begin(resolve, reject) };
-      const isIdle = this.#onTheWay === 0 && this.#waiting.length === 0;
-      if (isIdle && !this.#waitsForCaller) this.#sendAlone(queued);
-      else this.#add(queued);
-    });
+    return new Promise((resolve, reject) => this.enter(new Asked(call, resolve, reject)));
+  }
+
+  /**
+   * Takes in a call, which is told what becomes of it.
+   *
+   * @throws {TrypemaError} as `Breaker.begin` does
+   */
+  enter(queued: Queued<Call>): void {
+    this.#breaker.begin(queued);
+    const isIdle = this.#onTheWay === 0 && this.#waiting.length === 0;
+    if (isIdle && !this.#waitsForCaller) this.#sendAlone(queued);
+    else this.#add(queued);
   }
 
   /**
@@ -87,7 +103,7 @@ export class CallQueue<Call extends KeyedCall> {
    */
   flush(): void {
     if (this.#waiting.length === 0) return;
-    const calls = this.#waiting.filter(({ pending }) => pending.waits);
+    const calls = this.#waiting.filter(({ waits }) => waits);
     this.#waiting = [];
     if (calls.length === 0) return;
     if (this.#connection.isCluster) for (const ofSlot of bySlot(calls)) this.#send(ofSlot);
@@ -96,7 +112,7 @@ export class CallQueue<Call extends KeyedCall> {
 
   #add(queued: Queued<Call>): void {
     this.#waiting.push(queued);
-    if (this.#waiting.length >= this.#maxCalls || queued.pending.isProbe) {
+    if (this.#waiting.length >= this.#maxCalls || queued.isProbe) {
       this.flush();
     } else if (!this.#willFlush) {
       this.#willFlush = true;
@@ -114,7 +130,7 @@ export class CallQueue<Call extends KeyedCall> {
   }
 
   #sendAlone(queued: Queued<Call>): void {
-    const { call, pending } = queued;
+    const { call } = queued;
     const alone = this.#sending.alone?.(call);
     if (alone === undefined) {
       this.#sendTogether([queued]);
@@ -125,11 +141,11 @@ export class CallQueue<Call extends KeyedCall> {
     runScript(this.#connection, script, [...call.keys], args).then(
       (reply) => {
         this.#onTheWay--;
-        this.#breaker.answer(pending, reply);
+        this.#breaker.answer(queued, reply);
       },
       (error: unknown) => {
         this.#onTheWay--;
-        this.#breaker.fail(pending, error);
+        this.#breaker.fail(queued, error);
       },
     );
   }
@@ -147,7 +163,7 @@ export class CallQueue<Call extends KeyedCall> {
       (reply) => {
         this.#onTheWay--;
         this.#answer(
-          batch.order.map((index) => calls[index]!.pending),
+          batch.order.map((index) => calls[index]!),
           batch.sizes === undefined ? reply : inGroups(reply, batch.sizes),
           batch.hasRepeats === true,
         );
@@ -155,7 +171,7 @@ export class CallQueue<Call extends KeyedCall> {
       (error: unknown) => {
         this.#onTheWay--;
         if (calls.length === 1 || !/^CROSSSLOT\b/.test(messageOf(error))) {
-          for (const { pending } of calls) this.#breaker.fail(pending, error);
+          for (const queued of calls) this.#breaker.fail(queued, error);
           return;
         }
         // Nothing was executed. Something in between lets no keys of several slots through together, now or later.
@@ -166,15 +182,15 @@ export class CallQueue<Call extends KeyedCall> {
   }
 
   /** Tells each call its reply. Where the reply is none of a batch, a call gets nothing, which nobody understands. */
-  #answer(pendings: readonly PendingCall<unknown>[], reply: unknown, hasRepeats: boolean): void {
-    const replies: readonly unknown[] = Array.isArray(reply) && reply.length === pendings.length ? reply : [];
+  #answer(calls: readonly PendingCall[], reply: unknown, hasRepeats: boolean): void {
+    const replies: readonly unknown[] = Array.isArray(reply) && reply.length === calls.length ? reply : [];
     let last: unknown;
-    for (const [index, pending] of pendings.entries()) {
+    for (let index = 0; index < calls.length; index++) {
       const ofCall = hasRepeats && isSameAsBefore(replies[index]) ? last : replies[index];
       last = ofCall;
       const error = errorIn(ofCall);
-      if (error === undefined) this.#breaker.answer(pending, ofCall);
-      else this.#breaker.fail(pending, error);
+      if (error === undefined) this.#breaker.answer(calls[index]!, ofCall);
+      else this.#breaker.fail(calls[index]!, error);
     }
   }
 }

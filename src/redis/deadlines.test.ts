@@ -6,14 +6,18 @@ const LENGTH_MS = 20;
 async function makeDeadlines() {
   vi.resetModules();
   const { Deadline, Deadlines } = await import("./deadlines.ts");
-  const deadlines = new Deadlines(LENGTH_MS);
   const missed: string[] = [];
+  class Named extends Deadline {
+    readonly name: string;
+
+    constructor(name: string) {
+      super();
+      this.name = name;
+    }
+  }
+  const deadlines = new Deadlines<Named>(LENGTH_MS, ({ name }) => missed.push(name));
   const start = (name: string) => {
-    const deadline = new (class extends Deadline {
-      miss() {
-        missed.push(name);
-      }
-    })();
+    const deadline = new Named(name);
     deadlines.start(deadline);
     return deadline;
   };

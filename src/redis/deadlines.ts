@@ -5,22 +5,19 @@ import { BackgroundTimer, TIMERS_END_WITH_REQUESTS } from "../core/timer.ts";
 
 /**
  * What has to happen in time. A call that waits is its own deadline, because thousands of calls may wait at once: one
- * object for each costs the garbage collector less than a deadline, a function and a call.
+ * object for each costs the garbage collector less than a deadline and a call.
  */
-export abstract class Deadline {
+export class Deadline {
   endMs = 0;
   /** Whether its end has passed once, after which it gets a second look. */
   isPutOff = false;
   /** Whether it is neither met nor missed yet. */
   waits = false;
-  /** Its own timer, where timers can't be shared. */
-  timer: ReturnType<typeof setTimeout> | undefined = undefined;
+  /** Its own timer, where timers can't be shared. Not by its type, which a program without Node's types lacks. */
+  timer: unknown = undefined;
   /** Those that end before and after it, of those that wait. */
   before: Deadline | undefined = undefined;
   after: Deadline | undefined = undefined;
-
-  /** Called once, when the deadline is missed. */
-  abstract miss(): void;
 }
 
 /** So many deadlines are missed in a row at most: what their calls do then would hold the event loop up. */
@@ -34,25 +31,27 @@ const MOST_AT_ONCE = 500;
  * the process has read the answers that are there.
  *
  * These always hold:
- * - A deadline is met or missed once: `miss` is called at most once, and never after {@link meet}.
+ * - A deadline is met or missed once: `onMissed` is told of it at most once, and never after {@link meet}.
  * - The deadlines that wait are a list from `#first` to `#last`, in the order of `endMs`. A deadline that is met or
  *   missed is in no list, so that a long deadline keeps nothing of the calls that were answered.
  * - While a deadline waits, the timer runs. Where timers end with requests, nothing waits: each deadline has a timer.
  */
-export class Deadlines {
+export class Deadlines<Of extends Deadline> {
   readonly #timeoutMs: number;
+  readonly #onMissed: (deadline: Of) => void;
   #first: Deadline | undefined = undefined;
   #last: Deadline | undefined = undefined;
   readonly #timer = new BackgroundTimer(() => this.#sweep());
   /** When the timer is to fire. */
   #timerMs = Number.POSITIVE_INFINITY;
 
-  constructor(timeoutMs: number) {
+  constructor(timeoutMs: number, onMissed: (deadline: Of) => void) {
     this.#timeoutMs = timeoutMs;
+    this.#onMissed = onMissed;
   }
 
   /** Starts a deadline, which never waited before. */
-  start(deadline: Deadline): void {
+  start(deadline: Of): void {
     deadline.endMs = systemClock() + this.#timeoutMs;
     deadline.waits = true;
     if (TIMERS_END_WITH_REQUESTS) {
@@ -64,7 +63,7 @@ export class Deadlines {
   }
 
   /** Ends a deadline because the answer is there. Returns false when the deadline was missed before. */
-  meet(deadline: Deadline): boolean {
+  meet(deadline: Of): boolean {
     if (!deadline.waits) return false;
     this.#end(deadline);
     return true;
@@ -77,12 +76,12 @@ export class Deadlines {
 
   #miss(deadline: Deadline): void {
     this.#end(deadline);
-    deadline.miss();
+    this.#onMissed(deadline as Of);
   }
 
   #end(deadline: Deadline): void {
     deadline.waits = false;
-    if (deadline.timer !== undefined) clearTimeout(deadline.timer);
+    if (deadline.timer !== undefined) clearTimeout(deadline.timer as ReturnType<typeof setTimeout>);
     else this.#remove(deadline);
   }
 

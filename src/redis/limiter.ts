@@ -23,6 +23,7 @@ import type { KeyNames } from "./keys.ts";
 import { ADJUST, BLOCK, DELETE, type DeleteArguments, GIVE_RATE, PEEK, SET_IF, UNBLOCK } from "./lua.generated.ts";
 import type { Backend, FailurePolicy, RedisParts, RedisSettings } from "./parts.ts";
 import { type Peek, peekFrom } from "./peek.ts";
+import { PendingInc } from "./pending-inc.ts";
 import { type BlockReply, isTotal, misfit, numberFrom, totalFrom } from "./reply.ts";
 
 /** Of so many rates the terms are kept. */
@@ -70,18 +71,27 @@ export abstract class RedisLimiter implements Limiter {
    * @throws {TrypemaError} `INVALID_KEY`, `INVALID_RATE`, `INVALID_COUNT`, `CAPACITY_BELOW_ONE`: then nothing was
    *   recorded; and `BACKEND_UNAVAILABLE`, `BACKEND_TIMEOUT`, `BACKEND_SCRIPT` if `onFailure` is `"throw"`
    */
-  async inc(key: string, rate: Rate, count = 1): Promise<Decision> {
-    const limit = this.limitOf(rate);
-    checkCount("count", count, 1);
-    checkKey(key);
-    try {
-      const draw = this.draw();
-      const reply = await this.#askInc(key, rate, limit, count, draw);
-      return this.tally.add(this.concluded(reply, rate, count, draw, true), key);
-    } catch (error) {
-      const instead = await this.#decideInstead(error, limit, (local) => local.inc(key, rate, count));
-      return this.tally.add(instead, key);
-    }
+  inc(key: string, rate: Rate, count = 1): Promise<Decision> {
+    return new Promise((resolve) => {
+      const limit = this.limitOf(rate);
+      checkCount("count", count, 1);
+      checkKey(key);
+      try {
+        const draw = this.draw();
+        const nowMs = this.settings.callersClock?.now();
+        const terms = this.#termsFor(rate, limit, count);
+        const keys = this.#names.of(key);
+        this.#backend.inc(new PendingInc(this, resolve, key, rate, count, terms, keys, draw, nowMs));
+      } catch (error) {
+        resolve(this.incInstead(error, key, rate, count));
+      }
+    });
+  }
+
+  /** What the failure policy decides about a call that counts. @internal */
+  async incInstead(error: unknown, key: string, rate: Rate, count: number): Promise<Decision> {
+    const instead = await this.#decideInstead(error, this.limitOf(rate), (local) => local.inc(key, rate, count));
+    return this.tally.add(instead, key);
   }
 
   async isAllowed(key: string, count = 1, rate?: Rate): Promise<Decision> {
@@ -262,14 +272,6 @@ export abstract class RedisLimiter implements Limiter {
     const { windowMs, bucketMs, callersClock } = this.settings;
     const values = { ...own, windowMs, bucketMs, clockMs: callersClock?.now() } as unknown as Arguments;
     return argumentsOf(command, values);
-  }
-
-  /** What Redis replies to a call that counts. */
-  #askInc(key: string, rate: Rate, limit: number, count: number, draw: number | undefined): Promise<unknown> {
-    const { callersClock } = this.settings;
-    const own = draw === undefined ? [] : [draw];
-    if (callersClock !== undefined) own.push(callersClock.now());
-    return this.#backend.inc({ terms: this.#termsFor(rate, limit, count), keys: this.#names.of(key), own });
   }
 
   /** What a script needs to know of an ask of a take. @internal */

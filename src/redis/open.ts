@@ -146,7 +146,7 @@ function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: numbe
     inc(call) {
       takes.flush();
       peeks.flush();
-      return incs.ask(call);
+      incs.enter(call);
     },
     take(call) {
       incs.flush();

@@ -8,13 +8,18 @@ import type { Tally } from "../core/tally.ts";
 import type { Limiter } from "../core/types.ts";
 import type { Watch } from "../core/watch.ts";
 import type { IncCall, PeekCall, ReportCall, TakeCall } from "./batch.ts";
+import type { Queued } from "./call-queue.ts";
 import type { KeyNames } from "./keys.ts";
 import type { Script } from "./script.ts";
 
 /** Where the scripts run. What fails is a {@link TrypemaError} with a code that begins with BACKEND. */
 export interface Backend {
-  /** A call that counts; it may share a script with others. */
-  inc(call: IncCall): Promise<unknown>;
+  /**
+   * A call that counts, which is told what becomes of it; it may share a script with others.
+   *
+   * @throws {TrypemaError} `BACKEND_UNAVAILABLE` if the call is refused
+   */
+  inc(call: Queued<IncCall>): void;
   /** Several calls that are decided as one; they may share a script with others. */
   take(call: TakeCall): Promise<unknown>;
   /** A look at a key, which counts nothing; it may share a script with others. */
