@@ -12,6 +12,10 @@ const GIVES_UP_MS = 1_000;
 export class Connection implements CommandClient {
   /** How many scripts were sent to Redis. */
   requests = 0;
+  /** How many reports about one key were on their way at once, at most. */
+  mostReports = 0;
+  /** How many reports about a key are on their way, by the Redis key of its leases. */
+  readonly #reports = new Map<string, number>();
   /** When Redis ran the last script that was answered, by the key. */
   readonly executedMs = new Map<string, number>();
   readonly #world: World;
@@ -26,7 +30,20 @@ export class Connection implements CommandClient {
   }
 
   sendCommand([command, ...args]: string[]): Promise<unknown> {
-    return this.#send(command!.toLowerCase() as Method, args);
+    const sent = this.#send(command!.toLowerCase() as Method, args);
+    const names = args.slice(2, 2 + Number(args[1])).filter((name) => name.endsWith("}l"));
+    this.#addReports(names, 1);
+    const end = () => this.#addReports(names, -1);
+    sent.then(end, end);
+    return sent;
+  }
+
+  #addReports(names: readonly string[], change: number): void {
+    for (const name of names) {
+      const reports = (this.#reports.get(name) ?? 0) + change;
+      this.#reports.set(name, reports);
+      this.mostReports = Math.max(this.mostReports, reports);
+    }
   }
 
   /** Brings the last request to Redis once more, as a network may. */

@@ -50,6 +50,11 @@ export abstract class SimulatedProcess<P extends Provider = Provider> extends Ac
     return this.#connection.requests;
   }
 
+  /** How many reports about one key were on their way at once, at most. */
+  get mostReports(): number {
+    return this.#connection.mostReports;
+  }
+
   call(strategy: "absolute" | "suppressed", key: string, rate: Rate, count = 1): void {
     this.#inc(this.provider[strategy], key, rate, count);
   }
