@@ -1,5 +1,5 @@
-// What holds between one process and Redis for each key, whatever is called: one exchange at a time, and a process never
-// says that less is used than Redis counts.
+// What holds between one process and Redis for each key, whatever is called: one exchange at a time, and a process
+// never says that less is used than Redis counts.
 
 import { type Awaitable, type Decision, perSecond } from "trypema";
 import { expect, it } from "vitest";
@@ -21,7 +21,8 @@ it.each(STRATEGIES)("%s: of each key one report at a time is on its way", async 
   await simulate({ firstSeed: 1, seeds: 8 }, async (seed) => {
     const world = createWorld(seed);
     world.network.delayMs = world.pick(0.1, 2, 20);
-    // No batch, because looks would have a time each in one. And long enough for all answers, because a report that was given up may be on its way still when the next is sent.
+    // No batch, because looks would have a time each in one. And long enough for all answers, because a report that
+    // was given up may be on its way still when the next is sent.
     const options = { windowMs: 250, timeoutMs: 1_000, syncIntervalMs: world.pick(1, 10), batch: false as const };
     const process = new HybridProcess(world, options);
     const limiter = process.provider[strategy];
