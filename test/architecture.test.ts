@@ -60,8 +60,10 @@ const HYBRID_LEAVES = [
   "scheduler",
   "demand",
   "draws",
+  "rows",
+  "cells",
 ];
-const MADE_OF_LEAVES = ["holder", "fallback", "waiting-calls", "exchanges", "holders", "limiter"];
+const MADE_OF_LEAVES = ["pieces", "holder", "fallback", "waiting-calls", "exchanges", "holders", "limiter"];
 
 /** What is imported, or exported from elsewhere, and from where. A text with an import in it begins no line. */
 const IMPORT = /^(?:import|export)\b([^;"]*?)\bfrom\s*"([^"]+)"|(?:^import\s*|\bimport\s*\(\s*)"([^"]+)"/gm;

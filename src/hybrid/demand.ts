@@ -4,33 +4,44 @@
 // What always holds: `recent` is about what was called for within the last `horizonMs`, as of the last report.
 
 import type { Lease } from "./lease.ts";
+import { CALLED_MS, IS_SCARCE, RECENT, REPORTED_MS, type Row, read, write } from "./rows.ts";
 import type { Timing } from "./timing.ts";
 import { recentDemand, wantedLease } from "./wants.ts";
 
 /** Capacity is scarce when less than this part of it is neither used nor leased. */
 const SCARCE_PART = 32;
 
+/**
+ * A view of a row, where all its numbers are.
+ *
+ * | word          | means                                                    |
+ * |---------------|----------------------------------------------------------|
+ * | `RECENT`      | see above                                                |
+ * | `IS_SCARCE`   | 1 if capacity was scarce as of the last answer, else 0   |
+ * | `REPORTED_MS` | when the last report was                                 |
+ * | `CALLED_MS`   | when a report last said that there were calls            |
+ */
 export class Demand {
+  readonly #row: Row;
   readonly #timing: Timing;
-  #recent = 0;
-  #reportedMs = Number.NEGATIVE_INFINITY;
-  /** How far back demand is looked at, and how long an unspent lease is kept: `shortHorizonMs` or `longHorizonMs`. */
-  #horizonMs: number;
-  /** When a report last said that there were calls. */
-  #calledMs = Number.NEGATIVE_INFINITY;
 
-  constructor(timing: Timing) {
+  constructor(row: Row, timing: Timing) {
+    this.#row = row;
     this.#timing = timing;
-    this.#horizonMs = timing.longHorizonMs;
   }
 
   get recent(): number {
-    return this.#recent;
+    return read(this.#row, RECENT);
+  }
+
+  /** How far back demand is looked at, and how long an unspent lease is kept. */
+  get #horizonMs(): number {
+    return read(this.#row, IS_SCARCE) === 1 ? this.#timing.shortHorizonMs : this.#timing.longHorizonMs;
   }
 
   /** How long ago the last report was. */
   sinceReportMs(nowMs: number): number {
-    return nowMs - this.#reportedMs;
+    return nowMs - read(this.#row, REPORTED_MS);
   }
 
   /**
@@ -41,31 +52,33 @@ export class Demand {
    */
   takeWanted(called: number, unleased: number, nowMs: number): number {
     const calls = { count: called, spanMs: this.sinceReportMs(nowMs) };
-    this.#recent = recentDemand(this.#recent, calls, this.#horizonMs);
-    if (called > 0) this.#calledMs = nowMs;
-    this.#reportedMs = nowMs;
-    return wantedLease(this.#recent, calls, unleased, this.#horizonMs, this.#timing);
+    const horizonMs = this.#horizonMs;
+    const recent = recentDemand(this.recent, calls, horizonMs);
+    write(this.#row, RECENT, recent);
+    if (called > 0) write(this.#row, CALLED_MS, nowMs);
+    write(this.#row, REPORTED_MS, nowMs);
+    return wantedLease(recent, calls, unleased, horizonMs, this.#timing);
   }
 
   /** Redis has said how much of the capacity is neither used nor leased. */
   noteUnleased(unleased: number, limit: number): void {
-    this.#horizonMs = SCARCE_PART * unleased < limit ? this.#timing.shortHorizonMs : this.#timing.longHorizonMs;
+    write(this.#row, IS_SCARCE, SCARCE_PART * unleased < limit ? 1 : 0);
   }
 
   /** No lease is wanted any longer. */
   clear(): void {
-    this.#recent = 0;
+    write(this.#row, RECENT, 0);
   }
 
   /** Whether nobody has called for so long that something of the lease should go back. */
   isIdle({ left, headroom }: Lease, nowMs: number): boolean {
     const keepsHeadroom = left === 0 && headroom > 0;
-    return nowMs >= this.#calledMs + (keepsHeadroom ? this.#timing.longHorizonMs : this.#horizonMs);
+    return nowMs >= read(this.#row, CALLED_MS) + (keepsHeadroom ? this.#timing.longHorizonMs : this.#horizonMs);
   }
 
   /** Whether nobody has called for so long that headroom should go back too, for which others seldom wait. */
   isLongIdle(nowMs: number): boolean {
-    return nowMs >= this.#calledMs + this.#timing.longHorizonMs;
+    return nowMs >= read(this.#row, CALLED_MS) + this.#timing.longHorizonMs;
   }
 
   /** Whether to look in every round if the lease should go back: while capacity is scarce, others wait for it. */

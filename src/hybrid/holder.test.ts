@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { perSecond } from "../core/rate.ts";
 import { allowed, rejected } from "../strategy/decision.ts";
 import { Holder } from "./holder.ts";
+import { Memory } from "./pieces.ts";
 import type { Answer, OutgoingReport, WaitingCall } from "./protocol.ts";
 import { Serving } from "./serving.ts";
 import { timingOf } from "./timing.ts";
@@ -58,7 +59,7 @@ function stateOf(holder: Holder): State {
 }
 
 function holderIn(state: State): Holder {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   if (state !== "unknown") answer(holder, 0, TWO_BUCKETS);
   if (state === "stale") holder.carryOn(300, 0);
   expect(stateOf(holder)).toBe(state);
@@ -105,7 +106,7 @@ describe("the table of transitions", () => {
 });
 
 it("a lease admits calls until it is spent, and each is reported", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   answer(holder, 0, { granted: 2 });
   expect([1, 1, 1].map((count) => holder.trySpend(count, 5))).toEqual([true, true, false]);
   expect(holder.used).toBe(2);
@@ -114,7 +115,7 @@ it("a lease admits calls until it is spent, and each is reported", () => {
 });
 
 it("a lease can't be spent where its answer is read when its time is over, because the process was held up", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   const request = ask(holder, 0);
   holder.answered({ ...NOTHING, granted: 5 }, request, TIMING.leaseMs, 0);
   holder.carryOn(TIMING.leaseMs, 0);
@@ -122,7 +123,7 @@ it("a lease can't be spent where its answer is read when its time is over, becau
 });
 
 it("a lease can't be spent beyond the capacity, which draws may have used up meanwhile", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   answer(holder, 0, { total: 90, buckets: 1, firstExpiresInMs: WINDOW_MS, firstAccepted: 90, granted: 5 });
   holder.addHit(9, 0, 1);
   expect(holder.trySpend(2, 1)).toBe(false);
@@ -131,7 +132,7 @@ it("a lease can't be spent beyond the capacity, which draws may have used up mea
 
 it("a stale key spends its lease only where others have leases too", () => {
   for (const leasedByOthers of [0, 5]) {
-    const holder = new Holder("k", TIMING);
+    const holder = new Holder("k", TIMING, new Memory());
     answer(holder, 0, { ...TWO_BUCKETS, granted: 10, leasedByOthers });
     holder.carryOn(300, 0);
     expect(holder.trySpend(1, 300)).toBe(leasedByOthers > 0);
@@ -139,14 +140,14 @@ it("a stale key spends its lease only where others have leases too", () => {
 });
 
 it("of two buckets the second may still grow, so when the first has expired Redis is asked", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   answer(holder, 0, { ...TWO_BUCKETS, secondExpiresInMs: 900, secondAccepted: 20 });
   holder.carryOn(300, 0);
   expect(holder.isCurrent).toBe(false);
 });
 
 it("when the first of many buckets expires, its usage is free", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   const second = { secondExpiresInMs: 400, secondAccepted: 7 };
   answer(holder, 0, { ...TWO_BUCKETS, ...second, buckets: 3 });
   holder.carryOn(299, 0);
@@ -157,7 +158,7 @@ it("when the first of many buckets expires, its usage is free", () => {
 });
 
 it("what was counted while the report was on its way comes on top of what Redis says", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   answer(holder, 0, { granted: 10 });
   holder.noteCall(10, LIMIT); // so that the lease is wanted
   holder.trySpend(3, 1);
@@ -169,7 +170,7 @@ it("what was counted while the report was on its way comes on top of what Redis 
 });
 
 it("calls that Redis counted while they waited are admitted, and not reported", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   const request = ask(holder, 0, [CALL, CALL]);
   expect(request).toMatchObject({ asked: 1, needed: 2 });
   const counted = { ...NOTHING, counted: 2, total: 2, buckets: 1, firstExpiresInMs: WINDOW_MS, firstAccepted: 2 };
@@ -181,14 +182,14 @@ it("calls that Redis counted while they waited are admitted, and not reported", 
 });
 
 it("when a call waits, the whole lease goes back with the report", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   answer(holder, 0, { granted: 10 });
   expect(ask(holder, 1)).toMatchObject({ held: 0, asked: 1 });
   expect(holder.lease.left).toBe(0);
 });
 
 it("a report that holds hits back asks for no call, and keeps capacity for these hits", () => {
-  const holder = new Holder("k", { ...TIMING, windowMs: 1e9 });
+  const holder = new Holder("k", { ...TIMING, windowMs: 1e9 }, new Memory());
   for (let i = 0; i < 64; i++) {
     holder.addHit(1, 0, 100 * i);
     ask(holder, 100 * i); // whose answer is lost
@@ -198,7 +199,7 @@ it("a report that holds hits back asks for no call, and keeps capacity for these
 });
 
 it("calls that wait are denied with the first one, from its count on", () => {
-  const request = ask(new Holder("k", TIMING), 0, [{ ...CALL, count: 3 }]);
+  const request = ask(new Holder("k", TIMING, new Memory()), 0, [{ ...CALL, count: 3 }]);
   const serving = new Serving(NOTHING, request);
   expect([2, 3, 4].map((count) => serving.isDenied(count))).toEqual([false, true, true]);
   expect(new Serving({ ...NOTHING, counted: 3 }, request).isDenied(3)).toBe(false);
@@ -206,11 +207,15 @@ it("calls that wait are denied with the first one, from its count on", () => {
 
 it("a report asks only for the calls of its own rate", () => {
   const other = { rate: perSecond(50), limit: 50, count: 7 };
-  expect(ask(new Holder("k", TIMING), 0, [CALL, other, CALL])).toMatchObject({ rate: RATE, asked: 1, needed: 2 });
+  expect(ask(new Holder("k", TIMING, new Memory()), 0, [CALL, other, CALL])).toMatchObject({
+    rate: RATE,
+    asked: 1,
+    needed: 2,
+  });
 });
 
 it("Redis is told a rate only when a call brings it, or when it may not know one", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   expect(answer(holder, 0, { granted: 5 }).rateIsNew).toBe(true);
   holder.trySpend(1, 1);
   expect(ask(holder, 2, []).rateIsNew).toBe(false);
@@ -228,7 +233,7 @@ it("Redis is told a rate only when a call brings it, or when it may not know one
 });
 
 it("no room for a call is known until Redis is to be asked again, or until something is counted here", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   const full = { ...TWO_BUCKETS, total: 100, waitMs: 300, freed: 10 };
   answer(holder, 0, full);
   expect(holder.hasNoRoomFor(1, 299)).toBe(true);
@@ -246,7 +251,7 @@ describe("above the limit", () => {
   const FULL = { ...TWO_BUCKETS, total: LIMIT };
 
   it("a call is covered by headroom, and reported as it was covered", () => {
-    const holder = new Holder("k", TIMING);
+    const holder = new Holder("k", TIMING, new Memory());
     answer(holder, 0, { ...FULL, grantedHeadroom: 3, freeHeadroom: 20 });
     expect(holder.canSpend(1)).toBe(false);
     expect(holder.trySpendAbove(2, 1)).toBe(true);
@@ -257,7 +262,7 @@ describe("above the limit", () => {
   });
 
   it("headroom is wanted after draws that admit, and not for long", () => {
-    const holder = new Holder("k", TIMING);
+    const holder = new Holder("k", TIMING, new Memory());
     answer(holder, 0, FULL);
     expect(ask(holder, 10, []).wantedHeadroom).toBe(0);
     holder.ensureDraws().note(5);
@@ -266,13 +271,13 @@ describe("above the limit", () => {
   });
 
   it("all headroom is returned while a call waits, because Redis has to know what is free", () => {
-    const holder = new Holder("k", TIMING);
+    const holder = new Holder("k", TIMING, new Memory());
     answer(holder, 0, { ...FULL, grantedHeadroom: 3, freeHeadroom: 20 });
     expect(ask(holder, 1)).toMatchObject({ heldHeadroom: 0 });
   });
 
   it("that Redis has no room for a call is known for 50 ms, or until a bucket expires, and of no lighter call", () => {
-    const holder = new Holder("k", TIMING);
+    const holder = new Holder("k", TIMING, new Memory());
     answer(holder, 0, { ...FULL, freeHeadroom: 0 });
     expect(holder.ensureDraws().hasNoRoomFor(1, 49)).toBe(true);
     expect(holder.ensureDraws().hasNoRoomFor(1, 50)).toBe(false);
@@ -285,7 +290,7 @@ describe("above the limit", () => {
   });
 
   it("headroom outlives a lease of a key that is called seldom", () => {
-    const holder = new Holder("k", TIMING);
+    const holder = new Holder("k", TIMING, new Memory());
     holder.noteCall(1, LIMIT);
     answer(holder, 0, { ...FULL, granted: 0, grantedHeadroom: 1, freeHeadroom: 20 });
     expect(holder.isIdle(TIMING.shortHorizonMs)).toBe(false);
@@ -305,7 +310,7 @@ it("what a failure policy decided about at another rate is reported with that ra
 });
 
 it("a key without buckets stays known when its lease expires", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   answer(holder, 0, { granted: 5 });
   holder.carryOn(LEASE_MS, 0);
   expect(holder.lease.left).toBe(0);
@@ -313,14 +318,14 @@ it("a key without buckets stays known when its lease expires", () => {
 });
 
 it("more is free after 0 ms where what others have leased has expired, and never before now", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   answer(holder, 0, { leasedByOthers: LIMIT, waitMs: 80 });
   expect(holder.moreAfterMs(30)).toBe(50);
   expect(holder.moreAfterMs(100)).toBe(0);
 });
 
 it("a key is useless, and may be forgotten, once nothing of it can matter", () => {
-  const holder = new Holder("k", TIMING);
+  const holder = new Holder("k", TIMING, new Memory());
   expect(holder.isUseful(0)).toBe(false);
   const request = ask(holder, 0);
   holder.answered({ ...NOTHING, granted: 5 }, request, 1, 0);
@@ -335,7 +340,7 @@ describe("the machine was suspended, so the wall clock is ahead", () => {
   const WOKEN_MS = CLOCK_TOLERANCE_MS + 1;
 
   function leasingHolder(): Holder {
-    const holder = new Holder("k", TIMING);
+    const holder = new Holder("k", TIMING, new Memory());
     answer(holder, 0, { ...TWO_BUCKETS, granted: 5 });
     expect(holder.trySpend(1, 0)).toBe(true);
     return holder;
@@ -357,7 +362,7 @@ describe("the machine was suspended, so the wall clock is ahead", () => {
   });
 
   it("an answer to a report of before tells what is used, and brings no lease", () => {
-    const holder = new Holder("k", TIMING);
+    const holder = new Holder("k", TIMING, new Memory());
     const report = ask(holder, 0);
     holder.answered({ ...NOTHING, ...TWO_BUCKETS, granted: 5 }, report, 1, WOKEN_MS);
     expect(holder.lease.left).toBe(0);
@@ -368,7 +373,7 @@ describe("the machine was suspended, so the wall clock is ahead", () => {
   });
 
   it("is noticed though the wall clock was set back before, where an answer came meanwhile", () => {
-    const holder = new Holder("k", TIMING);
+    const holder = new Holder("k", TIMING, new Memory());
     holder.answered({ ...NOTHING, granted: 5 }, ask(holder, 0), 1, -1_000);
     holder.carryOn(2, WOKEN_MS - 1_000);
     expect(holder.lease.left).toBe(0);

@@ -21,13 +21,12 @@
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import type { SuppressedView, WindowView } from "../strategy/view.ts";
-import { Demand } from "./demand.ts";
 import { Draws } from "./draws.ts";
 import { KnownBlock } from "./known-block.ts";
-import { Lease } from "./lease.ts";
-import { Outbox } from "./outbox.ts";
+import { tryJoin } from "./outbox.ts";
+import { type Memory, Pieces } from "./pieces.ts";
 import { type Answer, askingFor, type OutgoingReport, type Report, type WaitingCall } from "./protocol.ts";
-import { Visited } from "./scheduler.ts";
+import { add, CALLED, FIRST_EXPIRY_MS, HOLDS_UNTIL_MS, LIMIT, MOST_AHEAD_MS, RATE, read, USED, write } from "./rows.ts";
 import type { Serving } from "./serving.ts";
 import { type KeptFactor, NO_SNAPSHOT, type NoRoom, noRoomOfAnswer, noRoomOfRejection, Snapshot } from "./snapshot.ts";
 import type { Timing } from "./timing.ts";
@@ -36,73 +35,46 @@ import { CLOCK_TOLERANCE_MS } from "./wall-clock.ts";
 
 /** There is plenty when at least this part of the capacity is neither used nor leased. */
 const PLENTY_PART = 8;
-/**
- * What is known is said to hold for so long at most, and never forever: V8 keeps a whole number up to 2^30 without an
- * object, and infinity in one.
- */
-const FAR_OFF_MS = 1_000_000;
 
-export class Holder extends Visited {
+/**
+ * | word                    | means                                                                                  |
+ * |-------------------------|----------------------------------------------------------------------------------------|
+ * | `HOLDS_UNTIL_MS`        | until then what is known holds: when the first bucket or the lease expires             |
+ * | `MOST_AHEAD_MS`         | with a wall clock further ahead, the machine was suspended since Redis spoke of the key |
+ * | `RATE`, `LIMIT`, `USED` | see the getters in pieces.ts                                                           |
+ * | `FIRST_EXPIRY_MS`       | when the first bucket of the snapshot expires; infinity without one                    |
+ * | `CALLED`                | the counts of the calls since the last report, admitted or not                         |
+ */
+export class Holder extends Pieces {
   // What each call looks at comes first, so that it lies together in memory: with many keys each is seldom in the
   // processor's cache.
   #state: "unknown" | "current" | "stale" = "unknown";
-  /** When the first bucket or the lease expires, whichever is sooner. Until then what is known holds. */
-  #holdsUntilMs = 0;
-  /** If the wall clock is further ahead than that, the machine was suspended since Redis spoke of the key. */
-  #mostAheadMs = 0;
-  #rate = 0 as Rate;
-  #limit = 0;
-  /** Whether Redis was told of that rate for sure. If others have given the key another rate since, that one stays. */
-  #isRateTold = false;
-  #used = 0;
-  /** The counts of the calls since the last report, admitted or not. */
-  #called = 0;
+  /** The block that Redis has told of; undefined for a key that isn't blocked. */
+  #block: KnownBlock | undefined = undefined;
   /**
    * Whether a hit may change the snapshot. Asked here, because with many keys a look at the snapshot is a cache miss.
    */
   #isGrowing = false;
-  /** The block that Redis has told of; undefined for a key that isn't blocked. */
-  #block: KnownBlock | undefined = undefined;
-  readonly lease: Lease = new Lease();
-  readonly outbox: Outbox;
-  readonly key: string;
-  readonly #timing: Timing;
-  #snapshot = NO_SNAPSHOT;
   #noRoom: NoRoom | undefined = undefined;
+  readonly key: string;
+  /** Whether Redis was told of that rate for sure. If others have given the key another rate since, that one stays. */
+  #isRateTold = false;
+  #snapshot = NO_SNAPSHOT;
   #factor: KeptFactor | undefined = undefined;
   #draws: Draws | undefined = undefined;
-  readonly demand: Demand;
 
-  constructor(key: string, timing: Timing) {
-    super();
+  constructor(key: string, timing: Timing, memory: Memory) {
+    super(timing, memory);
     this.key = key;
-    this.#timing = timing;
-    this.demand = new Demand(timing);
-    this.outbox = new Outbox(timing.windowMs, timing.bucketMs);
   }
 
   get isCurrent(): boolean {
     return this.#state === "current";
   }
 
-  /** The rate of the last answer, or that a failure policy has decided at since. In the unknown state it is a guess. */
-  get rate(): Rate {
-    return this.#rate;
-  }
-
-  /** The capacity at that rate. */
-  get limit(): number {
-    return this.#limit;
-  }
-
-  /** What is used of the capacity: accepted hits, here and elsewhere, and what others have leased. */
-  get used(): number {
-    return this.#used;
-  }
-
   /** Whether what is known is about that rate. */
   knows(rate: Rate): boolean {
-    return rate === this.#rate && this.#state !== "unknown";
+    return rate === this.rate && this.#state !== "unknown";
   }
 
   /**
@@ -111,8 +83,9 @@ export class Holder extends Visited {
    * @param aheadMs how far the wall clock is ahead then; see wall-clock.ts
    */
   carryOn(nowMs: number, aheadMs: number): void {
-    if (aheadMs > this.#mostAheadMs) this.#wake(aheadMs);
-    if (nowMs >= this.#holdsUntilMs) this.#passEnd(nowMs);
+    const { words, at } = this;
+    if (aheadMs > words[at + MOST_AHEAD_MS]!) this.#wake(aheadMs);
+    if (nowMs >= words[at + HOLDS_UNTIL_MS]!) this.#passEnd(nowMs);
   }
 
   /**
@@ -121,7 +94,7 @@ export class Holder extends Visited {
    */
   #wake(aheadMs: number): void {
     this.forget();
-    this.#mostAheadMs = aheadMs + CLOCK_TOLERANCE_MS;
+    write(this, MOST_AHEAD_MS, aheadMs + CLOCK_TOLERANCE_MS);
   }
 
   /** Apart from what each call does, so that V8 inlines the latter: a call to a hot key takes a third less time so. */
@@ -134,16 +107,21 @@ export class Holder extends Visited {
         this.#state = "stale";
         return;
       }
-      this.#used -= first.accepted;
+      write(this, USED, this.used - first.accepted);
       this.#draws?.forgetFree();
-      this.#snapshot = next;
+      this.#noteSnapshot(next);
     }
     if (this.#state === "current") this.#noteNextEnd(nowMs);
   }
 
   /** Whether the lease covers a call within the capacity; see {@link trySpend} for the stale state. */
   canSpend(count: number): boolean {
-    if (this.#used + count > this.#limit || count > this.lease.left) return false;
+    return this.#fits(count) && count <= this.lease.left;
+  }
+
+  #fits(count: number): boolean {
+    const { words, at } = this;
+    if (words[at + USED]! + count > words[at + LIMIT]!) return false;
     return this.#state === "current" || this.#snapshot.isShared;
   }
 
@@ -154,12 +132,11 @@ export class Holder extends Visited {
    * Where this process is alone, Redis decides exactly as Local would, and so it is asked.
    */
   trySpend(count: number, nowMs: number, serving?: Serving): boolean {
-    if (serving !== undefined && this.#used + count <= this.#limit && serving.tryTake(count)) {
-      this.#used += count;
+    if (serving !== undefined && this.used + count <= this.limit && serving.tryTake(count)) {
+      write(this, USED, this.used + count);
       return true;
     }
-    if (!this.canSpend(count)) return false;
-    this.lease.spend(count);
+    if (!this.#fits(count) || !this.lease.trySpend(count)) return false;
     this.addHit(count, 0, nowMs);
     return true;
   }
@@ -174,34 +151,38 @@ export class Holder extends Visited {
 
   /** Suppressed: what calls above the limit call for. It is made when it is first asked for. */
   ensureDraws(): Draws {
-    this.#draws ??= new Draws(this.#timing);
+    this.#draws ??= new Draws(this.timing);
     return this.#draws;
   }
 
   /** Counts a hit that is to be reported, of which `declined` was denied. */
   addHit(count: number, declined: number, nowMs: number): void {
-    this.outbox.add(count, declined, nowMs);
+    if (!tryJoin(this, count, declined, nowMs)) this.outbox.add(count, declined, nowMs);
     this.#noRoom = undefined;
     this.#addUsed(count - declined, nowMs);
   }
 
   #addUsed(accepted: number, hitMs: number): void {
     if (this.#state === "unknown") return;
-    this.#used += accepted;
+    add(this, USED, accepted);
     if (this.#isGrowing) this.#growSnapshot(accepted, hitMs);
   }
 
   #growSnapshot(accepted: number, hitMs: number): void {
-    this.#snapshot = this.#snapshot.withHit(accepted, hitMs, this.#timing);
-    this.#isGrowing = this.#snapshot.buckets < 2;
+    this.#noteSnapshot(this.#snapshot.withHit(accepted, hitMs, this.timing));
     if (this.#state === "current") this.#noteNextEnd(hitMs);
   }
 
+  #noteSnapshot(snapshot: Snapshot): void {
+    this.#snapshot = snapshot;
+    this.#isGrowing = snapshot.buckets < 2;
+    write(this, FIRST_EXPIRY_MS, snapshot.first?.expiryMs ?? Number.POSITIVE_INFINITY);
+  }
+
   #noteNextEnd(nowMs: number): void {
-    let untilMs = Math.min(nowMs + FAR_OFF_MS, this.#snapshot.first?.expiryMs ?? Number.POSITIVE_INFINITY);
+    const firstMs = read(this, FIRST_EXPIRY_MS);
     const { expiryMs } = this.lease;
-    if (nowMs < expiryMs) untilMs = Math.min(untilMs, expiryMs);
-    this.#holdsUntilMs = Math.floor(untilMs);
+    write(this, HOLDS_UNTIL_MS, nowMs < expiryMs ? Math.min(firstMs, expiryMs) : firstMs);
   }
 
   /** Absolute: whether it is known that there is no room for a call of that count. */
@@ -220,8 +201,8 @@ export class Holder extends Visited {
    * @param most the largest count that is ever admitted
    */
   rejectBlocked(count: number, most: number, nowMs: number): Decision | undefined {
-    const window = { used: this.#used, oldestExpiresInMs: this.moreAfterMs(nowMs) };
-    return this.#block?.reject(window, { limit: this.#limit, most, windowMs: this.#timing.windowMs }, count, nowMs);
+    const window = { used: this.used, oldestExpiresInMs: this.moreAfterMs(nowMs) };
+    return this.#block?.reject(window, { limit: this.limit, most, windowMs: this.timing.windowMs }, count, nowMs);
   }
 
   /** Suppressed: the factor over the soft limit, if it may be used for a call now; else -1. */
@@ -234,8 +215,8 @@ export class Holder extends Visited {
    * the holder is stale: then usage changes soon.
    */
   moreAfterMs(nowMs: number): number {
-    const { first } = this.#snapshot;
-    if (first !== undefined) return Math.min(this.#timing.windowMs, Math.max(1, first.expiryMs - nowMs));
+    const firstMs = read(this, FIRST_EXPIRY_MS);
+    if (firstMs < Number.POSITIVE_INFINITY) return Math.min(this.timing.windowMs, Math.max(1, firstMs - nowMs));
     return this.#noRoom === undefined ? 0 : Math.max(0, this.#noRoom.untilMs - nowMs);
   }
 
@@ -246,7 +227,7 @@ export class Holder extends Visited {
 
   /** Notes a call, admitted or not. A call that can never fit is none to lease anything for. */
   noteCall(count: number, limit: number): void {
-    if (count <= limit) this.#called += count;
+    if (count <= limit) add(this, CALLED, count);
   }
 
   /** What is known may not hold any longer; the lease goes with it. */
@@ -262,7 +243,7 @@ export class Holder extends Visited {
   }
 
   #noteBlock(leftMs: number, nowMs: number): void {
-    this.#block = leftMs > 0 ? new KnownBlock(leftMs, nowMs, this.#timing.leaseMs) : undefined;
+    this.#block = leftMs > 0 ? new KnownBlock(leftMs, nowMs, this.timing.leaseMs) : undefined;
     // A lease of a blocked key is of no use here.
     if (leftMs > 0) this.lease.shrinkTo(0, 0);
   }
@@ -292,8 +273,8 @@ export class Holder extends Visited {
   }
 
   #noteRate(rate: Rate, limit: number): void {
-    this.#rate = rate;
-    this.#limit = limit;
+    write(this, RATE, rate);
+    write(this, LIMIT, limit);
     this.#isRateTold = true;
   }
 
@@ -305,8 +286,8 @@ export class Holder extends Visited {
     if (!this.knows(rate) || !this.isCurrent) {
       this.#noteRate(rate, limit);
       this.#state = "current";
-      this.#used = limit - decision.remaining;
-      this.#snapshot = NO_SNAPSHOT;
+      write(this, USED, limit - decision.remaining);
+      this.#noteSnapshot(NO_SNAPSHOT);
       this.#isGrowing = false;
       this.#noteNextEnd(nowMs);
     }
@@ -315,21 +296,21 @@ export class Holder extends Visited {
 
   /** Whether more than 1 was called for since the key is known here, or since the last report. */
   get isCalledOften(): boolean {
-    return this.#called > 1;
+    return read(this, CALLED) > 1;
   }
 
   /** A failure policy decides about calls at that rate. A block that is known stays. */
   degrade(rate: Rate, limit: number): void {
     this.#forgetWindow();
-    this.#isRateTold &&= rate === this.#rate;
-    this.#rate = rate;
-    this.#limit = limit;
+    this.#isRateTold &&= rate === this.rate;
+    write(this, RATE, rate);
+    write(this, LIMIT, limit);
   }
 
   /** Returns the lease with the next report, and wants no other. */
   returnLease(): void {
     this.lease.shrinkTo(0, 0);
-    this.#called = 0;
+    write(this, CALLED, 0);
     this.demand.clear();
     this.#draws?.clear();
   }
@@ -341,30 +322,31 @@ export class Holder extends Visited {
    * asks for no call, since Redis would count it before these hits.
    */
   makeReport(number: number, waiting: readonly WaitingCall[], nowMs: number, aheadMs: number): OutgoingReport {
-    if (aheadMs > this.#mostAheadMs) this.#wake(aheadMs);
-    const hits = this.outbox.takeForReport(number, nowMs);
+    if (aheadMs > read(this, MOST_AHEAD_MS)) this.#wake(aheadMs);
+    const { lease, outbox, demand } = this;
+    const hits = outbox.takeForReport(number, nowMs);
     const [first] = waiting;
     const { rate, limit } = first ?? this;
-    const asking = this.outbox.isHoldingBack ? [] : waiting.filter((call) => call.rate === rate);
-    const wantedHeadroom = this.#draws?.takeWanted(this.demand.sinceReportMs(nowMs)) ?? 0;
+    const asking = outbox.isHoldingBack ? [] : waiting.filter((call) => call.rate === rate);
+    const wantedHeadroom = this.#draws?.takeWanted(demand.sinceReportMs(nowMs)) ?? 0;
     const unleased = this.#state === "unknown" ? limit : this.#unleased;
-    const wanted = this.demand.takeWanted(this.#called, unleased, nowMs);
-    this.#called = 0;
-    this.lease.expire(nowMs);
+    const wanted = demand.takeWanted(read(this, CALLED), unleased, nowMs);
+    write(this, CALLED, 0);
+    lease.expire(nowMs);
     // When a call waits, Redis has to know everything to decide: what is leased here counts as free for it.
-    this.lease.shrinkTo(first === undefined ? wanted : 0, first === undefined ? wantedHeadroom : 0);
-    const { leaseMs, setAsideMs, windowMs } = this.#timing;
-    this.lease.noteSetAside(Math.max(0, wanted - this.lease.left), nowMs + setAsideMs + windowMs);
+    lease.shrinkTo(first === undefined ? wanted : 0, first === undefined ? wantedHeadroom : 0);
+    const { leaseMs, setAsideMs, windowMs } = this.timing;
+    lease.noteSetAside(Math.max(0, wanted - lease.left), nowMs + setAsideMs + windowMs);
     return {
       number,
       rate,
       rateIsNew: first !== undefined || !this.#isRateTold,
       limit,
-      held: this.lease.left + this.outbox.heldBackAccepted,
-      heldHeadroom: this.lease.headroom,
+      held: lease.left + outbox.heldBackAccepted,
+      heldHeadroom: lease.headroom,
       ...askingFor(asking),
-      wanted: wanted - this.lease.left,
-      wantedHeadroom: wantedHeadroom - this.lease.headroom,
+      wanted: wanted - lease.left,
+      wantedHeadroom: wantedHeadroom - lease.headroom,
       hits,
       sentMs: nowMs,
       sentAheadMs: aheadMs,
@@ -387,14 +369,13 @@ export class Holder extends Visited {
     this.#noteAhead(report.sentAheadMs, aheadMs);
     const used = answer.total - answer.declined + answer.leasedByOthers;
     // What was counted for the calls that wait is used as they are served.
-    this.#used = used - answer.counted;
+    write(this, USED, used - answer.counted);
     // Most keys never pass their limit, and need no object for draws.
     if (answer.freeHeadroom >= 0)
       (used < limit ? this.#draws : this.ensureDraws())?.noteFree(answer.freeHeadroom, nowMs);
     this.demand.noteUnleased(limit - used - held - answer.granted, limit);
-    this.#snapshot = Snapshot.of(answer, nowMs);
-    this.#isGrowing = answer.buckets < 2;
-    if (report.asked > 0) this.#noRoom = noRoomOfAnswer(answer, report, nowMs, this.#timing.leaseMs);
+    this.#noteSnapshot(Snapshot.of(answer, nowMs));
+    if (report.asked > 0) this.#noRoom = noRoomOfAnswer(answer, report, nowMs, this.timing.leaseMs);
     if (answer.factorLeftMs >= 0) this.#factor = { factor: answer.factor, untilMs: nowMs + answer.factorLeftMs };
     this.#noteBlock(answer.blockedMs, nowMs);
     this.#noteNextEnd(nowMs);
@@ -406,7 +387,7 @@ export class Holder extends Visited {
   #noteAhead(sentAheadMs: number, aheadMs: number): void {
     const wasSuspended = aheadMs > sentAheadMs + CLOCK_TOLERANCE_MS;
     if (wasSuspended) this.lease.shrinkTo(0, 0);
-    this.#mostAheadMs = (wasSuspended ? aheadMs : Math.min(sentAheadMs, aheadMs)) + CLOCK_TOLERANCE_MS;
+    write(this, MOST_AHEAD_MS, (wasSuspended ? aheadMs : Math.min(sentAheadMs, aheadMs)) + CLOCK_TOLERANCE_MS);
   }
 
   /** The answer to a report is lost: Redis may have been told of its rate. */
@@ -442,13 +423,13 @@ export class Holder extends Visited {
 
   /** When to report: a report may wait while there is plenty, and no need yet to have the lease filled up. */
   get reportsWhen(): "soon" | "later" {
-    const { lingerMs, shortHorizonMs } = this.#timing;
-    if (lingerMs < shortHorizonMs || PLENTY_PART * this.#unleased < this.#limit) return "soon";
+    const { lingerMs, shortHorizonMs } = this.timing;
+    if (lingerMs < shortHorizonMs || PLENTY_PART * this.#unleased < this.limit) return "soon";
     return this.lease.left > 0 && this.lease.left >= this.demand.recent ? "later" : "soon";
   }
 
   /** What nobody uses or has leased. */
   get #unleased(): number {
-    return this.#limit - this.#used - this.lease.left;
+    return this.limit - this.used - this.lease.left;
   }
 }

@@ -51,6 +51,18 @@ it("the sweep makes place by forgetting keys of which nothing can matter, and no
   expect(holders.getOrAdd("new")).toBeDefined();
 });
 
+it("who still has the holder of a forgotten key changes nothing of another key with it", async () => {
+  const holders = makeHolders();
+  busy.add(holders.getOrAdd("busy")!);
+  const forgotten = holders.getOrAdd("a")!;
+  await vi.advanceTimersByTimeAsync(SWEEP_MS);
+  const other = holders.getOrAdd("b")!;
+  expect(other.row).toBe(forgotten.row);
+  forgotten.addHit(3, 0, Date.now());
+  expect(other.outbox.isEmpty).toBe(true);
+  expect(forgotten.outbox.hits).toMatchObject([{ count: 3 }]);
+});
+
 it("a lease that nobody spends is returned, and the key is forgotten when Redis has it back", async () => {
   const holders = makeHolders();
   const { lease } = holders.getOrAdd("a")!;

@@ -9,6 +9,7 @@ import type { ForwardClock } from "../core/clock.ts";
 import { copyOf } from "../core/key.ts";
 import { BackgroundTimer } from "../core/timer.ts";
 import { Holder } from "./holder.ts";
+import { Memory } from "./pieces.ts";
 import type { Timing } from "./timing.ts";
 
 const MOST_KEYS = 250_000;
@@ -29,6 +30,7 @@ export class Holders implements Iterable<Holder> {
   readonly #clock: ForwardClock;
   readonly #going: Going;
   readonly #mostKeys: number;
+  readonly #memory = new Memory();
   readonly #byKey = new Map<string, Holder>();
   readonly #timer = new BackgroundTimer(() => this.#sweep());
   /** Where the sweep goes on; undefined at the beginning. */
@@ -49,7 +51,7 @@ export class Holders implements Iterable<Holder> {
   getOrAdd(key: string): Holder | undefined {
     const known = this.#byKey.get(key);
     if (known !== undefined || this.#byKey.size >= this.#mostKeys) return known;
-    const holder = new Holder(copyOf(key), this.#timing);
+    const holder = new Holder(copyOf(key), this.#timing, this.#memory);
     this.#byKey.set(holder.key, holder);
     this.#timer.start(SWEEP_MS);
     return holder;
@@ -79,9 +81,14 @@ export class Holders implements Iterable<Holder> {
         break;
       }
       if (holder.nextVisit !== "none" || this.#going.isBusy(holder)) continue;
-      if (!holder.isUseful(nowMs)) this.#byKey.delete(holder.key);
+      if (!holder.isUseful(nowMs)) this.#drop(holder);
       else if (holder.lease.isSetAside(nowMs) && holder.isIdle(nowMs)) this.#going.schedule(holder);
     }
     if (this.#byKey.size > 0) this.#timer.start(SWEEP_MS);
+  }
+
+  #drop(holder: Holder): void {
+    this.#byKey.delete(holder.key);
+    holder.release();
   }
 }

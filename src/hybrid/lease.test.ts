@@ -1,16 +1,17 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Lease } from "./lease.ts";
+import { rowAlone } from "./rows.ts";
 
 const WINDOW_MS = 1_000;
 const LEASE_MS = 100;
 
 it("a lease is spent up to its size, and what is left goes with its expiry", () => {
-  const lease = new Lease();
+  const lease = new Lease(rowAlone());
   expect(lease.left).toBe(0);
   lease.noteSetAside(10, LEASE_MS + WINDOW_MS);
   lease.refresh(10, 0, LEASE_MS);
-  lease.spend(3);
+  lease.trySpend(3);
   expect(lease.left).toBe(7);
   lease.expire(LEASE_MS - 1);
   expect(lease.left).toBe(7);
@@ -19,7 +20,7 @@ it("a lease is spent up to its size, and what is left goes with its expiry", () 
 });
 
 it("a call above the capacity takes what is left of a lease first, and then headroom", () => {
-  const lease = new Lease();
+  const lease = new Lease(rowAlone());
   lease.noteSetAside(10, LEASE_MS + WINDOW_MS);
   lease.refresh(3, 5, LEASE_MS);
   expect(lease.headroom).toBe(5);
@@ -35,7 +36,7 @@ it("a call above the capacity takes what is left of a lease first, and then head
 });
 
 it("Redis may have something set aside from the question on, until a window after the lease has expired", () => {
-  const lease = new Lease();
+  const lease = new Lease(rowAlone());
   expect(lease.isSetAside(0)).toBe(false);
   lease.noteSetAside(10, LEASE_MS + WINDOW_MS); // whose answer is lost
   expect(lease.isSetAside(LEASE_MS + WINDOW_MS - 1)).toBe(true);
@@ -43,7 +44,7 @@ it("Redis may have something set aside from the question on, until a window afte
 });
 
 it("a lease that Redis says is returned is set aside no longer", () => {
-  const lease = new Lease();
+  const lease = new Lease(rowAlone());
   lease.noteSetAside(10, LEASE_MS + WINDOW_MS);
   lease.refresh(10, 0, LEASE_MS);
   lease.shrinkTo(0, 0);
@@ -53,11 +54,11 @@ it("a lease that Redis says is returned is set aside no longer", () => {
 });
 
 it("what is not spent is set aside until a report gives it back, and what is asked for may be set aside at once", () => {
-  const lease = new Lease();
+  const lease = new Lease(rowAlone());
   lease.noteSetAside(10, LEASE_MS + WINDOW_MS);
   expect(lease.setAside).toBe(10);
   lease.refresh(8, 0, LEASE_MS);
-  lease.spend(3);
+  lease.trySpend(3);
   lease.shrinkTo(1, 0);
   expect(lease.setAside).toBe(5);
   lease.noteSetAside(2, LEASE_MS + WINDOW_MS);
@@ -78,7 +79,7 @@ it("whatever happens, a lease is never negative, never spent after its expiry, a
   );
   fc.assert(
     fc.property(steps, (list) => {
-      const lease = new Lease();
+      const lease = new Lease(rowAlone());
       let nowMs = 0;
       let left = 0;
       let expiryMs = Number.NEGATIVE_INFINITY;
@@ -93,7 +94,7 @@ it("whatever happens, a lease is never negative, never spent after its expiry, a
           left += count;
         }
         if (what === "spend" && count <= left) {
-          lease.spend(count);
+          lease.trySpend(count);
           left -= count;
         }
         if (what === "shrink") {

@@ -9,13 +9,30 @@
 //
 // What always holds:
 // - Hits are in the order of their times; each has 0 ≤ declined ≤ count.
-// - Hits in flight keep their number. Pending hits have none, and `#pending` is how many ended ones there are.
+// - Hits in flight keep their number. Pending hits have none, and `PENDING` is how many ended ones there are.
 // - At most MOST_HITS ended hits are pending: beyond that neighbours are merged, because an outage can be long.
 //
-// The newest cell of the bucket grid is kept in fields: most hits join it. Ended cells are a linked list, because an
-// array would take more memory than the one or two hits that most keys have.
+// The newest cell of the bucket grid is kept in the row: most hits join it. Ended cells are a linked list in a table,
+// because an array would take more memory than the one or two hits that most keys have.
 
 import { cellStartOf } from "../strategy/bucket.ts";
+import { CELL_COUNT, CELL_DECLINED, CELL_HIT_MS, type Cells, NO_CELL, OLDER, REPORT } from "./cells.ts";
+import {
+  add,
+  CELL_END_MS,
+  COUNT,
+  DECLINED,
+  HELD_BACK,
+  HIT_MS,
+  NEWEST_ENDED,
+  PENDING,
+  type Row,
+  read,
+  write,
+} from "./rows.ts";
+import type { Timing } from "./timing.ts";
+
+type Grid = Pick<Timing, "windowMs" | "bucketMs">;
 
 /** The hits of one cell of the bucket grid. */
 export interface HitCell {
@@ -27,62 +44,74 @@ export interface HitCell {
   readonly declined: number;
 }
 
-interface Node extends HitCell {
-  report: number;
-  hitMs: number;
-  count: number;
-  declined: number;
-  next: Node | undefined;
-}
-
 /** More ended hits than that are merged while they are pending, and held back while as many are in flight. */
 const MOST_HITS = 64;
 
-export class Outbox {
-  readonly #windowMs: number;
-  readonly #bucketMs: number;
-  // The newest cell, which is pending; it has no hit while its count is 0.
-  #count = 0;
-  #declined = 0;
-  #hitMs = 0;
-  #cellEndMs = 0;
-  // The ended cells.
-  #first: Node | undefined = undefined;
-  #last: Node | undefined = undefined;
-  #pending = 0;
-  #isHoldingBack = false;
-  #heldBackAccepted = 0;
+/**
+ * Adds a pending hit to the newest cell, if it belongs there. `Outbox.add` does the same and more. This is for most
+ * calls to a hot key, and a function, so that V8 inlines it there: that makes up for what the row costs such a call.
+ */
+export function tryJoin({ words, at }: Row, count: number, declined: number, nowMs: number): boolean {
+  if (words[at + COUNT] === 0 || nowMs >= words[at + CELL_END_MS]!) return false;
+  words[at + COUNT]! += count;
+  words[at + DECLINED]! += declined;
+  words[at + HIT_MS] = nowMs;
+  return true;
+}
 
-  constructor(windowMs: number, bucketMs: number) {
-    this.#windowMs = windowMs;
-    this.#bucketMs = bucketMs;
+/**
+ * A view of a row and of the table of ended cells, where all its numbers are.
+ *
+ * | word           | means                                                                                        |
+ * |----------------|----------------------------------------------------------------------------------------------|
+ * | `COUNT`        | the counts of the newest cell, which is pending; it has no hit while this is 0               |
+ * | `DECLINED`     | the part of them that was denied                                                             |
+ * | `HIT_MS`       | the time of the newest hit in it                                                             |
+ * | `CELL_END_MS`  | when it ends                                                                                 |
+ * | `NEWEST_ENDED` | the newest of the ended cells, from which on each is linked to the next older one            |
+ * | `PENDING`      | how many ended cells are pending                                                             |
+ * | `HELD_BACK`    | the accepted part of the hits that the last report held back; -1 if it held none back        |
+ */
+export class Outbox {
+  readonly #row: Row;
+  readonly #grid: Grid;
+  readonly #cells: Cells;
+
+  constructor(row: Row, grid: Grid, cells: Cells) {
+    this.#row = row;
+    this.#grid = grid;
+    this.#cells = cells;
   }
 
   get isEmpty(): boolean {
-    return this.#count === 0 && this.#first === undefined;
+    return read(this.#row, COUNT) === 0 && read(this.#row, NEWEST_ENDED) === NO_CELL;
   }
 
   /** Whether the last report held hits back. */
   get isHoldingBack(): boolean {
-    return this.#isHoldingBack;
+    return read(this.#row, HELD_BACK) >= 0;
   }
 
   /** The accepted part of the hits that the last report held back. */
   get heldBackAccepted(): number {
-    return this.#heldBackAccepted;
+    return Math.max(0, read(this.#row, HELD_BACK));
   }
 
   /** The time of the oldest hit; undefined when there is none. */
   get oldestMs(): number | undefined {
-    return this.#first?.hitMs ?? (this.#count > 0 ? this.#hitMs : undefined);
+    const [oldest] = this.#oldestFirst();
+    if (oldest !== undefined) return this.#cells.read(oldest, CELL_HIT_MS);
+    return read(this.#row, COUNT) > 0 ? read(this.#row, HIT_MS) : undefined;
   }
 
   /** Adds a pending hit at the present time, of which `declined` was denied. */
   add(count: number, declined: number, nowMs: number): void {
-    if (this.#count === 0 || nowMs >= this.#cellEndMs) this.#beginCell(nowMs);
-    this.#count += count;
-    this.#declined += declined;
-    this.#hitMs = nowMs;
+    if (tryJoin(this.#row, count, declined, nowMs)) return;
+    this.#endCell();
+    write(this.#row, CELL_END_MS, this.#endOf(nowMs));
+    write(this.#row, COUNT, count);
+    write(this.#row, DECLINED, declined);
+    write(this.#row, HIT_MS, nowMs);
   }
 
   /**
@@ -92,14 +121,18 @@ export class Outbox {
    */
   addInFlight(report: number, count: number, declined: number, nowMs: number): void {
     this.#endCell();
-    const last = this.#last;
+    const cells = this.#cells;
+    const newest = read(this.#row, NEWEST_ENDED);
     // All calls that waited for one answer come here at the same time: a report would grow with their number.
-    if (last?.report === report && nowMs < cellStartOf(last.hitMs, this.#bucketMs) + this.#bucketMs) {
-      last.hitMs = nowMs;
-      last.count += count;
-      last.declined += declined;
+    if (
+      newest !== NO_CELL &&
+      cells.read(newest, REPORT) === report &&
+      nowMs < this.#endOf(cells.read(newest, CELL_HIT_MS))
+    ) {
+      cells.write(newest, CELL_HIT_MS, nowMs);
+      cells.add(newest, count, declined);
     } else {
-      this.#append({ report, hitMs: nowMs, count, declined, next: undefined });
+      this.#append(report, nowMs, count, declined);
     }
   }
 
@@ -110,12 +143,13 @@ export class Outbox {
   takeBack(count: number): void {
     this.#endCell();
     let left = count;
-    for (const node of this.#nodes().reverse()) {
-      const part = Math.min(left, node.count - node.declined);
-      node.count -= part;
+    const cells = this.#cells;
+    for (const cell of this.#newestFirst()) {
+      const part = Math.min(left, acceptedIn(cells, cell));
+      cells.add(cell, -part, 0);
       left -= part;
     }
-    this.#keep((node) => node.count > 0);
+    this.#keep((cell) => cells.read(cell, CELL_COUNT) > 0);
   }
 
   /**
@@ -125,109 +159,135 @@ export class Outbox {
   takeForReport(report: number, nowMs: number): readonly HitCell[] {
     this.#endCell();
     this.expire(nowMs);
-    const nodes = this.#nodes();
-    const inFlight = nodes.filter((node) => node.report !== 0);
-    const isTooMuch = this.#pending > 0 && inFlight.length >= MOST_HITS;
-    this.#isHoldingBack = isTooMuch;
-    this.#heldBackAccepted = 0;
-    for (const node of nodes) {
-      if (node.report !== 0) continue;
-      if (isTooMuch) this.#heldBackAccepted += node.count - node.declined;
-      else node.report = report;
+    const all = this.#oldestFirst();
+    const pending = all.filter((cell) => this.#isPending(cell));
+    const inFlight = all.length - pending.length;
+    if (pending.length > 0 && inFlight >= MOST_HITS) {
+      write(
+        this.#row,
+        HELD_BACK,
+        pending.reduce((sum, cell) => sum + acceptedIn(this.#cells, cell), 0),
+      );
+      return this.#hitsIn(all.filter((cell) => !this.#isPending(cell)));
     }
-    if (isTooMuch) return inFlight;
-    this.#pending = 0;
-    return nodes;
+    for (const cell of pending) this.#cells.write(cell, REPORT, report);
+    write(this.#row, PENDING, 0);
+    write(this.#row, HELD_BACK, -1);
+    return this.#hitsIn(all);
   }
 
   /** Redis has counted what was in flight under that number and under earlier ones. */
   confirm(report: number): void {
-    this.#keep((node) => node.report === 0 || node.report > report);
+    this.#keep((cell) => this.#isPending(cell) || this.#cells.read(cell, REPORT) > report);
   }
 
   /** Drops what has expired, which matters to nobody any longer. */
   expire(nowMs: number): void {
-    const goneMs = nowMs - this.#windowMs;
-    if (this.#first !== undefined && this.#first.hitMs <= goneMs) this.#keep(({ hitMs }) => hitMs > goneMs);
-    if (this.#count > 0 && this.#hitMs <= goneMs) this.#clearCell();
+    const goneMs = nowMs - this.#grid.windowMs;
+    this.#keep((cell) => this.#cells.read(cell, CELL_HIT_MS) > goneMs);
+    if (read(this.#row, COUNT) > 0 && read(this.#row, HIT_MS) <= goneMs) this.#clearCell();
   }
 
   clear(): void {
     this.#clearCell();
-    this.#first = undefined;
-    this.#last = undefined;
-    this.#pending = 0;
-    this.#isHoldingBack = false;
-    this.#heldBackAccepted = 0;
+    this.#keep(() => false);
+    write(this.#row, HELD_BACK, -1);
   }
 
   /** All hits, oldest first. */
   get hits(): readonly HitCell[] {
-    const hits: HitCell[] = this.#nodes().map(({ report, hitMs, count, declined }) => ({
-      report,
-      hitMs,
-      count,
-      declined,
-    }));
-    if (this.#count > 0) hits.push({ report: 0, hitMs: this.#hitMs, count: this.#count, declined: this.#declined });
+    const hits = this.#hitsIn(this.#oldestFirst());
+    const count = read(this.#row, COUNT);
+    if (count > 0) hits.push({ report: 0, hitMs: read(this.#row, HIT_MS), count, declined: read(this.#row, DECLINED) });
     return hits;
   }
 
-  #nodes(): Node[] {
-    const nodes: Node[] = [];
-    for (let node = this.#first; node !== undefined; node = node.next) nodes.push(node);
-    return nodes;
+  #hitsIn(some: readonly number[]): HitCell[] {
+    const cells = this.#cells;
+    return some.map((cell) => ({
+      report: cells.read(cell, REPORT),
+      hitMs: cells.read(cell, CELL_HIT_MS),
+      count: cells.read(cell, CELL_COUNT),
+      declined: cells.read(cell, CELL_DECLINED),
+    }));
   }
 
-  #beginCell(nowMs: number): void {
-    this.#endCell();
-    this.#cellEndMs = cellStartOf(nowMs, this.#bucketMs) + this.#bucketMs;
+  #isPending(cell: number): boolean {
+    return this.#cells.read(cell, REPORT) === 0;
+  }
+
+  #newestFirst(): number[] {
+    const all: number[] = [];
+    for (let cell = read(this.#row, NEWEST_ENDED); cell !== NO_CELL; cell = this.#cells.read(cell, OLDER))
+      all.push(cell);
+    return all;
+  }
+
+  #oldestFirst(): number[] {
+    return this.#newestFirst().reverse();
+  }
+
+  #endOf(hitMs: number): number {
+    const { bucketMs } = this.#grid;
+    return cellStartOf(hitMs, bucketMs) + bucketMs;
   }
 
   #endCell(): void {
-    if (this.#count === 0) return;
-    const hitMs = this.#hitMs;
-    this.#append({ report: 0, hitMs, count: this.#count, declined: this.#declined, next: undefined });
+    const count = read(this.#row, COUNT);
+    if (count === 0) return;
+    const hitMs = read(this.#row, HIT_MS);
+    this.#append(0, hitMs, count, read(this.#row, DECLINED));
     this.#clearCell();
-    if (++this.#pending > MOST_HITS) this.#merge(hitMs);
+    add(this.#row, PENDING, 1);
+    if (read(this.#row, PENDING) > MOST_HITS) this.#merge(hitMs);
   }
 
   #clearCell(): void {
-    this.#count = 0;
-    this.#declined = 0;
+    write(this.#row, COUNT, 0);
+    write(this.#row, DECLINED, 0);
   }
 
-  #append(node: Node): void {
-    if (this.#last === undefined) this.#first = node;
-    else this.#last.next = node;
-    this.#last = node;
+  /** The list begins with the newest cell, because to link the last one of it would be a cache miss. */
+  #append(report: number, hitMs: number, count: number, declined: number): void {
+    write(this.#row, NEWEST_ENDED, this.#cells.take(report, hitMs, count, declined, read(this.#row, NEWEST_ENDED)));
   }
 
-  /** Drops the ended hits that don't meet `condition`. */
-  #keep(condition: (node: Node) => boolean): void {
-    const kept = this.#nodes().filter(condition);
-    this.#first = undefined;
-    this.#last = undefined;
-    this.#pending = 0;
-    for (const node of kept) {
-      node.next = undefined;
-      this.#append(node);
-      if (node.report === 0) this.#pending++;
+  /** Drops the ended cells that don't meet `condition`. */
+  #keep(condition: (cell: number) => boolean): void {
+    const cells = this.#cells;
+    let pending = 0;
+    let newer = NO_CELL;
+    for (let cell = read(this.#row, NEWEST_ENDED); cell !== NO_CELL; ) {
+      const older = cells.read(cell, OLDER);
+      if (condition(cell)) {
+        if (this.#isPending(cell)) pending++;
+        newer = cell;
+      } else {
+        if (newer === NO_CELL) write(this.#row, NEWEST_ENDED, older);
+        else cells.write(newer, OLDER, older);
+        cells.release(cell);
+      }
+      cell = older;
     }
+    write(this.#row, PENDING, pending);
   }
 
   /** Makes one of each two neighbours that are pending: half as many are left, each as late as the later of the two. */
   #merge(nowMs: number): void {
     this.expire(nowMs);
-    for (let node = this.#first; node !== undefined; node = node.next) {
-      const { next } = node;
-      if (node.report !== 0 || next === undefined || next.report !== 0) continue;
-      node.hitMs = next.hitMs;
-      node.count += next.count;
-      node.declined += next.declined;
-      node.next = next.next;
-      if (next === this.#last) this.#last = node;
-      this.#pending--;
+    const cells = this.#cells;
+    const all = this.#oldestFirst();
+    for (let i = 1; i < all.length; i++) {
+      const [older, newer] = [all[i - 1]!, all[i]!];
+      if (!this.#isPending(older) || !this.#isPending(newer)) continue;
+      cells.add(newer, cells.read(older, CELL_COUNT), cells.read(older, CELL_DECLINED));
+      cells.write(older, CELL_COUNT, 0);
+      i++;
     }
+    this.#keep((cell) => cells.read(cell, CELL_COUNT) > 0);
   }
+}
+
+function acceptedIn(cells: Cells, cell: number): number {
+  return cells.read(cell, CELL_COUNT) - cells.read(cell, CELL_DECLINED);
 }

@@ -4,6 +4,7 @@ import { perSecond, type Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
 import { allowed } from "../strategy/decision.ts";
 import { Holder } from "./holder.ts";
+import { Memory } from "./pieces.ts";
 import type { Answer, OutgoingReport, WaitingCall } from "./protocol.ts";
 import { Serving } from "./serving.ts";
 import { Slices } from "./slices.ts";
@@ -20,7 +21,11 @@ const AWAY = new Error("Redis is away");
 
 /** One key with calls that wait, and what is decided about them. */
 class Desk {
-  readonly holder = new Holder("k", timingOf({ windowMs: 1_000, bucketMs: 100, timeoutMs: TIMEOUT_MS }, 10));
+  readonly holder = new Holder(
+    "k",
+    timingOf({ windowMs: 1_000, bucketMs: 100, timeoutMs: TIMEOUT_MS }, 10),
+    new Memory(),
+  );
   /** What the strategy decides about a call of that count; a decision about any other. */
   readonly undecided = new Map<number, Undecided>();
   /** The draws that the strategy was handed. */

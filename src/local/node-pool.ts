@@ -1,7 +1,7 @@
 // Nodes of 32 bytes, four 8-byte words each. What the words mean is up to who takes a node. A word may be two 32-bit
 // numbers in place of one double.
 
-import { CHUNK_BITS, CHUNK_MASK, makeRoom } from "./chunks.ts";
+import { CHUNK_BITS, CHUNK_MASK, makeRoom } from "../core/chunks.ts";
 
 /** "No node": the end of a list, or nothing there. */
 export const NONE = -1;

@@ -10,8 +10,8 @@
 // The newest bucket lies in the record. Older buckets are a linked list of nodes from head to tail, oldest first.
 // A record counts what was accepted. What was declined is counted in the overload node, which most keys do not have.
 
+import { CHUNK_BITS, CHUNK_MASK, makeRoom } from "../core/chunks.ts";
 import type { Rate } from "../core/rate.ts";
-import { CHUNK_BITS, CHUNK_MASK, makeRoom } from "./chunks.ts";
 import { NONE } from "./node-pool.ts";
 
 const WORDS = 8;

@@ -1,0 +1,153 @@
+// The numbers that a limiter keeps of its keys: a row of 192 bytes for each holder, three cache lines. In an object V8
+// keeps each number that isn't a small whole one as an object of its own. With many keys each such object is a cache
+// miss for a call, and work for the garbage collector.
+//
+//   words  0 to 13                        14 to 23
+//         +------------------------------+---------------------------------------+
+//         | what a call with a lease     | what only reports and answers, or few |
+//         | looks at and changes         | calls look at                         |
+//         +------------------------------+---------------------------------------+
+//
+// Each word belongs to one piece of a holder, which says what holds of it: holder.ts, lease.ts, outbox.ts or demand.ts.
+
+import { NO_CELL } from "./cells.ts";
+
+/** Where a row lies. The row may be moved, so whoever keeps this object looks at both fields each time. */
+export interface Row {
+  readonly words: Float64Array;
+  readonly at: number;
+}
+
+// Of the holder.
+export const HOLDS_UNTIL_MS = 0;
+export const MOST_AHEAD_MS = 1;
+export const RATE = 2;
+export const LIMIT = 3;
+export const USED = 4;
+export const FIRST_EXPIRY_MS = 5;
+export const CALLED = 6;
+
+// Of the lease.
+export const LEFT = 7;
+export const GIVEN_UP = 15;
+export const HEADROOM = 16;
+export const ASKED = 17;
+export const LEASE_EXPIRY_MS = 18;
+export const GONE_MS = 19;
+
+// Of the outbox.
+export const COUNT = 8;
+export const DECLINED = 9;
+export const HIT_MS = 10;
+export const CELL_END_MS = 11;
+export const NEWEST_ENDED = 12;
+export const PENDING = 13;
+export const HELD_BACK = 14;
+
+// Of the demand.
+export const RECENT = 20;
+export const IS_SCARCE = 21;
+export const REPORTED_MS = 22;
+export const CALLED_MS = 23;
+
+const WORDS = 24;
+
+/** A new row: nothing was ever leased, called or reported. */
+const BLANK = new Float64Array(WORDS);
+BLANK[FIRST_EXPIRY_MS] = Number.POSITIVE_INFINITY;
+BLANK[NEWEST_ENDED] = NO_CELL;
+BLANK[HELD_BACK] = -1;
+for (const word of [LEASE_EXPIRY_MS, GONE_MS, REPORTED_MS, CALLED_MS]) BLANK[word] = Number.NEGATIVE_INFINITY;
+
+/** A chunk has so many rows. The first one starts smaller and doubles, so that a limiter of a few keys stays small. */
+const CHUNK_BITS = 10;
+const CHUNK_ROWS = 1 << CHUNK_BITS;
+const FIRST_ROWS = 16;
+
+/** Who has a row. For {@link Rows} alone to change. */
+export interface RowOwner extends Row {
+  words: Float64Array;
+  at: number;
+  /** Which of the rows it is. */
+  row: number;
+}
+
+/**
+ * Gives rows and takes them back. Always holds: the owners have the rows 0 to `size` - 1, in their order. To take one
+ * back moves the last row into its place, so memory follows the number of keys.
+ */
+export class Rows {
+  readonly #chunks: Float64Array[] = [];
+  readonly #owners: RowOwner[] = [];
+
+  get size(): number {
+    return this.#owners.length;
+  }
+
+  /** Gives `owner` a new row. */
+  give(owner: RowOwner): void {
+    const row = this.#owners.length;
+    this.#makeRoom(row);
+    this.#owners.push(owner);
+    this.#place(owner, row);
+    owner.words.set(BLANK, owner.at);
+  }
+
+  /** Takes the row of `owner` back, who goes on with a copy: somebody may still wait for an answer about its key. */
+  takeBack(owner: RowOwner): void {
+    const { row, words, at } = owner;
+    const last = this.#owners.pop()!;
+    owner.words = words.slice(at, at + WORDS);
+    owner.at = 0;
+    if (last !== owner) {
+      words.set(last.words.subarray(last.at, last.at + WORDS), at);
+      this.#owners[row] = last;
+      this.#place(last, row);
+    }
+    // One empty chunk may stay, so that a number of keys that swings about a chunk's end doesn't allocate all the time.
+    const needed = this.size === 0 ? 0 : ((this.size + CHUNK_ROWS - 1) >>> CHUNK_BITS) + 1;
+    if (this.#chunks.length > needed) this.#chunks.length = needed;
+  }
+
+  #place(owner: RowOwner, row: number): void {
+    owner.words = this.#chunks[row >>> CHUNK_BITS]!;
+    owner.at = (row & (CHUNK_ROWS - 1)) * WORDS;
+    owner.row = row;
+  }
+
+  #makeRoom(row: number): void {
+    const index = row >>> CHUNK_BITS;
+    const old = this.#chunks[index];
+    if (old === undefined) {
+      this.#chunks[index] = new Float64Array((index === 0 ? FIRST_ROWS : CHUNK_ROWS) * WORDS);
+    } else if (row * WORDS === old.length && index === 0) {
+      const chunk = new Float64Array(2 * old.length);
+      chunk.set(old);
+      this.#chunks[0] = chunk;
+      for (const owner of this.#owners) owner.words = chunk;
+    }
+  }
+}
+
+/** For who is about to be given a row. */
+export const NO_WORDS = new Float64Array(0);
+
+/** A new row that lies alone. */
+export function rowAlone(): Row {
+  return { words: BLANK.slice(), at: 0 };
+}
+
+// These are functions, because methods that the pieces inherit from one class would cost a call to a hot key half as
+// much again: V8 would compile them once for all pieces.
+
+export function read(row: Row, word: number): number {
+  return row.words[row.at + word]!;
+}
+
+export function write(row: Row, word: number, value: number): void {
+  row.words[row.at + word] = value;
+}
+
+export function add(row: Row, word: number, value: number): void {
+  row.words[row.at + word]! += value;
+}
