@@ -100,10 +100,14 @@ export async function writeStored(
     ...(newest && { newestMs: newest.hitMs, newestCount: newest.count, newestDeclined: newest.declined }),
     total: sumOf(buckets, ({ count }) => count),
     declined: sumOf(buckets, ({ declined }) => declined),
+    listed: sumOf(buckets.slice(1, -1), ({ count }) => count),
   };
   const isStored = buckets.length > 0 || (state.leaseCount ?? 0) > 0;
   const packed = isStored ? bytesOf(STATE_FIELDS.map((field) => state[field] ?? 0)) : "";
-  const listed = buckets.slice(1, -1).map((bucket): ListedBucket => ({ ...bucket, barrenBefore: 0 }));
+  const listed: ListedBucket[] = [];
+  for (const bucket of buckets.slice(1, -1)) {
+    listed.push({ ...bucket, barrenBefore: 0, listed: bucket.count + (listed.at(-1)?.listed ?? 0) });
+  }
   const between = listed.map((bucket) => bytesOf(BUCKET_FIELDS.map((field) => bucket[field])));
   await redis.eval(WRITE, 2, name, `${name}b`, packed, ...between);
 }
@@ -169,6 +173,7 @@ export function unsoundnessOf(stored: StoredKey, circumstances: Circumstances): 
       state.between === listed.length,
       () => `between is ${state.between}, and the list has ${listed.length} buckets`,
     );
+    if (circumstances.capacity !== undefined) checkListed(state, listed, check);
     checkRecent(state, check);
     checkBarren(state, listed, check);
   } else {
@@ -221,6 +226,15 @@ function checkBuckets(
       isLater,
       () => `bucket ${i} was hit at ${hitMs}, in the cell of the bucket before or an earlier one: ${before}`,
     );
+  }
+}
+
+/** How much the buckets after one of the list count follows from what was put into the list, under absolute. */
+function checkListed(state: StoredState, listed: readonly ListedBucket[], check: Check): void {
+  for (const [i, bucket] of listed.entries()) {
+    const counted = sumOf(listed.slice(i + 1), ({ count }) => count);
+    const after = Number(BigInt.asUintN(53, BigInt(state.listed) - BigInt(bucket.listed)));
+    check(after === counted, () => `after the listed bucket ${i} were ${after} counted, and there are ${counted}`);
   }
 }
 

@@ -13,9 +13,9 @@ const flag = (comment) => ({ kind: "flag", comment });
 
 /**
  * The state of a key is a string of little-endian doubles, one for each field, in this order. It ends after `newest`
- * while nothing is declined and nothing is leased (56 bytes), after `suppression` while nothing is leased (120 bytes),
- * after `leases` while the server's clock was not set back (160 bytes), after `clock` while the key isn't blocked (168
- * bytes), and else after `block` (176 bytes).
+ * while nothing is declined and nothing is leased (64 bytes), after `suppression` while nothing is leased (128 bytes),
+ * after `leases` while the server's clock was not set back (168 bytes), after `clock` while the key isn't blocked (176
+ * bytes), and else after `block` (184 bytes).
  * `head` comes first because a hit in the newest bucket leaves it as it is: such a hit overwrites what follows `head`,
  * which costs half of what it costs to set the whole string.
  */
@@ -25,6 +25,7 @@ export const STATE = {
     between: "how many buckets are between the oldest and the newest: the length of the list of buckets",
     oldest_ms: "when the oldest bucket was hit last; not kept up to date while there is only one bucket",
     oldest_count: "what the oldest bucket counts; 0 while there is only one bucket, which is the newest",
+    listed: "what all buckets together count that were put into the list of buckets up to now, modulo 2^53",
   },
   newest: {
     newest_ms: "when the newest bucket was hit last",
@@ -82,6 +83,7 @@ export const BUCKET = {
   count: "what it counts",
   declined: "the declined part of that",
   barren_before: "how many buckets of the list right before it are known to have nothing accepted",
+  listed: "what `listed` of the state was when the bucket was put into the list, with the bucket",
 };
 
 /** A lease: a value of the hash of leases, a string of little-endian doubles. The hash's field is the process. */

@@ -64,7 +64,9 @@ end
 
 local function push_newest(window)
   window.between = window.between + 1
-  local bucket = pack_bucket(window.newest_ms, window.newest_count, window.newest_declined, window.barren_before)
+  window.listed = sum_of_counts(window.listed, window.newest_count)
+  local count, declined = window.newest_count, window.newest_declined
+  local bucket = pack_bucket(window.newest_ms, count, declined, window.barren_before, window.listed)
   window.barren_before = window.newest_count == window.newest_declined and window.barren_before + 1 or 0
   if redis.call('RPUSH', window.buckets_key, bucket) ~= window.between then
     -- The server has evicted the state or the list without the other. What the list held is forgotten.
@@ -81,6 +83,16 @@ local function push_newest(window)
   end
 end
 
+-- Sums of counts, and their differences, are modulo 2^53. So they are exact however long a key is in use.
+local function sum_of_counts(sum, count)
+  local left = MOST_TOTAL - sum
+  return count > left and count - left - 1 or sum + count
+end
+
+local function difference_of_counts(sum, other)
+  return sum < other and sum - other + MOST_TOTAL + 1 or sum - other
+end
+
 -- The newest bucket has lost all its counts. The one before it that counts anything is the newest from now on.
 local function drop_newest(window)
   window.head_changed = true
@@ -89,9 +101,11 @@ local function drop_newest(window)
     local before = window.between > 0 and redis.call('RPOP', window.buckets_key)
     if before then
       window.between = window.between - 1
-      window.newest_ms, window.newest_count, window.newest_declined, window.barren_before = unpack_bucket(before)
+      local hit_ms, count, declined, barren_before, listed = unpack_bucket(before)
+      window.newest_ms, window.newest_count, window.newest_declined = hit_ms, count, declined
+      window.listed = difference_of_counts(listed, count)
       -- What the newest bucket knew is more up to date.
-      window.barren_before = math.max(window.barren_before, known - 1)
+      window.barren_before = math.max(barren_before, known - 1)
       -- The newest bucket never leaves the recent span.
       if window.seen > window.between + 1 then window.seen, window.recent = window.between + 1, window.newest_count end
     else

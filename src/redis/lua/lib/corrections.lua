@@ -56,13 +56,13 @@ local function refund_below(window, left)
   while left > 0 and at < window.between do
     local packed = redis.call('LINDEX', window.buckets_key, -1 - at)
     if packed then
-      local hit_ms, count, declined, barren_before = unpack_bucket(packed)
+      local hit_ms, count, declined, barren_before, listed = unpack_bucket(packed)
       local taken = math.min(left, count - declined)
       if taken > 0 then
         left, count = left - taken, count - taken
         window.total = window.total - taken
         if window.between - at >= window.seen then window.recent = window.recent - taken end
-        local changed = pack_bucket(hit_ms, count, declined, barren_before)
+        local changed = pack_bucket(hit_ms, count, declined, barren_before, listed)
         redis.call('LSET', window.buckets_key, -1 - at, changed)
       end
       if count == declined then at = at + 1 + barren_before end

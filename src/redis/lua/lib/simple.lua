@@ -44,7 +44,7 @@ local function count_first(window, terms)
   local count = terms.count
   local is_counted = count <= terms.limit and count <= MOST_TOTAL
   if is_counted then
-    window.rate, window.between, window.oldest_count = terms.rate, 0, 0
+    window.rate, window.between, window.oldest_count, window.listed = terms.rate, 0, 0, 0
     window.oldest_ms, window.newest_ms, window.newest_count, window.total = window.now_ms, window.now_ms, count, count
     keep(window)
     local state = pack_head_to_newest(window)
@@ -80,11 +80,12 @@ local function begin_simply(window, count, buckets_key, now_ms, span_start_ms)
   elseif is_kept then
     is_kept = window.between > 0
     if is_kept then
-      local bucket = pack_bucket(window.newest_ms, window.newest_count, 0, 0)
+      local listed = sum_of_counts(window.listed, window.newest_count)
+      local bucket = pack_bucket(window.newest_ms, window.newest_count, 0, 0, listed)
       local pushed = redis.pcall('RPUSH', buckets_key, bucket)
       is_kept = pushed == window.between + 1
       if is_kept then
-        window.between = pushed
+        window.between, window.listed = pushed, listed
       elseif type(pushed) == 'number' then
         redis.call('RPOP', buckets_key)
       end

@@ -20,7 +20,7 @@ local function begin_window(window, state)
     read_state(window, state)
   else
     window.stored_bytes = 0
-    window.between, window.oldest_count, window.newest_count, window.total = 0, 0, 0, 0
+    window.between, window.oldest_count, window.listed, window.newest_count, window.total = 0, 0, 0, 0, 0
   end
 end
 
@@ -156,7 +156,7 @@ local function forget(window)
     redis.call('DEL', window.state_key, window.buckets_key)
     window.stored_bytes, window.head_changed, window.rest_changed = 0, false, false
   end
-  window.between, window.oldest_count, window.newest_count, window.total = 0, 0, 0, 0
+  window.between, window.oldest_count, window.listed, window.newest_count, window.total = 0, 0, 0, 0, 0
   window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
   window.barren_before, window.factor_ms = 0, NEVER_MS
 end
