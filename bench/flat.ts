@@ -45,6 +45,19 @@ const kinds: Record<string, (buckets: number) => Call> = {
     };
   },
 
+  "absolute, rejected, calls of half of the capacity"(buckets) {
+    const { absolute, passBucket } = open(buckets);
+    const exact = perSecond(1_000 / BUCKET_MS);
+    filled(buckets, () => {
+      passBucket();
+      if (!absolute.inc("key", exact).allowed) throw new Error("rejected");
+    });
+    const half = Math.ceil(buckets / 2);
+    return () => {
+      if (absolute.inc("key", exact, half).allowed) throw new Error("admitted");
+    };
+  },
+
   "suppressed, half as much again as the limit: one bucket comes, one goes"(buckets) {
     const { suppressed, passBucket } = open(buckets);
     const twoABucket = perSecond(2_000 / BUCKET_MS);

@@ -154,10 +154,12 @@ async function flatness(): Promise<void> {
   report.print("### Many buckets in Redis\n");
   report.print(
     "Microseconds of server time of a script, by how many live buckets its key has: calls, where one bucket comes and\n" +
-      "one goes with each; and in turns give-backs, which take the newest bucket away, and calls that begin it again.\n",
+      "one goes with each; in turns give-backs, which take the newest bucket away, and calls that begin it again; and\n" +
+      "denied calls of half of the capacity.\n",
   );
   const bucketCounts = [1, 100, 6_000, 86_400];
   const rows = [];
+  const heavy: string[] = ["trypema, absolute, half of the capacity denied"];
   for (const strategy of ["absolute", "suppressed"] as const) {
     const row: string[] = [`trypema, ${strategy}`];
     const givenBack: string[] = [`trypema, ${strategy}, given back and called again`];
@@ -185,9 +187,17 @@ async function flatness(): Promise<void> {
       await callMany(giveBack, CALLS_A_TURN / 2, 1);
       const { scripts, usec } = await scriptTime();
       givenBack.push((usec / scripts).toFixed(1));
+      if (strategy === "suppressed") continue;
+      const exact = perSecond(100);
+      await client.config("RESETSTAT");
+      const callHeavily = async () => (await limiter.inc("key", exact, Math.ceil(buckets / 2))).allowed;
+      const admitted = await callMany(callHeavily, CALLS_A_TURN, 100);
+      if (admitted > 0) throw new Error(`${admitted} heavy calls admitted`);
+      heavy.push(((await scriptTime()).usec / CALLS_A_TURN).toFixed(1));
     }
     rows.push(row, givenBack);
   }
+  rows.push(heavy);
   report.printTable(["", ...bucketCounts.map(String)], rows);
 }
 

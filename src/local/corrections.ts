@@ -3,9 +3,9 @@
 
 import { shrunk } from "../strategy/corrections.ts";
 import type { BucketList } from "./buckets.ts";
+import type { Finger } from "./finger.ts";
 import { NONE } from "./node-pool.ts";
 import type { Overload } from "./overload.ts";
-import type { RecentSpan } from "./recent.ts";
 import { NEWEST_ACCEPTED, NEWEST_MS, OLDEST_MS, type Records, USED } from "./records.ts";
 
 /**
@@ -16,13 +16,13 @@ export class Corrections {
   readonly #records: Records;
   readonly #list: BucketList;
   readonly #overload: Overload;
-  readonly #recent: RecentSpan;
+  readonly #finger: Finger;
 
-  constructor(records: Records, list: BucketList, overload: Overload, recent: RecentSpan) {
+  constructor(records: Records, list: BucketList, overload: Overload, finger: Finger) {
     this.#records = records;
     this.#list = list;
     this.#overload = overload;
-    this.#recent = recent;
+    this.#finger = finger;
   }
 
   /**
@@ -141,7 +141,7 @@ export class Corrections {
 
   #setCounts(node: number, accepted: number, declined: number, nowMs: number): void {
     const list = this.#list;
-    this.#recent.take(node, list.count(node) - accepted - declined, nowMs);
+    this.#finger.take(node, list.count(node) - accepted - declined, nowMs);
     this.#records.words[this.#records.at + USED]! += accepted - list.accepted(node);
     this.#overload.expire(list.declined(node) - declined);
     list.setCounts(node, accepted, declined);
@@ -155,7 +155,7 @@ export class Corrections {
     const { words, at } = this.#records;
     for (let { head } = list; head !== NONE && list.count(head) === 0; head = list.head) {
       words[at + OLDEST_MS] = list.hitMsAfter(head);
-      this.#recent.expire(head);
+      this.#finger.expire(head);
       list.dropHead();
     }
   }
@@ -166,7 +166,7 @@ export class Corrections {
     const { tail } = list;
     if (tail === NONE) return false;
     const { words, at } = this.#records;
-    this.#recent.returnTail(tail);
+    this.#finger.returnTail(tail);
     words[at + NEWEST_MS] = list.hitMsOf(tail);
     words[at + NEWEST_ACCEPTED] = list.accepted(tail);
     this.#overload.resumeBucket(list.declined(tail));

@@ -2,9 +2,9 @@
 //
 //   byte  0        8          16       24         32        40     48              56
 //        +--------+----------+--------+----------+---------+------+---------------+--------+
-//        | newest | accepted | used   | oldest   | head    | rate | overload      | left   |
+//        | newest | accepted | used   | oldest   | head    | rate | overload      | finger |
 //        | hit ms | in the   | in all | hit ms   | and     |      | and           | count  |
-//        |        | newest   |        |          | tail    |      | last to leave |        |
+//        |        | newest   |        |          | tail    |      | finger        |        |
 //        +--------+----------+--------+----------+---------+------+---------------+--------+
 //
 // The newest bucket lies in the record. Older buckets are a linked list of nodes from head to tail, oldest first.
@@ -27,15 +27,15 @@ export const USED = 2;
  */
 export const OLDEST_MS = 3;
 export const RATE = 5;
-/** How much the buckets count that have left the recent span, and are still live (see recent.ts). */
-export const LEFT_COUNT = 7;
+/** How much the buckets up to the finger count (see finger.ts). */
+export const FINGER_COUNT = 7;
 
 // Words 4 and 6 hold two 32-bit numbers of nodes each, at these places of the same memory.
 export const HEAD = 8;
 export const TAIL = 9;
 export const OVERLOAD = 12;
-/** The newest bucket of the list that has left the recent span. */
-export const LAST_LEFT = 13;
+/** The bucket of the list that the finger is at. */
+export const FINGER = 13;
 
 /**
  * Records are dense: to remove one moves the last into its place, so memory follows the number of keys and a sweep
@@ -103,7 +103,7 @@ export class Records {
     this.setHalf(HEAD, NONE);
     this.setHalf(TAIL, NONE);
     this.setHalf(OVERLOAD, NONE);
-    this.setHalf(LAST_LEFT, NONE);
+    this.setHalf(FINGER, NONE);
     this.#keyChunks[this.#selected >>> CHUNK_BITS]![this.#selected & CHUNK_MASK] = key;
   }
 

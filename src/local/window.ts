@@ -7,9 +7,9 @@ import { shrunk } from "../strategy/corrections.ts";
 import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { BucketList } from "./buckets.ts";
 import { Corrections } from "./corrections.ts";
+import { Finger } from "./finger.ts";
 import { NONE, type NodePool } from "./node-pool.ts";
 import { Overload } from "./overload.ts";
-import { RecentSpan } from "./recent.ts";
 import { HEAD, NEWEST_ACCEPTED, NEWEST_MS, OLDEST_MS, RATE, type Records, USED } from "./records.ts";
 
 /**
@@ -30,7 +30,7 @@ export class Window implements WindowView, SuppressedView {
   readonly #records: Records;
   readonly #list: BucketList;
   readonly #overload: Overload;
-  readonly #recent: RecentSpan;
+  readonly #finger: Finger;
   readonly #corrections: Corrections;
   readonly #windowMs: number;
   readonly #bucketMs: number;
@@ -43,8 +43,8 @@ export class Window implements WindowView, SuppressedView {
     this.#records = records;
     this.#list = new BucketList(records, nodes);
     this.#overload = new Overload(records, nodes);
-    this.#recent = new RecentSpan(records, this.#list, windowMs, bucketMs);
-    this.#corrections = new Corrections(records, this.#list, this.#overload, this.#recent);
+    this.#finger = new Finger(records, this.#list, windowMs, bucketMs);
+    this.#corrections = new Corrections(records, this.#list, this.#overload, this.#finger);
     this.#windowMs = windowMs;
     this.#bucketMs = bucketMs;
   }
@@ -118,29 +118,32 @@ export class Window implements WindowView, SuppressedView {
   }
 
   waitMsFor(count: number): number {
-    const list = this.#list;
-    let hitMs = list.oldestMs;
-    let left = count;
-    for (let node = list.head; node !== NONE; node = list.next(node)) {
-      left -= list.accepted(node);
-      if (left <= 0) break;
-      hitMs = list.hitMsAfter(node);
+    let hitMs = this.#list.oldestMs;
+    if (count > this.oldestAccepted) {
+      hitMs = this.#isPointedBefore(count)
+        ? this.#finger.nextHitMs
+        : this.#records.words[this.#records.at + NEWEST_MS]!;
     }
     return hitMs + this.#windowMs - this.#nowMs;
   }
 
   freedWith(count: number): number {
-    const list = this.#list;
-    let freed = 0;
-    for (let node = list.head; node !== NONE; node = list.next(node)) {
-      freed += list.accepted(node);
-      if (freed >= count) return freed;
-    }
-    return freed + this.#records.words[this.#records.at + NEWEST_ACCEPTED]!;
+    if (count <= this.oldestAccepted) return this.oldestAccepted;
+    return this.#isPointedBefore(count) ? this.#finger.countWithNext : this.used;
+  }
+
+  /**
+   * Whether a bucket of the list is the one with which the oldest buckets count `count`, and not the newest bucket. Then
+   * the finger is right before it.
+   */
+  #isPointedBefore(count: number): boolean {
+    if (count > this.used - this.#records.words[this.#records.at + NEWEST_ACCEPTED]!) return false;
+    this.#finger.pointBefore(count);
+    return true;
   }
 
   recentPerSecond(): number {
-    return this.#recent.perSecond(this.#nowMs, this.observed);
+    return this.#finger.recentPerSecond(this.#nowMs, this.observed);
   }
 
   keptFactor(maxAgeMs: number): number {
@@ -224,7 +227,7 @@ export class Window implements WindowView, SuppressedView {
     const { words, at } = this.#records;
     while (this.#list.head !== NONE) this.#list.dropHead();
     this.#overload.release();
-    this.#recent.reset();
+    this.#finger.reset();
     words[at + NEWEST_MS] = Number.NEGATIVE_INFINITY;
     words[at + OLDEST_MS] = Number.POSITIVE_INFINITY;
     words[at + NEWEST_ACCEPTED] = 0;
@@ -267,7 +270,7 @@ export class Window implements WindowView, SuppressedView {
       words[at + USED]! -= list.accepted(node);
       words[at + OLDEST_MS] = list.hitMsAfter(node);
       this.#overload.expire(list.declined(node));
-      this.#recent.expire(node);
+      this.#finger.expire(node);
       list.dropHead();
     }
   }

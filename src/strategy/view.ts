@@ -7,7 +7,10 @@ import type { Rate } from "../core/rate.ts";
 export interface WindowView {
   /** What is used of the capacity: accepted counts that are live, and what other processes have leased. */
   readonly used: number;
-  /** How long until the oldest buckets that hold `count` together have expired. Only asked when that much is used. */
+  /**
+   * How long until the oldest buckets that hold `count` together have expired. Only asked when that much is used, and
+   * where nothing is declined.
+   */
   waitMsFor(count: number): number;
   /** How much has expired after that wait: `count`, or more when the last of these buckets holds more. */
   freedWith(count: number): number;
