@@ -41,6 +41,8 @@ const OPTIONS = { windowMs: 60_000, bucketMs: 100, timeoutMs: 10_000, batch: fal
 const PATIENCE_SECONDS = Math.min(OPTIONS.windowMs / 200, 1_000) / 1_000;
 const RATE = perSecond(1_000_000);
 const TURN_MS = 10;
+/** A time with microseconds, as the server's clock tells it. Redis needs fewer bytes for whole milliseconds. */
+const SERVER_LIKE_MS = 1_000_000.123;
 /** Keys, and buckets or leases of each, by which memory is measured. */
 const SAMPLE = { keys: 1_000, buckets: [1, 10, 50], leases: [1, 5] } as const;
 
@@ -152,7 +154,7 @@ async function bytesOfKey(prepare: (sample: Sample) => Promise<() => Promise<voi
   const client = new Redis(server.port, { enableAutoPipelining: true });
   const keys = Array.from({ length: SAMPLE.keys }, (_, key) => `client-${key}`);
   const callAll = (limiter: Limiter) => Promise.all(keys.map((key) => limiter.inc(key, RATE)));
-  const grow = await prepare({ client, clock: manualClock(1_000_000), callAll });
+  const grow = await prepare({ client, clock: manualClock(SERVER_LIKE_MS), callAll });
   const usedBytes = async () => Number((await infoOf(client)).get("used_memory"));
   const before = await usedBytes();
   await grow();

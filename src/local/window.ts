@@ -133,8 +133,8 @@ export class Window implements WindowView, SuppressedView {
   }
 
   /**
-   * Whether a bucket of the list is the one with which the oldest buckets count `count`, and not the newest bucket. Then
-   * the finger is right before it.
+   * Whether a bucket of the list is the one with which the oldest buckets count `count`, and not the newest bucket.
+   * Then the finger is right before it.
    */
   #isPointedBefore(count: number): boolean {
     if (count > this.used - this.#records.words[this.#records.at + NEWEST_ACCEPTED]!) return false;
