@@ -38,9 +38,9 @@ export class Finger {
 
   /**
    * Has the finger be right before the bucket with which the oldest buckets count `count` together, which is one of the
-   * list. Nothing may be declined, because the finger's sum is of all that is counted.
+   * list. Nothing may be declined, because the finger's sum is of all that is counted. Returns the bucket.
    */
-  pointBefore(count: number): void {
+  pointBefore(count: number): number {
     const records = this.#records;
     const list = this.#list;
     const { words, at } = records;
@@ -58,17 +58,12 @@ export class Finger {
     }
     records.setHalf(FINGER, before);
     words[at + FINGER_COUNT] = sum;
+    return node;
   }
 
-  /** When the bucket after the finger was hit. */
-  get nextHitMs(): number {
-    return this.#list.hitMsOf(this.#next(this.#records.half(FINGER)));
-  }
-
-  /** How much the buckets up to the finger count, and the one after it. */
-  get countWithNext(): number {
-    const { words, at } = this.#records;
-    return words[at + FINGER_COUNT]! + this.#list.count(this.#next(this.#records.half(FINGER)));
+  /** How much the buckets up to the finger count. */
+  get count(): number {
+    return this.#records.words[this.#records.at + FINGER_COUNT]!;
   }
 
   /** `amount` is about to be taken from the bucket `node`. */

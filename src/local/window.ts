@@ -120,26 +120,25 @@ export class Window implements WindowView, SuppressedView {
   waitMsFor(count: number): number {
     let hitMs = this.#list.oldestMs;
     if (count > this.oldestAccepted) {
-      hitMs = this.#isPointedBefore(count)
-        ? this.#finger.nextHitMs
-        : this.#records.words[this.#records.at + NEWEST_MS]!;
+      const node = this.#lastOf(count);
+      hitMs = node === NONE ? this.#records.words[this.#records.at + NEWEST_MS]! : this.#list.hitMsOf(node);
     }
     return hitMs + this.#windowMs - this.#nowMs;
   }
 
   freedWith(count: number): number {
     if (count <= this.oldestAccepted) return this.oldestAccepted;
-    return this.#isPointedBefore(count) ? this.#finger.countWithNext : this.used;
+    const node = this.#lastOf(count);
+    return node === NONE ? this.used : this.#finger.count + this.#list.count(node);
   }
 
   /**
-   * Whether a bucket of the list is the one with which the oldest buckets count `count`, and not the newest bucket.
-   * Then the finger is right before it.
+   * The bucket with which the oldest buckets count `count`, which is more than the oldest counts; NONE for the newest.
+   * The finger is right before any other bucket then.
    */
-  #isPointedBefore(count: number): boolean {
-    if (count > this.used - this.#records.words[this.#records.at + NEWEST_ACCEPTED]!) return false;
-    this.#finger.pointBefore(count);
-    return true;
+  #lastOf(count: number): number {
+    const isNewest = count > this.used - this.#records.words[this.#records.at + NEWEST_ACCEPTED]!;
+    return isNewest ? NONE : this.#finger.pointBefore(count);
   }
 
   recentPerSecond(): number {
