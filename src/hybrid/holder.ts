@@ -15,7 +15,8 @@
 // What always holds:
 // - Without a change of the rate, a failure policy or a draw above the limit: `used` plus what is left of the lease is
 //   at most `limit`. A take that Redis decides may pass that, because Redis sees buckets expire a little sooner.
-// - `used` is never less than what Redis counts at this time, except for what others report meanwhile.
+// - `used` is never less than what Redis counts at this time, except for what others report meanwhile, and for calls
+//   that wait: Redis may have counted those already.
 // - In the unknown state there is no lease, except that Redis may have one set aside (see lease.ts).
 
 import type { Rate } from "../core/rate.ts";
