@@ -23,7 +23,10 @@ const count = fc.oneof(
 );
 
 const step = fc.oneof(
-  { arbitrary: fc.record({ does: fc.constant("hits" as const), counts: fc.array(count, { maxLength: 40 }) }), weight: 3 },
+  {
+    arbitrary: fc.record({ does: fc.constant("hits" as const), counts: fc.array(count, { maxLength: 40 }) }),
+    weight: 3,
+  },
   { arbitrary: fc.record({ does: fc.constant("adjusts" as const), by: fc.integer({ min: -30, max: 5 }) }), weight: 2 },
   { arbitrary: fc.record({ does: fc.constant("waits" as const), ms: fc.integer({ min: 0, max: 70_000 }) }), weight: 1 },
   {
