@@ -11,8 +11,8 @@ import type { Timing } from "./timing.ts";
 
 /** What the holders of a limiter have together: the tables with their numbers. */
 export class Memory {
-  readonly rows = new Rows();
-  readonly cells = new Cells();
+  readonly rows: Rows = new Rows();
+  readonly cells: Cells = new Cells();
 }
 
 /** What `Holder` extends. It only gives access: what the pieces mean to one another is in holder.ts. */

@@ -130,7 +130,7 @@ export class Rows {
 }
 
 /** For who is about to be given a row. */
-export const NO_WORDS = new Float64Array(0);
+export const NO_WORDS: Float64Array = new Float64Array(0);
 
 /** A new row that lies alone. */
 export function rowAlone(): Row {
