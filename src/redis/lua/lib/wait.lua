@@ -28,12 +28,12 @@ local function time_until_free(window, missing)
   return wait_ms, freed
 end
 
--- The same, where it is a bucket of the list that is needed last. How much has expired with a bucket follows from what
--- the buckets after it count, and that from `listed` of the bucket and of the window. So the list is bisected, because
--- to read it from its head would cost the more, the more buckets a heavy call needs: 30 ms for 86 400 of them.
+-- The same, where the last bucket that is needed is one of the list. `listed` of the window and of a bucket say what
+-- the buckets after it count, and so how much has expired with it. So the list can be bisected. To read it from its
+-- head took Redis 30 ms for a call that needed 86 400 buckets.
 --
--- Nothing is declined in a window where anyone needs to know: under the suppressed strategy the wait is that for the
--- oldest bucket. There a refund may take from buckets of the list, and leaves what `listed` says as it was.
+-- Only absolute limits need this wait, and nothing is declined in their windows. Under the suppressed strategy a
+-- refund may take from buckets of the list, and `listed` doesn't follow that.
 local function time_until_listed_free(window, missing, wait_ms, freed)
   local from, to = 0, window.between - 1
   while from <= to do
