@@ -102,6 +102,10 @@ it("two servers with hybrid providers limit together, and hold what they know wh
     await expect.poll(callOn).toBe(100);
     for (let i = 0; i < 20; i++) expect(await callOn()).toBe(100);
     expect(new Set(both)).toEqual(new Set([200, 429]));
+    // A process believes only for a moment that there is no room while another one has a lease. Now none has one.
+    await other.provider.close();
+    await limiterOf(one.provider, "calls").get("127.0.0.1");
+    expect(await statuses(one.port, 1)).toEqual([429]);
     await redis.stop();
     // It is known here how long there is no room.
     expect(new Set(await statuses(one.port, 20))).toEqual(new Set([429]));
