@@ -14,7 +14,7 @@ import { Watch } from "../core/watch.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
 import { sendingIncs, sendingPeeks, sendingReports, sendingTakes } from "./batch.ts";
 import { Breaker } from "./breaker.ts";
-import { CallQueue, type QueueParts } from "./call-queue.ts";
+import { CallQueue, FEW_CALLS, type QueueParts } from "./call-queue.ts";
 import { unlinkAll } from "./clear.ts";
 import { connectionOf, type RedisClient } from "./client.ts";
 import { KeyNames } from "./keys.ts";
@@ -185,10 +185,10 @@ function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: numbe
 
 function queuesOf(parts: QueueParts, { callersClock }: RedisSettings, maxCalls: number) {
   return {
-    incs: new CallQueue(parts, sendingIncs(callersClock !== undefined), maxCalls),
-    takes: new CallQueue(parts, sendingTakes, Math.ceil(maxCalls / CALLS_IN_TAKE)),
-    peeks: new CallQueue(parts, sendingPeeks, Math.ceil(maxCalls / CALLS_IN_PEEK), true),
-    reports: new CallQueue(parts, sendingReports, Math.ceil(maxCalls / CALLS_IN_REPORT)),
+    incs: new CallQueue(parts, sendingIncs(callersClock !== undefined), maxCalls, FEW_CALLS),
+    takes: new CallQueue(parts, sendingTakes, Math.ceil(maxCalls / CALLS_IN_TAKE), FEW_CALLS),
+    peeks: new CallQueue(parts, sendingPeeks, Math.ceil(maxCalls / CALLS_IN_PEEK), 0),
+    reports: new CallQueue(parts, sendingReports, Math.ceil(maxCalls / CALLS_IN_REPORT), 1),
   };
 }
 

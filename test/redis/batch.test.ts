@@ -62,13 +62,28 @@ describe.each(["ioredis", "node-redis"])("%s", (name) => {
     expect((await absolute.get("k")).total).toBe(82);
   });
 
+  it("sends two or three calls at once, each alone, until it is busy, and again when it isn't", async () => {
+    const { absolute } = open();
+    const scriptsOf = (calls: number) =>
+      scriptsDuring(() => Promise.all(Array.from({ length: calls }, () => absolute.inc("k", perSecond(100)))));
+    await scriptsOf(40);
+    await scriptsOf(2);
+    for (let i = 0; i < 3; i++) expect(await scriptsOf(3)).toBe(3);
+    expect(await scriptsOf(5)).toBe(3 + 1);
+    for (let i = 0; i < 3; i++) expect(await scriptsOf(5)).toBe(1 + 1);
+    expect(await scriptsOf(3)).toBe(1 + 1);
+    expect(await scriptsOf(2)).toBe(1 + 1);
+    expect(await scriptsOf(3)).toBe(3);
+  });
+
   it("gives a script `maxCalls` calls at most, and each call its own where there is no batch", async () => {
     const hundred = (options: RedisOptions) => () => {
       const { absolute } = open(options);
       return Promise.all(Array.from({ length: 101 }, () => absolute.inc("k", perSecond(100))));
     };
     await hundred({})();
-    expect(await scriptsDuring(hundred({ batch: { maxCalls: 10 } }))).toBe(11);
+    // The first three go alone.
+    expect(await scriptsDuring(hundred({ batch: { maxCalls: 10 } }))).toBe(3 + 10);
     expect(await scriptsDuring(hundred({ batch: false }))).toBe(101);
   });
 
@@ -312,9 +327,9 @@ it.each([
     sendCommand: async ([, , keyCount]: string[]) => (Number(keyCount) > 2 ? reply : 60_001),
   };
   const { absolute } = createRedisProvider(client, { timeoutMs: 5_000 });
-  const [alone, ...together] = ["a", "b", "c", "d", "e"].map((key) => absolute.inc(key, perSecond(5)));
-  expect((await alone!).allowed).toBe(true);
-  for (const call of together) expect(await failureOf(call)).toMatchObject({ code: "BACKEND_SCRIPT" });
+  const calls = ["a", "b", "c", "d", "e"].map((key) => absolute.inc(key, perSecond(5)));
+  for (const call of calls.slice(0, 3)) expect((await call).allowed).toBe(true);
+  for (const call of calls.slice(3)) expect(await failureOf(call)).toMatchObject({ code: "BACKEND_SCRIPT" });
 });
 
 it.each([0, 1.5, 1_001, "9", null])("refuses batches of %j calls", (maxCalls) => {
