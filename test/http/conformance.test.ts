@@ -177,7 +177,7 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
       'ratelimit-policy: "burst";q=5;w=10, "default";q=3;w=10',
       'ratelimit: "burst";r=4;t=10, "default";r=2;t=10',
     ]);
-    await vi.waitFor(async () => expect((await limiterOf(provider, "burst").get("127.0.0.1")).total).toBe(0));
+    await expect.poll(async () => (await limiterOf(provider, "burst").get("127.0.0.1")).total).toBe(0);
   });
 
   it("shows its fields to scripts of other origins if told so, once", async () => {
@@ -402,12 +402,12 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     const provider = providers[kind]!();
     const { port, handled } = await serve({ provider, rate: THREE, uncounted: "failed" });
     expect(await statuses(port, 6, { path: "/fail" })).toEqual([500, 500, 500, 500, 500, 500]);
-    await vi.waitFor(async () => expect((await limiterOf(provider).get("127.0.0.1")).total).toBe(0));
+    await expect.poll(async () => (await limiterOf(provider).get("127.0.0.1")).total).toBe(0);
     expect(await statuses(port, 1)).toEqual([200]);
     const before = handled();
     const socket = connect(port, "127.0.0.1");
     socket.write(bytesOf({ path: "/stream" }));
-    await vi.waitFor(() => expect(handled()).toBe(before + 1));
+    await expect.poll(handled).toBe(before + 1);
     socket.destroy();
     await once(socket, "close");
     expect(await statuses(port, 2)).toEqual([200, 429]);
@@ -422,10 +422,10 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     };
     const { port } = await serve({ provider, rate: THREE, headers: "none", uncounted });
     expect(await statuses(port, 4, { path: "/upstream" })).toEqual([503, 503, 503, 503]);
-    await vi.waitFor(async () => expect((await limiterOf(provider).get("127.0.0.1")).total).toBe(0));
+    await expect.poll(async () => (await limiterOf(provider).get("127.0.0.1")).total).toBe(0);
     expect(await statuses(port, 4)).toEqual([200, 200, 200, 429]);
     const text = "text/plain; charset=utf-8";
-    await vi.waitFor(() => expect(seen).toHaveLength(7));
+    await expect.poll(() => seen).toHaveLength(7);
     expect(seen.slice(3, 5)).toEqual([
       ["/upstream", 503, "77", text, undefined],
       ["/", 200, undefined, text, undefined],
@@ -481,11 +481,11 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     const { port } = await serve({ rate: perSecond(1), key });
     const sockets = Array.from({ length: 5 }, () => connect(port, "127.0.0.1"));
     for (const socket of sockets) socket.write(bytesOf({ path: "/wait" }));
-    await vi.waitFor(() => expect(asked).toHaveBeenCalledTimes(5));
+    await expect.poll(() => asked).toHaveBeenCalledTimes(5);
     for (const socket of sockets) socket.destroy();
     await Promise.all(sockets.map((socket) => once(socket, "close")));
     decide();
-    await vi.waitFor(async () => expect(limitLines(await send(port))[1]).toMatch(/r=[0-4];/));
+    await expect.poll(async () => limitLines(await send(port))[1]).toMatch(/r=[0-4];/);
     expect((await send(port, { path: "/stream" })).status).toBe(200);
   });
 
@@ -758,7 +758,7 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     const local = away("local");
     const standing = await serve({ provider: local, rate: THREE, uncounted: "failed" });
     expect(await statuses(standing.port, 3, { path: "/fail" })).toEqual([500, 500, 500]);
-    await vi.waitFor(async () => expect((await limiterOf(local).get("127.0.0.1")).total).toBe(0));
+    await expect.poll(async () => (await limiterOf(local).get("127.0.0.1")).total).toBe(0);
     expect(await statuses(standing.port, 4)).toEqual([200, 200, 200, 429]);
   });
 
@@ -798,7 +798,7 @@ describe.each(cases)("$framework, with a provider that returns $kind", ({ framew
     const limits = { name: "api", rate: perSecond(0.2), onDecision, uncounted: "failed" } as const;
     const { port } = await serve({ ...limits, provider: away(), onBackendFailure: { provider: second } });
     expect(await statuses(port, 1, { path: "/fail" })).toEqual([500]);
-    await vi.waitFor(async () => expect((await limiterOf(second, "api").get("127.0.0.1")).total).toBe(0));
+    await expect.poll(async () => (await limiterOf(second, "api").get("127.0.0.1")).total).toBe(0);
     expect(await statuses(port, 3)).toEqual([200, 200, 429]);
     expect((await limiterOf(second, "api").get("127.0.0.1")).total).toBe(2);
     expect(events.map(({ outcome, decision }) => [outcome, decision?.degraded])).toEqual([

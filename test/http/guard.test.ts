@@ -21,12 +21,13 @@ import {
   type Verdict,
 } from "trypema/http";
 import { openTelemetryMetrics } from "trypema/opentelemetry";
-import { createFakeRedisProvider } from "trypema/testing";
+import { createFakeRedisProvider, manualClock } from "trypema/testing";
 import { describe, expect, it, vi } from "vitest";
 import { limiterOf } from "./limiter-of.ts";
 
 const WINDOW_MS = 10_000;
-const provider = () => createLocalProvider({ windowMs: WINDOW_MS });
+/** Its time stands still, so that what is told of a window is the same on a slow machine. */
+const provider = (clock: () => number = manualClock()) => createLocalProvider({ windowMs: WINDOW_MS, clock });
 const ONE = perSecond(0.1);
 
 function request(peerAddress: string | undefined = "203.0.113.7"): HttpRequest<object> {
@@ -425,7 +426,7 @@ describe("several limiters of a guard", () => {
   });
 
   it("decide each by its own policy when the provider fails", async () => {
-    const redis = createFakeRedisProvider({ windowMs: WINDOW_MS });
+    const redis = createFakeRedisProvider({ windowMs: WINDOW_MS, clock: manualClock() });
     redis.redis = "down";
     const outcomes: string[] = [];
     const onDecision = ({ limiter, outcome, admitted }: DecisionEvent<object>) =>
@@ -447,7 +448,7 @@ describe("several limiters of a guard", () => {
   });
 
   it("get back what a Local provider counted in place of Redis, when the policy of a later one denies", async () => {
-    const redis = createFakeRedisProvider({ windowMs: WINDOW_MS });
+    const redis = createFakeRedisProvider({ windowMs: WINDOW_MS, clock: manualClock() });
     redis.redis = "down";
     const limiters = [
       { name: "local", limit: 1, onBackendFailure: "local" as const },
@@ -465,7 +466,7 @@ describe("several limiters of a guard", () => {
   });
 
   it("decide as one by the provider's own policy too, and give back to where that counted", async () => {
-    const redis = createFakeRedisProvider({ windowMs: WINDOW_MS, onFailure: "local" });
+    const redis = createFakeRedisProvider({ windowMs: WINDOW_MS, clock: manualClock(), onFailure: "local" });
     redis.redis = "down";
     const limiters = [
       { name: "first", limit: 3, uncounted: "failed" as const },
@@ -497,7 +498,7 @@ describe("a limiter with options that providers have", () => {
   });
 
   it("has the provider's window and buckets except for those of its own", () => {
-    const shared = createLocalProvider({ windowMs: 60_000, bucketMs: 10_000 });
+    const shared = createLocalProvider({ windowMs: 60_000, bucketMs: 10_000, clock: manualClock() });
     const limiters = [
       { name: "a", limit: 5 },
       { name: "b", limit: 5, bucketMs: 1_000 },
@@ -600,8 +601,8 @@ describe("a limiter with options that providers have", () => {
 describe("a reservation", () => {
   const tokens = perSecond(100);
 
-  async function reserved(limits: Partial<RateLimitOptions<object>> = {}) {
-    const shared = provider();
+  async function reserved(limits: Partial<RateLimitOptions<object>> = {}, clock?: () => number) {
+    const shared = provider(clock);
     const from = request();
     await new Guard({ provider: shared, rate: tokens, cost: 800, ...limits } as RateLimitOptions<object>).check(from);
     return { shared, reservation: reservationOf(from.raw) };
@@ -643,7 +644,7 @@ describe("a reservation", () => {
   it("gives nothing back once the window has passed", async () => {
     const now = vi.spyOn(performance, "now").mockReturnValue(1e9);
     try {
-      const { shared, reservation } = await reserved();
+      const { shared, reservation } = await reserved({}, () => performance.now());
       now.mockReturnValue(1e9 + WINDOW_MS);
       limiterOf(shared).inc("203.0.113.7", tokens, 500);
       await reservation.adjust(-800);

@@ -9,12 +9,14 @@ import { createLocalProvider, perSecond } from "trypema";
 import { rateLimit as fetchLimit } from "trypema/fetch";
 import { rateLimit as honoLimit } from "trypema/hono";
 import { type HttpResponse, type RateLimitOptions, reservationOf } from "trypema/http";
+import { manualClock } from "trypema/testing";
 import { describe, expect, it } from "vitest";
 import { limiterOf } from "./limiter-of.ts";
 
 const ONE = perSecond(0.1);
 const TEN = perSecond(1);
-const provider = () => createLocalProvider({ windowMs: 10_000 });
+/** Its time stands still, so that what is told of a window is the same on a slow machine. */
+const provider = () => createLocalProvider({ windowMs: 10_000, clock: manualClock() });
 const limits = (rate = ONE): RateLimitOptions => ({ provider: provider(), rate, key: () => "k" });
 const request = () => new Request("http://localhost/");
 const total = (options: RateLimitOptions) => limiterOf(options.provider).get("k") as { total: number };
