@@ -33,10 +33,10 @@ it("gives each call a timer of its own, which ends with it", async () => {
 
 it("probes again though a probe was never answered, for its request may have ended", async () => {
   const breaker = await isolateBreaker(1);
+  const now = performance.now();
+  const clock = vi.spyOn(performance, "now").mockReturnValue(now);
   for (let i = 0; i < 5; i++) await expect(breaker.run(hang)).rejects.toMatchObject({ code: "BACKEND_TIMEOUT" });
   await expect(breaker.run(hang)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
-  const now = performance.now();
-  const clock = vi.spyOn(performance, "now");
   for (const laterMs of [1_000, 2_000]) {
     clock.mockReturnValue(now + laterMs);
     await expect(breaker.run(hang)).rejects.toMatchObject({ code: "BACKEND_TIMEOUT" });

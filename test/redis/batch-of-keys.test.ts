@@ -41,7 +41,7 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     expect(decision).toMatchObject({ allowed: true });
   }
 
-  it("decides about many keys as Local does, whatever their histories are", { timeout: 120_000 }, async () => {
+  it("decides about many keys as Local does, whatever their histories are", async () => {
     const keys = ["a", "b", "c", "d"];
     const round = fc.record({
       keys: fc.shuffledSubarray(keys, { minLength: 1 }),

@@ -44,15 +44,21 @@ describe.each(Object.keys(KINDS) as (keyof typeof KINDS)[])("%s", (kind) => {
     expect(provider.stats()).toMatchObject({ isBreakerOpen: true });
     await startServer(server.port);
     await expect.poll(call).toContain("breaker-closed");
-    await expect.poll(call).toContain("recovered");
+    const callsToldOf = (type: "degraded" | "recovered") =>
+      events.reduce((total, event) => total + (event.type === type ? event.calls : 0), 0);
+    // On a busy machine a call may miss its deadline before or after the outage, too, and that ends as well.
+    await expect
+      .poll(async () => {
+        await call();
+        return provider.stats().degraded - callsToldOf("recovered");
+      })
+      .toBe(0);
     const { degraded, limits, isBreakerOpen, failed } = provider.stats();
     expect({ isBreakerOpen, failed }).toEqual({ isBreakerOpen: false, failed: 0 });
+    expect(degraded).toBeGreaterThan(0);
     expect(limits[0]?.degraded).toBe(degraded);
     expect(limits[0]?.allowed).toBe(calls);
-    const sum = events.reduce((total, event) => total + (event.type === "degraded" ? event.calls : 0), 0);
-    expect(sum).toBe(degraded);
-    const recovered = events.reduce((total, event) => total + (event.type === "recovered" ? event.calls : 0), 0);
-    expect(recovered).toBe(degraded);
+    expect(callsToldOf("degraded")).toBe(degraded);
     expect(JSON.stringify(events)).not.toContain("alice");
   });
 

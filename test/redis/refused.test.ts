@@ -37,7 +37,7 @@ async function refusing<Kind extends keyof typeof KINDS>(kind: Kind, options: Re
   const sender = new Sender();
   const prefix = `refused-${providers++}`;
   const open = KINDS[kind] as (client: CommandClient, options: RedisOptions) => ReturnType<(typeof KINDS)[Kind]>;
-  const provider = open(sender, { prefix, onEvent: false, ...options });
+  const provider = open(sender, { prefix, timeoutMs: 30_000, onEvent: false, ...options });
   const inc = async (key: string) => provider.absolute.inc(key, perMinute(100));
   for (let i = 0; i < 5; i++) await inc(`other-${i}`).catch(() => {});
   expect(provider.stats().isBreakerOpen).toBe(true);
@@ -95,7 +95,7 @@ it.each(["redis", "hybrid"] as const)("%s: what is refused counts as no script a
 
 it("calls on a key that holds something else count as failures, and open no breaker", async () => {
   const prefix = `refused-${providers++}`;
-  const provider = createRedisProvider(redis.client, { prefix, batch: false });
+  const provider = createRedisProvider(redis.client, { prefix, timeoutMs: 30_000, batch: false });
   await provider.absolute.inc("k", perMinute(100));
   for (const key of await redis.client.keys(`${prefix}*`)) await redis.client.set(key, "something else");
   for (let i = 0; i < 7; i++) {

@@ -12,7 +12,7 @@ const redis = useRedis();
 
 const LIMIT = 5;
 const RATE = perSecond(LIMIT);
-const OPTIONS = { windowMs: 1_000, timeoutMs: 5_000, clock: () => 0, hardLimitFactor: 1 };
+const OPTIONS = { windowMs: 1_000, timeoutMs: 30_000, clock: () => 0, hardLimitFactor: 1 };
 
 const NUMBERS = [Number.NaN, -1, 0.5, 2 ** 63, 1e300, Number.POSITIVE_INFINITY];
 const TEXTS = ["", " ", "OK", "nan", "-nan", "inf", "-1", "1e300", "one"];
@@ -145,7 +145,7 @@ it("a clear whose pages have no end is none: the same cursor again is no answer"
 it("a key of 64 bytes that another program has written is told from a state", async () => {
   await redis.client.set("trypema:a:1000:100:{:k}", "x".repeat(64));
   await redis.client.set("trypema:s:1000:100:{:k}", Buffer.alloc(128, 0xff));
-  const { absolute, suppressed } = createRedisProvider(redis.client, { windowMs: 1_000, timeoutMs: 5_000 });
+  const { absolute, suppressed } = createRedisProvider(redis.client, { windowMs: 1_000, timeoutMs: 30_000 });
   expect((await failureOf(suppressed.inc("k", RATE))).code).toBe("BACKEND_SCRIPT");
   for (const limiter of [absolute, suppressed]) {
     const outcome = await limiter.get("k").catch((error) => error);
@@ -161,8 +161,8 @@ it("what Redis has counted of a report whose answer means nothing is counted onc
     return isGarbled ? "OK" : reply;
   };
   const rate = perSecond(1_000);
-  const hybrid = createHybridProvider({ sendCommand }, { windowMs: 60_000, timeoutMs: 5_000 });
-  const exact = createRedisProvider(redis.client, { windowMs: 60_000, timeoutMs: 5_000 });
+  const hybrid = createHybridProvider({ sendCommand }, { windowMs: 60_000, timeoutMs: 30_000 });
+  const exact = createRedisProvider(redis.client, { windowMs: 60_000, timeoutMs: 30_000 });
   await hybrid.absolute.inc("other", rate);
   isGarbled = true;
   const decisions = await Promise.all(Array.from({ length: 100 }, () => hybrid.absolute.inc("k", rate)));
