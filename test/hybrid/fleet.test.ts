@@ -72,7 +72,7 @@ it("who joins late, dies or goes idle changes nothing in that", async () => {
   expect(afterwards(admitted)).toBeGreaterThan(LEAST_OF_LOCAL * afterwards(admittedLocally(members, LOAD)));
   // And with all of them gone, everything is.
   const client = new Redis(server.port);
-  const { absolute } = createRedisProvider(client, { prefix, windowMs: WINDOW_MS });
+  const { absolute } = createRedisProvider(client, { prefix, windowMs: WINDOW_MS, timeoutMs: 30_000 });
   const admitsAtOnce = async (count: number) => (await absolute.isAllowed("key-0", count)).allowed;
   await expect.poll(() => admitsAtOnce(CAPACITY)).toBe(true);
   client.disconnect();

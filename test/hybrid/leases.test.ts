@@ -1,7 +1,7 @@
 // What hybrid providers send to Redis, what they share there, and what is left of them.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { createLocalProvider, type Decision, perSecond, type SuppressedLimiter } from "trypema";
+import { createLocalProvider, type Decision, perHour, perMinute, perSecond, type SuppressedLimiter } from "trypema";
 import { createHybridProvider, type HybridOptions, type HybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { manualClock } from "trypema/testing";
@@ -29,6 +29,14 @@ function open(options: HybridOptions = {}): HybridProvider {
   return provider;
 }
 
+/** Who never comes to a round neither reports nor gives back by itself. */
+const NO_ROUNDS = { syncIntervalMs: 1_000_000 };
+
+/** Has the provider give back what it has leased, and report what it has counted. */
+async function settled(provider: HybridProvider): Promise<void> {
+  await expect.poll(() => provider.stats()).toMatchObject({ leased: 0, unconfirmedKeys: 0 });
+}
+
 /** How many scripts Redis has run. */
 async function scriptsRun(): Promise<number> {
   const stats = await redis.client.info("commandstats");
@@ -36,9 +44,8 @@ async function scriptsRun(): Promise<number> {
 }
 
 it("who calls at the same time shares a round trip", async () => {
-  const { absolute } = open();
+  const { absolute } = open(NO_ROUNDS);
   await absolute.inc("other", perSecond(1));
-  await sleep(50);
   const before = await scriptsRun();
   const decisions = await Promise.all(Array.from({ length: 1_000 }, () => absolute.inc("k", perSecond(10))));
   expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(600);
@@ -46,9 +53,10 @@ it("who calls at the same time shares a round trip", async () => {
 });
 
 it("a key over its limit costs Redis nothing, and neither does an idle one", async () => {
-  const { absolute } = open();
+  const provider = open();
+  const { absolute } = provider;
   for (let i = 0; i < 20; i++) await absolute.inc("k", perSecond(1 / 6));
-  await sleep(200);
+  await settled(provider);
   const before = await scriptsRun();
   for (let i = 0; i < 1_000; i++) {
     const decision = absolute.inc("k", perSecond(1 / 6));
@@ -97,16 +105,18 @@ it("a call heavier than the capacity is denied at once, without asking Redis", a
 });
 
 it.each(["absolute", "suppressed"] as const)("%s: limits a key together with the Redis provider", async (strategy) => {
-  const settings = { windowMs: 10_000, hardLimitFactor: 1 };
-  const hybrid = open(settings)[strategy];
+  const settings = { windowMs: 3_600_000, hardLimitFactor: 1 };
+  const provider = open(settings);
+  const hybrid = provider[strategy];
   const other = createRedisProvider(redis.client, { ...settings, timeoutMs: 30_000 })[strategy];
+  const rate = perHour(50);
   let admitted = 0;
   for (let i = 0; i < 40; i++) {
-    for (const limiter of [hybrid, other]) if ((await limiter.inc("k", perSecond(5))).allowed) admitted++;
+    for (const limiter of [hybrid, other]) if ((await limiter.inc("k", rate)).allowed) admitted++;
   }
   // Leases that weren't spent when the other one asked are given back.
-  await sleep(200);
-  for (let i = 0; i < 10; i++) if ((await hybrid.inc("k", perSecond(5))).allowed) admitted++;
+  await settled(provider);
+  for (let i = 0; i < 10; i++) if ((await hybrid.inc("k", rate)).allowed) admitted++;
   expect(admitted).toBe(50);
   expect((await hybrid.get("k")).accepted).toBe(50);
   expect((await other.get("k")).accepted).toBe(50);
@@ -149,15 +159,18 @@ it("suppressed: a factor is used for suppressionCacheMs, and then Redis is asked
 });
 
 it("what a crash strands is free again after its lease and a window", async () => {
-  // Who never comes to a round neither reports nor gives back.
-  const crashed = open({ windowMs: 500, timeoutMs: 400, syncIntervalMs: 1_000_000 }).absolute;
-  for (let i = 0; i < 4; i++) await crashed.inc("k", perSecond(20));
-  const { absolute } = open({ windowMs: 500, timeoutMs: 400 });
-  const first = await absolute.inc("k", perSecond(20), 2);
+  const clock = manualClock();
+  const settings = { windowMs: 60_000, clock };
+  const crashed = open({ ...settings, ...NO_ROUNDS }).absolute;
+  for (let i = 0; i < 4; i++) await crashed.inc("k", perMinute(10));
+  const others = createRedisProvider(redis.client, { ...settings, timeoutMs: 30_000 }).absolute;
+  const first = await others.inc("k", perMinute(10), 2);
   // Two that it reported, two that it had leased, and these two.
   expect(first.remaining).toBe(10 - 2 - 2 - 2);
-  await sleep(1_000 + 500 + 100);
-  expect((await absolute.inc("k", perSecond(20), 10)).allowed).toBe(true);
+  clock.advance(LONG_LEASE_MS);
+  expect((await others.isAllowed("k", 9, perMinute(10))).allowed).toBe(false);
+  clock.advance(60_000 + 100);
+  expect((await others.inc("k", perMinute(10), 10)).allowed).toBe(true);
 });
 
 it("closing reports everything, and leaves no lease", async () => {
@@ -186,35 +199,46 @@ it("a process that forgets to close ends", async () => {
 });
 
 it("whatever is in Redis of it has a time to live", async () => {
-  const { absolute, suppressed } = open({ windowMs: 1_000 });
-  for (let i = 0; i < 100; i++) for (const limiter of [absolute, suppressed]) await limiter.inc("k", perSecond(50));
+  const { absolute, suppressed } = open({ windowMs: 60_000 });
+  for (let i = 0; i < 100; i++) for (const limiter of [absolute, suppressed]) await limiter.inc("k", perMinute(50));
   const keys = await redis.client.keys("*");
   expect(keys.length).toBeGreaterThan(2);
   for (const key of keys) {
     const ttlMs = await redis.client.pttl(key);
     expect(ttlMs).toBeGreaterThan(0);
-    expect(ttlMs).toBeLessThanOrEqual(LONG_LEASE_MS + 1_000 + 100);
+    expect(ttlMs).toBeLessThanOrEqual(LONG_LEASE_MS + 60_000 + 60_000 / 16 + 100);
   }
 });
 
+/** A hundred calls, in a window that is over long after the test. */
+const HUNDRED = { windowMs: 600_000 };
+const RATE = perMinute(10);
+
+/** Calls until a call is covered by a lease. */
+async function lease(limiter: HybridProvider["absolute" | "suppressed"]): Promise<void> {
+  for (;;) {
+    const decision = limiter.inc("k", RATE);
+    if (!(decision instanceof Promise)) return;
+    await decision;
+  }
+}
+
 const TO_NOTHING = {
   adjust: (provider: HybridProvider, total: number) => provider.absolute.adjust("k", -total),
-  setIf: (provider: HybridProvider) => provider.absolute.setIf("k", perSecond(10), { op: "always" }, 0),
+  setIf: (provider: HybridProvider) => provider.absolute.setIf("k", RATE, { op: "always" }, 0),
   delete: (provider: HybridProvider) => provider.absolute.delete("k"),
 };
 
 it.each(Object.entries(TO_NOTHING))("%s takes nothing from who has leased it", async (_, makeNothing) => {
-  const settings = { windowMs: 10_000 };
-  const [leasing, correcting, other] = [open(settings), open(settings), open(settings)];
-  while (leasing.absolute.inc("k", perSecond(10)) instanceof Promise) await sleep(1);
-  await sleep(100);
+  const [leasing, correcting, other] = [open({ ...HUNDRED, ...NO_ROUNDS }), open(HUNDRED), open(HUNDRED)];
+  await lease(leasing.absolute);
   await makeNothing(correcting, (await other.absolute.get("k")).total);
   let admitted = 0;
-  for (let i = 0; i < 100; i++) if ((await other.absolute.inc("k", perSecond(10))).allowed) admitted++;
+  for (let i = 0; i < 100; i++) if ((await other.absolute.inc("k", RATE)).allowed) admitted++;
   expect(admitted).toBeGreaterThan(50);
   let spent = 0;
   for (;;) {
-    const decision = leasing.absolute.inc("k", perSecond(10));
+    const decision = leasing.absolute.inc("k", RATE);
     if (decision instanceof Promise || !decision.allowed) break;
     spent++;
   }
@@ -223,12 +247,11 @@ it.each(Object.entries(TO_NOTHING))("%s takes nothing from who has leased it", a
 });
 
 it("what is free after a wait counts what was used once", async () => {
-  const settings = { windowMs: 10_000, bucketMs: 10_000 };
+  const settings = { ...HUNDRED, bucketMs: HUNDRED.windowMs };
   const other = createRedisProvider(redis.client, { ...settings, timeoutMs: 30_000 }).absolute;
-  await other.inc("k", perSecond(10), 60);
-  const { absolute } = open(settings);
-  while (absolute.inc("k", perSecond(10)) instanceof Promise) await sleep(1);
-  const denied = await other.inc("k", perSecond(10), 100);
+  await other.inc("k", RATE, 60);
+  await lease(open({ ...settings, ...NO_ROUNDS }).absolute);
+  const denied = await other.inc("k", RATE, 100);
   expect(denied.allowed).toBe(false);
   expect(denied.remainingAfterWaiting).toBeLessThan(100);
   expect((await other.isAllowed("k", 100)).remainingAfterWaiting).toBeLessThan(100);
@@ -237,20 +260,18 @@ it("what is free after a wait counts what was used once", async () => {
 it.each(["absolute", "suppressed"] as const)(
   "%s: isAllowed with a rate sees what is leased of a key whose history is gone",
   async (strategy) => {
-    const settings = { windowMs: 10_000, hardLimitFactor: 1 };
-    const leasing = open(settings)[strategy];
-    while (leasing.inc("k", perSecond(10)) instanceof Promise) await sleep(1);
-    await sleep(100);
+    const settings = { ...HUNDRED, hardLimitFactor: 1 };
+    await lease(open({ ...settings, ...NO_ROUNDS })[strategy]);
     const other = createRedisProvider(redis.client, { ...settings, timeoutMs: 30_000 })[strategy];
     await other.delete("k");
-    const { remaining } = await other.isAllowed("k", 1, perSecond(10));
+    const { remaining } = await other.isAllowed("k", 1, RATE);
     expect(remaining).toBeLessThan(99);
-    const denied = await other.isAllowed("k", remaining + 2, perSecond(10));
+    const denied = await other.isAllowed("k", remaining + 2, RATE);
     expect(denied).toMatchObject({ allowed: false, remaining: remaining + 1 });
     expect(denied.retryAfterMs).toBeGreaterThan(0);
-    expect(denied.retryAfterMs).toBeLessThanOrEqual(LONG_LEASE_MS + 10_000);
+    expect(denied.retryAfterMs).toBeLessThanOrEqual(LONG_LEASE_MS + HUNDRED.windowMs);
     expect((await other.isAllowed("k")).remaining).toBe(Number.POSITIVE_INFINITY);
-    expect((await other.inc("k", perSecond(10))).remaining).toBe(remaining);
+    expect((await other.inc("k", RATE)).remaining).toBe(remaining);
   },
 );
 
@@ -269,11 +290,11 @@ it("calls that can never fit are leased nothing", async () => {
 
 it("who was rejected asks again before long, for others may have corrected that", async () => {
   const clock = manualClock();
-  const { absolute } = open({ timeoutMs: 3_000, clock });
+  const { absolute } = open({ timeoutMs: 10_000, clock });
   await absolute.inc("k", perSecond(1), 60);
   expect(await absolute.inc("k", perSecond(1))).toMatchObject({ allowed: false, retryAfterMs: 60_000 });
   await open({ clock }).absolute.delete("k");
-  clock.advance(5_999);
+  clock.advance(19_999);
   expect(absolute.inc("k", perSecond(1))).toMatchObject({ allowed: false });
   clock.advance(1);
   expect(await absolute.inc("k", perSecond(1))).toMatchObject({ allowed: true, degraded: false });
