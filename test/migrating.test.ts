@@ -77,10 +77,10 @@ it("a key is blocked as by rate-limiter-flexible's block, for longer than the wi
 });
 
 it("blockMs blocks as rate-limiter-flexible's blockDuration: at the first denial, and not again at the next", async () => {
-  const peer = new RateLimiterMemory({ points: 2, duration: 1, blockDuration: 600 });
+  const peer = new RateLimiterMemory({ points: 2, duration: 60, blockDuration: 600 });
   let nowMs = 0;
   const limits = createLimits(createLocalProvider({ clock: () => nowMs }), {
-    login: { limit: 2, windowMs: 1_000, blockMs: 600_000 },
+    login: { limit: 2, windowMs: 60_000, blockMs: 600_000 },
   });
   for (let call = 0; call < 2; call++) {
     await peer.consume(KEY);
