@@ -36,10 +36,11 @@ beforeAll(async () => {
   await redis.client.config("SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru");
 });
 
-/** What `doctor` measures differs from server to server, and from time to time. */
+/** What `doctor` measures differs from server to server, and from time to time. A busy machine's latency is wrong. */
 function comparable(command: string, output: string): string {
   if (!command.includes("doctor")) return output;
   return output
+    .replace(/^wrong( {2}latency: .*? at most): too near .*\n +→ set timeoutMs .*$/m, "ok   $1")
     .replaceAll(/\b(Redis|Valkey) [\d.]+/g, "Redis")
     .replaceAll(/\d[\d.]*( \d{3})*( MB| ms| s\b| calls?)?/g, "#");
 }

@@ -1,11 +1,14 @@
 // What fleets of hybrid processes make of loads, on virtual time; see test/support/simulation.
 
 import { createLocalProvider, perSecond } from "trypema";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { smoothness } from "../support/fleet.ts";
 import { type Admission, mostWithin } from "../support/simulation/admissions.ts";
 import { HybridProcess, totalOf } from "../support/simulation/process.ts";
 import { useSimulation } from "../support/simulation/use-simulation.ts";
+
+/** Five loads at a time share one process, so that each may take the time of all. */
+vi.setConfig({ testTimeout: 5 * 300_000 });
 
 /** Nothing goes wrong here, so now and then is often enough to check what Redis holds. */
 const createWorld = useSimulation(10);
