@@ -43,12 +43,15 @@ export class RedisServer {
     return RedisServer.#start(port, READY, ["--save", "", ...args]);
   }
 
-  /** A Sentinel that decides alone about the master that it knows by `name`, and soon. */
+  /**
+   * A Sentinel that decides alone about the master that it knows by `name`, when it is told to fail over. By itself it
+   * would do that whenever a busy machine holds the master up.
+   */
   static startSentinel(name: string, masterPort: number): Promise<RedisServer> {
     const lines = [
       `sentinel monitor ${name} 127.0.0.1 ${masterPort} 1`,
-      `sentinel down-after-milliseconds ${name} 300`,
-      `sentinel failover-timeout ${name} 2000`,
+      `sentinel down-after-milliseconds ${name} 3600000`,
+      `sentinel failover-timeout ${name} 60000`,
     ];
     return RedisServer.#start(undefined, /\+monitor master/, ["--sentinel"], lines.join("\n"));
   }
