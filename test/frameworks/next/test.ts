@@ -38,7 +38,7 @@ await check("a route handler has a limit for each API key, and tells it", async 
     const response = await ask("one");
     assert.equal(response.status, 200);
     assert.deepEqual(await response.json(), { answer: "hello" });
-    assert.match(response.headers.get("ratelimit")!, new RegExp(`"answers";r=${left};t=60`));
+    assert.match(response.headers.get("ratelimit")!, new RegExp(`"answers";r=${left};t=\\d+`));
   }
   const denied = await ask("one");
   assert.equal(denied.status, 429);
