@@ -93,6 +93,13 @@ it("a port that is taken rejects", async () => {
   await expect(startServer(limitedTo1(), Number(url.port))).rejects.toMatchObject({ code: "EADDRINUSE" });
 });
 
+it("a connection that is idle is left open, so that no request meets its end", async () => {
+  const response = await fetch(`${await start(limitedTo1())}/absolute`);
+  // By default it would say after how many seconds it closes the connection.
+  expect(response.headers.get("connection")).toBe("keep-alive");
+  expect(response.headers.get("keep-alive")).toBe(null);
+});
+
 it("closing does not wait for an answer that never comes", async () => {
   let arrived = () => {};
   const arrival = new Promise<void>((resolve) => {

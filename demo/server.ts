@@ -25,7 +25,10 @@ const EXPLANATION = `trypema's demo: /absolute and /suppressed are limited, each
 
 /** Listens on loopback; port 0 is any free one. Rejects when it cannot listen. */
 export async function startServer(decide: Decide, port = 0): Promise<DemoServer> {
-  const server = createServer((request, response) => void answer(request, response, decide));
+  // By default the server closes a connection that is idle for five seconds. A request that a busy client sends at that
+  // moment would fail.
+  const options = { keepAliveTimeout: 0 };
+  const server = createServer(options, (request, response) => void answer(request, response, decide));
   server.listen(port, "127.0.0.1");
   await once(server, "listening");
   return {
