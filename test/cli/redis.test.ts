@@ -2,6 +2,7 @@
 
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { createLimits, days, minutes, perMinute, perSecond, trackLimitedKeys, unlimited } from "trypema";
 import { createRedisProvider, type RedisProvider } from "trypema/redis";
@@ -306,6 +307,17 @@ describe("in a Cluster", () => {
     await server.stop();
     expect([stdout, code]).toEqual(["", 1]);
     expect(stderr).toMatch(/^trypema top: Redis at 127\.0\.0\.1:\d+ can't be reached: .*\n$/);
+  });
+
+  it.each(Object.entries(folders))("with %s wait for a node that is slow", async (_, cwd) => {
+    const [node] = cluster.servers;
+    node!.signal("SIGSTOP");
+    const ended = run(["get", "key", "--cluster", "--url", `redis://127.0.0.1:${node!.port}`], cwd);
+    // Less than the command waits, however late it asks.
+    await sleep(3_000);
+    node!.signal("SIGCONT");
+    const stderr = "trypema get: nothing is stored of key\n";
+    expect(await ended).toEqual({ stdout: "", stderr, code: 1 });
   });
 
   it.each(Object.entries(folders))("with %s a key is found on whichever node it is", async (_, cwd) => {

@@ -161,6 +161,8 @@ async function openIoredis({ Redis, Cluster }: Ioredis, target: Target): Promise
         lazyConnect: true,
         redisOptions: { ...access, ...UNASKED, ...TIMES },
         clusterRetryStrategy: () => null,
+        // By default it gives up on a node that doesn't tell the slots within a second.
+        slotsRefreshTimeout: ANSWER_MS,
       })
     : new Redis(target.url, once);
   client.on("error", () => {});
