@@ -45,16 +45,17 @@ const kinds: Record<string, (buckets: number) => Call> = {
     };
   },
 
-  "absolute, rejected, calls of half of the capacity"(buckets) {
+  "absolute, rejected, calls of a quarter and of three quarters of the capacity in turn"(buckets) {
     const { absolute, passBucket } = open(buckets);
     const exact = perSecond(1_000 / BUCKET_MS);
     filled(buckets, () => {
       passBucket();
       if (!absolute.inc("key", exact).allowed) throw new Error("rejected");
     });
-    const half = Math.ceil(buckets / 2);
+    const [light, heavy] = [Math.ceil(buckets / 4), Math.ceil((3 * buckets) / 4)];
     return () => {
-      if (absolute.inc("key", exact, half).allowed) throw new Error("admitted");
+      if (absolute.inc("key", exact, light).allowed || absolute.inc("key", exact, heavy).allowed)
+        throw new Error("admitted");
     };
   },
 

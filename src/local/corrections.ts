@@ -4,6 +4,7 @@
 import { shrunk } from "../strategy/corrections.ts";
 import type { BucketList } from "./buckets.ts";
 import type { Finger } from "./finger.ts";
+import type { Milestones } from "./milestones.ts";
 import { NONE } from "./node-pool.ts";
 import type { Overload } from "./overload.ts";
 import { NEWEST_ACCEPTED, NEWEST_MS, OLDEST_MS, type Records, USED } from "./records.ts";
@@ -17,12 +18,14 @@ export class Corrections {
   readonly #list: BucketList;
   readonly #overload: Overload;
   readonly #finger: Finger;
+  readonly #milestones: Milestones;
 
-  constructor(records: Records, list: BucketList, overload: Overload, finger: Finger) {
+  constructor(records: Records, list: BucketList, overload: Overload, finger: Finger, milestones: Milestones) {
     this.#records = records;
     this.#list = list;
     this.#overload = overload;
     this.#finger = finger;
+    this.#milestones = milestones;
   }
 
   /**
@@ -141,7 +144,9 @@ export class Corrections {
 
   #setCounts(node: number, accepted: number, declined: number, nowMs: number): void {
     const list = this.#list;
-    this.#finger.take(node, list.count(node) - accepted - declined, nowMs);
+    const taken = list.count(node) - accepted - declined;
+    this.#finger.take(node, taken, nowMs);
+    this.#milestones.take(node, taken);
     this.#records.words[this.#records.at + USED]! += accepted - list.accepted(node);
     this.#overload.expire(list.declined(node) - declined);
     list.setCounts(node, accepted, declined);
@@ -156,6 +161,7 @@ export class Corrections {
     for (let { head } = list; head !== NONE && list.count(head) === 0; head = list.head) {
       words[at + OLDEST_MS] = list.hitMsAfter(head);
       this.#finger.expire(head);
+      this.#milestones.expire(head);
       list.dropHead();
     }
   }
@@ -167,6 +173,7 @@ export class Corrections {
     if (tail === NONE) return false;
     const { words, at } = this.#records;
     this.#finger.returnTail(tail);
+    this.#milestones.returnTail(tail);
     words[at + NEWEST_MS] = list.hitMsOf(tail);
     words[at + NEWEST_ACCEPTED] = list.accepted(tail);
     this.#overload.resumeBucket(list.declined(tail));

@@ -1,10 +1,6 @@
-// A finger into the list of buckets, with the sum of what the buckets up to it count. Two questions are about such a
-// sum: how much the buckets count that were hit before the recent span, for a fresh suppression factor; and which
-// buckets have to expire until a heavy call fits.
-//
-// The finger moves from where the question before has left it. Buckets leave the recent span in the order of the list,
-// so each is passed once. A heavy call passes the buckets between the one that it needs last and that of the call
-// before. So either costs the same however many buckets there are, as long as successive calls are alike.
+// A finger into the list of buckets, with the sum of what the buckets up to it count. A fresh suppression factor asks how
+// much the buckets count that were hit before the recent span. They leave that span in the order of the list, so the
+// finger goes on from where the question before has left it and passes each bucket once.
 
 import { recentPerSecond, recentSpanMs } from "../strategy/suppressed.ts";
 import type { BucketList } from "./buckets.ts";
@@ -34,36 +30,6 @@ export class Finger {
     const hitMs = this.#pointBeforeRecent(nowMs);
     if (hitMs + this.#spanMs <= nowMs) return 0;
     return recentPerSecond(observed - words[at + FINGER_COUNT]!, hitMs, this.#bucketMs, this.#spanMs, nowMs);
-  }
-
-  /**
-   * Has the finger be right before the bucket with which the oldest buckets count `count` together, which is one of the
-   * list. Nothing may be declined, because the finger's sum is of all that is counted. Returns the bucket.
-   */
-  pointBefore(count: number): number {
-    const records = this.#records;
-    const list = this.#list;
-    const { words, at } = records;
-    let before = records.half(FINGER);
-    let sum = words[at + FINGER_COUNT]!;
-    while (before !== NONE && sum >= count) {
-      sum -= list.count(before);
-      before = list.previous(before);
-    }
-    let node = this.#next(before);
-    while (sum + list.count(node) < count) {
-      sum += list.count(node);
-      before = node;
-      node = list.next(node);
-    }
-    records.setHalf(FINGER, before);
-    words[at + FINGER_COUNT] = sum;
-    return node;
-  }
-
-  /** How much the buckets up to the finger count. */
-  get count(): number {
-    return this.#records.words[this.#records.at + FINGER_COUNT]!;
   }
 
   /** `amount` is about to be taken from the bucket `node`. */

@@ -114,6 +114,7 @@ export class WindowStore {
     this.blocks.clear();
     this.#nodes.clear();
     this.#records.clear();
+    this.window.clear();
   }
 
   /**

@@ -8,6 +8,7 @@ import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { BucketList } from "./buckets.ts";
 import { Corrections } from "./corrections.ts";
 import { Finger } from "./finger.ts";
+import { Milestones } from "./milestones.ts";
 import { NONE, type NodePool } from "./node-pool.ts";
 import { Overload } from "./overload.ts";
 import { HEAD, NEWEST_ACCEPTED, NEWEST_MS, OLDEST_MS, RATE, type Records, USED } from "./records.ts";
@@ -31,6 +32,7 @@ export class Window implements WindowView, SuppressedView {
   readonly #list: BucketList;
   readonly #overload: Overload;
   readonly #finger: Finger;
+  readonly #milestones: Milestones;
   readonly #corrections: Corrections;
   readonly #windowMs: number;
   readonly #bucketMs: number;
@@ -44,7 +46,8 @@ export class Window implements WindowView, SuppressedView {
     this.#list = new BucketList(records, nodes);
     this.#overload = new Overload(records, nodes);
     this.#finger = new Finger(records, this.#list, windowMs, bucketMs);
-    this.#corrections = new Corrections(records, this.#list, this.#overload, this.#finger);
+    this.#milestones = new Milestones(records, this.#list);
+    this.#corrections = new Corrections(records, this.#list, this.#overload, this.#finger, this.#milestones);
     this.#windowMs = windowMs;
     this.#bucketMs = bucketMs;
   }
@@ -135,16 +138,13 @@ export class Window implements WindowView, SuppressedView {
 
   #freedWithLast(count: number): number {
     const node = this.#lastOf(count);
-    return node === NONE ? this.used : this.#finger.count + this.#list.count(node);
+    return node === NONE ? this.used : this.#milestones.countBefore + this.#list.count(node);
   }
 
-  /**
-   * The bucket with which the oldest buckets count `count`, which is more than the oldest counts; NONE for the newest.
-   * The finger is right before any other bucket then.
-   */
+  /** The bucket with which the oldest buckets count `count`, which is more than the oldest counts; NONE for the newest. */
   #lastOf(count: number): number {
     const isNewest = count > this.used - this.#records.words[this.#records.at + NEWEST_ACCEPTED]!;
-    return isNewest ? NONE : this.#finger.pointBefore(count);
+    return isNewest ? NONE : this.#milestones.find(count);
   }
 
   recentPerSecond(): number {
@@ -210,6 +210,11 @@ export class Window implements WindowView, SuppressedView {
     }
   }
 
+  /** How many keys have milestones, for tests. */
+  get keysWithMilestones(): number {
+    return this.#milestones.size;
+  }
+
   /** The live buckets, oldest first, for tests. */
   buckets(): Bucket[] {
     const { words, at } = this.#records;
@@ -227,12 +232,18 @@ export class Window implements WindowView, SuppressedView {
     return buckets;
   }
 
+  /** Forgets what is kept beside the records, which are all gone. */
+  clear(): void {
+    this.#milestones.clear();
+  }
+
   /** Drops all that is counted and the kept factor; the key and its rate stay. */
   empty(): void {
     const { words, at } = this.#records;
     while (this.#list.head !== NONE) this.#list.dropHead();
     this.#overload.release();
     this.#finger.reset();
+    this.#milestones.reset();
     words[at + NEWEST_MS] = Number.NEGATIVE_INFINITY;
     words[at + OLDEST_MS] = Number.POSITIVE_INFINITY;
     words[at + NEWEST_ACCEPTED] = 0;
@@ -276,6 +287,7 @@ export class Window implements WindowView, SuppressedView {
       words[at + OLDEST_MS] = list.hitMsAfter(node);
       this.#overload.expire(list.declined(node));
       this.#finger.expire(node);
+      this.#milestones.expire(node);
       list.dropHead();
     }
   }
