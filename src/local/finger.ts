@@ -1,6 +1,6 @@
-// A finger into the list of buckets, with the sum of what the buckets up to it count. A fresh suppression factor asks how
-// much the buckets count that were hit before the recent span. They leave that span in the order of the list, so the
-// finger goes on from where the question before has left it and passes each bucket once.
+// A finger into the list of buckets, with the sum of what the buckets up to it count. A fresh suppression factor asks
+// how much the buckets count that were hit before the recent span. They leave that span in the order of the list. So
+// the finger goes on from where the question before has left it, and passes each bucket once.
 
 import { recentPerSecond, recentSpanMs } from "../strategy/suppressed.ts";
 import type { BucketList } from "./buckets.ts";

@@ -1,6 +1,6 @@
 // Milestones along long lists of buckets, for absolute limits. A rejected call may fit only once many buckets have
-// expired, and asks which one is the last of them. A milestone stands at a bucket and says how much the buckets before it
-// count. So that last bucket is found by a bisection and a short walk.
+// expired, and asks which one is the last of them. A milestone stands at a bucket and says how much the buckets before
+// it count. So that last bucket is found by a bisection and a short walk.
 //
 // A list gets milestones when such a call first walks over SPAN buckets of it. Later calls set more of them along what
 // was added since. So each bucket is passed once for that, and a call costs almost the same however many buckets there

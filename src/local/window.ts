@@ -141,7 +141,9 @@ export class Window implements WindowView, SuppressedView {
     return node === NONE ? this.used : this.#milestones.countBefore + this.#list.count(node);
   }
 
-  /** The bucket with which the oldest buckets count `count`, which is more than the oldest counts; NONE for the newest. */
+  /**
+   * The bucket with which the oldest buckets count `count`, which is more than the oldest counts; NONE for the newest.
+   */
   #lastOf(count: number): number {
     const isNewest = count > this.used - this.#records.words[this.#records.at + NEWEST_ACCEPTED]!;
     return isNewest ? NONE : this.#milestones.find(count);
