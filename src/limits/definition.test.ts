@@ -41,6 +41,7 @@ describe("a limit", () => {
     };
     expect(resolve(suppressed)).toMatchObject(suppressed);
     expect(resolve({ limit: 5, windowMs: 10, strategy: "absolute", blockMs: 700 })).toMatchObject({ blockMs: 700 });
+    expect(resolve({ ...suppressed, hardLimitFactor: 1 }).hardLimitFactor).toBe(1);
     expect(resolve({ rate: unlimited(), windowMs: 10 }).rate).toBe(Number.POSITIVE_INFINITY);
   });
 

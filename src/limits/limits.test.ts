@@ -126,6 +126,10 @@ describe("a take", () => {
     });
     expect(limits.take({ burst: "k" }, 1, { burst: { rate: perMinute(600) } }).allowed).toBe(false);
     expect(limits.take({ burst: "k" }).decisions.burst.limit).toBe(3);
+    expect(limits.take({ burst: "k" }, undefined, { burst: 12 }).decisions.burst).toMatchObject({
+      limit: 12,
+      remaining: 1,
+    });
     expect(limits.take({ burst: "k" }, undefined, undefined).decisions.burst.limit).toBe(3);
   });
 
