@@ -261,7 +261,8 @@ describe("a guard", () => {
       });
     }
     for (const event of events) {
-      const decision = { allowed: false, limit: 0, remaining: 0, retryAfterMs: Number.POSITIVE_INFINITY };
+      const waits = { retryAfterMs: Number.POSITIVE_INFINITY, remainingAfterWaiting: 0, moreAfterMs: 0 };
+      const decision = { allowed: false, limit: 0, remaining: 0, ...waits };
       expect(event).toMatchObject({ outcome: "rejected", admitted: false, key: "203.0.113.7", decision });
       expect(JSON.parse(JSON.stringify(event.decision))).toMatchObject({ retryAfterMs: "Infinity" });
     }
@@ -382,6 +383,17 @@ describe("several limiters of a guard", () => {
     ]);
     expect(onDecision).toHaveBeenCalledTimes(6);
     expect(limiterOf(shared, "first").get("203.0.113.7").total).toBe(1);
+  });
+
+  it("tell of the one that denies in a form that has room for one, even where another one has less left", async () => {
+    const limiters = [
+      { name: "small", limit: 2 },
+      { name: "large", limit: 5, cost: 3 },
+    ];
+    const guard = new Guard<object>({ provider: provider(), limiters, headers: "x-ratelimit" });
+    await guard.check(request());
+    const { answer } = await guard.check(request());
+    expect(answer!.fields.join(" ")).toContain("x-ratelimit-limit 5 x-ratelimit-remaining 2");
   });
 
   it("ask nobody where one of them finds no key or admits nobody", async () => {
