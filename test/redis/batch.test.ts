@@ -146,24 +146,33 @@ describe.each(["ioredis", "node-redis"])("%s", (name) => {
     expect(await Promise.all(totals)).toEqual([1, 2, 3, 4, 5].flatMap((total) => [total, "BACKEND_SCRIPT"]));
   });
 
-  it("fails the calls to a key that holds something else, and counts those beside them once", async () => {
-    const { absolute, suppressed } = open();
-    await redis.client.lpush("trypema:a:60000:100:{:foreign}", "not ours");
-    await redis.client.set("trypema:s:60000:100:{:odd}", "x".repeat(56).slice(1));
-    const call = (index: number) => {
-      if (index % 4 === 1) return failureOf(absolute.inc("foreign", perMinute(50)));
-      if (index % 4 === 2) return failureOf(suppressed.inc("odd", perMinute(50)));
-      return (index % 4 === 3 ? suppressed : absolute).inc("k", perMinute(50));
-    };
-    const outcomes = await Promise.all(Array.from({ length: 80 }, (_, index) => call(index)));
-    for (const [index, outcome] of outcomes.entries()) {
-      if (index % 4 === 1 || index % 4 === 2) expect(outcome).toMatchObject({ code: "BACKEND_SCRIPT" });
-      else expect(outcome).toMatchObject({ allowed: true });
-    }
-    expect((await absolute.get("k")).total).toBe(20);
-    expect((await suppressed.get("k")).total).toBe(20);
-    expect(await redis.client.lrange("trypema:a:60000:100:{:foreign}", 0, -1)).toEqual(["not ours"]);
-  });
+  it.each([
+    ["the server's", {}],
+    ["the callers'", { clock: manualClock(1_000_000) }],
+  ])(
+    "by %s clock, fails the calls to a key that holds something else, and counts those beside them once",
+    async (_, options) => {
+      const { absolute, suppressed } = open(options);
+      await redis.client.lpush("trypema:a:60000:100:{:foreign}", "not ours");
+      await redis.client.set("trypema:s:60000:100:{:odd}", "x".repeat(56).slice(1));
+      const call = (index: number) => {
+        const rate = perMinute(index % 8 < 4 ? 50 : 40);
+        if (index % 4 === 1) return failureOf(absolute.inc("foreign", rate));
+        if (index % 4 === 2) return failureOf(suppressed.inc("odd", rate));
+        return (index % 4 === 3 ? suppressed : absolute).inc("k", perMinute(50));
+      };
+      const outcomes = await Promise.all(Array.from({ length: 80 }, (_, index) => call(index)));
+      for (const [index, outcome] of outcomes.entries()) {
+        const failures = [undefined, /^Redis: WRONGTYPE/, /too short/];
+        const message = failures[index % 4];
+        if (message === undefined) expect(outcome).toMatchObject({ allowed: true });
+        else expect(outcome).toMatchObject({ code: "BACKEND_SCRIPT", message: expect.stringMatching(message) });
+      }
+      expect((await absolute.get("k")).total).toBe(20);
+      expect((await suppressed.get("k")).total).toBe(20);
+      expect(await redis.client.lrange("trypema:a:60000:100:{:foreign}", 0, -1)).toEqual(["not ours"]);
+    },
+  );
 
   it("sends calls again as a whole where the server has forgotten the script, and counts each once", async () => {
     const { absolute } = open();
