@@ -4,25 +4,11 @@ import { perSecond } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { argumentsOf, fieldsOf } from "../../src/redis/commands.ts";
-import { KeyNames } from "../../src/redis/keys.ts";
-import { SYNC, type SyncArguments } from "../../src/redis/lua.generated.ts";
+import type { SyncArguments } from "../../src/redis/lua.generated.ts";
+import { KEYS, LEASE_MS, LIMIT, RATE, SUPPRESSED_KEYS, sendReport, WINDOW } from "../support/reports.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
-
-const WINDOW = { windowMs: 10_000, bucketMs: 100 };
-const LEASE_MS = 1_000;
-const RATE = perSecond(1);
-const LIMIT = 10;
-
-const names = new KeyNames("trypema", {
-  name: "",
-  strategy: "absolute",
-  windowMs: WINDOW.windowMs,
-  bucketMs: WINDOW.bucketMs,
-});
-const suppressedNames = new KeyNames("trypema", { name: "", strategy: "suppressed", ...WINDOW });
 let clock = manualClock();
 
 beforeEach(async () => {
@@ -30,39 +16,8 @@ beforeEach(async () => {
   clock = manualClock(1_000_000);
 });
 
-/** Sends a report of the process "a" that asks for nothing, except for what `values` say. */
-async function sync(values: Partial<SyncArguments>) {
-  return syncOf(names.withLeases("k"), values);
-}
-
-async function syncOf(keys: readonly string[], values: Partial<SyncArguments>) {
-  const args = argumentsOf(SYNC, {
-    ...WINDOW,
-    clockMs: clock(),
-    rate: RATE,
-    rateIsNew: true,
-    limit: LIMIT,
-    process: "a",
-    leaseMs: LEASE_MS,
-    held: 0,
-    heldHeadroom: 0,
-    asked: 0,
-    needed: 0,
-    isAlike: false,
-    wanted: 0,
-    wantedHeadroom: 0,
-    suppressionCacheMs: undefined,
-    hardLimit: undefined,
-    report: 2,
-    hits: [],
-    ...values,
-  });
-  return fieldsOf(SYNC, await redis.client.eval(SYNC.source, keys.length, ...keys, ...args));
-}
-
-function keysOf() {
-  const [state, , leases] = names.withLeases("k") as [string, string, string];
-  return { state, leases };
+function sync(values: Partial<SyncArguments>) {
+  return sendReport(redis.client, clock(), values);
 }
 
 function openRedis() {
@@ -174,13 +129,12 @@ describe("headroom, the room between the capacity and the hard limit,", () => {
   it("is taken under the hard limit for everybody else, and of the capacity for nobody", async () => {
     const options = { ...WINDOW, clock, timeoutMs: 30_000, random: () => 0.999_999 };
     const { suppressed } = createRedisProvider(redis.client, options);
-    const keys = suppressedNames.withLeases("k");
-    await syncOf(keys, { ...SHED, hits: hits(8), wantedHeadroom: 3 });
+    await sendReport(redis.client, clock(), { ...SHED, hits: hits(8), wantedHeadroom: 3 }, SUPPRESSED_KEYS);
     expect(await suppressed.inc("k", RATE, 2)).toMatchObject({ outcome: "allowed", remaining: 0 });
     expect(await suppressed.inc("k", RATE, 2)).toMatchObject({ outcome: "suppressed", allowed: true });
     expect(await suppressed.inc("k", RATE)).toMatchObject({ allowed: false, suppressionFactor: 1 });
     // When it has come back, there is room again.
-    await syncOf(keys, { ...SHED, report: 4 });
+    await sendReport(redis.client, clock(), { ...SHED, report: 4 }, SUPPRESSED_KEYS);
     expect(await suppressed.inc("k", RATE, 3)).toMatchObject({ allowed: true });
     expect(await suppressed.inc("k", RATE)).toMatchObject({ allowed: false, suppressionFactor: 1 });
   });
@@ -212,12 +166,12 @@ it.each([
   expect(await openRedis().isAllowed("k", LIMIT - 1, RATE)).toMatchObject({ allowed: false });
   expect(await sync({ process: "b", report: 4 })).toMatchObject({ leasedByOthers: 2 });
   // And nothing is kept of the process that had the lease.
-  expect(await redis.client.hkeys(keysOf().leases)).toEqual(["long"]);
+  expect(await redis.client.hkeys(KEYS[2]!)).toEqual(["long"]);
 });
 
 it("leases stay taken where Redis has evicted the state that had their sum", async () => {
   await sync({ wanted: 4 });
-  await redis.client.del(keysOf().state);
+  await redis.client.del(KEYS[0]!);
   expect(await sync({ process: "b", wanted: LIMIT })).toMatchObject({ leasedByOthers: 4 });
 });
 
@@ -225,7 +179,7 @@ it("Redis keeps a key as long as a lease of it is taken", async () => {
   await openRedis().inc("k", RATE);
   const leaseMs = 100_000;
   await sync({ leaseMs, wanted: 2 });
-  expect(await redis.client.pttl(keysOf().state)).toBeGreaterThan(leaseMs + WINDOW.windowMs);
+  expect(await redis.client.pttl(KEYS[0]!)).toBeGreaterThan(leaseMs + WINDOW.windowMs);
 });
 
 it("the answer tells of the two oldest buckets, and how much accepted usage each frees", async () => {
