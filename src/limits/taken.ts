@@ -89,7 +89,7 @@ export class Taken {
   }
 
   get #countedNow(): number[] {
-    this.#counted ??= this.#asked.map(({ count }) => (this.allowed ? count : 0));
+    this.#counted ??= this.#asked.map(({ count }) => count);
     return this.#counted;
   }
 

@@ -313,6 +313,13 @@ describe("a guard", () => {
     expect(await failing.check(request())).toMatchObject({ answer: undefined });
   });
 
+  it("doesn't take a mistake for a backend's failure", async () => {
+    const fail = () => Promise.reject(new TrypemaError("INVALID_KEY", "key: got a mistake"));
+    const broken = { ...provider(), absolute: { inc: fail } } as never;
+    const check = async () => new Guard({ provider: broken, rate }).check(request());
+    await expect(check()).rejects.toMatchObject({ code: "INVALID_KEY" });
+  });
+
   it("takes what is no error of ours for a backend's failure", async () => {
     const broken = { ...provider(), absolute: { inc: () => Promise.reject(new TypeError("socket")) } } as never;
     const onDecision = vi.fn();
@@ -475,6 +482,18 @@ describe("several limiters of a guard", () => {
     expect(await guard.check({ ...request(), method: "POST" })).toMatchObject({ answer: { status: 503 } });
     expect(await guard.check(request())).toMatchObject({ answer: undefined });
     expect(await guard.check(request())).toMatchObject({ answer: { status: 429 } });
+  });
+
+  it("settle afterwards what those count for that say so, and leave the others", async () => {
+    const shared = provider();
+    const limiters = [
+      { name: "first", limit: 5 },
+      { name: "second", limit: 5, uncounted: "failed" as const },
+    ];
+    const verdict = await new Guard<object>({ provider: shared, limiters }).check(request());
+    verdict.settle!({ status: 500, header: () => undefined });
+    await expect.poll(() => limiterOf(shared, "second").get("203.0.113.7").total).toBe(0);
+    expect(limiterOf(shared, "first").get("203.0.113.7").total).toBe(1);
   });
 
   it("decide as one by the provider's own policy too, and give back to where that counted", async () => {

@@ -254,6 +254,24 @@ describe("when Redis doesn't answer", () => {
     }
   });
 
+  it("a refund gives back to Redis what that has counted, or fails, and never to Local in its place", async () => {
+    let isOut = false;
+    const flaky: RedisClient = {
+      async sendCommand([command, ...args]: string[]) {
+        if (isOut) throw new Error("ECONNREFUSED");
+        return redis.client.call(command!, ...args);
+      },
+    };
+    const limits = limitsOn(flaky, { onFailure: "local" });
+    const before = await limits.take("user");
+    isOut = true;
+    await limits.take("user");
+    expect(await failureOf(before.refund())).toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    expect((await limits.limiter("day").get("user")).total).toBe(1);
+    isOut = false;
+    expect((await limits.limiter("day").get("user")).total).toBe(1);
+  });
+
   it("Hybrid decides by Local, keeps the take whole, and reports it when Redis is back", async () => {
     let isOut = true;
     const flaky: RedisClient = {
