@@ -30,6 +30,7 @@ const hit = (count: number, declined = 0, report = 2) => ({ report, ageMs: 0, co
 describe("a lease", () => {
   it("is taken for everybody else, even one of 1, and other processes' reports leave it so", async () => {
     await sync({ wanted: 1 });
+    expect(await openRedis().isAllowed("k", LIMIT, RATE)).toMatchObject({ allowed: false });
     expect(await sync({ process: "b", wanted: 2 })).toMatchObject({ leasedByOthers: 1, granted: 2 });
     for (const report of [4, 6]) {
       expect(await sync({ process: "b", held: 2, report })).toMatchObject({ leasedByOthers: 1 });
@@ -70,6 +71,26 @@ describe("a lease", () => {
     await sync({ report: 4 });
     await redis.client.del(STATE);
     expect(await sync({ process: "b" })).toMatchObject({ leasedByOthers: 0 });
+  });
+
+  it("is taken no longer because Redis has evicted the state", async () => {
+    await sync({ wanted: 4 });
+    clock.advance(5_000);
+    await redis.client.del(STATE);
+    expect(await sync({ process: "b" })).toMatchObject({ leasedByOthers: 4 });
+    clock.advance(LEASE_MS + WINDOW.windowMs - 5_000);
+    expect(await sync({ process: "b", report: 4 })).toMatchObject({ leasedByOthers: 0 });
+  });
+
+  it("that Redis has evicted, and not the state, is taken until the first lease is gone", async () => {
+    await sync({ wanted: 2 });
+    await sync({ process: "b", leaseMs: 3 * LEASE_MS, wanted: 2 });
+    await redis.client.del(LEASES);
+    clock.advance(LEASE_MS + WINDOW.windowMs - 1);
+    expect(await sync({ process: "c" })).toMatchObject({ leasedByOthers: 4 });
+    clock.advance(1);
+    expect(await sync({ process: "c", report: 4 })).toMatchObject({ leasedByOthers: 0 });
+    expect(await openRedis().isAllowed("k", LIMIT, RATE)).toMatchObject({ allowed: true });
   });
 
   it("of before a clock was set back is taken no longer than one that is given now", async () => {
@@ -192,6 +213,12 @@ describe("headroom", () => {
     await sync({ ...shed, process: "b", hits: [hit(20)] });
     const asks = { asked: 1, needed: 39, isAlike: true, hardLimit: 100 };
     expect(await sync({ ...shed, ...asks })).toMatchObject({ factor: 0.95, grantedHeadroom: 39 });
+  });
+
+  it("of one process stays when another one reports", async () => {
+    await sync({ ...shed, wantedHeadroom: 2 });
+    for (const report of [2, 4]) await sync({ ...shed, process: "b", report, wantedHeadroom: 1 });
+    expect(await sync({ ...shed, process: "c" })).toMatchObject({ freeHeadroom: LIMIT + 5 - 2 });
   });
 
   it("is taken from the report on that it was granted to, if that tells of nothing else", async () => {

@@ -48,14 +48,13 @@ end
 -- Decides about the calls to one key. Returns what failed on a replica, which can write nothing: clients listen to
 -- that.
 local function decide_calls_of_key(calls, terms)
-  local decided, at = #calls.replies, calls.at
+  local decided = #calls.replies
   local is_decided, failure = pcall(terms.hard_limit and decide_suppressed_incs or decide_absolute_incs, calls)
   local readonly
   -- A key that holds something else fails its own calls only.
   if not is_decided then
     local text
     text, readonly = failure_as_text(failure)
-    calls.at = at
     skip_calls(calls, decided, text)
   end
   return readonly

@@ -18,7 +18,6 @@ local function sum_leases(window, leases_key, lease_ms)
   if window.lease_count == 0 or window.first_gone_ms <= window.now_ms then
     window.head_changed = window.head_changed or window.lease_count > 0
     window.reserved, window.headroom, window.lease_count = 0, 0, 0
-    window.first_gone_ms, window.last_gone_ms = math.huge, 0
     local leases = redis.call('HGETALL', leases_key)
     for i = 1, #leases, 2 do
       local last_report, counted, held, headroom, gone_ms = unpack_lease(leases[i + 1])
@@ -47,16 +46,17 @@ local function add_lease(window, held, headroom, gone_ms)
   window.lease_count, window.head_changed = window.lease_count + 1, true
 end
 
--- Takes the lease that a process has out of the sum, because its report tells what the process keeps of it. Returns the
--- number of the last report of the process that was counted, what was counted under it for calls that waited, and how
--- large the lease was with its headroom. Zeros for a new process.
+-- Takes the lease that a process has out of the sum, because its report tells what the process keeps of it. A lease
+-- that is there is in the sum, because `sum_leases` has dropped those that are gone. Returns the number of the last
+-- report of the process that was counted, what was counted under it for calls that waited, and how large the lease was
+-- with its headroom. Zeros for a new process.
 local function take_back_lease(window, leases_key, process)
-  local last_report, counted, held, headroom, gone_ms = 0, 0, 0, 0, 0
+  local last_report, counted, held, headroom = 0, 0, 0, 0
   local lease = redis.call('HGET', leases_key, process)
   if lease then
-    last_report, counted, held, headroom, gone_ms = unpack_lease(lease)
+    last_report, counted, held, headroom = unpack_lease(lease)
   end
-  if held + headroom > 0 and gone_ms > window.now_ms then
+  if held + headroom > 0 then
     window.reserved = math.max(0, window.reserved - held)
     window.headroom = math.max(0, window.headroom - headroom)
     window.lease_count = window.lease_count - 1
