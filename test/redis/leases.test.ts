@@ -145,6 +145,12 @@ describe("calls that wait", () => {
     expect(answer).toMatchObject({ counted: 9, waitMs: WINDOW.windowMs, freed: LIMIT });
   });
 
+  it("are told no time where the first weighs more than the limit, and one where it weighs as much", async () => {
+    await sync({ process: "b", hits: [hit(1)] });
+    expect(await sync({ asked: LIMIT, needed: LIMIT })).toMatchObject({ waitMs: WINDOW.windowMs, freed: 1 });
+    expect(await sync({ report: 4, asked: LIMIT + 1, needed: LIMIT + 1 })).toMatchObject({ waitMs: 0, freed: 0 });
+  });
+
   it("find the room of what has expired", async () => {
     await sync({ process: "b", hits: [hit(LIMIT)] });
     clock.advance(WINDOW.windowMs);
@@ -154,8 +160,9 @@ describe("calls that wait", () => {
   it("are counted once, even a single one, and where nothing was counted for them, what is reported in case counts", async () => {
     expect(await sync({ asked: 1, needed: 1 })).toMatchObject({ counted: 1 });
     expect(await sync({ report: 4, hits: [hit(1, 0, 3)] })).toMatchObject({ total: 1 });
-    expect(await sync({ report: 6, asked: LIMIT, needed: LIMIT })).toMatchObject({ counted: 0 });
-    expect(await sync({ report: 8, hits: [hit(2, 0, 7)] })).toMatchObject({ total: 3 });
+    const denied = { report: 6, asked: LIMIT, needed: LIMIT, hits: [hit(1, 0, 6)] };
+    expect(await sync(denied)).toMatchObject({ counted: 0, total: 2 });
+    expect(await sync({ report: 8, hits: [hit(2, 0, 7)] })).toMatchObject({ total: 4 });
   });
 
   it("get nothing while the key is blocked, and are told for how long it is", async () => {
@@ -216,9 +223,19 @@ describe("headroom", () => {
   });
 
   it("of one process stays when another one reports", async () => {
-    await sync({ ...shed, wantedHeadroom: 2 });
-    for (const report of [2, 4]) await sync({ ...shed, process: "b", report, wantedHeadroom: 1 });
-    expect(await sync({ ...shed, process: "c" })).toMatchObject({ freeHeadroom: LIMIT + 5 - 2 });
+    const large = { ...shed, hardLimit: 30 };
+    await sync({ ...large, wantedHeadroom: 2 });
+    for (const report of [2, 4]) {
+      expect(await sync({ ...large, process: "b", report, wantedHeadroom: 1 })).toMatchObject({ grantedHeadroom: 1 });
+    }
+    expect(await sync({ ...large, process: "c" })).toMatchObject({ freeHeadroom: 30 - 3 });
+  });
+
+  it("of others leaves a call no factor that it has no room for, and one that fits exactly has one", async () => {
+    await sync({ ...shed, process: "b", hits: [hit(LIMIT)], wantedHeadroom: 2 });
+    const fits = await sync({ ...shed, asked: 3, needed: 3 });
+    expect(fits.factorLeftMs).toBe(shed.suppressionCacheMs);
+    expect((await sync({ ...shed, report: 4, asked: 4, needed: 4 })).factorLeftMs).toBe(-1);
   });
 
   it("is taken from the report on that it was granted to, if that tells of nothing else", async () => {
