@@ -5,9 +5,11 @@ import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisClient, type RedisOptions } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { KeyNames } from "../../src/redis/keys.ts";
 import { MAIN_CLIENTS, type OpenClient } from "../support/clients.ts";
 import { failureOf } from "../support/failing.ts";
 import { RedisCluster } from "../support/redis.ts";
+import { sendReport, WINDOW } from "../support/reports.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
@@ -162,6 +164,36 @@ describe("in a script with others", () => {
       expect((await both.limiter("wide").get("k")).total).toBe(20);
       expect((await limits.limiter("day").get("k")).total).toBe(20);
     }
+  });
+
+  it("takes that are the same leave what another process has leased", async () => {
+    const clock = manualClock(1_000_000);
+    const name = "leased";
+    for (const strategy of ["absolute", "suppressed"] as const) {
+      const keys = new KeyNames("trypema", { name, strategy, ...WINDOW }).withLeases("k");
+      await sendReport(redis.client, clock(), { wanted: 4 }, keys);
+      const provider = createRedisProvider(redis.client, { clock, timeoutMs: 30_000 });
+      const limits = createLimits(provider, { [name]: { limit: 10, hardLimitFactor: 1, strategy, ...WINDOW } });
+      const taken = await Promise.all(Array.from({ length: 20 }, () => limits.take("k")));
+      expect(taken.filter(({ allowed }) => allowed)).toHaveLength(6);
+      expect(taken.map(({ decisions }) => decisions[name]!.remaining)).toEqual([5, 4, 3, 2, 1, ...Array(15).fill(0)]);
+    }
+  });
+
+  it("a bucket that one take has begun and another one finds full expires when it should", async () => {
+    const clock = manualClock(1_000_000);
+    const limits = limitsOn(redis.client, { clock });
+    const counted = async () => (await limits.limiter("burst").get("k")).total;
+    await limits.take({ burst: "k" });
+    clock.advance(500);
+    // The first one goes alone, and the others together.
+    const keys = ["other", ...Array<string>(20).fill("k")];
+    const taken = await Promise.all(keys.map((burst) => limits.take({ burst })));
+    expect(taken.filter(({ allowed }) => allowed)).toHaveLength(1 + 9);
+    clock.advance(500);
+    expect(await counted()).toBe(9);
+    clock.advance(500);
+    expect(await counted()).toBe(0);
   });
 
   it("fails as a whole on a server that can't write, and counts nothing", async () => {
