@@ -182,15 +182,16 @@ describe("in a script with others", () => {
 
   it("a bucket that one take has begun and another one finds full expires when it should", async () => {
     const clock = manualClock(1_000_000);
-    const limits = limitsOn(redis.client, { clock });
-    const counted = async () => (await limits.limiter("burst").get("k")).total;
-    await limits.take({ burst: "k" });
+    limitsOn(redis.client, { clock });
+    const limits = createLimits(opened.at(-1)!, { short: { limit: 10, windowMs: seconds(16), bucketMs: 100 } });
+    const counted = async () => (await limits.limiter("short").get("k")).total;
+    await limits.take("k");
     clock.advance(500);
     // The first one goes alone, and the others together.
     const keys = ["other", ...Array<string>(20).fill("k")];
-    const taken = await Promise.all(keys.map((burst) => limits.take({ burst })));
+    const taken = await Promise.all(keys.map((key) => limits.take(key)));
     expect(taken.filter(({ allowed }) => allowed)).toHaveLength(1 + 9);
-    clock.advance(500);
+    clock.advance(seconds(16) - 500);
     expect(await counted()).toBe(9);
     clock.advance(500);
     expect(await counted()).toBe(0);
