@@ -109,6 +109,8 @@ describe("a guard", () => {
       "INVALID_OPTION",
       /headers: got "draft-6" and "draft-10", which both have the field ratelimit-policy/,
     ],
+    [{ provider: provider(), rate, exposeHeaders: "yes" }, "INVALID_OPTION", /exposeHeaders: got "yes", expected true/],
+    [{ provider: provider(), rate, burst: 1 }, "INVALID_OPTION", /options.burst is not an option/],
     [{ provider: provider(), rate, hideRemaining: "yes" }, "INVALID_OPTION", /hideRemaining: got "yes", expected true/],
     [{ provider: provider(), rate, status: 200 }, "INVALID_OPTION", /status: got 200/],
   ])("is not made of %o", (options, code, message) => {
@@ -332,6 +334,8 @@ describe("a guard", () => {
   it.each([
     { status: 999 },
     { status: 204 },
+    { status: 205 },
+    { status: 304 },
     { status: 429.5 },
     { status: "429" },
     { body: 7 },
@@ -484,16 +488,39 @@ describe("several limiters of a guard", () => {
     expect(await guard.check(request())).toMatchObject({ answer: { status: 429 } });
   });
 
-  it("settle afterwards what those count for that say so, and leave the others", async () => {
+  it("settle afterwards what those count for that say so, and leave the others, and those that skip a request", async () => {
     const shared = provider();
+    const onError = vi.fn();
     const limiters = [
-      { name: "first", limit: 5 },
-      { name: "second", limit: 5, uncounted: "failed" as const },
+      { name: "all", limit: 5 },
+      { name: "skips", limit: 5, skip: () => true, uncounted: "failed" as const },
+      { name: "failures", limit: 5, uncounted: "failed" as const },
+      { name: "successes", limit: 5, uncounted: "successful" as const },
     ];
-    const verdict = await new Guard<object>({ provider: shared, limiters }).check(request());
-    verdict.settle!({ status: 500, header: () => undefined });
-    await expect.poll(() => limiterOf(shared, "second").get("203.0.113.7").total).toBe(0);
-    expect(limiterOf(shared, "first").get("203.0.113.7").total).toBe(1);
+    const guard = new Guard<object>({ provider: shared, limiters, onError });
+    const totals = () => limiters.map(({ name }) => limiterOf(shared, name).get("203.0.113.7").total);
+    for (const [status, expected] of [
+      [400, [1, 0, 0, 1]],
+      [399, [2, 0, 1, 1]],
+    ] as const) {
+      const verdict = await guard.check(request());
+      verdict.settle!({ status, header: () => undefined });
+      await expect.poll(totals).toEqual(expected);
+    }
+    expect(onError).not.toHaveBeenCalled();
+  });
+
+  it("are measured from the beginning of a check, one alone or several", async () => {
+    const startMs = performance.now();
+    const now = vi.spyOn(performance, "now").mockImplementation(() => startMs + 1_000_000);
+    const decided = vi.fn();
+    const metrics = { decided, failed() {} };
+    const limiter = { name: "one", limit: 5 };
+    for (const limiters of [[limiter], [limiter, { ...limiter, name: "other" }]]) {
+      await new Guard<object>({ provider: provider(), limiters, metrics }).check(request());
+    }
+    now.mockRestore();
+    expect(decided.mock.calls.map(([{ durationMs }]) => durationMs)).toEqual([0, 0, 0]);
   });
 
   it("decide as one by the provider's own policy too, and give back to where that counted", async () => {

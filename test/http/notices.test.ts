@@ -331,8 +331,10 @@ describe("a notice", () => {
 
   it("is none where nobody wants to know", () => {
     const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
-    misuse({ onNotice: false });
+    const onError = vi.fn();
+    misuse({ onNotice: false, onError });
     expect(warned).not.toHaveBeenCalled();
+    expect(onError).not.toHaveBeenCalled();
     warned.mockRestore();
     expect(() => misuse({ onNotice: "none" as never })).toThrow(/onNotice: got "none", expected a function or false/);
   });

@@ -2,7 +2,8 @@
 
 import { createLocalProvider, perMinute } from "trypema";
 import { Guard, type Metrics } from "trypema/http";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { createFakeRedisProvider } from "trypema/testing";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 
 const unhandled: unknown[] = [];
 const note = (error: unknown) => void unhandled.push(error);
@@ -35,6 +36,16 @@ it("survives what an async onError rejects with", async () => {
   await laterOn();
   expect(answer).toBeUndefined();
   expect(unhandled).toEqual([]);
+});
+
+it("writes what a callback fails with to the console if nobody listens, and not what the backend fails with", async () => {
+  const written = vi.spyOn(console, "error").mockImplementation(() => {});
+  const provider = createFakeRedisProvider({ onFailure: "throw" });
+  provider.redis = "down";
+  await new Guard({ provider, rate: perMinute(60), onDecision: fail, onNotice: false }).check(request());
+  await laterOn();
+  expect(written.mock.calls).toEqual([[expect.objectContaining({ message: "too late" })]]);
+  written.mockRestore();
 });
 
 it("reports what async metrics reject with, once", async () => {
