@@ -98,7 +98,7 @@ it("says the same to all calls of an outage, however long it is", async () => {
   expect([...messages]).toHaveLength(2);
 });
 
-it("opens at the fifth failure in a row, closes at any answer, and refuses nothing while it is closed", async () => {
+it("opens at the fifth failure in a row, closes at any answer, refuses nothing while it is closed, and can open again", async () => {
   const { Breaker } = await import("./breaker.ts");
   const breaker = new Breaker(100);
   const answer = async () => "answer";
@@ -116,6 +116,13 @@ it("opens at the fifth failure in a row, closes at any answer, and refuses nothi
     [1, fail, "BACKEND_UNAVAILABLE", true, true],
     [500, failInScript, "BACKEND_SCRIPT", true, true],
     [500, answer, "answer", false, false],
+    // What was the probe of the first outage holds nobody up in the second one.
+    ...Array.from(
+      { length: 5 },
+      (_, i) => [0, fail, "BACKEND_UNAVAILABLE", i === 4, i === 4] as (typeof steps)[number],
+    ),
+    [499, answer, "BACKEND_UNAVAILABLE", true, true],
+    [1, answer, "answer", false, false],
   ];
   for (const [index, [laterMs, send, outcome, isOpen, refuses]] of steps.entries()) {
     nowMs += laterMs;

@@ -62,6 +62,37 @@ it("misses a deadline that waits for its second look, though the one after it is
   expect(missed).toEqual(["first", "last"]);
 });
 
+it("gives deadlines that it looks at late as much time again, for the answers that have come meanwhile", async () => {
+  const now = performance.now.bind(performance);
+  let lateMs = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + lateMs);
+  const { start, missed } = await makeDeadlines();
+  start("any");
+  await vi.advanceTimersByTimeAsync(LENGTH_MS - 1);
+  lateMs = 10;
+  await vi.advanceTimersByTimeAsync(1 + 9);
+  expect(missed).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(missed).toEqual(["any"]);
+  clock.mockRestore();
+});
+
+it("gives a deadline its whole time where another timer has to be made, because there are false timers now", async () => {
+  vi.useRealTimers();
+  const clock = vi.spyOn(performance, "now").mockReturnValue(performance.now());
+  const { deadlines, start, missed } = await makeDeadlines();
+  start("any");
+  // The timer is made in a reaction.
+  await Promise.resolve().then();
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  deadlines.keepTimer();
+  await vi.advanceTimersByTimeAsync(LENGTH_MS / 2);
+  expect(missed).toEqual([]);
+  await vi.advanceTimersByTimeAsync(LENGTH_MS);
+  expect(missed).toEqual(["any"]);
+  clock.mockRestore();
+});
+
 it("has one timer, however many deadlines wait", async () => {
   const { start } = await makeDeadlines();
   for (let i = 0; i < 100; i++) start("any");

@@ -94,7 +94,8 @@ export class Deadlines<Of extends Deadline> {
     // In tests with false timers the clock stands still, or goes on by itself, and the timer is right.
     const nowMs = Math.max(systemClock(), this.#timerMs);
     this.#timerMs = Number.POSITIVE_INFINITY;
-    const lateMs = nowMs - (this.#first?.endMs ?? nowMs);
+    if (this.#first === undefined) return;
+    const lateMs = nowMs - this.#first.endMs;
     this.#putOffOver(nowMs, nowMs + Math.max(1, Math.min(lateMs, this.#timeoutMs)));
     for (let missed = 0; missed < MOST_AT_ONCE; missed++) {
       const first = this.#first;

@@ -38,6 +38,7 @@ describe.each(Object.keys(KINDS) as (keyof typeof KINDS)[])("%s", (kind) => {
       return types();
     };
     for (let i = 0; i < 3; i++) await call();
+    expect(types()).not.toContain("breaker-closed");
     await server.stop();
     await expect.poll(call).toContain("breaker-opened");
     expect(types()).toContain("degraded");
