@@ -75,6 +75,15 @@ it("what was counted for some of the calls that waited is counted once, though t
   expect(await sync({ report: 6, hits })).toMatchObject({ total: 13 });
 });
 
+it("of hits that are known in part, only the rest counts, and no more of it is declined than that", async () => {
+  expect(await sync({ report: 2, asked: 3, needed: 15, isAlike: true })).toMatchObject({ counted: 9 });
+  const hits = [
+    { report: 3, ageMs: 0, count: 12, declined: 10 },
+    { report: 3, ageMs: 0, count: 5, declined: 1 },
+  ];
+  expect(await sync({ report: 4, hits })).toMatchObject({ total: 9 + 3 + 5, declined: 3 + 1 });
+});
+
 it("what a crashed process had leased stays taken until a window after the lease's time", async () => {
   const absolute = openRedis();
   expect(await sync({ wanted: LIMIT })).toMatchObject({ granted: LIMIT });
@@ -191,6 +200,25 @@ it("the answer tells of the two oldest buckets, and how much accepted usage each
   expect(await sync({ report: 6, hits: [{ ...third, report: 6 }] })).toMatchObject({ buckets: 3, ...two });
 });
 
+it("the answer passes over a bucket that has lost all it counted, and later hits count as before", async () => {
+  const { suppressed } = createRedisProvider(redis.client, { ...WINDOW, clock, timeoutMs: 30_000 });
+  const report = (values: Partial<SyncArguments>) => sendReport(redis.client, clock(), values, SUPPRESSED_KEYS);
+  const hit = { report: 2, declined: 0 };
+  await report({
+    hits: [
+      { ...hit, ageMs: 500, count: 2 },
+      { ...hit, ageMs: 400, count: 3 },
+      { ...hit, ageMs: 300, count: 5, declined: 5 },
+      { ...hit, ageMs: 200, count: 4, declined: 4 },
+    ],
+  });
+  expect(await suppressed.adjust("k", -3)).toBe(11);
+  const oldest = { buckets: 3, firstAccepted: 2, secondExpiresInMs: 9_700, secondAccepted: 0 };
+  expect(await report({ report: 4 })).toMatchObject({ total: 11, ...oldest });
+  const later = await report({ report: 6, hits: [{ ...hit, report: 6, ageMs: 0, count: 1 }] });
+  expect(later).toMatchObject({ total: 12, ...oldest });
+});
+
 it("a factor that was computed for the first call to a key is kept, as on Local", async () => {
   const call = { asked: LIMIT + 2, needed: LIMIT + 2, suppressionCacheMs: 1_000, hardLimit: 2 * LIMIT };
   expect(await sync(call)).toMatchObject({ factor: 0, factorLeftMs: 1_000 });
@@ -246,6 +274,34 @@ describe("hits of a process that Redis has not heard of for long", () => {
       [7_000, 4, 0],
       [10_000, 0, 0],
     ]);
+  });
+
+  it("count between hits that are many, and once", async () => {
+    await sync({ process: "b", hits: agesOf([9_000, 1, 0], [6_000, 2, 1], [3_000, 4, 2], [0, 8, 0]) });
+    expect(await sync({ hits: agesOf([4_000, 16, 3]) })).toMatchObject({ total: 31, declined: 6 });
+    expect(await expiries()).toEqual([
+      [0, 31, 6],
+      [1_000, 30, 6],
+      [4_000, 28, 5],
+      [6_000, 12, 2],
+      [7_000, 8, 0],
+      [10_000, 0, 0],
+    ]);
+  });
+
+  it("share a bucket with what is in their cell of the time grid, and live as long as the newest of these", async () => {
+    await sync({ process: "b", hits: agesOf([5_100, 1, 0], [0, 1, 0]) });
+    const answer = await sync({ hits: agesOf([5_040, 2, 0], [5_010, 4, 0]) });
+    // 5 100 ms ago a cell began, which has all three.
+    expect(answer).toMatchObject({ total: 8, buckets: 2, firstExpiresInMs: 4_990, firstAccepted: 7 });
+  });
+
+  it("leave no factor that was computed without them", async () => {
+    const call = { asked: LIMIT + 2, needed: LIMIT + 2, suppressionCacheMs: 1_000, hardLimit: 2 * LIMIT };
+    await sync({ ...call, hits: agesOf([0, 2, 0]) });
+    clock.advance(100);
+    const late = agesOf([5_000, 2, 0]).map((hit) => ({ ...hit, report: 4 }));
+    expect(await sync({ ...call, report: 4, hits: late })).toMatchObject({ factorLeftMs: 1_000 });
   });
 
   it("count before a single hit that came after them", async () => {
