@@ -59,8 +59,7 @@ export class Takes {
         this.#isBySlot = true;
       }
     }
-    const groups = groupsBySlot(asks);
-    return groups.length === 1 ? this.#decideTogether(asks, nowMs, false) : this.#decideInTurn(groups, nowMs);
+    return this.#decideInTurn(groupsBySlot(asks), nowMs);
   }
 
   async #decideInTurn(groups: readonly (readonly PlacedAsk[])[], nowMs: number): Promise<readonly Decision[]> {

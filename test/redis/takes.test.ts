@@ -67,6 +67,12 @@ it("takes in a crowd are decided in their order, as Local decides them", async (
   }
 });
 
+it.each(["", "x".repeat(256)])("a take with the key %j is refused, and nothing of it is counted", async (day) => {
+  const limits = limitsOn(redis.client);
+  expect(await failureOf(limits.take({ burst: "ip", day }))).toMatchObject({ code: "INVALID_KEY" });
+  expect(await redis.client.dbsize()).toBe(0);
+});
+
 it("a key that holds something else fails its own takes only, and counts in none of their limits", async () => {
   const limits = limitsOn(redis.client);
   await limits.take("warm");
