@@ -18,7 +18,8 @@ import { NONE, type NodePool } from "./node-pool.ts";
 import { HEAD, NEWEST_MS, OLDEST_MS, type Records, TAIL } from "./records.ts";
 
 const NEXT_HIT_MS = 0;
-const ACCEPTED = 1;
+/** What was accepted; negative where nothing was. */
+export const ACCEPTED = 1;
 const DECLINED = 2;
 // The last word has two 32-bit numbers of nodes, at these places of the same memory.
 const NEXT = 6;

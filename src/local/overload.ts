@@ -9,11 +9,11 @@
 import { NONE, type NodePool } from "./node-pool.ts";
 import { OVERLOAD, type Records } from "./records.ts";
 
-const FACTOR = 0;
+export const FACTOR = 0;
 /** -Infinity for no factor. */
-const FACTOR_MS = 1;
-const DECLINED = 2;
-const NEWEST_DECLINED = 3;
+export const FACTOR_MS = 1;
+export const DECLINED = 2;
+export const NEWEST_DECLINED = 3;
 
 /**
  * The overload node of the selected record. Always holds: a record without the node has nothing declined and no factor;
@@ -101,10 +101,11 @@ export class Overload {
 
   #ensureNode(): number {
     const node = this.#records.half(OVERLOAD);
-    return node === NONE ? this.#makeNode() : node;
+    return node === NONE ? this.makeNode() : node;
   }
 
-  #makeNode(): number {
+  /** Gives the record, which has none, a node with nothing declined and no factor. */
+  makeNode(): number {
     const nodes = this.#nodes;
     const node = nodes.take();
     nodes.write(node, FACTOR_MS, Number.NEGATIVE_INFINITY);

@@ -52,7 +52,7 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     }
     if (!isStored) this.insert(key, rate);
     const used = window.tryAccept(count, rule.limit);
-    if (used < 0) return this.tally.addOver(this.#decideOver(rule, count), key);
+    if (used < 0) return this.tally.addOver(store.shedding.decide(rule, count, this.#settings.random), key);
     this.tally.addAllowed(rule.limit, used);
     return allowed(rule.limit, used, window.moreAfterHitMs());
   }
@@ -123,25 +123,6 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
 
   protected factor(): number {
     return factorOfNext(this.window, this.#ruleOf(this.window.rate));
-  }
-
-  /**
-   * Decides about a call over the soft limit, and counts it. Apart from `inc`, so that V8 inlines what it needs in each
-   * of the two.
-   */
-  #decideOver(rule: SuppressedRule, count: number): Decision {
-    const { window } = this;
-    let factor = knownFactor(window, rule, count);
-    if (factor < 0) {
-      factor = freshFactor(window, rule);
-      window.keepFactor(factor);
-    }
-    if (!drawAdmits(factor, this.#settings.random)) {
-      window.addHit(count, count);
-      return deniedByFactor(window, rule, count, factor, window.moreAfterHitMs());
-    }
-    const used = window.tryAccept(count, Number.POSITIVE_INFINITY);
-    return admittedByDraw(rule, used, window.moreAfterHitMs(), factor);
   }
 
   /** What calls at `rate` are judged by; successive calls mostly bring the same rate. */

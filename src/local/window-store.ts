@@ -10,7 +10,9 @@ import { Blocks } from "./blocks.ts";
 import { Eviction } from "./eviction.ts";
 import { KeyIndex } from "./key-index.ts";
 import { NodePool } from "./node-pool.ts";
+import { Overload } from "./overload.ts";
 import { NEWEST_MS, Records } from "./records.ts";
+import { Shedding } from "./shedding.ts";
 import { Window } from "./window.ts";
 
 /** Always holds: the index has each record's key, with that record's number, and no other. */
@@ -24,6 +26,8 @@ export class WindowStore {
   readonly blocks: Blocks;
   /** The window of the selected key at the time of the last `find`. */
   readonly window: Window;
+  /** Decides about calls to the selected key that are over the soft limit. */
+  readonly shedding: Shedding;
 
   constructor(
     windowMs: number,
@@ -36,7 +40,9 @@ export class WindowStore {
     this.#windowMs = windowMs;
     this.#eviction = new Eviction(maxKeys, watch);
     this.blocks = new Blocks(maxKeys);
-    this.window = new Window(this.#records, this.#nodes, windowMs, bucketMs);
+    const overload = new Overload(this.#records, this.#nodes);
+    this.window = new Window(this.#records, this.#nodes, overload, windowMs, bucketMs);
+    this.shedding = new Shedding(this.#records, this.#nodes, overload, this.window);
   }
 
   /** How many keys are stored, whether live or waiting to be swept. */

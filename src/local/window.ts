@@ -10,7 +10,7 @@ import { Corrections } from "./corrections.ts";
 import { Finger } from "./finger.ts";
 import { Milestones } from "./milestones.ts";
 import { NONE, type NodePool } from "./node-pool.ts";
-import { Overload } from "./overload.ts";
+import type { Overload } from "./overload.ts";
 import { HEAD, NEWEST_ACCEPTED, NEWEST_MS, OLDEST_MS, RATE, type Records, USED } from "./records.ts";
 
 /**
@@ -18,7 +18,7 @@ import { HEAD, NEWEST_ACCEPTED, NEWEST_MS, OLDEST_MS, RATE, type Records, USED }
  * at half of it, so that there is always room for what is accepted to be counted.
  */
 const MOST = Number.MAX_SAFE_INTEGER;
-const MOST_DECLINED = 2 ** 52;
+export const MOST_DECLINED = 2 ** 52;
 
 /**
  * A cursor: `lookAt` makes it the window of the selected record at a time, and all else is about that window then. That
@@ -41,10 +41,10 @@ export class Window implements WindowView, SuppressedView {
   #cellStartMs = Number.POSITIVE_INFINITY;
   #cellEndMs = Number.NEGATIVE_INFINITY;
 
-  constructor(records: Records, nodes: NodePool, windowMs: number, bucketMs: number) {
+  constructor(records: Records, nodes: NodePool, overload: Overload, windowMs: number, bucketMs: number) {
     this.#records = records;
     this.#list = new BucketList(records, nodes);
-    this.#overload = new Overload(records, nodes);
+    this.#overload = overload;
     this.#finger = new Finger(records, this.#list, windowMs, bucketMs);
     this.#milestones = new Milestones(records, this.#list);
     this.#corrections = new Corrections(records, this.#list, this.#overload, this.#finger, this.#milestones);
@@ -165,8 +165,8 @@ export class Window implements WindowView, SuppressedView {
    * Counts a hit if it fits under `limit`. Returns what is used with the hit, or -1 where it doesn't fit.
    *
    * V8 inlines at most 920 bytes of bytecode into a call. To look at `used` and to count the hit are one function,
-   * because with two of them a call to a hot key takes a sixth longer. For the same reason the lines that enter the
-   * newest bucket stand in `#decline` too: a function for both costs a call to a hot key a seventh.
+   * because with two of them a call to a hot key takes a sixth longer. For the same reason the lines of `beginHit`
+   * stand here too: to call it costs a call to a hot key a seventh.
    */
   tryAccept(count: number, limit: number): number {
     const { words, at } = this.#records;
@@ -180,6 +180,14 @@ export class Window implements WindowView, SuppressedView {
     words[at + NEWEST_ACCEPTED]! += accepted;
     words[at + USED]! += accepted;
     return used;
+  }
+
+  /** Has the newest bucket be that of the present cell of the grid, and hit now. A count is added to it next. */
+  beginHit(): void {
+    const hitMs = this.#nowMs;
+    const { words, at } = this.#records;
+    if (hitMs >= this.#cellEndMs || words[at + NEWEST_MS]! < this.#cellStartMs) this.#enterBucket(hitMs);
+    words[at + NEWEST_MS] = hitMs;
   }
 
   /** Counts a hit, of which `declined` was denied. */
@@ -254,10 +262,7 @@ export class Window implements WindowView, SuppressedView {
 
   /** Counts a hit of which a part, or all, was denied. */
   #decline(count: number, declined: number): void {
-    const hitMs = this.#nowMs;
-    const { words, at } = this.#records;
-    if (hitMs >= this.#cellEndMs || words[at + NEWEST_MS]! < this.#cellStartMs) this.#enterBucket(hitMs);
-    words[at + NEWEST_MS] = hitMs;
+    this.beginHit();
     const fits = this.observed + count < MOST_DECLINED;
     this.#overload.decline(fits ? declined : this.#declinedRoom(count, declined));
     if (count > declined) this.tryAccept(count - declined, Number.POSITIVE_INFINITY);
