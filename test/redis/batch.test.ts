@@ -9,6 +9,7 @@ import { createRedisProvider, type RedisClient, type RedisOptions } from "trypem
 import { manualClock } from "trypema/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { failureOf } from "../support/failing.ts";
+import { inCrowd } from "../support/in-crowd.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
@@ -213,7 +214,7 @@ describe.each(["ioredis", "node-redis"])("%s", (name) => {
     const warm = open();
     for (const strategy of ["absolute", "suppressed"] as const) {
       await warm[strategy].inc("k", perSecond(1));
-      await Promise.all([1, 2, 3].map(() => warm[strategy].inc("k", perSecond(1))));
+      await Promise.all([1, 2, 3, 4, 5].map(() => warm[strategy].inc("k", perSecond(1))));
     }
     let prefixes = 0;
     const property = fc.asyncProperty(batches, fc.double({ min: 0, max: 0.99, noNaN: true }), async (rounds, draw) => {
@@ -267,6 +268,14 @@ it("replies once what is the same for calls that are denied alike, and each of t
   expect(total - declined).toBe(20);
   for (const decision of decisions.slice(-10)) expect(decision).toMatchObject({ allowed: false, suppressionFactor: 1 });
   expect(replies.filter((reply) => reply === 0).length).toBeGreaterThan(10);
+});
+
+it("each call in the crowd that other tests make shares a script", async () => {
+  const provider = createRedisProvider(redis.client, { timeoutMs: 30_000 });
+  const { absolute } = inCrowd(provider);
+  for (let i = 0; i < 3; i++) await absolute.inc("k", perMinute(100));
+  const { scripts, scriptCalls } = provider.stats();
+  expect(scriptCalls - scripts).toBeGreaterThanOrEqual(3);
 });
 
 it("goes on one by one where keys may not share a script, and counts each call once", async () => {

@@ -56,7 +56,7 @@ it("takes in a crowd are decided in their order, as Local decides them", async (
   const clock = manualClock(1_000_000);
   const options = { clock, random: () => 0.5 };
   const limits = limitsOn(redis.client, options);
-  await Promise.all([1, 2, 3].map((i) => limits.take(`warm-${i}`)));
+  await Promise.all([1, 2, 3, 4, 5].map((i) => limits.take(`warm-${i}`)));
   const local = createLimits(createLocalProvider(options), DEFINITIONS);
   const calls = Array.from({ length: 60 }, (_, i) => [`k${i % 3}`, { tokens: (i % 7) + 1, day: i % 2 }] as const);
   const taken = await Promise.all(calls.map(([key, counts]) => limits.take(key, counts)));

@@ -4,8 +4,8 @@ import type { RedisProvider } from "trypema/redis";
 const inCrowds = new WeakMap<RedisProvider, RedisProvider>();
 
 /**
- * The provider, each of whose calls is made together with two calls to another key. The first of the three is sent
- * alone, and the others share a script.
+ * The provider, each of whose calls is made together with four calls to another key. The first three are sent alone
+ * while the program isn't busy, and the others share a script.
  */
 export function inCrowd(provider: RedisProvider): RedisProvider {
   const known = inCrowds.get(provider);
@@ -18,7 +18,7 @@ export function inCrowd(provider: RedisProvider): RedisProvider {
         const value: unknown = Reflect.get(target, name);
         if (typeof value !== "function") return value;
         return (...args: unknown[]) => {
-          if (name === "inc") void Promise.all([other(), other()]);
+          if (name === "inc") void Promise.all([other(), other(), other(), other()]);
           return value.apply(target, args);
         };
       },

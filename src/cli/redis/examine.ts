@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { perSecond } from "../../core/rate.ts";
 import { createHybridProvider } from "../../hybrid/provider.ts";
+import { FEW_CALLS } from "../../redis/call-queue.ts";
 import { UNLINK } from "../../redis/clear.ts";
 import { createRedisProvider } from "../../redis/provider.ts";
 import { Failure } from "../command.ts";
@@ -186,8 +187,8 @@ async function rightsOf(store: Store, { prefix }: Target): Promise<Finding[]> {
     await byServersClock.delete(key);
     for (const limiter of [absolute, suppressed]) {
       for (let call = 0; call < 30; call++) await limiter.inc(key, rate);
-      // Calls that are made together share a script, which reads several keys at once.
-      const keys = [key, `${key}-2`, `${key}-3`];
+      // Calls that are made together share a script, which reads several keys at once. The first few are sent alone.
+      const keys = Array.from({ length: FEW_CALLS + 2 }, (_, index) => (index === 0 ? key : `${key}-${index + 1}`));
       await Promise.all(keys.map((one) => limiter.inc(one, rate)));
       await limiter.adjust(key, -1);
       await limiter.get(key);
