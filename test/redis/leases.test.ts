@@ -1,30 +1,13 @@
 // How Redis counts leases, and what it grants: several processes that report about one key.
 
 import { perSecond } from "trypema";
-import { createRedisProvider } from "trypema/redis";
 import { manualClock } from "trypema/testing";
-import { beforeEach, describe, expect, it } from "vitest";
-import type { SyncArguments } from "../../src/redis/lua.generated.ts";
-import { KEYS, LEASE_MS, LIMIT, RATE, sendReport, WINDOW } from "../support/reports.ts";
-import { useRedis } from "../support/use-redis.ts";
+import { describe, expect, it } from "vitest";
+import { KEYS, LEASE_MS, LIMIT, RATE, sendReport, useReports, WINDOW } from "../support/reports.ts";
 
-const redis = useRedis();
+const reports = useReports();
+const { redis, sync, openRedis } = reports;
 const [STATE, , LEASES] = KEYS as [string, string, string];
-let clock = manualClock();
-
-beforeEach(async () => {
-  await redis.client.flushall();
-  clock = manualClock(1_000_000);
-});
-
-function sync(values: Partial<SyncArguments>) {
-  return sendReport(redis.client, clock(), values);
-}
-
-function openRedis() {
-  return createRedisProvider(redis.client, { ...WINDOW, clock, timeoutMs: 30_000 }).absolute;
-}
-
 const hit = (count: number, declined = 0, report = 2) => ({ report, ageMs: 0, count, declined });
 
 describe("a lease", () => {
@@ -75,10 +58,10 @@ describe("a lease", () => {
 
   it("is taken no longer because Redis has evicted the state", async () => {
     await sync({ wanted: 4 });
-    clock.advance(5_000);
+    reports.clock.advance(5_000);
     await redis.client.del(STATE);
     expect(await sync({ process: "b" })).toMatchObject({ leasedByOthers: 4 });
-    clock.advance(LEASE_MS + WINDOW.windowMs - 5_000);
+    reports.clock.advance(LEASE_MS + WINDOW.windowMs - 5_000);
     expect(await sync({ process: "b", report: 4 })).toMatchObject({ leasedByOthers: 0 });
   });
 
@@ -86,9 +69,9 @@ describe("a lease", () => {
     await sync({ wanted: 2 });
     await sync({ process: "b", leaseMs: 3 * LEASE_MS, wanted: 2 });
     await redis.client.del(LEASES);
-    clock.advance(LEASE_MS + WINDOW.windowMs - 1);
+    reports.clock.advance(LEASE_MS + WINDOW.windowMs - 1);
     expect(await sync({ process: "c" })).toMatchObject({ leasedByOthers: 4 });
-    clock.advance(1);
+    reports.clock.advance(1);
     expect(await sync({ process: "c", report: 4 })).toMatchObject({ leasedByOthers: 0 });
     expect(await openRedis().isAllowed("k", LIMIT, RATE)).toMatchObject({ allowed: true });
   });
@@ -96,11 +79,11 @@ describe("a lease", () => {
   it("of before a clock was set back is taken no longer than one that is given now", async () => {
     await sync({ wanted: 4 });
     await redis.client.del(STATE);
-    clock = manualClock(clock() - 500_000);
+    reports.clock = manualClock(reports.clock() - 500_000);
     expect(await sync({ process: "b" })).toMatchObject({ leasedByOthers: 4 });
-    clock.advance(LEASE_MS + WINDOW.windowMs - 1);
+    reports.clock.advance(LEASE_MS + WINDOW.windowMs - 1);
     expect(await sync({ process: "b", report: 4 })).toMatchObject({ leasedByOthers: 4 });
-    clock.advance(1);
+    reports.clock.advance(1);
     expect(await sync({ process: "b", report: 6 })).toMatchObject({ leasedByOthers: 0 });
   });
 
@@ -153,7 +136,7 @@ describe("calls that wait", () => {
 
   it("find the room of what has expired", async () => {
     await sync({ process: "b", hits: [hit(LIMIT)] });
-    clock.advance(WINDOW.windowMs);
+    reports.clock.advance(WINDOW.windowMs);
     expect(await sync({ asked: LIMIT, needed: LIMIT })).toMatchObject({ counted: LIMIT, total: LIMIT });
   });
 
@@ -167,10 +150,10 @@ describe("calls that wait", () => {
 
   it("get nothing while the key is blocked, and are told for how long it is", async () => {
     await openRedis().block("k", 5_000);
-    clock.advance(1_000);
+    reports.clock.advance(1_000);
     const answer = await sync({ asked: 1, needed: 1, wanted: 5 });
     expect(answer).toMatchObject({ counted: 0, granted: 0, blockedMs: 4_000 });
-    clock.advance(4_000);
+    reports.clock.advance(4_000);
     expect(await sync({ report: 4, asked: 1, needed: 1 })).toMatchObject({ counted: 1, blockedMs: 0 });
   });
 });

@@ -2,28 +2,12 @@
 
 import { perSecond } from "trypema";
 import { createRedisProvider } from "trypema/redis";
-import { manualClock } from "trypema/testing";
-import { beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { SyncArguments } from "../../src/redis/lua.generated.ts";
-import { KEYS, LEASE_MS, LIMIT, RATE, SUPPRESSED_KEYS, sendReport, WINDOW } from "../support/reports.ts";
-import { useRedis } from "../support/use-redis.ts";
+import { KEYS, LEASE_MS, LIMIT, RATE, SUPPRESSED_KEYS, sendReport, useReports, WINDOW } from "../support/reports.ts";
 
-const redis = useRedis();
-let clock = manualClock();
-
-beforeEach(async () => {
-  await redis.client.flushall();
-  clock = manualClock(1_000_000);
-});
-
-function sync(values: Partial<SyncArguments>) {
-  return sendReport(redis.client, clock(), values);
-}
-
-function openRedis() {
-  return createRedisProvider(redis.client, { ...WINDOW, clock, timeoutMs: 30_000 }).absolute;
-}
-
+const reports = useReports();
+const { redis, sync, openRedis } = reports;
 it("a report that comes twice is refused, and counted once", async () => {
   const report = { report: 2, hits: [{ report: 2, ageMs: 5, count: 3, declined: 0 }], wanted: 2 };
   expect(await sync(report)).toMatchObject({ total: 3, granted: 2 });
@@ -88,14 +72,14 @@ it("what a crashed process had leased stays taken until a window after the lease
   const absolute = openRedis();
   expect(await sync({ wanted: LIMIT })).toMatchObject({ granted: LIMIT });
   for (const waitMs of [LEASE_MS - 1, 1, WINDOW.windowMs - 1]) {
-    clock.advance(waitMs);
+    reports.clock.advance(waitMs);
     expect(await absolute.inc("k", RATE)).toMatchObject({ allowed: false });
-    expect(await sync({ process: "b", report: clock(), wanted: LIMIT })).toMatchObject({
+    expect(await sync({ process: "b", report: reports.clock(), wanted: LIMIT })).toMatchObject({
       leasedByOthers: LIMIT,
       granted: 0,
     });
   }
-  clock.advance(1);
+  reports.clock.advance(1);
   expect(await absolute.inc("k", RATE, LIMIT)).toMatchObject({ allowed: true });
 });
 
@@ -136,14 +120,14 @@ describe("headroom, the room between the capacity and the hard limit,", () => {
   });
 
   it("is taken under the hard limit for everybody else, and of the capacity for nobody", async () => {
-    const options = { ...WINDOW, clock, timeoutMs: 30_000, random: () => 0.999_999 };
+    const options = { ...WINDOW, clock: reports.clock, timeoutMs: 30_000, random: () => 0.999_999 };
     const { suppressed } = createRedisProvider(redis.client, options);
-    await sendReport(redis.client, clock(), { ...SHED, hits: hits(8), wantedHeadroom: 3 }, SUPPRESSED_KEYS);
+    await sendReport(redis.client, reports.clock(), { ...SHED, hits: hits(8), wantedHeadroom: 3 }, SUPPRESSED_KEYS);
     expect(await suppressed.inc("k", RATE, 2)).toMatchObject({ outcome: "allowed", remaining: 0 });
     expect(await suppressed.inc("k", RATE, 2)).toMatchObject({ outcome: "suppressed", allowed: true });
     expect(await suppressed.inc("k", RATE)).toMatchObject({ allowed: false, suppressionFactor: 1 });
     // When it has come back, there is room again.
-    await sendReport(redis.client, clock(), { ...SHED, report: 4 }, SUPPRESSED_KEYS);
+    await sendReport(redis.client, reports.clock(), { ...SHED, report: 4 }, SUPPRESSED_KEYS);
     expect(await suppressed.inc("k", RATE, 3)).toMatchObject({ allowed: true });
     expect(await suppressed.inc("k", RATE)).toMatchObject({ allowed: false, suppressionFactor: 1 });
   });
@@ -169,9 +153,9 @@ it.each([
 ])("a lease that is gone is taken no longer, and a longer one still is (%s, then %s)", async (...order) => {
   const leasesMs: Record<string, number> = { short: LEASE_MS, long: 3 * LEASE_MS };
   for (const process of order) await sync({ process, leaseMs: leasesMs[process]!, wanted: 2 });
-  clock.advance(LEASE_MS + WINDOW.windowMs - 1);
+  reports.clock.advance(LEASE_MS + WINDOW.windowMs - 1);
   expect(await sync({ process: "b" })).toMatchObject({ leasedByOthers: 4 });
-  clock.advance(1);
+  reports.clock.advance(1);
   expect(await openRedis().isAllowed("k", LIMIT - 1, RATE)).toMatchObject({ allowed: false });
   expect(await sync({ process: "b", report: 4 })).toMatchObject({ leasedByOthers: 2 });
   // And nothing is kept of the process that had the lease.
@@ -201,8 +185,8 @@ it("the answer tells of the two oldest buckets, and how much accepted usage each
 });
 
 it("the answer passes over a bucket that has lost all it counted, and later hits count as before", async () => {
-  const { suppressed } = createRedisProvider(redis.client, { ...WINDOW, clock, timeoutMs: 30_000 });
-  const report = (values: Partial<SyncArguments>) => sendReport(redis.client, clock(), values, SUPPRESSED_KEYS);
+  const { suppressed } = createRedisProvider(redis.client, { ...WINDOW, clock: reports.clock, timeoutMs: 30_000 });
+  const report = (values: Partial<SyncArguments>) => sendReport(redis.client, reports.clock(), values, SUPPRESSED_KEYS);
   const hit = { report: 2, declined: 0 };
   await report({
     hits: [
@@ -222,7 +206,7 @@ it("the answer passes over a bucket that has lost all it counted, and later hits
 it("a factor that was computed for the first call to a key is kept, as on Local", async () => {
   const call = { asked: LIMIT + 2, needed: LIMIT + 2, suppressionCacheMs: 1_000, hardLimit: 2 * LIMIT };
   expect(await sync(call)).toMatchObject({ factor: 0, factorLeftMs: 1_000 });
-  clock.advance(400);
+  reports.clock.advance(400);
   expect(await sync({ ...call, report: 4 })).toMatchObject({ factor: 0, factorLeftMs: 600 });
 });
 
@@ -255,7 +239,7 @@ describe("hits of a process that Redis has not heard of for long", () => {
     for (let afterMs = 0; afterMs <= WINDOW.windowMs; afterMs += 500) {
       const { total, declined } = await openRedis().get("k");
       if (total !== all.at(-1)?.[1]) all.push([afterMs, total, declined]);
-      clock.advance(500);
+      reports.clock.advance(500);
     }
     return all;
   }
@@ -299,7 +283,7 @@ describe("hits of a process that Redis has not heard of for long", () => {
   it("leave no factor that was computed without them", async () => {
     const call = { asked: LIMIT + 2, needed: LIMIT + 2, suppressionCacheMs: 1_000, hardLimit: 2 * LIMIT };
     await sync({ ...call, hits: agesOf([0, 2, 0]) });
-    clock.advance(100);
+    reports.clock.advance(100);
     const late = agesOf([5_000, 2, 0]).map((hit) => ({ ...hit, report: 4 }));
     expect(await sync({ ...call, report: 4, hits: late })).toMatchObject({ factorLeftMs: 1_000 });
   });

@@ -11,6 +11,7 @@ import { ADJUST, PEEK, SET_IF, SUPPRESSED_INC, SYNC } from "../../src/redis/lua.
 import { type Bucket, cellStartOf } from "../../src/strategy/bucket.ts";
 import { adjusted, totalOf, withTotal } from "../support/plain-corrections.ts";
 import { type PlainWindow, viewOf, withHit } from "../support/plain-window.ts";
+import { ASKS_NOTHING } from "../support/reports.ts";
 import { readStored, unsoundnessOf, writeStored } from "../support/stored-state.ts";
 import { useRedis } from "../support/use-redis.ts";
 import { ADJUSTMENTS, type BucketVector, TOTALS } from "./strategy.ts";
@@ -120,21 +121,13 @@ class RedisSide implements Side {
   }
 
   report(hits: readonly Hit[], nowMs: number) {
-    const asks = {
-      held: 0,
-      heldHeadroom: 0,
-      asked: 0,
-      needed: 0,
-      isAlike: false,
-      wanted: 0,
-      wantedHeadroom: 0,
-      leaseMs: 1_000,
-      limit: 1e15,
-      rateIsNew: false,
-    };
     const report = ++this.#reports;
     const lines = hits.map((hit) => ({ ...hit, report }));
-    return this.#run(SYNC, { ...asks, process: "p", report, hits: lines }, nowMs);
+    return this.#run(
+      SYNC,
+      { ...ASKS_NOTHING, limit: 1e15, rateIsNew: false, process: "p", report, hits: lines },
+      nowMs,
+    );
   }
 
   async view(nowMs: number) {
