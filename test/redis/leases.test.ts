@@ -8,6 +8,7 @@ import { KEYS, LEASE_MS, LIMIT, RATE, sendReport, useReports, WINDOW } from "../
 const reports = useReports();
 const { redis, sync, openRedis } = reports;
 const [STATE, , LEASES] = KEYS as [string, string, string];
+
 const hit = (count: number, declined = 0, report = 2) => ({ report, ageMs: 0, count, declined });
 
 describe("a lease", () => {

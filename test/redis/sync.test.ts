@@ -8,6 +8,7 @@ import { KEYS, LEASE_MS, LIMIT, RATE, SUPPRESSED_KEYS, sendReport, useReports, W
 
 const reports = useReports();
 const { redis, sync, openRedis } = reports;
+
 it("a report that comes twice is refused, and counted once", async () => {
   const report = { report: 2, hits: [{ report: 2, ageMs: 5, count: 3, declined: 0 }], wanted: 2 };
   expect(await sync(report)).toMatchObject({ total: 3, granted: 2 });
