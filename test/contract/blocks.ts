@@ -77,6 +77,17 @@ export function describeBlocks({ open, advance, drawn }: Subject): void {
       expect(await limiter.get("never blocked")).toEqual(NOTHING);
     });
 
+    it("keeps the counts of a key that isn't blocked, also where its oldest hits have just expired", async () => {
+      const limiter = (await open())[strategy];
+      for (let hit = 0; hit < 4; hit++) {
+        await limiter.inc("k", perSecond(5));
+        advance(250);
+      }
+      await limiter.unblock("k");
+      expect(await limiter.inc("k", perSecond(5))).toMatchObject({ allowed: true, remaining: 1, moreAfterMs: 250 });
+      expect((await limiter.get("k")).total).toBe(4);
+    });
+
     it("takes the latest block, be it shorter", async () => {
       const limiter = (await open())[strategy];
       await limiter.block("k", 10_000);

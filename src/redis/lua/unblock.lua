@@ -4,7 +4,8 @@ local function unblock(keys, arguments)
   expire(window)
   if window.blocked_until_ms > 0 then
     end_block(window)
-    save(window)
   end
+  -- Also where there was no block: what has expired is gone from the list of buckets, so the state has to say so.
+  save(window)
   return 1
 end
