@@ -26,10 +26,7 @@ export class Blocks {
   /** How long a key is still blocked; 0 if it isn't. */
   leftMs(key: string, nowMs: number): number {
     const untilMs = this.#untilMs.get(key);
-    if (untilMs === undefined || untilMs <= nowMs) return 0;
-    // The clock has fractions of a millisecond, so a block of 30 000 ms that begins now may have 30 000.000 000 004 ms
-    // left. Rounded up to seconds that would be 31.
-    return Math.round((untilMs - nowMs) * 1_000) / 1_000;
+    return untilMs === undefined || untilMs <= nowMs ? 0 : untilMs - nowMs;
   }
 
   /** Blocks a key from now on, whether it was blocked or not. */

@@ -16,7 +16,17 @@ export function decideBlocked(
   count: number,
   leftMs: number,
 ): RejectedDecision {
-  const waitMs = count > most ? Number.POSITIVE_INFINITY : leftMs;
-  const free = leftMs >= windowMs || count > most ? limit : Math.max(0, limit - used);
+  const toWaitMs = inMicroseconds(leftMs);
+  const waitMs = count > most ? Number.POSITIVE_INFINITY : toWaitMs;
+  const free = toWaitMs >= windowMs || count > most ? limit : Math.max(0, limit - used);
   return blocked(limit, waitMs, free, oldestExpiresInMs);
+}
+
+/**
+ * In ms, with whole microseconds, rounded up. A clock has fractions of a millisecond, so a block of 30 000 ms that
+ * begins now may have 30 000.000 000 004 ms left, or as much less. Rounded up to seconds that would be 31; and with
+ * less than a window left it would not be known that all is free afterwards. So a thousandth of a microsecond is none.
+ */
+function inMicroseconds(ms: number): number {
+  return Number.isInteger(ms) ? ms : Math.max(1, Math.ceil(ms * 1_000 - 0.001)) / 1_000;
 }
