@@ -297,6 +297,8 @@ export class Window implements WindowView, SuppressedView {
       this.#milestones.expire(node);
       list.dropHead();
     }
+    // Where totals have stopped at the largest one, the newest bucket may count nothing.
+    if (this.observed === 0) this.empty();
   }
 
   /**
@@ -315,9 +317,12 @@ export class Window implements WindowView, SuppressedView {
       words[at + OLDEST_MS] = hitMs;
       return;
     }
+    const { newestDeclined } = this.#overload;
+    // One that counts nothing, because totals had stopped, just goes on: nobody waits until it expires.
+    if (words[at + NEWEST_ACCEPTED]! + newestDeclined === 0) return;
     // The newest bucket moves to the end of the list, and a new one takes its place.
     words[at + OLDEST_MS] = this.#list.oldestMs;
-    this.#list.append(newestMs, words[at + NEWEST_ACCEPTED]!, this.#overload.newestDeclined);
+    this.#list.append(newestMs, words[at + NEWEST_ACCEPTED]!, newestDeclined);
     this.#overload.startBucket();
     words[at + NEWEST_ACCEPTED] = 0;
   }
