@@ -37,6 +37,23 @@ export function describeWindows({ open, advance }: Subject): void {
       expect((await limiter.get("k")).total).toBe(1);
     });
 
+    it("counts in a window as long as numbers go, for a limit that is never to come back", async () => {
+      const windowMs = 2 ** 52;
+      const limiter = (await open({ windowMs, bucketMs: 1_000 }))[strategy];
+      const rate = perSecond(5_000 / windowMs);
+      for (let call = 1; call <= 5; call++) {
+        expect(await limiter.inc("k", rate)).toMatchObject({
+          allowed: true,
+          remaining: 5 - call,
+          moreAfterMs: windowMs,
+        });
+      }
+      advance(2_000);
+      const foreseen = await limiter.isAllowed("k");
+      expect(foreseen).toMatchObject({ limit: 5, remaining: 0, moreAfterMs: windowMs - 2_000 });
+      expect((await limiter.get("k")).total).toBe(5);
+    });
+
     it("gives a key another rate, tells the one before, and keeps the history", async () => {
       const limiter = (await open())[strategy];
       await limiter.inc("k", perSecond(5), 3);

@@ -52,6 +52,17 @@ it("a take is one script, whatever the number of limits, and takes that are made
   expect((await limits.limiter("day").get("user-7")).total).toBe(1);
 });
 
+it("takes of a limit that is never to come back tell a wait as long as numbers go", async () => {
+  const windowMs = 2 ** 52;
+  const provider = createRedisProvider(redis.client, { timeoutMs: 30_000, clock: manualClock(1_000_000) });
+  opened.push(provider);
+  const limits = createLimits(provider, { trial: { limit: 5, windowMs, bucketMs: 1_000 } });
+  const taken = await Promise.all(Array.from({ length: 5 }, () => limits.take("user")));
+  const left = taken.map(({ decisions }) => decisions.trial.remaining);
+  expect(left).toEqual([4, 3, 2, 1, 0]);
+  for (const { decisions } of taken) expect(decisions.trial).toMatchObject({ allowed: true, moreAfterMs: windowMs });
+});
+
 it("takes in a crowd are decided in their order, as Local decides them", async () => {
   const clock = manualClock(1_000_000);
   const options = { clock, random: () => 0.5 };

@@ -41,8 +41,7 @@ local function conclude_lightly(window, light, takes, number, terms, is_taken)
     local more_ms = math.ceil(left_ms < window_ms and left_ms or window_ms)
     replied = window.total * (math.ceil(window_ms) + 1) + more_ms
     if replied >= MOST_INTEGER then
-      local text = EXACT:format(window.total)
-      replied = text .. ' ' .. more_ms
+      replied = EXACT:format(window.total) .. ' ' .. EXACT:format(more_ms)
     end
   end
   return replied, changes

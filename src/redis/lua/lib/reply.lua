@@ -26,8 +26,7 @@ local function admission_as_replied(window, used)
   local more_ms = time_until_more_free(window)
   local replied = used * (math.ceil(window.window_ms) + 1) + more_ms
   if replied >= MOST_INTEGER then
-    local text = EXACT:format(used)
-    replied = text .. ' ' .. more_ms
+    replied = EXACT:format(used) .. ' ' .. EXACT:format(more_ms)
   end
   return replied
 end
