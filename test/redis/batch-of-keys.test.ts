@@ -6,11 +6,14 @@ import { createLocalProvider, type Decision, perSecond } from "trypema";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { beforeEach, describe, expect, it } from "vitest";
+import { FEW_CALLS } from "../../src/redis/call-queue.ts";
 import { failureOf } from "../support/failing.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
 const WINDOW_MS = 1_000;
+/** Keys whose calls are sent alone, so that the calls made after them share a script. */
+const ALONE = Array.from({ length: FEW_CALLS }, (_, i) => `alone ${i}`);
 
 beforeEach(async () => {
   await redis.client.flushall();
@@ -22,16 +25,19 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     return createRedisProvider(redis.client, { windowMs: WINDOW_MS, bucketMs: 25, timeoutMs: 30_000, ...options });
   }
 
-  /** Calls all keys in one script, but for the call before them, which is sent alone. */
+  /** Calls all keys in one script. */
   async function callEach(provider: ReturnType<typeof open>, keys: readonly string[]): Promise<Decision[]> {
     const limiter = provider[strategy];
-    const [, ...decisions] = await Promise.all(["alone", ...keys].map((key) => limiter.inc(key, perSecond(1_000))));
-    return decisions;
+    const before = provider.stats();
+    const decisions = await Promise.all([...ALONE, ...keys].map((key) => limiter.inc(key, perSecond(1_000))));
+    const { scripts, scriptCalls } = provider.stats();
+    expect(scripts - before.scripts).toBeLessThanOrEqual(scriptCalls - before.scriptCalls - (keys.length - 1));
+    return decisions.slice(ALONE.length);
   }
 
   /** Calls two keys in one script: the call to "k" fails, the call to "other" is admitted. */
   async function failBesideOther(limiter: ReturnType<typeof open>["absolute" | "suppressed"]): Promise<void> {
-    const alone = limiter.inc("alone", perSecond(1_000));
+    const alone = Promise.all(ALONE.map((key) => limiter.inc(key, perSecond(1_000))));
     const [failure, decision] = await Promise.all([
       failureOf(limiter.inc("k", perSecond(1_000))),
       limiter.inc("other", perSecond(1_000)),
@@ -64,8 +70,9 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
           if (before === "block") await limiter.block("b", 30);
           if (before === "delete") await limiter.delete("c");
         }
-        const expected = ["alone", ...called].map((key) => local.inc(key, rate, count));
-        expect(await Promise.all(["alone", ...called].map((key) => shared.inc(key, rate, count)))).toEqual(expected);
+        const made = [...ALONE, ...called];
+        const expected = made.map((key) => local.inc(key, rate, count));
+        expect(await Promise.all(made.map((key) => shared.inc(key, rate, count)))).toEqual(expected);
       }
       for (const key of keys) expect(await shared.get(key)).toEqual(local.get(key));
     });
