@@ -90,6 +90,20 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     expect(remaining).toEqual([999, 999, 998, 998, 997, 997, 997, 997, 996, 996]);
   });
 
+  it("tells denied calls how long to wait for buckets that calls in one script have begun", async () => {
+    const options = { windowMs: WINDOW_MS, bucketMs: 10, clock: manualClock(1_000_000), random: () => 0 };
+    const provider = open(options);
+    const local = createLocalProvider(options)[strategy];
+    for (let i = 0; i < 6; i++) {
+      options.clock.advance(10);
+      await callEach(provider, ["k", "other"]);
+      local.inc("k", perSecond(1_000));
+    }
+    for (const count of [1, 2, 3, 4, 5, 6]) {
+      expect(await provider[strategy].inc("k", perSecond(6), count)).toEqual(local.inc("k", perSecond(6), count));
+    }
+  });
+
   it("heals where the server has evicted the list of buckets of a key", async () => {
     const clock = manualClock(1_000_000);
     const provider = open({ clock });
