@@ -132,6 +132,17 @@ describe("headroom, the room between the capacity and the hard limit,", () => {
     expect(await suppressed.inc("k", RATE, 3)).toMatchObject({ allowed: true });
     expect(await suppressed.inc("k", RATE)).toMatchObject({ allowed: false, suppressionFactor: 1 });
   });
+
+  it("of a crashed process is free again when its lease is gone", async () => {
+    const options = { ...WINDOW, clock: reports.clock, timeoutMs: 30_000, random: () => 0.999_999 };
+    const { suppressed } = createRedisProvider(redis.client, options);
+    await sendReport(redis.client, reports.clock(), { ...SHED, wantedHeadroom: 3 }, SUPPRESSED_KEYS);
+    reports.clock.advance(LEASE_MS + WINDOW.windowMs - 1);
+    expect(await suppressed.inc("k", RATE, LIMIT)).toMatchObject({ outcome: "allowed" });
+    expect(await suppressed.inc("k", RATE, 3)).toMatchObject({ allowed: false, suppressionFactor: 1 });
+    reports.clock.advance(1);
+    expect(await suppressed.inc("k", RATE, 3)).toMatchObject({ outcome: "suppressed", allowed: true });
+  });
 });
 
 it("a rate that is not new leaves the key the one that others have given it since", async () => {
