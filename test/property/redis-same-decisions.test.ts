@@ -5,7 +5,7 @@ import { createRedisProvider, type RedisClient, type RedisOptions } from "trypem
 import { manualClock, seededRandom } from "trypema/testing";
 import { describe, expect, it } from "vitest";
 import { inCrowd } from "../support/in-crowd.ts";
-import { type Step, sizes, steps, take } from "../support/schedules.ts";
+import { type Step, sizes, startsMs, steps, take } from "../support/schedules.ts";
 import { soundUsages } from "../support/usage.ts";
 import { useRedis } from "../support/use-redis.ts";
 
@@ -18,6 +18,7 @@ const cases = sizes.chain((size) =>
     hardLimitFactor: fc.constantFrom(1, 1.5, 4, 1e6),
     suppressionCacheMs: fc.constantFrom(0, 1, 100, 100_000),
     seed: fc.nat(),
+    startMs: startsMs,
   }),
 );
 
@@ -31,8 +32,8 @@ describe.each(Object.entries(providers))("%s", (name, createProvider) => {
   it.each(["any rate at each call", "one rate"])("answers every call as Local does, at %s", async (rates) => {
     let runs = 0;
     await fc.assert(
-      fc.asyncProperty(cases, async ({ size, steps, seed, ...suppression }) => {
-        const clock = manualClock(1_234_567);
+      fc.asyncProperty(cases, async ({ size, steps, seed, startMs, ...suppression }) => {
+        const clock = manualClock(startMs);
         const options = { ...size, ...suppression, clock };
         const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
         const own = { random: seededRandom(seed), prefix: `${name}-${rates}-${++runs}`, timeoutMs: 30_000 };

@@ -3,7 +3,7 @@ import { createLocalProvider, type LocalProvider, perSecond } from "trypema";
 import { manualClock, seededRandom } from "trypema/testing";
 import { expect, it } from "vitest";
 import { createNaiveProvider } from "../support/naive-provider.ts";
-import { sizes, steps, take } from "../support/schedules.ts";
+import { sizes, startsMs, steps, take } from "../support/schedules.ts";
 import { expectSound } from "../support/usage.ts";
 
 const cases = sizes.chain((size) =>
@@ -13,6 +13,7 @@ const cases = sizes.chain((size) =>
     hardLimitFactor: fc.constantFrom(1, 1.5, 4),
     suppressionCacheMs: fc.constantFrom(0, 1, 100, 100_000),
     seed: fc.nat(),
+    startMs: startsMs,
     /** Whether the usage of every key is looked at after each step. A look drops what has expired. */
     looks: fc.boolean(),
   }),
@@ -20,8 +21,8 @@ const cases = sizes.chain((size) =>
 
 it("Local answers every call as the specification kept in plain arrays does", () => {
   fc.assert(
-    fc.property(cases, ({ size, steps, seed, looks, ...suppression }) => {
-      const clock = manualClock(1_234_567);
+    fc.property(cases, ({ size, steps, seed, startMs, looks, ...suppression }) => {
+      const clock = manualClock(startMs);
       const options = { ...size, ...suppression, clock };
       const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
       const naive = createNaiveProvider({ ...options, random: seededRandom(seed) });

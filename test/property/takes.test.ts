@@ -10,6 +10,7 @@ import type { OpenClient } from "../support/clients.ts";
 import { MAIN_CLIENTS } from "../support/clients.ts";
 import { type NaiveAsk, type NaiveLimit, NaiveLimits, type NaiveTaken } from "../support/naive-limits.ts";
 import { RedisCluster, RedisServer } from "../support/redis.ts";
+import { startsMs } from "../support/schedules.ts";
 
 const NAMES = ["one", "two", "three"] as const;
 type Name = (typeof NAMES)[number];
@@ -93,6 +94,7 @@ function stepsOf({ sameKey, hasCrowds }: Kind): fc.Arbitrary<Step[]> {
   const waitMs = fc.oneof(
     { arbitrary: fc.constant(0), weight: 4 },
     { arbitrary: fc.integer({ min: 0, max: 120 }), weight: 4 },
+    { arbitrary: fc.constantFrom(1, 10, 25, 100, 250), weight: 1 },
     { arbitrary: fc.integer({ min: 0, max: 3_000 }), weight: 1 },
   );
   return fc.array(
@@ -113,6 +115,7 @@ const AFTER_A_BLOCK = {
   },
   hardLimitFactor: 4 as const,
   suppressionCacheMs: 100 as const,
+  startMs: 1_000_000,
   steps: [
     { waitMs: 0, what: "block", name: "two", key: "a", ms: 1 },
     { waitMs: 1, what: "take", asks: { two: { key: "a", count: 2, override: 0 } } },
@@ -129,10 +132,11 @@ function promises(
       hardLimitFactor: fc.constantFrom(1, 1.5, 4),
       suppressionCacheMs: fc.constantFrom(0, 100),
       steps: stepsOf(kind),
+      startMs: startsMs,
     });
     await fc.assert(
-      fc.asyncProperty(cases, async ({ limits: drawn, steps, ...suppression }) => {
-        const clock = manualClock(1_234_567);
+      fc.asyncProperty(cases, async ({ limits: drawn, steps, startMs, ...suppression }) => {
+        const clock = manualClock(startMs);
         const options = { windowMs: 60_000, bucketMs: 100, clock, random, ...suppression };
         const naive = new NaiveLimits(drawn, options);
         const provider = await open(options);

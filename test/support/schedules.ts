@@ -33,11 +33,15 @@ export function rates(windowMs: number) {
   return fc.integer({ min: 1, max: 40 }).map((capacity) => perSecond((capacity * 1_000) / windowMs));
 }
 
-/** Mostly within a bucket or a window, sometimes past it. */
+/** At the start of a cell of the grid, or somewhere within one. */
+export const startsMs = fc.constantFrom<number>(1_000_000, 1_234_567);
+
+/** Mostly within a bucket or a window, sometimes past it. One of a bucket leads from the start of a cell to the next. */
 export function waits(windowMs: number, bucketMs: number) {
   return fc.oneof(
     { arbitrary: fc.constant(0), weight: 4 },
     { arbitrary: fc.integer({ min: 0, max: Math.ceil(bucketMs) }), weight: 4 },
+    { arbitrary: fc.constant(bucketMs), weight: 1 },
     { arbitrary: fc.integer({ min: 0, max: Math.ceil(windowMs / 4) }), weight: 3 },
     { arbitrary: fc.integer({ min: 0, max: windowMs * 2 }), weight: 1 },
   );
