@@ -210,7 +210,7 @@ async function take(side: Side, plain: PlainWindow, method: string, count: numbe
       await side.adjust(count, nowMs);
       return { ...plain, buckets: adjusted(buckets, count) };
     case "report": {
-      const hits = [1, 2, 3].map((i): Hit => ({ ageMs: count * 700 * i, count: i, declined: i - 1 }));
+      const hits = [30, 700, 1_400].map((ms, i): Hit => ({ ageMs: count * ms, count: i + 1, declined: i }));
       if (side.report === undefined) return plain;
       await side.report(hits, nowMs);
       return withReport(plain, hits);
