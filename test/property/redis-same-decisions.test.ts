@@ -5,7 +5,7 @@ import { createRedisProvider, type RedisClient, type RedisOptions } from "trypem
 import { manualClock, seededRandom } from "trypema/testing";
 import { describe, expect, it } from "vitest";
 import { inCrowd } from "../support/in-crowd.ts";
-import { type Step, sizes, startsMs, steps, take } from "../support/schedules.ts";
+import { type Step, sizes, startsMs, steps, surge, surges, take } from "../support/schedules.ts";
 import { soundUsages } from "../support/usage.ts";
 import { useRedis } from "../support/use-redis.ts";
 
@@ -52,6 +52,25 @@ describe.each(Object.entries(providers))("%s", (name, createProvider) => {
       { numRuns: 300 },
     );
   });
+});
+
+it("Redis sees the rate of the last second as Local does", async () => {
+  let runs = 0;
+  await fc.assert(
+    fc.asyncProperty(surges, async ({ size, steps, suppressionCacheMs }) => {
+      const clock = manualClock(1_000_000);
+      const options = { ...size, suppressionCacheMs, hardLimitFactor: 1e6, random: () => 0.5, clock };
+      const local = createLocalProvider({ ...options, cleanup: false }).suppressed;
+      const own = { prefix: `surges-${++runs}`, timeoutMs: 30_000 };
+      const { suppressed } = createRedisProvider(redis.client, { ...options, ...own });
+      for (const step of steps) {
+        clock.advance(step.waitMs);
+        for (const limiter of [local, suppressed]) await surge(step, limiter, size.windowMs);
+        expect(await suppressed.getSuppressionFactor("k")).toBe(local.getSuppressionFactor("k"));
+      }
+    }),
+    { numRuns: 100 },
+  );
 });
 
 it("to ask Hybrid for the factor changes no factor that is asked for or met later", async () => {

@@ -1,7 +1,7 @@
 // Random schedules of calls, as fast-check makes and shrinks them.
 
 import fc from "fast-check";
-import { type Condition, type History, type Provider, perSecond, type Rate, unlimited } from "trypema";
+import { type Condition, type History, type Limiter, type Provider, perSecond, type Rate, unlimited } from "trypema";
 
 /** One call of any method, and how long before it nothing happened. */
 export type Step = { readonly waitMs: number; readonly strategy: "absolute" | "suppressed"; readonly key: string } & (
@@ -103,6 +103,49 @@ export function steps(windowMs: number, bucketMs: number): fc.Arbitrary<Step[]> 
     fc.tuple(call, method).map(([common, specific]) => ({ ...common, ...specific }) as Step),
     { maxLength: 120 },
   );
+}
+
+/** Surges: far over the limit of 5, with pauses about as long as the span of recent calls, and no ceiling. */
+export const surges = fc
+  .oneof(
+    fc.record({
+      windowMs: fc.constant(500),
+      bucketMs: fc.constantFrom(10, 100),
+      waitsMs: fc.constant([0, 1, 30, 60, 150, 200, 250, 300, 450, 500]),
+    }),
+    fc.record({
+      windowMs: fc.constant(10_000),
+      bucketMs: fc.constantFrom(10, 100, 700, 1_000, 3_000),
+      waitsMs: fc.constant([0, 1, 60, 300, 950, 1_000, 1_050, 4_000, 9_000, 10_000]),
+    }),
+  )
+  .chain(({ waitsMs, ...size }) =>
+    fc.record({
+      size: fc.constant(size),
+      suppressionCacheMs: fc.constantFrom(0, 300),
+      steps: fc.array(
+        fc.record({
+          waitMs: fc.constantFrom(...waitsMs),
+          method: fc.constantFrom("inc", "inc", "inc", "adjust", "setIf", "look"),
+          count: fc.integer({ min: 1, max: 30 }),
+        }),
+        { maxLength: 80, size: "max" },
+      ),
+      seed: fc.nat(),
+    }),
+  );
+
+/** Makes the call that a surge describes. */
+export function surge(
+  { method, count }: { readonly method: string; readonly count: number },
+  limiter: Pick<Limiter, "inc" | "adjust" | "setIf">,
+  windowMs: number,
+): unknown {
+  const rate = perSecond(5_000 / windowMs);
+  if (method === "inc") return limiter.inc("k", rate, count);
+  if (method === "adjust") return limiter.adjust("k", 15 - count);
+  if (method === "setIf") return limiter.setIf("k", rate, { op: "lt", value: 80 }, count, "preserve-newest");
+  return undefined;
 }
 
 /** Makes the call that a step describes. */
