@@ -137,12 +137,19 @@ export function checkOnEvent(onEvent: OnEvent | undefined): void {
 /** An upper-case word that names a failure: the code of a system call, or what a Redis server's message begins with. */
 const REASON = /^[A-Z][A-Z0-9_]{1,30}(?=\s|$)/;
 
-/** In a word of the client or the server why a call failed; `""` where there is none. */
+/**
+ * In a word of the client or the server why a call failed; `""` where there is none. Never throws, also when what the
+ * client failed with can't be read.
+ */
 export function reasonOf({ cause }: TrypemaError): string {
-  const { code, message } = (cause ?? {}) as { code?: unknown; message?: unknown };
-  for (const text of [code, message]) {
-    const word = typeof text === "string" ? REASON.exec(text)?.[0] : undefined;
-    if (word !== undefined) return word;
+  try {
+    const { code, message } = (cause ?? {}) as { code?: unknown; message?: unknown };
+    for (const text of [code, message]) {
+      const word = typeof text === "string" ? REASON.exec(text)?.[0] : undefined;
+      if (word !== undefined) return word;
+    }
+  } catch {
+    // It has no word that could be read.
   }
   return "";
 }

@@ -1,12 +1,13 @@
 // Clients that do what no client should: a mock, a wrapper, an instrumentation may.
 
-import { perSecond } from "trypema";
+import { type ProviderEvent, perSecond } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisClient } from "trypema/redis";
 import { expect, it } from "vitest";
 import { failureOf } from "../support/failing.ts";
 
 const RATE = perSecond(5);
+const AWAY = "BACKEND_UNAVAILABLE";
 const OPTIONS = { windowMs: 1_000, timeoutMs: 5_000 };
 
 const hostile = new Error();
@@ -45,7 +46,7 @@ it.each([
     );
     const calls = [absolute.inc("k", RATE), suppressed.inc("k", RATE), absolute.get("k"), absolute.clear()];
     for (const failure of await Promise.all(calls.map(failureOf))) {
-      expect(failure.code).toBe("BACKEND_UNAVAILABLE");
+      expect(failure.code).toBe(AWAY);
       expect(failure.message).toMatch(/^Redis: /);
       expect(Object.is(failure.cause, reason)).toBe(true);
     }
@@ -55,6 +56,19 @@ it.each([
     );
     expect(await hybrid.absolute.inc("k", RATE)).toMatchObject({ allowed: true, degraded: true });
     await hybrid.close();
+  }
+});
+
+it("a client that fails with whatever it likes opens the breaker, and a listener is told of it", async () => {
+  for (const reason of reasons) {
+    const told: ProviderEvent[] = [];
+    const { absolute } = createRedisProvider(
+      clientThat(() => Promise.reject(reason)),
+      { ...OPTIONS, onEvent: (event) => told.push(event) },
+    );
+    for (let call = 0; call < 6; call++) expect((await failureOf(absolute.inc("k", RATE))).code).toBe(AWAY);
+    await Promise.resolve();
+    expect(told).toContainEqual({ type: "breaker-opened", code: AWAY, reason: "" });
   }
 });
 
