@@ -81,6 +81,8 @@ export class Takes {
       isDenied = decided.some((decision) => !decision.allowed);
       if (!isDenied) continue;
       const before = taken.slice(0, -group.length);
+      // Nothing is taken any longer, so a slot that fails later has nothing given back.
+      taken.length = 0;
       await giveBack(before);
       for (const { ask, place } of before) decisions[place] = givenBack(decisions[place]!, ask.count);
     }

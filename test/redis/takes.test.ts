@@ -287,6 +287,29 @@ it("asks slot after slot where something in between refuses keys of several slot
   expect(await limits.limiter("tokens").get("org")).toMatchObject({ total: 6, declined: 3 });
 });
 
+it("a slot that fails after another one has denied the take leaves what others have counted", async () => {
+  let isAway = false;
+  const strict: RedisClient = {
+    async sendCommand([command, ...args]: string[]) {
+      const keys = args.slice(2, 2 + Number(args[1]));
+      if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
+      if (isAway && keys[0]!.includes("{:org}")) throw new Error("CLUSTERDOWN Hash slot not served");
+      return redis.client.call(command!, ...args);
+    },
+  };
+  const limits = limitsOn(strict, { clock: manualClock(1_000_000) });
+  const keys = { burst: "ip", day: "user", tokens: "org" };
+  for (let i = 0; i < 3; i++) expect((await limits.take(keys)).allowed).toBe(true);
+  isAway = true;
+  expect((await failureOf(limits.take(keys, { day: 18 }))).code).toBe("BACKEND_UNAVAILABLE");
+  expect((await limits.limiter("burst").get("ip")).total).toBe(3);
+  expect((await limits.limiter("day").get("user")).total).toBe(3);
+  // What the first slots have admitted is given back once.
+  expect((await failureOf(limits.take(keys))).code).toBe("BACKEND_UNAVAILABLE");
+  expect((await limits.limiter("burst").get("ip")).total).toBe(3);
+  expect((await limits.limiter("day").get("user")).total).toBe(3);
+});
+
 describe("when Redis doesn't answer", () => {
   const dead: RedisClient = { sendCommand: () => Promise.reject(new Error("ECONNREFUSED")) };
   const hung: RedisClient = { sendCommand: () => new Promise(() => {}) };
