@@ -130,6 +130,43 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     clock.advance(9_950);
     expect((await limiter.get("k")).total).toBe(5);
   });
+
+  it("counts nothing of a list of buckets whose state the server has evicted", async () => {
+    const clock = manualClock(1_000_000);
+    const limiter = open({ windowMs: 1_000, bucketMs: 10, clock })[strategy];
+    const hit = async (times: number) => {
+      for (let i = 0; i < times; i++) {
+        clock.advance(10);
+        await limiter.inc("k", perSecond(1_000));
+      }
+    };
+    await hit(4);
+    const [state] = await redis.client.keys("*}");
+    await redis.client.del(state!);
+    await hit(2);
+    expect(await limiter.adjust("k", -1)).toBe(1);
+    // What was counted after the state was gone lives on when all of the list has expired.
+    clock.advance(989);
+    expect((await limiter.get("k")).total).toBe(1);
+    clock.advance(1);
+    expect((await limiter.get("k")).total).toBe(0);
+  });
+});
+
+it("sheds by what is still known where the server has evicted the list of buckets", async () => {
+  const clock = manualClock(1_000_000);
+  const options = { windowMs: 500, bucketMs: 10, suppressionCacheMs: 0, hardLimitFactor: 1e6, random: () => 0, clock };
+  const { suppressed } = open(options);
+  for (let i = 0; i < 4; i++) {
+    await suppressed.inc("k", perSecond(2), 10);
+    clock.advance(100);
+  }
+  const [buckets] = await redis.client.keys("*}b");
+  await redis.client.del(buckets!);
+  clock.advance(100);
+  // The oldest bucket has expired, and two are lost with the list.
+  expect(await suppressed.inc("k", perSecond(2), 10)).toMatchObject({ suppressionFactor: 1 - 2 / 20 });
+  expect(await suppressed.get("k")).toMatchObject({ total: 20 });
 });
 
 it("tells a factor that is just below 1 without rounding it", async () => {
