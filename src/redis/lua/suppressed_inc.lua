@@ -25,8 +25,6 @@ local function decide_suppressed(window, count, limit, rate, hard_limit, suppres
   local accepted = window.total - window.declined + window.reserved
   if window.rate ~= rate then
     set_rate(window, rate)
-    -- An unknown key has no state that could keep the rate, unless the call is counted.
-    window.head_changed = window.stored_bytes > 0
   end
   if window.blocked_until_ms == 0 then
     if accepted + count <= limit then
