@@ -176,6 +176,7 @@ const steps = fc.array(
         count: counts,
       }),
     },
+    { weight: 1, arbitrary: fc.record({ method: fc.constant("replace"), count: counts }) },
     { weight: 1, arbitrary: fc.record({ method: fc.constant("report"), count: counts }) },
   ),
   { maxLength: 30 },
