@@ -197,7 +197,12 @@ const histories = fc
     }),
   );
 
-const cases = fc.record({ buckets: histories, steps, waitsMs: fc.array(fc.constantFrom(0, 30, 100, 700, 5_000)) });
+const waits = fc.oneof(
+  { weight: 20, arbitrary: fc.constantFrom(0, 30, 100, 700, 5_000) },
+  { weight: 1, arbitrary: fc.constant(WINDOW_MS) },
+);
+
+const cases = fc.record({ buckets: histories, steps, waitsMs: fc.array(waits) });
 
 async function take(side: Side, plain: PlainWindow, method: string, count: number): Promise<PlainWindow> {
   const { nowMs, buckets } = plain;
