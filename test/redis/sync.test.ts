@@ -84,6 +84,30 @@ it("what a crashed process had leased stays taken until a window after the lease
   expect(await absolute.inc("k", RATE, LIMIT)).toMatchObject({ allowed: true });
 });
 
+it("a key that is deleted while a process has a lease forgets all that it counted, and the lease stays taken", async () => {
+  const absolute = openRedis();
+  await sync({ wanted: 4 });
+  for (let i = 0; i < 4; i++) {
+    reports.clock.advance(WINDOW.bucketMs);
+    await absolute.inc("k", RATE);
+  }
+  expect(await absolute.delete("k")).toBe(4);
+  expect(await redis.client.exists(KEYS[1]!)).toBe(0);
+  for (let i = 0; i < 2; i++) {
+    reports.clock.advance(WINDOW.bucketMs);
+    expect(await absolute.inc("k", RATE, 3)).toMatchObject({ allowed: true });
+  }
+  expect(await absolute.inc("k", RATE)).toMatchObject({ allowed: false });
+  // All that was deleted would have expired by the first of these times.
+  for (const [waitMs, total] of [
+    [WINDOW.windowMs - 2 * WINDOW.bucketMs, 6],
+    [WINDOW.bucketMs, 3],
+  ] as const) {
+    reports.clock.advance(waitMs);
+    expect((await absolute.get("k")).total).toBe(total);
+  }
+});
+
 describe("headroom, the room between the capacity and the hard limit,", () => {
   const SHED = { suppressionCacheMs: 100, hardLimit: 15 };
   const hits = (count: number) => [{ report: 2, ageMs: 0, count, declined: 0 }];
