@@ -122,7 +122,7 @@ export const surges = fc
   .chain(({ waitsMs, ...size }) =>
     fc.record({
       size: fc.constant(size),
-      suppressionCacheMs: fc.constantFrom(0, 300),
+      suppressionCacheMs: fc.constantFrom(0, 300, 100_000),
       steps: fc.array(
         fc.record({
           waitMs: fc.constantFrom(...waitsMs),
