@@ -206,6 +206,18 @@ describe("in a script with others", () => {
     }
   });
 
+  it("takes leave the headroom that another process has been given", async () => {
+    const clock = manualClock(1_000_000);
+    const keys = new KeyNames("trypema", { name: "shed", strategy: "suppressed", ...WINDOW }).withLeases("k");
+    await sendReport(redis.client, clock(), { suppressionCacheMs: 0, hardLimit: 15, wantedHeadroom: 3 }, keys);
+    // Each draw admits, so only the hard limit denies.
+    limitsOn(redis.client, { clock, random: () => 0.999_999 });
+    const shed = { limit: 10, hardLimitFactor: 1.5, strategy: "suppressed", ...WINDOW } as const;
+    const limits = createLimits(opened.at(-1)!, { shed });
+    const taken = await Promise.all(Array.from({ length: 20 }, () => limits.take("k")));
+    expect(taken.map(({ allowed }) => allowed)).toEqual(Array.from({ length: 20 }, (_, i) => i < 15 - 3));
+  });
+
   it("a bucket that one take has begun and another one finds full expires when it should", async () => {
     const clock = manualClock(1_000_000);
     limitsOn(redis.client, { clock });
