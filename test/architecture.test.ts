@@ -63,7 +63,16 @@ const HYBRID_LEAVES = [
   "rows",
   "cells",
 ];
-const MADE_OF_LEAVES = ["pieces", "holder", "fallback", "waiting-calls", "exchanges", "holders", "limiter"];
+const MADE_OF_LEAVES = [
+  "pieces",
+  "holder",
+  "fallback",
+  "waiting-calls",
+  "exchanges",
+  "short-way",
+  "holders",
+  "limiter",
+];
 
 /** What is imported, or exported from elsewhere, and from where. A text with an import in it begins no line. */
 const IMPORT = /^(?:import|export)\b([^;"]*?)\bfrom\s*"([^"]+)"|(?:^import\s*|\bimport\s*\(\s*)"([^"]+)"/gm;

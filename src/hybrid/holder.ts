@@ -17,7 +17,8 @@
 //   at most `limit`. A take that Redis decides may pass that, because Redis sees buckets expire a little sooner.
 // - `used` is never less than what Redis counts at this time, except for what others report meanwhile, and for calls
 //   that wait: Redis may have counted those already.
-// - In the unknown state there is no lease, except that Redis may have one set aside (see lease.ts).
+// - In the unknown state, and of a blocked key, there is no lease, but Redis may have one set aside (see lease.ts).
+// - In the stale state the time `HOLDS_UNTIL_MS` is over.
 
 import type { Rate } from "../core/rate.ts";
 import type { Decision } from "../core/types.ts";
@@ -25,12 +26,23 @@ import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { Draws } from "./draws.ts";
 import { KnownBlock } from "./known-block.ts";
 import { tryJoin } from "./outbox.ts";
-import { type Memory, Pieces } from "./pieces.ts";
+import { Pieces } from "./pieces.ts";
 import { type Answer, askingFor, type OutgoingReport, type Report, type WaitingCall } from "./protocol.ts";
-import { add, CALLED, FIRST_EXPIRY_MS, HOLDS_UNTIL_MS, LIMIT, MOST_AHEAD_MS, RATE, read, USED, write } from "./rows.ts";
+import {
+  add,
+  CALLED,
+  HOLDS_UNTIL_MS,
+  IS_RATE_TOLD,
+  IS_STEADY,
+  LIMIT,
+  MOST_AHEAD_MS,
+  RATE,
+  read,
+  USED,
+  write,
+} from "./rows.ts";
 import type { Serving } from "./serving.ts";
-import { type KeptFactor, NO_SNAPSHOT, type NoRoom, noRoomOfAnswer, noRoomOfRejection, Snapshot } from "./snapshot.ts";
-import type { Timing } from "./timing.ts";
+import { expiresInMs, type KeptFactor, type NoRoom, noRoomOfAnswer, noRoomOfRejection } from "./snapshot.ts";
 import { viewOf } from "./view.ts";
 import { CLOCK_TOLERANCE_MS } from "./wall-clock.ts";
 
@@ -43,31 +55,18 @@ const PLENTY_PART = 8;
  * | `HOLDS_UNTIL_MS`        | until then what is known holds: when the first bucket or the lease expires             |
  * | `MOST_AHEAD_MS`         | with a wall clock further ahead, the machine was suspended since Redis spoke of the key |
  * | `RATE`, `LIMIT`, `USED` | see the getters in pieces.ts                                                           |
- * | `FIRST_EXPIRY_MS`       | when the first bucket of the snapshot expires; infinity without one                    |
  * | `CALLED`                | the counts of the calls since the last report, admitted or not                         |
+ * | `IS_STEADY`             | 1 if a hit changes numbers and nothing else: neither the snapshot, of which a bucket   |
+ * |                         | is known, nor what is known of a lack of room; else 0                                  |
+ * | `IS_RATE_TOLD`          | 1 if Redis was told of `RATE` for sure; a rate that others have given it since stays   |
  */
 export class Holder extends Pieces {
-  // What each call looks at comes first, so that it lies together in memory: with many keys each is seldom in the
-  // processor's cache.
   #state: "unknown" | "current" | "stale" = "unknown";
   /** The block that Redis has told of; undefined for a key that isn't blocked. */
   #block: KnownBlock | undefined = undefined;
-  /**
-   * Whether a hit may change the snapshot. Asked here, because with many keys a look at the snapshot is a cache miss.
-   */
-  #isGrowing = false;
   #noRoom: NoRoom | undefined = undefined;
-  readonly key: string;
-  /** Whether Redis was told of that rate for sure. If others have given the key another rate since, that one stays. */
-  #isRateTold = false;
-  #snapshot = NO_SNAPSHOT;
   #factor: KeptFactor | undefined = undefined;
   #draws: Draws | undefined = undefined;
-
-  constructor(key: string, timing: Timing, memory: Memory) {
-    super(timing, memory);
-    this.key = key;
-  }
 
   get isCurrent(): boolean {
     return this.#state === "current";
@@ -101,16 +100,15 @@ export class Holder extends Pieces {
   /** Apart from what each call does, so that V8 inlines the latter: a call to a hot key takes a third less time so. */
   #passEnd(nowMs: number): void {
     this.lease.expire(nowMs);
-    const { first } = this.#snapshot;
-    if (this.#state === "current" && first !== undefined && nowMs >= first.expiryMs) {
-      const next = this.#snapshot.withoutFirst(nowMs);
-      if (next === undefined) {
+    const { firstExpiryMs, firstAccepted } = this.snapshot;
+    if (this.#state === "current" && nowMs >= firstExpiryMs) {
+      if (!this.snapshot.tryDropFirst(nowMs)) {
         this.#state = "stale";
         return;
       }
-      write(this, USED, this.used - first.accepted);
+      write(this, USED, this.used - firstAccepted);
       this.#draws?.forgetFree();
-      this.#noteSnapshot(next);
+      this.#noteSteady();
     }
     if (this.#state === "current") this.#noteNextEnd(nowMs);
   }
@@ -123,7 +121,7 @@ export class Holder extends Pieces {
   #fits(count: number): boolean {
     const { words, at } = this;
     if (words[at + USED]! + count > words[at + LIMIT]!) return false;
-    return this.#state === "current" || this.#snapshot.isShared;
+    return this.#state === "current" || this.snapshot.isShared;
   }
 
   /**
@@ -159,29 +157,35 @@ export class Holder extends Pieces {
   /** Counts a hit that is to be reported, of which `declined` was denied. */
   addHit(count: number, declined: number, nowMs: number): void {
     if (!tryJoin(this, count, declined, nowMs)) this.outbox.add(count, declined, nowMs);
-    this.#noRoom = undefined;
+    if (this.#noRoom !== undefined) this.#noteNoRoom(undefined);
     this.#addUsed(count - declined, nowMs);
   }
 
   #addUsed(accepted: number, hitMs: number): void {
     if (this.#state === "unknown") return;
     add(this, USED, accepted);
-    if (this.#isGrowing) this.#growSnapshot(accepted, hitMs);
+    if (this.snapshot.isGrowing) this.#growSnapshot(accepted, hitMs);
   }
 
   #growSnapshot(accepted: number, hitMs: number): void {
-    this.#noteSnapshot(this.#snapshot.withHit(accepted, hitMs, this.timing));
+    this.snapshot.addHit(accepted, hitMs);
+    this.#noteSteady();
     if (this.#state === "current") this.#noteNextEnd(hitMs);
   }
 
-  #noteSnapshot(snapshot: Snapshot): void {
-    this.#snapshot = snapshot;
-    this.#isGrowing = snapshot.buckets < 2;
-    write(this, FIRST_EXPIRY_MS, snapshot.first?.expiryMs ?? Number.POSITIVE_INFINITY);
+  #noteNoRoom(noRoom: NoRoom | undefined): void {
+    this.#noRoom = noRoom;
+    this.#noteSteady();
+  }
+
+  #noteSteady(): void {
+    const { isGrowing, firstExpiryMs } = this.snapshot;
+    const isSteady = !isGrowing && firstExpiryMs < Number.POSITIVE_INFINITY && this.#noRoom === undefined;
+    write(this, IS_STEADY, isSteady ? 1 : 0);
   }
 
   #noteNextEnd(nowMs: number): void {
-    const firstMs = read(this, FIRST_EXPIRY_MS);
+    const firstMs = this.snapshot.firstExpiryMs;
     const { expiryMs } = this.lease;
     write(this, HOLDS_UNTIL_MS, nowMs < expiryMs ? Math.min(firstMs, expiryMs) : firstMs);
   }
@@ -216,14 +220,14 @@ export class Holder extends Pieces {
    * the holder is stale: then usage changes soon.
    */
   moreAfterMs(nowMs: number): number {
-    const firstMs = read(this, FIRST_EXPIRY_MS);
-    if (firstMs < Number.POSITIVE_INFINITY) return Math.min(this.timing.windowMs, Math.max(1, firstMs - nowMs));
+    const firstMs = this.snapshot.firstExpiryMs;
+    if (firstMs < Number.POSITIVE_INFINITY) return expiresInMs(firstMs, nowMs, this.timing.windowMs);
     return this.#noRoom === undefined ? 0 : Math.max(0, this.#noRoom.untilMs - nowMs);
   }
 
   /** The window as a strategy sees it when it denies a call. */
   viewAt(nowMs: number): WindowView & SuppressedView {
-    return viewOf(this, this.#noRoom, this.#snapshot.first?.accepted ?? 0, nowMs);
+    return viewOf(this, this.#noRoom, this.snapshot.firstAccepted, nowMs);
   }
 
   /** Notes a call, admitted or not. A call that can never fit is none to lease anything for. */
@@ -264,7 +268,7 @@ export class Holder extends Pieces {
     this.noteCall(count, limit);
     if (decision.blocked === true) this.#noteBlock(decision.retryAfterMs, nowMs);
     if (decision.allowed && this.knows(rate)) {
-      this.#noRoom = undefined;
+      this.#noteNoRoom(undefined);
       if (isTaken) this.#addUsed(count, nowMs);
     }
     if (decision.allowed && decision.outcome === "suppressed") this.ensureDraws().note(count);
@@ -276,7 +280,7 @@ export class Holder extends Pieces {
   #noteRate(rate: Rate, limit: number): void {
     write(this, RATE, rate);
     write(this, LIMIT, limit);
-    this.#isRateTold = true;
+    write(this, IS_RATE_TOLD, 1);
   }
 
   /**
@@ -288,11 +292,11 @@ export class Holder extends Pieces {
       this.#noteRate(rate, limit);
       this.#state = "current";
       write(this, USED, limit - decision.remaining);
-      this.#noteSnapshot(NO_SNAPSHOT);
-      this.#isGrowing = false;
+      this.snapshot.forget();
+      this.#noteSteady();
       this.#noteNextEnd(nowMs);
     }
-    if (this.lease.left === 0) this.#noRoom = noRoomOfRejection(decision, count, nowMs);
+    if (this.lease.left === 0) this.#noteNoRoom(noRoomOfRejection(decision, count, nowMs));
   }
 
   /** Whether more than 1 was called for since the key is known here, or since the last report. */
@@ -303,7 +307,7 @@ export class Holder extends Pieces {
   /** A failure policy decides about calls at that rate. A block that is known stays. */
   degrade(rate: Rate, limit: number): void {
     this.#forgetWindow();
-    this.#isRateTold &&= rate === this.rate;
+    if (rate !== this.rate) write(this, IS_RATE_TOLD, 0);
     write(this, RATE, rate);
     write(this, LIMIT, limit);
   }
@@ -341,7 +345,7 @@ export class Holder extends Pieces {
     return {
       number,
       rate,
-      rateIsNew: first !== undefined || !this.#isRateTold,
+      rateIsNew: first !== undefined || read(this, IS_RATE_TOLD) === 0,
       limit,
       held: lease.left + outbox.heldBackAccepted,
       heldHeadroom: lease.headroom,
@@ -375,8 +379,9 @@ export class Holder extends Pieces {
     if (answer.freeHeadroom >= 0)
       (used < limit ? this.#draws : this.ensureDraws())?.noteFree(answer.freeHeadroom, nowMs);
     this.demand.noteUnleased(limit - used - held - answer.granted, limit);
-    this.#noteSnapshot(Snapshot.of(answer, nowMs));
+    this.snapshot.note(answer, nowMs);
     if (report.asked > 0) this.#noRoom = noRoomOfAnswer(answer, report, nowMs, this.timing.leaseMs);
+    this.#noteSteady();
     if (answer.factorLeftMs >= 0) this.#factor = { factor: answer.factor, untilMs: nowMs + answer.factorLeftMs };
     this.#noteBlock(answer.blockedMs, nowMs);
     this.#noteNextEnd(nowMs);
@@ -395,7 +400,7 @@ export class Holder extends Pieces {
   unanswered({ rate, limit }: Report): void {
     if (this.#state !== "unknown") return;
     this.#noteRate(rate, limit);
-    this.#isRateTold = false;
+    write(this, IS_RATE_TOLD, 0);
   }
 
   /** Whether nobody has called for so long that the lease should go back, or what is left of it beside headroom. */

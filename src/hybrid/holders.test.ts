@@ -47,8 +47,26 @@ it("the sweep makes place by forgetting keys of which nothing can matter, and no
   holders.getOrAdd("with a hit")!.addHit(1, 0, Date.now());
   busy.add(holders.getOrAdd("with a call that waits")!);
   await vi.advanceTimersByTimeAsync(SWEEP_MS);
-  expect(keysOf(holders)).toEqual(["with a hit", "with a call that waits"]);
+  expect(keysOf(holders).toSorted()).toEqual(["with a call that waits", "with a hit"]);
   expect(holders.getOrAdd("new")).toBeDefined();
+});
+
+it("of many keys the sweep looks at some at a time, and each key that stays is found where it was moved to", async () => {
+  const holders = makeHolders();
+  for (let i = 0; i < 12_000; i++) {
+    const holder = holders.getOrAdd(`k${i}`)!;
+    if (i % 3 === 0) holder.addHit(i + 1, 0, Date.now());
+  }
+  const sizes: number[] = [];
+  for (let sweep = 0; sweep < 3; sweep++) {
+    await vi.advanceTimersByTimeAsync(SWEEP_MS);
+    sizes.push(keysOf(holders).length);
+  }
+  expect(sizes).toEqual([8_666, 5_333, 4_000]);
+  for (let i = 0; i < 12_000; i++) {
+    const counts = holders.get(`k${i}`)?.outbox.hits.map(({ count }) => count);
+    expect(counts).toEqual(i % 3 === 0 ? [i + 1] : undefined);
+  }
 });
 
 it("who still has the holder of a forgotten key changes nothing of another key with it", async () => {

@@ -3,6 +3,7 @@
 // What always holds:
 // - There are at most `mostKeys`. Calls to other keys are decided without a holder, because memory has to be bounded.
 // - A holder goes only when nothing of it can matter any longer, and nothing goes on about its key.
+// - The index has each holder's key, with the number of that holder's row, and no other.
 // - While there is a holder, the timer of the sweep runs, until `stop`.
 
 import type { ForwardClock } from "../core/clock.ts";
@@ -10,6 +11,7 @@ import { copyOf } from "../core/key.ts";
 import { BackgroundTimer } from "../core/timer.ts";
 import { Holder } from "./holder.ts";
 import { Memory } from "./pieces.ts";
+import { ShortWay } from "./short-way.ts";
 import type { Timing } from "./timing.ts";
 
 const MOST_KEYS = 250_000;
@@ -30,35 +32,50 @@ export class Holders implements Iterable<Holder> {
   readonly #clock: ForwardClock;
   readonly #going: Going;
   readonly #mostKeys: number;
-  readonly #memory = new Memory();
-  readonly #byKey = new Map<string, Holder>();
+  readonly #memory = new Memory<Holder>();
+  /** One map, not many small ones as on Local, because those would cost a call to a hot key two fifths more. */
+  readonly #index = new Map<string, number>();
   readonly #timer = new BackgroundTimer(() => this.#sweep());
-  /** Where the sweep goes on; undefined at the beginning. */
-  #sweeping: Iterator<Holder> | undefined;
+  /** Admits calls to these keys by their rows alone, where it can. */
+  readonly shortWay: ShortWay;
+  /** Where the sweep goes on: it looks at the row before. It goes downwards, so a row that moves was looked at. */
+  #sweepEnd = 0;
 
   constructor(timing: Timing, clock: ForwardClock, going: Going, mostKeys = MOST_KEYS) {
     this.#timing = timing;
     this.#clock = clock;
     this.#going = going;
     this.#mostKeys = mostKeys;
+    this.shortWay = new ShortWay(this.#memory, timing);
+  }
+
+  /** Which row a key has; undefined for a key that isn't known. */
+  rowOf(key: string): number | undefined {
+    return this.#index.get(key);
+  }
+
+  /** The holder that has a row. */
+  ofRow(row: number): Holder {
+    return this.#memory.rows.ownerOf(row);
   }
 
   get(key: string): Holder | undefined {
-    return this.#byKey.get(key);
+    const row = this.#index.get(key);
+    return row === undefined ? undefined : this.ofRow(row);
   }
 
   /** The holder of a key, a new one for a key that isn't known; undefined if there is no place for one more key. */
   getOrAdd(key: string): Holder | undefined {
-    const known = this.#byKey.get(key);
-    if (known !== undefined || this.#byKey.size >= this.#mostKeys) return known;
+    const known = this.get(key);
+    if (known !== undefined || this.#memory.rows.size >= this.#mostKeys) return known;
     const holder = new Holder(copyOf(key), this.#timing, this.#memory);
-    this.#byKey.set(holder.key, holder);
+    this.#index.set(holder.key, holder.row);
     this.#timer.start(SWEEP_MS);
     return holder;
   }
 
   [Symbol.iterator](): IterableIterator<Holder> {
-    return this.#byKey.values();
+    return this.#memory.rows.owners.values();
   }
 
   /** Ends the sweep, for good. */
@@ -67,28 +84,29 @@ export class Holders implements Iterable<Holder> {
   }
 
   clear(): void {
-    this.#byKey.clear();
+    this.#index.clear();
+    this.#memory.rows.clear();
   }
 
   /** Drops holders that are of no use, and has leases returned of keys that nobody calls. */
   #sweep(): void {
     const nowMs = this.#clock.nowOrLast();
-    this.#sweeping ??= this.#byKey.values();
-    for (let looks = 0; looks < SWEEP_KEYS; looks++) {
-      const { value: holder, done } = this.#sweeping.next();
-      if (done) {
-        this.#sweeping = undefined;
-        break;
-      }
+    const { rows } = this.#memory;
+    let row = this.#sweepEnd > 0 ? Math.min(this.#sweepEnd, rows.size) : rows.size;
+    const stop = Math.max(0, row - SWEEP_KEYS);
+    while (row > stop) {
+      const holder = rows.ownerOf(--row);
       if (holder.nextVisit !== "none" || this.#going.isBusy(holder)) continue;
       if (!holder.isUseful(nowMs)) this.#drop(holder);
       else if (holder.lease.isSetAside(nowMs) && holder.isIdle(nowMs)) this.#going.schedule(holder);
     }
-    if (this.#byKey.size > 0) this.#timer.start(SWEEP_MS);
+    this.#sweepEnd = row;
+    if (rows.size > 0) this.#timer.start(SWEEP_MS);
   }
 
   #drop(holder: Holder): void {
-    this.#byKey.delete(holder.key);
-    holder.release();
+    this.#index.delete(holder.key);
+    const moved = this.#memory.rows.takeBack(holder);
+    if (moved !== undefined) this.#index.set(moved.key, moved.row);
   }
 }

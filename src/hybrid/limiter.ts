@@ -70,12 +70,10 @@ export abstract class HybridLimiter implements Limiter {
     const limit = this.limitOf(rate);
     if (count !== 1) checkCount("count", count, 1);
     if (this.#asksAlways) return this.#redis.inc(key, rate, count);
-    const holder = this.#holders.get(key);
-    if (holder === undefined) return this.#passOn(key, { rate, limit, count }, NO_DRAW);
-    const decision = this.#decideHere(holder, rate, count);
-    if (typeof decision === "number") return this.#passOn(key, { rate, limit, count }, decision);
-    holder.noteCall(count, limit);
-    return decision;
+    const row = this.#holders.rowOf(key);
+    if (row === undefined) return this.#passOn(key, { rate, limit, count }, NO_DRAW);
+    const decision = this.#decideHere(row, rate, limit, count);
+    return typeof decision === "number" ? this.#passOn(key, { rate, limit, count }, decision) : decision;
   }
 
   /**
@@ -88,13 +86,11 @@ export abstract class HybridLimiter implements Limiter {
   tryInc(key: string, rate: Rate, count = 1): Decision | undefined {
     const limit = this.limitOf(rate);
     if (count !== 1) checkCount("count", count, 1);
-    const holder = this.#holders.get(key);
-    if (holder === undefined) checkKey(key);
+    const row = this.#holders.rowOf(key);
+    if (row === undefined) checkKey(key);
     if (this.#asksAlways) return undefined;
-    const decision = holder === undefined ? NO_DRAW : this.#decideHere(holder, rate, count);
-    if (typeof decision === "number") return this.#decideRefused(key, { rate, limit, count });
-    holder?.noteCall(count, limit);
-    return decision;
+    const decision = row === undefined ? NO_DRAW : this.#decideHere(row, rate, limit, count);
+    return typeof decision === "number" ? this.#decideRefused(key, { rate, limit, count }) : decision;
   }
 
   /**
@@ -182,13 +178,18 @@ export abstract class HybridLimiter implements Limiter {
   }
 
   /** The decision, if this process can make it with what it has. */
-  #decideHere(holder: Holder, rate: Rate, count: number): Decision | Undecided {
+  #decideHere(row: number, rate: Rate, limit: number, count: number): Decision | Undecided {
     const nowMs = this.#clock.now();
+    const aheadMs = this.#wall.aheadMs(nowMs);
+    const admission = this.#holders.shortWay.admit(row, rate, limit, count, nowMs, aheadMs);
+    if (admission !== undefined) return this.#parts.tally.add(admission, "");
+    const holder = this.#holders.ofRow(row);
     if (!holder.knows(rate)) return NO_DRAW;
-    holder.carryOn(nowMs, this.#wall.aheadMs(nowMs));
+    holder.carryOn(nowMs, aheadMs);
     const decision = this.#strategy.decide(holder, count, nowMs);
     if (typeof decision === "number") return decision;
     this.#scheduleHits(holder);
+    holder.noteCall(count, limit);
     return this.#parts.tally.add(decision, holder.key);
   }
 

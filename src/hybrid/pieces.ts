@@ -7,11 +7,12 @@ import { Lease } from "./lease.ts";
 import { Outbox } from "./outbox.ts";
 import { LIMIT, NO_WORDS, RATE, type RowOwner, Rows, read, USED } from "./rows.ts";
 import { Visited } from "./scheduler.ts";
+import { Snapshot } from "./snapshot.ts";
 import type { Timing } from "./timing.ts";
 
 /** What the holders of a limiter have together: the tables with their numbers. */
-export class Memory {
-  readonly rows: Rows = new Rows();
+export class Memory<Owner extends RowOwner = RowOwner> {
+  readonly rows: Rows<Owner> = new Rows<Owner>();
   readonly cells: Cells = new Cells();
 }
 
@@ -20,19 +21,16 @@ export abstract class Pieces extends Visited implements RowOwner {
   words: Float64Array = NO_WORDS;
   at = 0;
   row = 0;
+  readonly key: string;
   protected readonly timing: Timing;
   readonly #memory: Memory;
 
-  constructor(timing: Timing, memory: Memory) {
+  constructor(key: string, timing: Timing, memory: Memory) {
     super();
+    this.key = key;
     this.timing = timing;
     this.#memory = memory;
     memory.rows.give(this);
-  }
-
-  /** Nobody finds the holder any longer. Who still has it may use it to the end. */
-  release(): void {
-    this.#memory.rows.takeBack(this);
   }
 
   // Each of these is a view of the row, and made anew for who asks. To keep it would be a cache miss for each call.
@@ -46,6 +44,10 @@ export abstract class Pieces extends Visited implements RowOwner {
 
   get demand(): Demand {
     return new Demand(this, this.timing);
+  }
+
+  get snapshot(): Snapshot {
+    return new Snapshot(this, this.timing);
   }
 
   /** The rate of the last answer, or that a failure policy has decided at since. In the unknown state it is a guess. */

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { CALLED, HELD_BACK, LEASE_EXPIRY_MS, NO_WORDS, type RowOwner, Rows, read, USED, write } from "./rows.ts";
 
 function ownerOf(rows: Rows): RowOwner {
-  const owner = { words: NO_WORDS, at: 0, row: 0 };
+  const owner = { key: "k", words: NO_WORDS, at: 0, row: 0 };
   rows.give(owner);
   return owner;
 }
@@ -29,6 +29,26 @@ it("who still has a row that was taken back changes nothing of another's", () =>
   write(gone, CALLED, 7);
   expect(read(other, CALLED)).toBe(0);
   expect([read(gone, USED), read(gone, CALLED)]).toEqual([5, 7]);
+});
+
+it("a selected row is the one of its owner, also after another row has moved there", () => {
+  const rows = new Rows();
+  const [first, , last] = [ownerOf(rows), ownerOf(rows), ownerOf(rows)];
+  write(last!, USED, 5);
+  expect(rows.takeBack(first!)).toBe(last);
+  expect(rows.ownerOf(0)).toBe(last);
+  rows.select(0);
+  expect(read(rows, USED)).toBe(5);
+});
+
+it("when all rows are taken back at once, who still has one changes nothing of another's", () => {
+  const rows = new Rows();
+  const gone = ownerOf(rows);
+  rows.clear();
+  expect(rows.owners).toEqual([]);
+  const other = ownerOf(rows);
+  write(gone, USED, 5);
+  expect(read(other, USED)).toBe(0);
 });
 
 it("memory goes with the keys, but for one empty chunk", () => {

@@ -1,14 +1,15 @@
-// The numbers that a limiter keeps of its keys: a row of 192 bytes for each holder, three cache lines. In an object V8
+// The numbers that a limiter keeps of its keys: a row of 256 bytes for each holder, four cache lines. In an object V8
 // keeps each number that isn't a small whole one as an object of its own. With many keys each such object is a cache
 // miss for a call, and work for the garbage collector.
 //
-//   words  0 to 13                        14 to 23
+//   words  0 to 13                        14 to 31
 //         +------------------------------+---------------------------------------+
-//         | what a call with a lease     | what only reports and answers, or few |
+//         | what the short way of a call | what only reports and answers, or few |
 //         | looks at and changes         | calls look at                         |
 //         +------------------------------+---------------------------------------+
 //
-// Each word belongs to one piece of a holder, which says what holds of it: holder.ts, lease.ts, outbox.ts or demand.ts.
+// Each word belongs to one piece of a holder, which says what holds of it: holder.ts, lease.ts, snapshot.ts, outbox.ts
+// or demand.ts. The short way (short-way.ts) changes words of several of them at once.
 
 import { NO_CELL } from "./cells.ts";
 
@@ -19,21 +20,30 @@ export interface Row {
 }
 
 // Of the holder.
-export const HOLDS_UNTIL_MS = 0;
-export const MOST_AHEAD_MS = 1;
-export const RATE = 2;
-export const LIMIT = 3;
+export const RATE = 0;
+export const IS_STEADY = 1;
+export const HOLDS_UNTIL_MS = 2;
+export const MOST_AHEAD_MS = 3;
 export const USED = 4;
-export const FIRST_EXPIRY_MS = 5;
-export const CALLED = 6;
+export const CALLED = 7;
+export const LIMIT = 14;
+export const IS_RATE_TOLD = 30;
 
 // Of the lease.
-export const LEFT = 7;
-export const GIVEN_UP = 15;
-export const HEADROOM = 16;
-export const ASKED = 17;
-export const LEASE_EXPIRY_MS = 18;
-export const GONE_MS = 19;
+export const LEFT = 5;
+export const GIVEN_UP = 17;
+export const HEADROOM = 18;
+export const ASKED = 19;
+export const LEASE_EXPIRY_MS = 20;
+export const GONE_MS = 21;
+
+// Of the snapshot.
+export const FIRST_EXPIRY_MS = 6;
+export const BUCKETS = 15;
+export const FIRST_ACCEPTED = 22;
+export const SECOND_EXPIRY_MS = 23;
+export const SECOND_ACCEPTED = 24;
+export const IS_SHARED = 25;
 
 // Of the outbox.
 export const COUNT = 8;
@@ -42,19 +52,20 @@ export const HIT_MS = 10;
 export const CELL_END_MS = 11;
 export const NEWEST_ENDED = 12;
 export const PENDING = 13;
-export const HELD_BACK = 14;
+export const HELD_BACK = 16;
 
 // Of the demand.
-export const RECENT = 20;
-export const IS_SCARCE = 21;
-export const REPORTED_MS = 22;
-export const CALLED_MS = 23;
+export const RECENT = 26;
+export const IS_SCARCE = 27;
+export const REPORTED_MS = 28;
+export const CALLED_MS = 29;
 
-const WORDS = 24;
+const WORDS = 32;
 
 /** A new row: nothing was ever leased, called or reported. */
 const BLANK = new Float64Array(WORDS);
 BLANK[FIRST_EXPIRY_MS] = Number.POSITIVE_INFINITY;
+BLANK[SECOND_EXPIRY_MS] = Number.POSITIVE_INFINITY;
 BLANK[NEWEST_ENDED] = NO_CELL;
 BLANK[HELD_BACK] = -1;
 for (const word of [LEASE_EXPIRY_MS, GONE_MS, REPORTED_MS, CALLED_MS]) BLANK[word] = Number.NEGATIVE_INFINITY;
@@ -64,8 +75,9 @@ const CHUNK_BITS = 10;
 const CHUNK_ROWS = 1 << CHUNK_BITS;
 const FIRST_ROWS = 16;
 
-/** Who has a row. For {@link Rows} alone to change. */
+/** Who has a row. The fields that aren't read-only are for {@link Rows} alone to change. */
 export interface RowOwner extends Row {
+  readonly key: string;
   words: Float64Array;
   at: number;
   /** Which of the rows it is. */
@@ -75,17 +87,43 @@ export interface RowOwner extends Row {
 /**
  * Gives rows and takes them back. Always holds: the owners have the rows 0 to `size` - 1, in their order. To take one
  * back moves the last row into its place, so memory follows the number of keys.
+ *
+ * One row may be selected: then this is a view of it, until rows are given or taken back.
  */
-export class Rows {
+export class Rows<Owner extends RowOwner = RowOwner> implements Row {
   readonly #chunks: Float64Array[] = [];
-  readonly #owners: RowOwner[] = [];
+  readonly #owners: Owner[] = [];
+  words: Float64Array = NO_WORDS;
+  at = 0;
 
   get size(): number {
     return this.#owners.length;
   }
 
+  select(row: number): void {
+    this.words = this.#chunks[row >>> CHUNK_BITS]!;
+    this.at = (row & (CHUNK_ROWS - 1)) * WORDS;
+  }
+
+  /** Who has a row that is given. */
+  ownerOf(row: number): Owner {
+    return this.#owners[row]!;
+  }
+
+  /** All of them, in the order of their rows. */
+  get owners(): readonly Owner[] {
+    return this.#owners;
+  }
+
+  /** Takes all rows back. Who still has one may use it to the end, because no other key gets its memory. */
+  clear(): void {
+    this.#owners.length = 0;
+    this.#chunks.length = 0;
+    this.words = NO_WORDS;
+  }
+
   /** Gives `owner` a new row. */
-  give(owner: RowOwner): void {
+  give(owner: Owner): void {
     const row = this.#owners.length;
     this.#makeRoom(row);
     this.#owners.push(owner);
@@ -93,8 +131,12 @@ export class Rows {
     owner.words.set(BLANK, owner.at);
   }
 
-  /** Takes the row of `owner` back, who goes on with a copy: somebody may still wait for an answer about its key. */
-  takeBack(owner: RowOwner): void {
+  /**
+   * Takes the row of `owner` back, who goes on with a copy: somebody may still wait for an answer about its key.
+   *
+   * @returns the owner whose row has moved into its place, if any
+   */
+  takeBack(owner: Owner): Owner | undefined {
     const { row, words, at } = owner;
     const last = this.#owners.pop()!;
     owner.words = words.slice(at, at + WORDS);
@@ -107,9 +149,10 @@ export class Rows {
     // One empty chunk may stay, so that a number of keys that swings about a chunk's end doesn't allocate all the time.
     const needed = this.size === 0 ? 0 : ((this.size + CHUNK_ROWS - 1) >>> CHUNK_BITS) + 1;
     if (this.#chunks.length > needed) this.#chunks.length = needed;
+    return last === owner ? undefined : last;
   }
 
-  #place(owner: RowOwner, row: number): void {
+  #place(owner: Owner, row: number): void {
     owner.words = this.#chunks[row >>> CHUNK_BITS]!;
     owner.at = (row & (CHUNK_ROWS - 1)) * WORDS;
     owner.row = row;

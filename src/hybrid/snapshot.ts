@@ -1,16 +1,25 @@
-// What Redis' last answer says of a key, with times of this process. These objects never change: where time or a hit of
-// this process makes a difference, a new object takes their place. A hit makes one only while the key has a single
-// bucket or none, so a key with many buckets pays nothing for it.
+// What Redis' last answer says of a key, with times of this process, and what time and the hits of this process have
+// changed since. A hit changes it only while the key has a single bucket or none.
 
 import type { Decision } from "../core/types.ts";
 import { cellStartOf } from "../strategy/bucket.ts";
 import { type Answer, isDenial, type Report } from "./protocol.ts";
+import {
+  BUCKETS,
+  FIRST_ACCEPTED,
+  FIRST_EXPIRY_MS,
+  IS_SHARED,
+  type Row,
+  read,
+  SECOND_ACCEPTED,
+  SECOND_EXPIRY_MS,
+  write,
+} from "./rows.ts";
 import type { Timing } from "./timing.ts";
 
-/** A bucket of which it is known when it expires, and how much accepted usage it has. */
-export interface OldBucket {
-  readonly expiryMs: number;
-  readonly accepted: number;
+/** How long until a bucket expires that hasn't at `nowMs`, which is no later than a window after that. */
+export function expiresInMs(expiryMs: number, nowMs: number, windowMs: number): number {
+  return Math.min(windowMs, Math.max(1, expiryMs - nowMs));
 }
 
 /** Absolute: Redis had no room for a call. */
@@ -24,6 +33,9 @@ export interface NoRoom {
   /** Until then calls of that count are rejected without asking Redis. */
   readonly askAgainMs: number;
 }
+
+/** When a bucket expires that isn't known. */
+const NEVER = Number.POSITIVE_INFINITY;
 
 /** How soon to ask again for what others have leased: what they don't spend they return. */
 export const LEASES_MOVE_MS = 50;
@@ -51,64 +63,93 @@ export interface KeptFactor {
 }
 
 /**
- * The oldest buckets of a key, all processes' hits together: what tells when capacity gets free.
+ * The oldest buckets of a key, all processes' hits together: what tells when capacity gets free. A view of a row, where
+ * all its numbers are.
  *
- * `first` is there exactly when there is a bucket. `second` is there only when there are more than two, because the
- * newest bucket may still grow, here or elsewhere.
+ * | word               | means                                                                                       |
+ * |--------------------|---------------------------------------------------------------------------------------------|
+ * | `BUCKETS`          | how many buckets there are; 3 for more, and 2 where that isn't known                        |
+ * | `FIRST_EXPIRY_MS`  | when the first one expires; infinity where none is known                                    |
+ * | `FIRST_ACCEPTED`   | how much accepted usage it has                                                              |
+ * | `SECOND_EXPIRY_MS` | when the second one expires; infinity unless there are more than two, because the newest    |
+ * |                    | bucket may still grow, here or elsewhere                                                    |
+ * | `SECOND_ACCEPTED`  | how much accepted usage it has                                                              |
+ * | `IS_SHARED`        | 1 if others have leases, else 0                                                             |
  */
 export class Snapshot {
-  /** How many buckets there are; 3 for more. */
-  readonly buckets: number;
-  readonly first: OldBucket | undefined;
-  readonly second: OldBucket | undefined;
+  readonly #row: Row;
+  readonly #grid: Pick<Timing, "windowMs" | "bucketMs">;
+
+  constructor(row: Row, grid: Pick<Timing, "windowMs" | "bucketMs">) {
+    this.#row = row;
+    this.#grid = grid;
+  }
+
+  /** Whether a hit changes it. */
+  get isGrowing(): boolean {
+    return read(this.#row, BUCKETS) < 2;
+  }
+
+  get firstExpiryMs(): number {
+    return read(this.#row, FIRST_EXPIRY_MS);
+  }
+
+  get firstAccepted(): number {
+    return read(this.#row, FIRST_ACCEPTED);
+  }
+
   /** Whether other processes have leases. They return what they don't spend, so more may be free than is known here. */
-  readonly isShared: boolean;
-
-  constructor(buckets: number, first: OldBucket | undefined, second: OldBucket | undefined, isShared: boolean) {
-    this.buckets = buckets;
-    this.first = first;
-    this.second = second;
-    this.isShared = isShared;
+  get isShared(): boolean {
+    return read(this.#row, IS_SHARED) === 1;
   }
 
-  /** What an answer says that arrived at `nowMs`. */
-  static of(answer: Answer, nowMs: number): Snapshot {
+  /** An answer has arrived at `nowMs`. */
+  note(answer: Answer, nowMs: number): void {
     const { buckets } = answer;
-    const first = { expiryMs: nowMs + answer.firstExpiresInMs, accepted: answer.firstAccepted };
-    const second = { expiryMs: nowMs + answer.secondExpiresInMs, accepted: answer.secondAccepted };
-    return new Snapshot(
-      buckets,
-      buckets > 0 ? first : undefined,
-      buckets > 2 ? second : undefined,
-      answer.leasedByOthers > 0,
-    );
+    write(this.#row, BUCKETS, buckets);
+    write(this.#row, IS_SHARED, answer.leasedByOthers > 0 ? 1 : 0);
+    this.#noteFirst(buckets > 0 ? nowMs + answer.firstExpiresInMs : NEVER, buckets > 0 ? answer.firstAccepted : 0);
+    this.#noteSecond(buckets > 2 ? nowMs + answer.secondExpiresInMs : NEVER, answer.secondAccepted);
+  }
+
+  /** Nothing is known of the buckets any longer, nor of other processes. */
+  forget(): void {
+    write(this.#row, BUCKETS, 2);
+    write(this.#row, IS_SHARED, 0);
+    this.#noteFirst(NEVER, 0);
+    this.#noteSecond(NEVER, 0);
   }
 
   /**
-   * The snapshot once its first bucket has expired. Undefined when what comes after the first bucket isn't known, or
-   * has expired too: then only Redis can say how much is used.
+   * The first bucket has expired: the second is the first then. Changes nothing and returns false where it isn't known
+   * what comes after the first bucket, or that has expired too: then only Redis can say how much is used.
    */
-  withoutFirst(nowMs: number): Snapshot | undefined {
-    if (this.second === undefined || nowMs >= this.second.expiryMs) return undefined;
-    return new Snapshot(2, this.second, undefined, this.isShared);
+  tryDropFirst(nowMs: number): boolean {
+    const secondMs = read(this.#row, SECOND_EXPIRY_MS);
+    if (secondMs === NEVER || nowMs >= secondMs) return false;
+    write(this.#row, BUCKETS, 2);
+    this.#noteFirst(secondMs, read(this.#row, SECOND_ACCEPTED));
+    this.#noteSecond(NEVER, 0);
+    return true;
   }
 
-  /**
-   * The snapshot with a hit of this process: it makes the first bucket, keeps the only one alive, or changes nothing.
-   */
-  withHit(accepted: number, hitMs: number, { windowMs, bucketMs }: Timing): Snapshot {
-    if (this.buckets > 1) return this;
-    const { first } = this;
-    if (first === undefined) return this.#withOnly({ expiryMs: hitMs + windowMs, accepted });
-    const cellEndMs = cellStartOf(first.expiryMs - windowMs, bucketMs) + bucketMs;
-    if (hitMs >= cellEndMs) return new Snapshot(2, first, undefined, this.isShared);
-    return this.#withOnly({ expiryMs: hitMs + windowMs, accepted: first.accepted + accepted });
+  /** Counts a hit of this process: it makes the first bucket, keeps the only one alive, or changes nothing. */
+  addHit(accepted: number, hitMs: number): void {
+    const buckets = read(this.#row, BUCKETS);
+    if (buckets > 1) return;
+    const { windowMs, bucketMs } = this.#grid;
+    const isNext = buckets === 1 && hitMs >= cellStartOf(this.firstExpiryMs - windowMs, bucketMs) + bucketMs;
+    write(this.#row, BUCKETS, isNext ? 2 : 1);
+    if (!isNext) this.#noteFirst(hitMs + windowMs, this.firstAccepted + accepted);
   }
 
-  #withOnly(bucket: OldBucket): Snapshot {
-    return new Snapshot(1, bucket, undefined, this.isShared);
+  #noteFirst(expiryMs: number, accepted: number): void {
+    write(this.#row, FIRST_EXPIRY_MS, expiryMs);
+    write(this.#row, FIRST_ACCEPTED, accepted);
+  }
+
+  #noteSecond(expiryMs: number, accepted: number): void {
+    write(this.#row, SECOND_EXPIRY_MS, expiryMs);
+    write(this.#row, SECOND_ACCEPTED, accepted);
   }
 }
-
-/** Before Redis has said anything. */
-export const NO_SNAPSHOT = new Snapshot(0, undefined, undefined, false);
