@@ -145,5 +145,5 @@ it.each(["each its own time", "the same time"])("shares nothing but the script, 
     }),
     { numRuns: 300 },
   );
-  expect(Math.min(repeated, failed)).toBeGreaterThan(1_000);
+  expect(Math.min(repeated, failed)).toBeGreaterThan(300);
 });

@@ -1,78 +1,123 @@
-// Many keys in one script, each called once. Most of these calls are counted in a short way, which has to decide and to
-// store what the usual way does.
+// Many keys in one script, each called once, or each with a take of one limit. Most of these calls are counted in a
+// short way, which has to decide and to store what the usual way does.
 
 import fc from "fast-check";
-import { createLocalProvider, type Decision, perSecond } from "trypema";
+import { createLimits, createLocalProvider, type Decision, type Provider, perSecond, type Rate } from "trypema";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { FEW_CALLS } from "../../src/redis/call-queue.ts";
+import { KeyNames } from "../../src/redis/keys.ts";
 import { failureOf } from "../support/failing.ts";
+import { ALONE } from "../support/in-crowd.ts";
+import { readStored } from "../support/stored-state.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
-const WINDOW_MS = 1_000;
-/** Keys whose calls are sent alone, so that the calls made after them share a script. */
-const ALONE = Array.from({ length: FEW_CALLS }, (_, i) => `alone ${i}`);
+const WINDOW = { windowMs: 1_000, bucketMs: 25 };
+const RATE = perSecond(1_000);
 
 beforeEach(async () => {
   await redis.client.flushall();
 });
 
-describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
+describe.each([
+  ["calls", "absolute"],
+  ["calls", "suppressed"],
+  ["takes", "absolute"],
+  ["takes", "suppressed"],
+] as const)("%s, %s", (way, strategy) => {
+  const name = way === "calls" ? "" : "limit";
+
   /** With a deadline that no busy machine misses. */
   function open(options: RedisOptions = {}) {
-    return createRedisProvider(redis.client, { windowMs: WINDOW_MS, bucketMs: 25, timeoutMs: 30_000, ...options });
+    return limiterOf(createRedisProvider(redis.client, { ...WINDOW, timeoutMs: 30_000, ...options }));
   }
 
+  function limiterOf(provider: Provider): Omit<Provider["absolute"], "inc"> & {
+    inc(key: string, rate: Rate, count?: number): Decision | Promise<Decision>;
+  } {
+    if (way === "calls") return provider[strategy];
+    const limits = createLimits(provider, { limit: { rate: RATE, strategy, ...WINDOW } });
+    const limiter = limits.limiter("limit");
+    const inc = async (key: string, rate: Rate, count = 1) => {
+      const { decisions } = await limits.take(key, count, { limit: { rate } });
+      return decisions.limit;
+    };
+    return new Proxy(limiter, { get: (target, method) => (method === "inc" ? inc : bound(target, method)) });
+  }
+
+  const bound = (target: object, method: string | symbol) => Reflect.get(target, method).bind(target);
+
+  const nameOfState = (key: string) => new KeyNames("trypema", { name, strategy, ...WINDOW }).of(key)[0];
+  const nameOfList = (key: string) => `${nameOfState(key)}b`;
+
   /** Calls all keys in one script. */
-  async function callEach(provider: ReturnType<typeof open>, keys: readonly string[]): Promise<Decision[]> {
-    const limiter = provider[strategy];
-    const before = provider.stats();
-    const decisions = await Promise.all([...ALONE, ...keys].map((key) => limiter.inc(key, perSecond(1_000))));
-    const { scripts, scriptCalls } = provider.stats();
-    expect(scripts - before.scripts).toBeLessThanOrEqual(scriptCalls - before.scriptCalls - (keys.length - 1));
+  async function callEach(limiter: ReturnType<typeof open>, keys: readonly string[]): Promise<Decision[]> {
+    const decisions = await Promise.all([...ALONE, ...keys].map((key) => limiter.inc(key, RATE)));
     return decisions.slice(ALONE.length);
   }
 
+  /** What is stored of a key that isn't blocked, but for what the fields of the state mean only at times. */
+  async function storedOf(names: KeyNames, key: string): Promise<unknown> {
+    const { state, listed, timesToLiveMs } = await readStored(redis.client, names.of(key)[0]);
+    const { rate, buckets, between, total, blockedUntilMs = 0 } = state ?? {};
+    if (blockedUntilMs > 0) return "a block";
+    return { rate, buckets, between, total, listed, redisKeys: timesToLiveMs.length };
+  }
+
   /** Calls two keys in one script: the call to "k" fails, the call to "other" is admitted. */
-  async function failBesideOther(limiter: ReturnType<typeof open>["absolute" | "suppressed"]): Promise<void> {
-    const alone = Promise.all(ALONE.map((key) => limiter.inc(key, perSecond(1_000))));
+  async function failBesideOther(limiter: ReturnType<typeof open>): Promise<void> {
+    const alone = ALONE.map((key) => limiter.inc(key, RATE));
     const [failure, decision] = await Promise.all([
-      failureOf(limiter.inc("k", perSecond(1_000))),
-      limiter.inc("other", perSecond(1_000)),
+      failureOf(limiter.inc("k", RATE) as Promise<Decision>),
+      limiter.inc("other", RATE),
     ]);
-    await alone;
+    await Promise.all(alone);
     expect(failure).toMatchObject({ code: "BACKEND_SCRIPT" });
     expect(decision).toMatchObject({ allowed: true });
   }
 
-  it("decides about many keys as Local does, whatever their histories are", async () => {
+  it("makes calls that share a script", async () => {
+    const provider = createRedisProvider(redis.client, { ...WINDOW, timeoutMs: 30_000 });
+    await callEach(limiterOf(provider), ["k", "other"]);
+    const { scripts, scriptCalls } = provider.stats();
+    expect(scriptCalls - scripts).toBeGreaterThanOrEqual(1);
+  });
+
+  it("decides about many keys as Local does, and stores what calls made alone store, whatever came before", async () => {
     const keys = ["a", "b", "c", "d"];
     const round = fc.record({
       keys: fc.shuffledSubarray(keys, { minLength: 1 }),
       capacity: fc.constantFrom(30, 30, 30, 29),
       count: fc.constantFrom(1, 1, 1, 2, 9),
-      waitMs: fc.constantFrom(0, 1, 10, 26, 26, 63, 400, 950),
+      waitMs: fc.constantFrom(0, 1, 10, 26, 26, 63, 400, 950, 990, 1_010),
       before: fc.constantFrom("nothing", "nothing", "nothing", "adjust", "block", "delete"),
     });
     let prefixes = 0;
     const property = fc.asyncProperty(fc.array(round, { maxLength: 40 }), async (rounds) => {
       const clock = manualClock();
-      const options = { windowMs: WINDOW_MS, bucketMs: 25, random: () => 0.5, clock };
-      const local = createLocalProvider(options)[strategy];
-      const shared = open({ ...options, prefix: `random-${++prefixes}` })[strategy];
+      const options = { ...WINDOW, random: () => 0.5, clock };
+      const local = limiterOf(createLocalProvider(options));
+      const [together, apart] = [`together-${++prefixes}`, `apart-${prefixes}`];
+      const shared = open({ ...options, prefix: together });
+      const single = { timeoutMs: 30_000, prefix: apart, batch: false } as const;
+      const alone = createRedisProvider(redis.client, { ...options, ...single })[strategy];
+      const names = new KeyNames(together, { name, strategy, ...WINDOW });
+      const namesOfSingle = new KeyNames(apart, { name: "", strategy, ...WINDOW });
       for (const { keys: called, capacity, count, waitMs, before } of rounds) {
         clock.advance(waitMs);
         const rate = perSecond(capacity);
-        for (const limiter of [local, shared]) {
+        for (const limiter of [local, shared, alone]) {
           if (before === "adjust") await limiter.adjust("a", -1);
           if (before === "block") await limiter.block("b", 30);
           if (before === "delete") await limiter.delete("c");
         }
-        const made = [...ALONE, ...called];
-        const expected = made.map((key) => local.inc(key, rate, count));
-        expect(await Promise.all(made.map((key) => shared.inc(key, rate, count)))).toEqual(expected);
+        const expected = await Promise.all([...ALONE, ...called].map((key) => local.inc(key, rate, count)));
+        expect(await Promise.all([...ALONE, ...called].map((key) => shared.inc(key, rate, count)))).toEqual(expected);
+        await Promise.all(called.map((key) => alone.inc(key, rate, count)));
+        for (const key of called) {
+          expect(await storedOf(names, key)).toEqual(await storedOf(namesOfSingle, key));
+        }
       }
       for (const key of keys) expect(await shared.get(key)).toEqual(local.get(key));
     });
@@ -81,57 +126,101 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
 
   it("counts nothing any longer that is a window old, however close the calls are", async () => {
     const clock = manualClock(1_000_000);
-    const provider = open({ clock });
+    const limiter = open({ clock });
     const remaining = [];
     for (const waitMs of [10, 20, 972, 13, 5]) {
       clock.advance(waitMs);
-      for (const decision of await callEach(provider, ["k", "other"])) remaining.push(decision.remaining);
+      for (const decision of await callEach(limiter, ["k", "other"])) remaining.push(decision.remaining);
     }
     expect(remaining).toEqual([999, 999, 998, 998, 997, 997, 997, 997, 996, 996]);
   });
 
   it("tells denied calls how long to wait for buckets that calls in one script have begun", async () => {
-    const options = { windowMs: WINDOW_MS, bucketMs: 10, clock: manualClock(1_000_000), random: () => 0 };
-    const provider = open(options);
-    const local = createLocalProvider(options)[strategy];
+    const options = { ...WINDOW, clock: manualClock(1_000_000), random: () => 0 };
+    const limiter = open(options);
+    const local = limiterOf(createLocalProvider(options));
     for (let i = 0; i < 6; i++) {
-      options.clock.advance(10);
-      await callEach(provider, ["k", "other"]);
-      local.inc("k", perSecond(1_000));
+      options.clock.advance(25);
+      await callEach(limiter, ["k", "other"]);
+      await local.inc("k", RATE);
     }
     for (const count of [1, 2, 3, 4, 5, 6]) {
-      expect(await provider[strategy].inc("k", perSecond(6), count)).toEqual(local.inc("k", perSecond(6), count));
+      expect(await limiter.inc("k", perSecond(6), count)).toEqual(await local.inc("k", perSecond(6), count));
     }
   });
 
   it("heals where the server has evicted the list of buckets of a key", async () => {
     const clock = manualClock(1_000_000);
-    const provider = open({ clock });
+    const limiter = open({ clock });
     const call = async (times: number) => {
       for (let i = 0; i < times; i++) {
         clock.advance(25);
-        await callEach(provider, ["k", "other"]);
+        await callEach(limiter, ["k", "other"]);
       }
     };
     await call(3);
-    expect(await redis.client.del(`trypema:${strategy[0]}:${WINDOW_MS}:25:{:k}b`)).toBe(1);
+    expect(await redis.client.del(nameOfList("k"))).toBe(1);
     await call(1);
     // What the list held is forgotten: the bucket between the oldest one and the one that was the newest.
-    expect((await provider[strategy].get("k")).total).toBe(3);
+    expect((await limiter.get("k")).total).toBe(3);
     await call(5);
-    expect((await provider[strategy].get("k")).total).toBe(8);
-    expect((await provider[strategy].get("other")).total).toBe(9);
-    clock.advance(WINDOW_MS - 25);
-    expect((await provider[strategy].get("k")).total).toBe(1);
+    expect((await limiter.get("k")).total).toBe(8);
+    expect((await limiter.get("other")).total).toBe(9);
+    clock.advance(WINDOW.windowMs - 25);
+    expect((await limiter.get("k")).total).toBe(1);
+  });
+
+  it("heals where the list is evicted whose bucket is the next to be the oldest", async () => {
+    const clock = manualClock(1_000_000);
+    const limiter = open({ clock });
+    for (let i = 0; i < 4; i++) {
+      await callEach(limiter, ["k", "other"]);
+      clock.advance(25);
+    }
+    await redis.client.del(nameOfList("k"));
+    clock.advance(WINDOW.windowMs - 100);
+    const [ofK, ofOther] = await callEach(limiter, ["k", "other"]);
+    // The oldest bucket has expired, and the two of the list are forgotten: the newest and the call are left.
+    expect([ofK!.remaining, ofOther!.remaining]).toEqual([998, 996]);
+    expect((await limiter.get("k")).total).toBe(2);
+  });
+
+  it("decides about the calls beside one to a key whose list has a bucket that is none", async () => {
+    const clock = manualClock(1_000_000);
+    const limiter = open({ clock });
+    for (let i = 0; i < 3; i++) {
+      await callEach(limiter, ["k", "other"]);
+      clock.advance(25);
+    }
+    await redis.client.lset(nameOfList("k"), 0, "x");
+    clock.advance(WINDOW.windowMs - 75);
+    const settled = await Promise.allSettled([...ALONE, "k", "other"].map(async (key) => limiter.inc(key, RATE)));
+    expect(settled.at(-1)).toMatchObject({ value: { remaining: 997 } });
+  });
+
+  it("denies a call after a bucket has expired, and stores both", async () => {
+    const clock = manualClock(1_000_000);
+    const limiter = open({ clock });
+    const keys = ["k", "other"];
+    const call = (count: number) =>
+      Promise.all([...ALONE, ...keys].map((key) => limiter.inc(key, perSecond(10), count)));
+    for (const count of [1, 1, 1, 7]) {
+      await call(count);
+      clock.advance(25);
+    }
+    clock.advance(WINDOW.windowMs - 100);
+    for (const { remaining } of await call(20)) expect(remaining).toBe(1);
+    clock.advance(25);
+    for (const key of keys) expect((await limiter.get(key)).accepted).toBe(8);
   });
 
   it("keeps keys in Redis for as long as their newest hits live", async () => {
     const clock = manualClock(1_000_000);
-    const provider = open({ clock, bucketMs: 10 });
+    const limiter = open({ clock });
     const keys = ["k", "other"];
     for (let i = 0; i < 4; i++) {
-      clock.advance(10);
-      await callEach(provider, keys);
+      clock.advance(25);
+      await callEach(limiter, keys);
     }
     const names = await redis.client.keys("*:{:k}*");
     expect(names).toHaveLength(2);
@@ -140,8 +229,8 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
       await redis.client.pexpire(name, 30_000);
     }
     // Each sixteenth of a window there is a first call, which has Redis keep the key anew.
-    clock.advance(WINDOW_MS / 16);
-    await callEach(provider, keys);
+    clock.advance(WINDOW.windowMs / 16);
+    await callEach(limiter, keys);
     for (const name of names) expect(await redis.client.pttl(name)).toBeGreaterThan(40_000);
   });
 
@@ -149,28 +238,34 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     const [early, late] = [manualClock(1_000_000), manualClock(1_000_020)];
     await callEach(open({ clock: late }), ["k", "other"]);
     await callEach(open({ clock: early }), ["k", "other"]);
-    early.advance(WINDOW_MS + 10);
-    expect((await open({ clock: early })[strategy].get("k")).total).toBe(2);
+    early.advance(WINDOW.windowMs + 10);
+    expect((await open({ clock: early }).get("k")).total).toBe(2);
   });
 
-  it("fails the call to a key whose list holds something else, and counts those beside it", async () => {
-    const clock = manualClock(1_000_000);
-    const provider = open({ clock });
-    const limiter = provider[strategy];
-    for (let i = 0; i < 3; i++) {
-      clock.advance(25);
-      await callEach(provider, ["k", "other"]);
-    }
-    await redis.client.set(`trypema:${strategy[0]}:${WINDOW_MS}:25:{:k}b`, "not ours");
-    clock.advance(25);
-    await failBesideOther(limiter);
-    expect((await limiter.get("other")).total).toBe(4);
-    expect(await redis.client.get(`trypema:${strategy[0]}:${WINDOW_MS}:25:{:k}b`)).toBe("not ours");
-  });
+  it.each([
+    ["a bucket begins", [25, 25, 25], 25, 4],
+    ["a bucket begins and one expires", [25, 25, 25], 950, 3],
+    ["a bucket expires", [10, 20, 975], 7, 3],
+  ])(
+    "fails the call to a key whose list is none when %s, and counts those beside it",
+    async (_, waits, waitMs, total) => {
+      const clock = manualClock(1_000_000);
+      const limiter = open({ clock });
+      for (const ms of waits) {
+        clock.advance(ms);
+        await callEach(limiter, ["k", "other"]);
+      }
+      await redis.client.set(nameOfList("k"), "not ours");
+      clock.advance(waitMs);
+      await failBesideOther(limiter);
+      expect((await limiter.get("other")).total).toBe(total);
+      expect(await redis.client.get(nameOfList("k"))).toBe("not ours");
+    },
+  );
 
   it("fails the call to a key that holds something else, and leaves that as it is", async () => {
-    const limiter = open()[strategy];
-    const state = `trypema:${strategy[0]}:${WINDOW_MS}:25:{:k}`;
+    const limiter = open();
+    const state = nameOfState("k");
     await redis.client.hset(state, "not", "ours");
     await failBesideOther(limiter);
     expect(await redis.client.hgetall(state)).toEqual({ not: "ours" });

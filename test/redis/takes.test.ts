@@ -5,10 +5,10 @@ import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisClient, type RedisOptions } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { FEW_CALLS } from "../../src/redis/call-queue.ts";
 import { KeyNames } from "../../src/redis/keys.ts";
 import { MAIN_CLIENTS, type OpenClient } from "../support/clients.ts";
 import { failureOf } from "../support/failing.ts";
+import { ALONE } from "../support/in-crowd.ts";
 import { RedisCluster } from "../support/redis.ts";
 import { sendReport, WINDOW } from "../support/reports.ts";
 import { useRedis } from "../support/use-redis.ts";
@@ -113,8 +113,6 @@ it("what a take has counted is given back where a later limit's list of buckets 
 });
 
 describe("in a script with others", () => {
-  /** Keys whose takes are sent alone, so that those made after them share a script. */
-  const ALONE = Array.from({ length: FEW_CALLS }, (_, i) => `alone ${i}`);
   const BUCKETS = `trypema:a:${hours(24)}:${minutes(1)}:day:{:k}b`;
 
   /** Limits whose key "k" of the day has three buckets, one of them in the list. */
@@ -190,6 +188,15 @@ describe("in a script with others", () => {
       expect((await both.limiter("wide").get("k")).total).toBe(20);
       expect((await limits.limiter("day").get("k")).total).toBe(20);
     }
+  });
+
+  it("keeps no new key for ever that one take has counted and another one is denied", async () => {
+    const limits = limitsOn(redis.client);
+    const taken = await Promise.all([...ALONE, ...Array<string>(15).fill("new")].map((key) => limits.take(key)));
+    expect(taken.filter(({ allowed }) => allowed)).toHaveLength(ALONE.length + 10);
+    const names = await redis.client.keys("*{:new}*");
+    expect(names).toHaveLength(3);
+    for (const name of names) expect(await redis.client.pttl(name)).toBeGreaterThan(0);
   });
 
   it("takes that are the same leave what another process has leased", async () => {

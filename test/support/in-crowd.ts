@@ -1,5 +1,9 @@
 import { perSecond } from "trypema";
 import type { RedisProvider } from "trypema/redis";
+import { FEW_CALLS } from "../../src/redis/call-queue.ts";
+
+/** Keys to call first. The calls to these may be sent alone, and all calls that are made with them share a script. */
+export const ALONE: readonly string[] = Array.from({ length: FEW_CALLS }, (_, i) => `alone-${i}`);
 
 const inCrowds = new WeakMap<RedisProvider, RedisProvider>();
 

@@ -8,7 +8,7 @@ local function batch(keys, arguments)
   local calls = read_calls(arguments)
   local plan, replies = calls.plan, calls.replies
   local window = {}
-  window.lease_count, window.last_gone_ms, window.blocked_until_ms = 0, 0, 0
+  window.lease_count = 0
   window.has_callers_clock = calls.has_callers_clock
   local key_at = 0
   while key_at < #state_keys do
@@ -17,6 +17,7 @@ local function batch(keys, arguments)
     calls.at = calls.runs_at + 1 + 2 * plan[calls.runs_at]
     local terms = calls.terms[plan[calls.runs_at + 1]]
     window.window_ms, window.bucket_ms = terms.window_ms, terms.bucket_ms
+    set_keep_time(window)
     if not calls.has_callers_clock then
       set_time(window, calls.now_ms)
     end
@@ -30,7 +31,7 @@ local function batch(keys, arguments)
         if times == 1 then
           set_time(window, plan[calls.at + draws])
         end
-        replied = count_simply(window, states[key_at], terms)
+        replied, states[key_at] = count_simply(window, states[key_at], terms)
       end
       if replied then
         replies[#replies + 1] = replied

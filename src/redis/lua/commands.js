@@ -71,6 +71,7 @@ export const WINDOW = {
   head_changed: "whether anything differs from the stored state",
   rest_changed: "whether anything after the head differs from it",
   keep_ms: "how long Redis has to keep the key from now on; nil if that is to stay as it is",
+  simple_keep_ms: "the same for a key that has nothing but buckets, as text (see lib/simple.lua)",
   is_list_sound: "takes: whether the list of buckets is known to be a list, or not to be there",
 };
 

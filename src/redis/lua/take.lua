@@ -87,6 +87,7 @@ local function read_takes(keys, arguments)
     states = states,
     windows = { nil, nil, nil, nil },
     lights = { nil, nil, nil, nil },
+    keeps = { nil, nil, nil, nil },
     run_of = {},
     terms = terms,
     plan = plan,
@@ -207,7 +208,9 @@ local function widen(takes, number, terms)
   place_window(window, takes, number, terms)
   begin_window(window, false)
   copy_head_to_newest(window, light)
-  window.stored_bytes = BYTES_TO_NEWEST
+  if window.total > 0 then
+    window.stored_bytes, window.keep_ms = BYTES_TO_NEWEST, takes.keeps[number]
+  end
   window.head_changed, window.rest_changed = changes == LIGHT_BEGUN, changes ~= LIGHT
   takes.windows[number], takes.lights[number] = window, nil
 end
@@ -256,12 +259,16 @@ local function save_windows(takes)
       redis.call('SETRANGE', takes.keys[2 * number - 1], TEXT_BYTES_TO_HEAD, newest)
     elseif light == LIGHT_BEGUN then
       local state = pack_head_to_newest(window)
-      redis.call('SETRANGE', takes.keys[2 * number - 1], '0', state)
+      if takes.keeps[number] then
+        redis.call('SET', takes.keys[2 * number - 1], state, 'PX', takes.keeps[number])
+      else
+        redis.call('SETRANGE', takes.keys[2 * number - 1], '0', state)
+      end
     elseif window and not light then
       save_window(window)
     end
   end
-  takes.windows, takes.lights, takes.states = {}, {}, {}
+  takes.windows, takes.lights, takes.keeps, takes.states = {}, {}, {}, {}
 end
 
 -- An unknown key stays unknown, unless something is counted or it is blocked.

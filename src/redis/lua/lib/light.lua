@@ -1,14 +1,28 @@
 -- Light windows of takes (see take.lua): what is done with them in short. lib/simple.lua does so for single calls.
 
--- Opens a light window, if the state of the key allows that.
+-- Opens a light window, if the state of the key allows that, or if the key is unknown. MGET tells nothing for a key
+-- that holds something else either, so GET says whether it does.
 local function open_lightly(takes, number, terms)
   local state, now_ms = takes.states[number], takes.now_ms
-  if state and #state == BYTES_TO_NEWEST then
+  if not state then
+    state = redis.pcall('GET', takes.keys[2 * number - 1])
+    if not state then
+      local window = { nil, nil, nil, nil, nil, nil, nil, nil }
+      window.rate, window.between, window.oldest_ms, window.oldest_count, window.listed = NO_RATE, 0, NEVER_MS, 0, 0
+      window.newest_ms, window.newest_count, window.total = NEVER_MS, 0, 0
+      takes.windows[number], takes.lights[number] = window, LIGHT
+    elseif type(state) == 'string' then
+      takes.states[number] = state
+    end
+  elseif #state == BYTES_TO_NEWEST then
     local window
     window = list_head_to_newest(state)
     if window.oldest_count == 0 then window.oldest_ms = window.newest_ms end
-    if window.total > 0 and now_ms >= window.newest_ms and window.oldest_ms + terms.window_ms > now_ms then
-      takes.windows[number], takes.lights[number] = window, LIGHT
+    if window.total > 0 and now_ms >= window.newest_ms and window.newest_ms + terms.window_ms > now_ms then
+      local is_shorter, is_sound = expire_simply(window, takes.keys[2 * number], terms.window_ms, now_ms)
+      if is_sound and window.total > 0 then
+        takes.windows[number], takes.lights[number] = window, is_shorter and LIGHT_BEGUN or LIGHT
+      end
     end
   end
 end
@@ -17,8 +31,10 @@ end
 -- the window; false where the window is not enough for that, and then nothing has changed.
 local function conclude_lightly(window, light, takes, number, terms, is_taken)
   local count, now_ms, window_ms, changes = terms.count, takes.now_ms, terms.window_ms, light
-  local is_enough = window.rate == terms.rate and window.total + count <= MOST_TOTAL
-  if is_enough and is_taken and count > 0 then
+  local is_counted = is_taken and count > 0
+  local is_enough = window.rate == terms.rate and window.total > 0 or window.total == 0 and is_counted
+  is_enough = is_enough and window.total + count <= MOST_TOTAL
+  if is_enough and is_counted then
     local is_newest = window.newest_ms == now_ms
     if not is_newest then
       local cell_ms = cell_start_of(now_ms, terms.bucket_ms)
@@ -30,9 +46,16 @@ local function conclude_lightly(window, light, takes, number, terms, is_taken)
       if window.oldest_count == 0 then window.oldest_ms = now_ms end
       if light == LIGHT then changes = LIGHT_CHANGED end
     else
-      local span_start_ms = cell_start_of(now_ms, math.max(terms.bucket_ms, window_ms / 16))
-      is_enough = begin_simply(window, count, takes.keys[2 * number], now_ms, span_start_ms)
-      if is_enough then changes = LIGHT_BEGUN end
+      local span_ms = math.max(terms.bucket_ms, window_ms / 16)
+      local span_start_ms = cell_start_of(now_ms, span_ms)
+      local keep_ms = keep_time(window_ms, span_ms, takes.has_callers_clock)
+      local begins_span = window.newest_ms < span_start_ms
+      is_enough = begin_simply(window, count, takes.keys[2 * number], now_ms, begins_span, keep_ms)
+      if is_enough then
+        changes = LIGHT_BEGUN
+        if window.oldest_count == 0 then window.rate, window.oldest_ms = terms.rate, now_ms end
+        if begins_span then takes.keeps[number] = keep_ms end
+      end
     end
   end
   local replied = false

@@ -167,13 +167,19 @@ local function keep_span_of(window)
   return math.max(window.bucket_ms, window.window_ms / 16)
 end
 
--- How long each hit lives that may come in this span of time, and every lease, and a block. A caller's clock may stand
--- still while the server's goes on, as it does in tests. So there is a minute to spare then.
+-- How long each hit lives that may come in this span of time, and every lease, and a block.
 local function keep_time_of(window)
   local span_ms = keep_span_of(window)
   local gone_ms = math.max(window.last_gone_ms, window.blocked_until_ms)
-  local live_ms = math.max(window.window_ms, gone_ms - window.now_ms) + span_ms
-  return math.ceil(live_ms) + (window.has_callers_clock and 60000 or 0)
+  local live_ms = math.max(window.window_ms, gone_ms - window.now_ms)
+  local keep_ms = keep_time(live_ms, span_ms, window.has_callers_clock)
+  return keep_ms
+end
+
+-- How long Redis has to keep a key, so that whatever comes in a span of time lives for `live_ms`. A caller's clock may
+-- stand still while the server's goes on, as it does in tests. So there is a minute to spare then.
+local function keep_time(live_ms, span_ms, has_callers_clock)
+  return math.ceil(live_ms + span_ms) + (has_callers_clock and 60000 or 0)
 end
 
 -- Has Redis keep the key that long from now on.
