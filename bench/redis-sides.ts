@@ -7,13 +7,13 @@ import type { RedisClientType } from "redis";
 import { perHour } from "trypema";
 import { createRedisProvider } from "trypema/redis";
 
-/** Longer than any turn, on a slow machine too: how many are admitted in a turn doesn't depend on how long it takes. */
+/** An hour, longer than any turn, on a slow machine too: how many are admitted in a turn doesn't depend on its time. */
 export const WINDOW_MS = 3_600_000;
 
 export type Client = Redis | RedisClientType;
 
-/** A limiter with a capacity; a call resolves to whether it was admitted. */
-export type Side = (client: Client, capacity: number) => (key: string) => Promise<boolean>;
+/** A limiter with a capacity in a window; a call resolves to whether it was admitted. */
+export type Side = (client: Client, capacity: number, windowMs: number) => (key: string) => Promise<boolean>;
 
 /** A command as the client's users send one that it has no method for. */
 function send(client: Client, command: string, args: string[]): Promise<unknown> {
@@ -53,48 +53,48 @@ return { 1, 0 }`;
 export const GCRA_SIDE = "GCRA, a script";
 
 export const sides: Record<string, Side> = {
-  "fixed window, a script"(client, capacity) {
+  "fixed window, a script"(client, capacity, windowMs) {
     const run = loaded(client, FIXED_WINDOW);
     return async (key) => {
-      const [count] = await run(`fixed:${key}`, String(WINDOW_MS));
+      const [count] = await run(`fixed:${key}`, String(windowMs));
       return count <= capacity;
     };
   },
 
-  [GCRA_SIDE](client, capacity) {
+  [GCRA_SIDE](client, capacity, windowMs) {
     const run = loaded(client, GCRA);
-    const windowUs = WINDOW_MS * 1_000;
+    const windowUs = windowMs * 1_000;
     return async (key) => {
       const [admitted] = await run(`gcra:${key}`, String(windowUs / capacity), String(windowUs));
       return admitted === 1;
     };
   },
 
-  "trypema, absolute"(client, capacity) {
-    const { absolute } = createRedisProvider(client, { windowMs: WINDOW_MS, timeoutMs: 60_000 });
-    const rate = perHour(capacity);
+  "trypema, absolute"(client, capacity, windowMs) {
+    const { absolute } = createRedisProvider(client, { windowMs, timeoutMs: 60_000 });
+    const rate = perHour((capacity * WINDOW_MS) / windowMs);
     return async (key) => (await absolute.inc(key, rate)).allowed;
   },
 
-  "trypema, suppressed"(client, capacity) {
-    const { suppressed } = createRedisProvider(client, { windowMs: WINDOW_MS, timeoutMs: 60_000 });
-    const rate = perHour(capacity);
+  "trypema, suppressed"(client, capacity, windowMs) {
+    const { suppressed } = createRedisProvider(client, { windowMs, timeoutMs: 60_000 });
+    const rate = perHour((capacity * WINDOW_MS) / windowMs);
     return async (key) => (await suppressed.inc(key, rate)).allowed;
   },
 
-  "rate-limit-redis"(client, capacity) {
+  "rate-limit-redis"(client, capacity, windowMs) {
     const sendCommand = (...[command, ...args]: string[]) => send(client, command!, args) as Promise<RedisReply>;
     const store = new RedisStore({ sendCommand });
-    store.init?.({ windowMs: WINDOW_MS } as never);
+    store.init?.({ windowMs } as never);
     return async (key) => (await store.increment(key)).totalHits <= capacity;
   },
 
-  "rate-limiter-flexible"(client, capacity) {
+  "rate-limiter-flexible"(client, capacity, windowMs) {
     const limiter = new RateLimiterRedis({
       storeClient: client,
       useRedisPackage: !(client instanceof Redis),
       points: capacity,
-      duration: WINDOW_MS / 1_000,
+      duration: windowMs / 1_000,
     });
     return (key) =>
       limiter.consume(key).then(

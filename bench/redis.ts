@@ -75,7 +75,7 @@ async function serverTimes(): Promise<void> {
     for (let turn = 0; turn < TURNS; turn++) {
       for (const [index, side] of Object.values(sides).entries()) {
         await client.flushall();
-        const call = side(client, capacity);
+        const call = side(client, capacity, WINDOW_MS);
         await callMany((i) => call(calls.key(i)), keys === 1 ? 1_000 : CALLS_A_TURN, MANY_IN_FLIGHT);
         await client.config("RESETSTAT");
         const admitted = await callMany((i) => call(calls.key(i)), CALLS_A_TURN, MANY_IN_FLIGHT);
@@ -86,7 +86,30 @@ async function serverTimes(): Promise<void> {
     }
     columns.push(times.map(median));
   }
-  printBesideGcra(Object.keys(workloads), columns, 1);
+  columns.push(await timesWhereBucketsExpire());
+  printBesideGcra([...Object.keys(workloads), "5 k keys, buckets that expire"], columns, 1);
+}
+
+/** The same where each call to a key begins a bucket, and has one expire: ten calls to each key in each window. */
+async function timesWhereBucketsExpire(): Promise<number[]> {
+  const [windowMs, bucketMs, rounds] = [1_000, 100, 4];
+  const keys = makeKeys(CALLS_A_TURN / rounds);
+  const times = Object.keys(sides).map((): number[] => []);
+  for (let turn = 0; turn < TURNS; turn++) {
+    for (const [index, side] of Object.values(sides).entries()) {
+      await client.flushall();
+      const call = side(client, CAPACITIES.ample, windowMs);
+      for (let round = -windowMs / bucketMs; round < rounds; round++) {
+        if (round === 0) await client.config("RESETSTAT");
+        const endsMs = performance.now() + bucketMs;
+        const admitted = await callMany((i) => call(keys[i]!), keys.length, MANY_IN_FLIGHT);
+        if (admitted !== keys.length) throw new Error(`${admitted} of ${keys.length} admitted`);
+        await sleep(endsMs - performance.now());
+      }
+      times[index]!.push((await scriptTime()).usec / CALLS_A_TURN);
+    }
+  }
+  return times.map(median);
 }
 
 /** What it costs to check three limits as one. */
@@ -140,7 +163,7 @@ async function memory(): Promise<void> {
   const rows = [];
   for (const [name, side] of Object.entries(sides)) {
     await client.flushall();
-    const call = side(client, CAPACITIES.scarce);
+    const call = side(client, CAPACITIES.scarce, WINDOW_MS);
     await call("first");
     const before = await usedMemory();
     await callMany((i) => call(keys[i]!), keys.length, 100);
@@ -244,7 +267,7 @@ async function throughput(): Promise<void> {
 async function throughputsOf(each: Client, { keys, capacity, inFlight }: (typeof loads)[number]): Promise<number[]> {
   await client.flushall();
   const calls = new Calls(makeKeys(keys));
-  const players = Object.values(sides).map((side) => side(each, capacity));
+  const players = Object.values(sides).map((side) => side(each, capacity, WINDOW_MS));
   const count = inFlight === 1 ? 3_000 : CALLS_A_TURN;
   const figures = players.map((): number[] => []);
   for (let turn = 0; turn <= TURNS; turn++) {
