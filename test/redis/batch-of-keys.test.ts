@@ -1,6 +1,7 @@
 // Many keys in one script, each called once, or each with a take of one limit. Most of these calls are counted in a
 // short way, which has to decide and to store what the usual way does.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { createLimits, createLocalProvider, type Decision, type Provider, perSecond, type Rate } from "trypema";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
@@ -30,14 +31,17 @@ describe.each([
 
   /** With a deadline that no busy machine misses. */
   function open(options: RedisOptions = {}) {
-    return limiterOf(createRedisProvider(redis.client, { ...WINDOW, timeoutMs: 30_000, ...options }));
+    return limiterOf(createRedisProvider(redis.client, { ...WINDOW, timeoutMs: 30_000, ...options }), options.windowMs);
   }
 
-  function limiterOf(provider: Provider): Omit<Provider["absolute"], "inc"> & {
+  function limiterOf(
+    provider: Provider,
+    windowMs = WINDOW.windowMs,
+  ): Omit<Provider["absolute"], "inc"> & {
     inc(key: string, rate: Rate, count?: number): Decision | Promise<Decision>;
   } {
     if (way === "calls") return provider[strategy];
-    const limits = createLimits(provider, { limit: { rate: RATE, strategy, ...WINDOW } });
+    const limits = createLimits(provider, { limit: { rate: RATE, strategy, ...WINDOW, windowMs } });
     const limiter = limits.limiter("limit");
     const inc = async (key: string, rate: Rate, count = 1) => {
       const { decisions } = await limits.take(key, count, { limit: { rate } });
@@ -232,6 +236,23 @@ describe.each([
     clock.advance(WINDOW.windowMs / 16);
     await callEach(limiter, keys);
     for (const name of names) expect(await redis.client.pttl(name)).toBeGreaterThan(40_000);
+  });
+
+  it("lets Redis forget a key a window and a sixteenth after its newest hit at most, on the server's clock", async () => {
+    const windowMs = 60_000;
+    const limiter = open({ windowMs });
+    // The waits begin buckets, so that there is a list too.
+    for (const waitMs of [0, 30, 30, 30]) {
+      await sleep(waitMs);
+      await callEach(limiter, ["k", "other"]);
+    }
+    const names = await redis.client.keys("*{:k}*");
+    expect(names).toHaveLength(2);
+    for (const name of names) {
+      const leftMs = await redis.client.pttl(name);
+      expect(leftMs).toBeGreaterThan(0);
+      expect(leftMs).toBeLessThanOrEqual(windowMs * (1 + 1 / 16));
+    }
   });
 
   it("lets hits live for a window from the latest of several clocks on", async () => {
