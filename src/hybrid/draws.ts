@@ -13,8 +13,8 @@ export class Draws {
   #admitted = 0;
   /** About as much within the last `longHorizonMs`, as of the last report. */
   #recent = 0;
-  /** What Redis said that nobody has used or leased under the hard limit, and until when that is believed. */
-  #free = Number.POSITIVE_INFINITY;
+  /** The most that may be used at all, as Redis has said, and until when that is believed. */
+  #mostUsed = Number.POSITIVE_INFINITY;
   #believedMs = Number.NEGATIVE_INFINITY;
 
   constructor(timing: Pick<Timing, "shortHorizonMs" | "longHorizonMs">) {
@@ -40,19 +40,24 @@ export class Draws {
     this.#recent = 0;
   }
 
-  /** Redis has said how much is free. Not for long: what processes don't need of their headroom they return. */
-  noteFree(free: number, nowMs: number): void {
-    this.#free = free;
+  /**
+   * Redis has said what is used, and what is left of the hard limit by others: together that is the most that may be
+   * used. Not for long: what other processes don't need of their headroom they return.
+   *
+   * @param most with the lease and the headroom of this process, because it returns these when it asks for a call
+   */
+  noteMostUsed(most: number, nowMs: number): void {
+    this.#mostUsed = most;
     this.#believedMs = nowMs + LEASES_MOVE_MS;
   }
 
-  /** More may be free than Redis has said. */
-  forgetFree(): void {
+  /** What Redis has said was at another rate. */
+  forgetMostUsed(): void {
     this.#believedMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** Whether it is known that Redis has no room for a call of that count. */
-  hasNoRoomFor(count: number, nowMs: number): boolean {
-    return count > this.#free && nowMs < this.#believedMs;
+  /** Whether it is known that Redis has no room for a call with which `used` would be used. */
+  isKnownOver(used: number, nowMs: number): boolean {
+    return used > this.#mostUsed && nowMs < this.#believedMs;
   }
 }

@@ -276,17 +276,40 @@ describe("above the limit", () => {
     expect(ask(holder, 1)).toMatchObject({ heldHeadroom: 0 });
   });
 
-  it("that Redis has no room for a call is known for 50 ms, or until a bucket expires, and of no lighter call", () => {
+  it("that Redis has no room for a call is known for 50 ms, and of no lighter call", () => {
+    const holder = new Holder("k", TIMING, new Memory());
+    answer(holder, 0, { ...FULL, freeHeadroom: 1 });
+    const isOver = (count: number, nowMs: number) => holder.ensureDraws().isKnownOver(holder.used + count, nowMs);
+    expect([isOver(1, 49), isOver(2, 49), isOver(2, 50)]).toEqual([false, true, false]);
+  });
+
+  it("Redis has room for what expires, and for what this process has leased, since it returns that when it asks", () => {
+    const holder = new Holder("k", TIMING, new Memory());
+    const isOver = (count: number, nowMs: number) => holder.ensureDraws().isKnownOver(holder.used + count, nowMs);
+    answer(holder, 0, { ...FULL, grantedHeadroom: 3, freeHeadroom: 0 });
+    const expiring = { buckets: 3, firstExpiresInMs: 30, secondExpiresInMs: 90, secondAccepted: 20 };
+    holder.ensureDraws().note(2);
+    const report = ask(holder, 270, []);
+    expect(report.heldHeadroom).toBe(3);
+    holder.answered(
+      { ...NOTHING, ...expiring, total: 95, firstAccepted: 10, granted: 2, freeHeadroom: 4 },
+      report,
+      270,
+      0,
+    );
+    expect([isOver(9, 271), isOver(10, 271)]).toEqual([false, true]);
+    expect(holder.trySpend(2, 272)).toBe(true);
+    expect([isOver(7, 273), isOver(8, 273)]).toEqual([false, true]);
+    holder.carryOn(300, 0);
+    expect([isOver(17, 300), isOver(18, 300)]).toEqual([false, true]);
+  });
+
+  it("what Redis said of its room at another rate is forgotten", () => {
     const holder = new Holder("k", TIMING, new Memory());
     answer(holder, 0, { ...FULL, freeHeadroom: 0 });
-    expect(holder.ensureDraws().hasNoRoomFor(1, 49)).toBe(true);
-    expect(holder.ensureDraws().hasNoRoomFor(1, 50)).toBe(false);
-    const expiring = { buckets: 3, firstExpiresInMs: 30, secondExpiresInMs: 90, secondAccepted: 20 };
-    answer(holder, 270, { ...FULL, ...expiring, freeHeadroom: 1 });
-    expect(holder.ensureDraws().hasNoRoomFor(1, 280)).toBe(false);
-    expect(holder.ensureDraws().hasNoRoomFor(2, 280)).toBe(true);
-    holder.carryOn(300, 0);
-    expect(holder.ensureDraws().hasNoRoomFor(2, 300)).toBe(false);
+    holder.degrade(perSecond(200), 200);
+    holder.answered({ ...NOTHING, ...FULL }, ask(holder, 1, []), 1, 0);
+    expect(holder.ensureDraws().isKnownOver(holder.used + 1, 1)).toBe(false);
   });
 
   it("headroom outlives a lease of a key that is called seldom", () => {

@@ -107,7 +107,6 @@ export class Holder extends Pieces {
         return;
       }
       write(this, USED, this.used - firstAccepted);
-      this.#draws?.forgetFree();
       this.#noteSteady();
     }
     if (this.#state === "current") this.#noteNextEnd(nowMs);
@@ -363,21 +362,25 @@ export class Holder extends Pieces {
   answered(answer: Answer, report: OutgoingReport, nowMs: number, aheadMs: number): void {
     const { rate, limit } = report;
     this.outbox.confirm(report.number);
-    if (!this.knows(rate)) this.#factor = undefined;
+    if (!this.knows(rate)) {
+      this.#factor = undefined;
+      this.#draws?.forgetMostUsed();
+    }
     this.#state = "current";
     this.#noteRate(rate, limit);
     this.lease.refresh(answer.granted, answer.grantedHeadroom, report.leaseExpiryMs);
     // The answer of a process that was held up may be read when its lease is over.
     this.lease.expire(nowMs);
-    const { held, heldHeadroom } = report;
-    if (held + heldHeadroom + answer.granted + answer.grantedHeadroom === 0) this.lease.end();
+    const { held } = report;
+    const leased = held + report.heldHeadroom + answer.granted + answer.grantedHeadroom;
+    if (leased === 0) this.lease.end();
     this.#noteAhead(report.sentAheadMs, aheadMs);
     const used = answer.total - answer.declined + answer.leasedByOthers;
     // What was counted for the calls that wait is used as they are served.
     write(this, USED, used - answer.counted);
     // Most keys never pass their limit, and need no object for draws.
     if (answer.freeHeadroom >= 0)
-      (used < limit ? this.#draws : this.ensureDraws())?.noteFree(answer.freeHeadroom, nowMs);
+      (used < limit ? this.#draws : this.ensureDraws())?.noteMostUsed(used + leased + answer.freeHeadroom, nowMs);
     this.demand.noteUnleased(limit - used - held - answer.granted, limit);
     this.snapshot.note(answer, nowMs);
     if (report.asked > 0) this.#noRoom = noRoomOfAnswer(answer, report, nowMs, this.timing.leaseMs);

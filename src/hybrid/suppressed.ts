@@ -70,8 +70,9 @@ class Suppressed implements HolderStrategy {
 
   /** Whether a call would pass the hard limit, or isn't covered and Redis is known to have no room for it there. */
   #isOverHard(holder: Holder, count: number, nowMs: number): boolean {
-    if (holder.used + count > this.#ruleOf(holder.rate).hardLimit) return true;
-    return holder.ensureDraws().hasNoRoomFor(count, nowMs) && !holder.lease.canSpendAbove(count);
+    const used = holder.used + count;
+    if (used > this.#ruleOf(holder.rate).hardLimit) return true;
+    return holder.ensureDraws().isKnownOver(used, nowMs) && !holder.lease.canSpendAbove(count);
   }
 
   weigh(holder: Holder, count: number, nowMs: number): Weighed | undefined {

@@ -369,6 +369,23 @@ it.each(Object.entries(FORGETS_FACTOR))(
   },
 );
 
+it("suppressed: a heavy call is no call over the hard limit where Redis has set a part of its room aside for this process", async () => {
+  const clock = manualClock();
+  const settings = { windowMs: 7, bucketMs: 1, hardLimitFactor: 4, suppressionCacheMs: 100_000, clock };
+  const rate = perSecond(2_000 / 7);
+  const hybrid = open({ ...settings, random: () => 0.5 });
+  const local = createLocalProvider({ ...settings, random: () => 0.5 });
+  const both = async (count: number) =>
+    expect(await hybrid.suppressed.inc("k", rate, count)).toEqual(local.suppressed.inc("k", rate, count));
+  for (let i = 0; i < 3; i++) await both(1);
+  clock.advance(6);
+  await both(12);
+  clock.advance(1);
+  // The answer to the report brings a lease of 2 and some headroom, so Redis has less than 7 left.
+  await reported(hybrid);
+  await both(7);
+});
+
 it("clear forgets also what is learnt meanwhile", async () => {
   const { absolute } = open();
   await absolute.inc("k", perSecond(1), 60);
