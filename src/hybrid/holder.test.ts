@@ -304,6 +304,17 @@ describe("above the limit", () => {
     expect([isOver(17, 300), isOver(18, 300)]).toEqual([false, true]);
   });
 
+  it("a factor is forgotten with all that Redis had counted, and not sooner", () => {
+    const holder = new Holder("k", TIMING, new Memory());
+    answer(holder, 0, { ...FULL, factor: 0.5, factorLeftMs: 100_000 });
+    answer(holder, 400, { total: 21, counted: 1, buckets: 2, firstExpiresInMs: 500, firstAccepted: 20 });
+    expect(holder.factorAt(400)).toBe(0.5);
+    answer(holder, 900, { total: 1, counted: 1, buckets: 1, firstExpiresInMs: WINDOW_MS, firstAccepted: 1 });
+    expect(holder.factorAt(900)).toBe(-1);
+    answer(holder, 900, { factor: 0, factorLeftMs: 100_000 });
+    expect(holder.factorAt(900)).toBe(0);
+  });
+
   it("what Redis said of its room at another rate is forgotten", () => {
     const holder = new Holder("k", TIMING, new Memory());
     answer(holder, 0, { ...FULL, freeHeadroom: 0 });

@@ -362,10 +362,9 @@ export class Holder extends Pieces {
   answered(answer: Answer, report: OutgoingReport, nowMs: number, aheadMs: number): void {
     const { rate, limit } = report;
     this.outbox.confirm(report.number);
-    if (!this.knows(rate)) {
-      this.#factor = undefined;
-      this.#draws?.forgetMostUsed();
-    }
+    if (!this.knows(rate)) this.#draws?.forgetMostUsed();
+    // Redis forgets a factor with the last of the counts that it was computed of.
+    if (!this.knows(rate) || answer.total === answer.counted) this.#factor = undefined;
     this.#state = "current";
     this.#noteRate(rate, limit);
     this.lease.refresh(answer.granted, answer.grantedHeadroom, report.leaseExpiryMs);

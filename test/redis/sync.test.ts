@@ -251,6 +251,16 @@ it("a factor isn't computed for a call over the hard limit, which is denied with
   expect((await sync(call)).factorLeftMs).toBe(-1);
 });
 
+it("a factor that was computed for the first call to a key is forgotten when that call has expired, reported or not", async () => {
+  const call = { suppressionCacheMs: 100_000, hardLimit: 15, asked: 12, needed: 12, isAlike: true };
+  expect(await sync(call)).toMatchObject({ total: 0, factorLeftMs: 100_000 });
+  reports.clock.advance(WINDOW.windowMs - 1);
+  expect(await sync({ ...call, report: 4 })).toMatchObject({ factorLeftMs: 100_000 - WINDOW.windowMs + 1 });
+  reports.clock.advance(1);
+  const hits = [{ report: 6, ageMs: WINDOW.windowMs, count: 12, declined: 0 }];
+  expect(await sync({ ...call, report: 6, hits })).toMatchObject({ total: 0, factorLeftMs: 100_000 });
+});
+
 it("a call that finds no room is told when enough of the oldest buckets have expired for it, and no later", async () => {
   const hits = [
     { report: 2, ageMs: 300, count: 6, declined: 0 },

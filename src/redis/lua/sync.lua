@@ -10,6 +10,7 @@ local function sync(keys, arguments)
   take_rate(window, arguments)
   count_hits(window, arguments, last_report, counted_before)
   expire(window)
+  forget_factor_of_nothing(window)
   local counted, granted, waits, wanted = serve(window, arguments)
   local leased_by_others = window.reserved
   -- A block denies whatever is used, so nothing is computed for its calls, as on the other providers.
@@ -53,6 +54,14 @@ local function sync(keys, arguments)
     blocked_ms = math.max(0, window.blocked_until_ms - window.now_ms),
   }))
   return replied
+end
+
+-- The first call to a key may be above the soft limit. Its factor is kept in a window that counts nothing yet, because
+-- the process that draws reports the call later. If that report comes when the call has expired, the factor has too.
+local function forget_factor_of_nothing(window)
+  if window.total == 0 and window.factor_ms + window.window_ms <= window.now_ms then
+    window.factor_ms, window.rest_changed = NEVER_MS, true
+  end
 end
 
 -- Reads the leases, and takes back that of the process. Returns the number of its last report, what was counted under
