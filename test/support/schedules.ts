@@ -54,6 +54,10 @@ const conditions = fc.record({
 });
 
 export function steps(windowMs: number, bucketMs: number): fc.Arbitrary<Step[]> {
+  return fc.array(step(windowMs, bucketMs), { maxLength: 120 });
+}
+
+export function step(windowMs: number, bucketMs: number): fc.Arbitrary<Step> {
   const call = fc.record({
     waitMs: waits(windowMs, bucketMs),
     strategy: fc.constantFrom("absolute" as const, "suppressed" as const),
@@ -99,10 +103,13 @@ export function steps(windowMs: number, bucketMs: number): fc.Arbitrary<Step[]> 
       weight: 2,
     },
   );
-  return fc.array(
-    fc.tuple(call, method).map(([common, specific]) => ({ ...common, ...specific }) as Step),
-    { maxLength: 120 },
-  );
+  return fc.tuple(call, method).map(([common, specific]) => ({ ...common, ...specific }) as Step);
+}
+
+/** Gives every step the rate of the first that has one: Hybrid decides more without Redis then. */
+export function atOneRate(all: readonly Step[]): readonly Step[] {
+  const rate = all.find((each) => "rate" in each)?.rate;
+  return all.map((each) => ("rate" in each && rate !== undefined ? { ...each, rate } : each));
 }
 
 /** Surges: far over the limit of 5, with pauses about as long as the span of recent calls, and no ceiling. */
