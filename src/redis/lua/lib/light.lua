@@ -1,4 +1,6 @@
 -- Light windows of takes (see take.lua): what is done with them in short. lib/simple.lua does so for single calls.
+-- `takes.lights` says what has changed of each, and `takes.keeps` how long Redis has to keep its key from now on, where
+-- that changes.
 
 -- Opens a light window, if the state of the key allows that, or if the key is unknown. MGET tells nothing for a key
 -- that holds something else either, so GET says whether it does.
