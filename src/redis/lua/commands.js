@@ -66,7 +66,7 @@ export const WINDOW = {
   now_ms: "the time of the call, by the key's time, as all times that are stored: the clock's time and `offset_ms`",
   has_callers_clock: "whether the caller gave the time",
   cell_ms: "where the cell of the time grid begins that has `now_ms`",
-  span_start_ms: "where the span begins that has `now_ms`, of those for which Redis keeps a key (see `keep_span_of`)",
+  span_start_ms: "where the span begins that has `now_ms`, of those for which Redis keeps a key (see `keep_span`)",
   stored_bytes: "how long the stored state is; 0 for none",
   head_changed: "whether anything differs from the stored state",
   rest_changed: "whether anything after the head differs from it",

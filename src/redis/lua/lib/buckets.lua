@@ -43,7 +43,7 @@ end
 
 -- The newest bucket from now on is an empty one; the one that was the newest joins the others.
 local function begin_bucket(window)
-  local span_ms = keep_span_of(window)
+  local span_ms = keep_span(window.window_ms, window.bucket_ms)
   local begins_span = window.total == 0
   if not begins_span then
     local span_start_ms = cell_start_of(window.now_ms, span_ms)

@@ -48,7 +48,7 @@ local function conclude_lightly(window, light, takes, number, terms, is_taken)
       if window.oldest_count == 0 then window.oldest_ms = now_ms end
       if light == LIGHT then changes = LIGHT_CHANGED end
     else
-      local span_ms = math.max(terms.bucket_ms, window_ms / 16)
+      local span_ms = keep_span(window_ms, terms.bucket_ms)
       local span_start_ms = cell_start_of(now_ms, span_ms)
       local keep_ms = keep_time(window_ms, span_ms, takes.has_callers_clock)
       local begins_span = window.newest_ms < span_start_ms

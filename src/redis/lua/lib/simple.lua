@@ -5,7 +5,7 @@
 -- Sets how long Redis keeps a key that is called next and has nothing but buckets. As text, because to make text of a
 -- number takes some 1 000 of the 30 000 instructions of a call.
 local function set_keep_time(window)
-  local span_ms = keep_span_of(window)
+  local span_ms = keep_span(window.window_ms, window.bucket_ms)
   local keep_ms = keep_time(window.window_ms, span_ms, window.has_callers_clock)
   window.simple_keep_ms = EXACT:format(keep_ms)
 end
@@ -14,7 +14,7 @@ end
 local function set_time(window, now_ms)
   window.now_ms = now_ms
   window.cell_ms = cell_start_of(now_ms, window.bucket_ms)
-  local span_ms = keep_span_of(window)
+  local span_ms = keep_span(window.window_ms, window.bucket_ms)
   window.span_start_ms = cell_start_of(now_ms, span_ms)
 end
 
@@ -24,11 +24,12 @@ local function count_simply(window, state, terms)
   local replied, is_counted, stored = false, false, state
   local count = terms.count
   if not state then
-    is_counted = count_first(window, terms)
+    is_counted = count_first(window, terms, false)
   elseif #state == BYTES_TO_NEWEST then
     unpack_head_to_newest(window, state)
     if window.rate == terms.rate and window.now_ms >= window.newest_ms then
-      local is_live, is_shorter, is_sound = window.newest_ms + window.window_ms > window.now_ms, false, true
+      local is_live = window.newest_ms + window.window_ms > window.now_ms
+      local is_shorter, is_sound = false, true
       if is_live then
         is_shorter, is_sound = expire_simply(window, window.buckets_key, window.window_ms, window.now_ms)
         is_live = window.total > 0
@@ -36,7 +37,7 @@ local function count_simply(window, state, terms)
       local total = window.total + count
       local is_admitted = is_sound and total <= terms.limit and total <= MOST_TOTAL
       if not is_live then
-        is_counted = count_anew(window, terms)
+        is_counted = count_first(window, terms, true)
       elseif is_admitted and window.newest_ms >= window.cell_ms then
         count_in_newest(window, count, is_shorter)
         is_counted = true
@@ -44,8 +45,7 @@ local function count_simply(window, state, terms)
         is_counted = count_after_newest(window, count)
       end
       if is_shorter and not is_counted then
-        stored = pack_head_to_newest(window)
-        redis.call('SETRANGE', window.state_key, '0', stored)
+        stored = overwrite(window)
       end
     end
   end
@@ -55,35 +55,29 @@ local function count_simply(window, state, terms)
   return replied, stored
 end
 
--- Counts the first call to a key. MGET tells nothing for a key that holds something else either: NX leaves that as it
--- is, and the call isn't simple.
-local function count_first(window, terms)
+-- Counts the first call to a key, or the first after all that was known of it has expired. MGET tells nothing for a key
+-- that holds something else either: NX leaves that as it is, and the call isn't simple.
+local function count_first(window, terms, is_known)
   local count = terms.count
   local is_counted = count <= terms.limit and count <= MOST_TOTAL
   if is_counted then
-    local state = begin_simple_state(window, terms.rate, count)
-    is_counted = redis.call('SET', window.state_key, state, 'PX', window.simple_keep_ms, 'NX')
+    if is_known and window.between > 0 then redis.call('DEL', window.buckets_key) end
+    window.rate, window.between, window.oldest_count, window.listed = terms.rate, 0, 0, 0
+    window.oldest_ms, window.newest_ms, window.newest_count, window.total = window.now_ms, window.now_ms, count, count
+    local state = pack_head_to_newest(window)
+    if is_known then
+      redis.call('SET', window.state_key, state, 'PX', window.simple_keep_ms)
+    else
+      is_counted = redis.call('SET', window.state_key, state, 'PX', window.simple_keep_ms, 'NX')
+    end
   end
   return is_counted
 end
 
--- Counts the first call to a key of which nothing is live any longer.
-local function count_anew(window, terms)
-  local count = terms.count
-  local is_counted = count <= terms.limit and count <= MOST_TOTAL
-  if is_counted then
-    if window.between > 0 then redis.call('DEL', window.buckets_key) end
-    local state = begin_simple_state(window, terms.rate, count)
-    redis.call('SET', window.state_key, state, 'PX', window.simple_keep_ms)
-  end
-  return is_counted
-end
-
--- Makes the window one of a single bucket, hit now. Returns its state.
-local function begin_simple_state(window, rate, count)
-  window.rate, window.between, window.oldest_count, window.listed = rate, 0, 0, 0
-  window.oldest_ms, window.newest_ms, window.newest_count, window.total = window.now_ms, window.now_ms, count, count
+-- Stores the window over its state, which is as long. Returns the new state.
+local function overwrite(window)
   local state = pack_head_to_newest(window)
+  redis.call('SETRANGE', window.state_key, '0', state)
   return state
 end
 
@@ -119,8 +113,7 @@ local function count_in_newest(window, count, is_shorter)
   window.newest_count, window.total = window.newest_count + count, window.total + count
   if window.oldest_count == 0 then window.oldest_ms = window.now_ms end
   if is_shorter then
-    local state = pack_head_to_newest(window)
-    redis.call('SETRANGE', window.state_key, '0', state)
+    overwrite(window)
   else
     local newest = pack_newest(window)
     redis.call('SETRANGE', window.state_key, TEXT_BYTES_TO_HEAD, newest)
@@ -138,13 +131,11 @@ local function count_after_newest(window, count)
     begins_span,
     window.simple_keep_ms
   )
-  if is_sound then
+  if is_sound and begins_span then
     local state = pack_head_to_newest(window)
-    if begins_span then
-      redis.call('SET', window.state_key, state, 'PX', window.simple_keep_ms)
-    else
-      redis.call('SETRANGE', window.state_key, '0', state)
-    end
+    redis.call('SET', window.state_key, state, 'PX', window.simple_keep_ms)
+  elseif is_sound then
+    overwrite(window)
   end
   return is_sound
 end

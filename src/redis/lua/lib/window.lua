@@ -163,13 +163,13 @@ end
 
 -- To set the time at which Redis forgets a key costs as much as to store it. So that is done for the first bucket only
 -- that begins in a span of so many ms, and then for all that may begin in the span.
-local function keep_span_of(window)
-  return math.max(window.bucket_ms, window.window_ms / 16)
+local function keep_span(window_ms, bucket_ms)
+  return math.max(bucket_ms, window_ms / 16)
 end
 
 -- How long each hit lives that may come in this span of time, and every lease, and a block.
 local function keep_time_of(window)
-  local span_ms = keep_span_of(window)
+  local span_ms = keep_span(window.window_ms, window.bucket_ms)
   local gone_ms = math.max(window.last_gone_ms, window.blocked_until_ms)
   local live_ms = math.max(window.window_ms, gone_ms - window.now_ms)
   local keep_ms = keep_time(live_ms, span_ms, window.has_callers_clock)
