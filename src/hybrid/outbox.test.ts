@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { timesOnBorders } from "../../test/support/borders.ts";
+import { cellStartOf } from "../strategy/bucket.ts";
 import { Cells } from "./cells.ts";
 import { type HitCell, Outbox } from "./outbox.ts";
 import { rowAlone } from "./rows.ts";
@@ -7,8 +9,8 @@ import { rowAlone } from "./rows.ts";
 const WINDOW_MS = 1_000;
 const BUCKET_MS = 10;
 
-function newOutbox(windowMs = WINDOW_MS, cells = new Cells()): Outbox {
-  return new Outbox(rowAlone(), { windowMs, bucketMs: BUCKET_MS }, cells);
+function newOutbox(windowMs = WINDOW_MS, cells = new Cells(), bucketMs = BUCKET_MS): Outbox {
+  return new Outbox(rowAlone(), { windowMs, bucketMs }, cells);
 }
 
 function acceptedOf(hits: readonly HitCell[]): number {
@@ -24,6 +26,26 @@ it("hits of one cell are reported as one, as late as the last of them", () => {
     { report: 2, hitMs: 109, count: 3, declined: 2 },
     { report: 2, hitMs: 110, count: 3, declined: 0 },
   ]);
+});
+
+it.each([
+  ["before a report", (outbox: Outbox, hitMs: number) => outbox.add(1, 0, hitMs)],
+  ["while calls wait for an answer", (outbox: Outbox, hitMs: number) => outbox.addInFlight(3, 1, 0, hitMs)],
+])("hits on the border of two cells are reported as one if Redis would count them in one bucket, %s", (_, addHit) => {
+  fc.assert(
+    fc.property(timesOnBorders, ({ bucketMs, timesMs }) => {
+      const outbox = newOutbox(Number.POSITIVE_INFINITY, new Cells(), bucketMs);
+      const plain: { hitMs: number; count: number }[] = [];
+      for (const hitMs of timesMs) {
+        addHit(outbox, hitMs);
+        const newest = plain.at(-1);
+        if (newest === undefined || newest.hitMs < cellStartOf(hitMs, bucketMs)) plain.push({ hitMs, count: 1 });
+        else plain[plain.length - 1] = { hitMs, count: newest.count + 1 };
+        expect(outbox.hits.map(({ hitMs, count }) => ({ hitMs, count }))).toEqual(plain);
+      }
+    }),
+    { numRuns: 1_000 },
+  );
 });
 
 it("a hit whose report was not answered is sent again under the same number, until Redis confirms it", () => {

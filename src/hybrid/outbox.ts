@@ -15,11 +15,10 @@
 // The newest cell of the bucket grid is kept in the row: most hits join it. Ended cells are a linked list in a table,
 // because an array would take more memory than the one or two hits that most keys have.
 
-import { cellStartOf } from "../strategy/bucket.ts";
+import { cellStartOf, sureUntilMs } from "../strategy/bucket.ts";
 import { CELL_COUNT, CELL_DECLINED, CELL_HIT_MS, type Cells, NO_CELL, OLDER, REPORT } from "./cells.ts";
 import {
   add,
-  CELL_END_MS,
   COUNT,
   DECLINED,
   HELD_BACK,
@@ -28,6 +27,7 @@ import {
   PENDING,
   type Row,
   read,
+  SURE_UNTIL_MS,
   write,
 } from "./rows.ts";
 import type { Timing } from "./timing.ts";
@@ -48,11 +48,12 @@ export interface HitCell {
 const MOST_HITS = 64;
 
 /**
- * Adds a pending hit to the newest cell, if it belongs there. `Outbox.add` does the same and more. This is for most
- * calls to a hot key, and a function, so that V8 inlines it there: that makes up for what the row costs such a call.
+ * Adds a pending hit to the newest cell, if it is sure to belong there. `Outbox.add` does the same and more. This is
+ * for most calls to a hot key, and a function, so that V8 inlines it there: that makes up for what the row costs such a
+ * call.
  */
 export function tryJoin({ words, at }: Row, count: number, declined: number, nowMs: number): boolean {
-  if (words[at + COUNT] === 0 || nowMs >= words[at + CELL_END_MS]!) return false;
+  if (words[at + COUNT] === 0 || nowMs >= words[at + SURE_UNTIL_MS]!) return false;
   words[at + COUNT]! += count;
   words[at + DECLINED]! += declined;
   words[at + HIT_MS] = nowMs;
@@ -62,15 +63,15 @@ export function tryJoin({ words, at }: Row, count: number, declined: number, now
 /**
  * A view of a row and of the table of ended cells, where all its numbers are.
  *
- * | word           | means                                                                                        |
- * |----------------|----------------------------------------------------------------------------------------------|
- * | `COUNT`        | the counts of the newest cell, which is pending; it has no hit while this is 0               |
- * | `DECLINED`     | the part of them that was denied                                                             |
- * | `HIT_MS`       | the time of the newest hit in it                                                             |
- * | `CELL_END_MS`  | when it ends                                                                                 |
- * | `NEWEST_ENDED` | the newest of the ended cells, from which on each is linked to the next older one            |
- * | `PENDING`      | how many ended cells are pending                                                             |
- * | `HELD_BACK`    | the accepted part of the hits that the last report held back; -1 if it held none back        |
+ * | word            | means                                                                                 |
+ * |-----------------|---------------------------------------------------------------------------------------|
+ * | `COUNT`         | the counts of the newest cell, which is pending; it has no hit while this is 0        |
+ * | `DECLINED`      | the part of them that was denied                                                      |
+ * | `HIT_MS`        | the time of the newest hit in it                                                      |
+ * | `SURE_UNTIL_MS` | until when hits are sure to belong to it                                              |
+ * | `NEWEST_ENDED`  | the newest of the ended cells, from which on each is linked to the next older one     |
+ * | `PENDING`       | how many ended cells are pending                                                      |
+ * | `HELD_BACK`     | the accepted part of the hits that the last report held back; -1 if it held none back |
  */
 export class Outbox {
   readonly #row: Row;
@@ -107,10 +108,11 @@ export class Outbox {
   /** Adds a pending hit at the present time, of which `declined` was denied. */
   add(count: number, declined: number, nowMs: number): void {
     if (tryJoin(this.#row, count, declined, nowMs)) return;
-    this.#endCell();
-    write(this.#row, CELL_END_MS, this.#endOf(nowMs));
-    write(this.#row, COUNT, count);
-    write(this.#row, DECLINED, declined);
+    const startMs = this.#cellStartOf(nowMs);
+    if (read(this.#row, HIT_MS) < startMs) this.#endCell();
+    write(this.#row, SURE_UNTIL_MS, sureUntilMs(startMs, this.#grid.bucketMs));
+    add(this.#row, COUNT, count);
+    add(this.#row, DECLINED, declined);
     write(this.#row, HIT_MS, nowMs);
   }
 
@@ -127,7 +129,7 @@ export class Outbox {
     if (
       newest !== NO_CELL &&
       cells.read(newest, REPORT) === report &&
-      nowMs < this.#endOf(cells.read(newest, CELL_HIT_MS))
+      cells.read(newest, CELL_HIT_MS) >= this.#cellStartOf(nowMs)
     ) {
       cells.write(newest, CELL_HIT_MS, nowMs);
       cells.add(newest, count, declined);
@@ -227,9 +229,8 @@ export class Outbox {
     return this.#newestFirst().reverse();
   }
 
-  #endOf(hitMs: number): number {
-    const { bucketMs } = this.#grid;
-    return cellStartOf(hitMs, bucketMs) + bucketMs;
+  #cellStartOf(hitMs: number): number {
+    return cellStartOf(hitMs, this.#grid.bucketMs);
   }
 
   #endCell(): void {

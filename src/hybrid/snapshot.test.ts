@@ -5,8 +5,8 @@ import { expiresInMs, Snapshot } from "./snapshot.ts";
 
 const GRID = { windowMs: 1_000, bucketMs: 100 };
 
-function makeSnapshot(answer?: Partial<Answer>): Snapshot {
-  const snapshot = new Snapshot(rowAlone(), GRID);
+function makeSnapshot(answer?: Partial<Answer>, grid = GRID): Snapshot {
+  const snapshot = new Snapshot(rowAlone(), grid);
   if (answer !== undefined) snapshot.note({ leasedByOthers: 0, ...answer } as Answer, 0);
   return snapshot;
 }
@@ -31,6 +31,16 @@ it("a hit in a later cell leaves the first bucket as it is, and so do all that f
     snapshot.addHit(7, hitMs);
     expect(snapshot).toMatchObject({ isGrowing: false, firstExpiryMs: 1_050, firstAccepted: 3 });
   }
+});
+
+it("a hit on the border of two cells is in the cell that Redis would count it in", () => {
+  // The tenth cell begins there, though 3 000 and a third of 1 000 make the next larger number.
+  const borderMs = 3_333.333_333_333_333;
+  expect(3_000 + 1_000 / 3).toBeGreaterThan(borderMs);
+  const snapshot = makeSnapshot(undefined, { windowMs: 1_000, bucketMs: 1_000 / 3 });
+  snapshot.addHit(3, 3_000);
+  snapshot.addHit(2, borderMs);
+  expect(snapshot).toMatchObject({ isGrowing: false, firstExpiryMs: 4_000, firstAccepted: 3 });
 });
 
 const FIRST = { firstExpiresInMs: 100, firstAccepted: 3 };

@@ -138,7 +138,7 @@ export class Snapshot {
     const buckets = read(this.#row, BUCKETS);
     if (buckets > 1) return;
     const { windowMs, bucketMs } = this.#grid;
-    const isNext = buckets === 1 && hitMs >= cellStartOf(this.firstExpiryMs - windowMs, bucketMs) + bucketMs;
+    const isNext = buckets === 1 && this.firstExpiryMs - windowMs < cellStartOf(hitMs, bucketMs);
     write(this.#row, BUCKETS, isNext ? 2 : 1);
     if (!isNext) this.#noteFirst(hitMs + windowMs, this.firstAccepted + accepted);
   }

@@ -3,6 +3,7 @@
 
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { timesOnBorders } from "../../test/support/borders.ts";
 import { adjusted, withTotal } from "../../test/support/plain-corrections.ts";
 import { ForwardClock } from "../core/clock.ts";
 import { perSecond } from "../core/rate.ts";
@@ -45,9 +46,9 @@ const stepsOf = (methods: readonly Method[]) =>
 const sum = (buckets: readonly Bucket[], of: (bucket: Bucket) => number) =>
   buckets.reduce((total, bucket) => total + of(bucket), 0);
 
-function addPlainHit(buckets: Bucket[], hitMs: number, count: number, declined: number): void {
+function addPlainHit(buckets: Bucket[], hitMs: number, count: number, declined: number, bucketMs = BUCKET_MS): void {
   const newest = buckets.at(-1);
-  if (newest === undefined || cellStartOf(newest.hitMs, BUCKET_MS) !== cellStartOf(hitMs, BUCKET_MS)) {
+  if (newest === undefined || newest.hitMs < cellStartOf(hitMs, bucketMs)) {
     buckets.push({ hitMs, count, declined });
   } else {
     buckets[buckets.length - 1] = { hitMs, count: newest.count + count, declined: newest.declined + declined };
@@ -183,6 +184,26 @@ it.each([
         model.nowMs += waitMs;
         model.take(key, method, count);
         model.check(looksAtRecent || method === "look");
+      }
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+it("counts a hit on the border of two cells in the bucket that a grid without memory says, whoever was hit before", () => {
+  const hit = fc.record({ key: fc.constantFrom("a", "b"), declined: fc.constantFrom(0, 1) });
+  fc.assert(
+    fc.property(timesOnBorders, fc.array(hit, { minLength: 60, maxLength: 60 }), ({ bucketMs, timesMs }, hits) => {
+      let nowMs = 0;
+      const store = new WindowStore(200 * bucketMs, bucketMs, 100, new ForwardClock(() => nowMs));
+      const plain: Record<string, Bucket[]> = { a: [], b: [] };
+      for (const [i, timeMs] of timesMs.entries()) {
+        nowMs = timeMs;
+        const { key, declined } = hits[i]!;
+        if (!store.find(key)) store.insert(key, perSecond(1));
+        store.window.addHit(1, declined);
+        addPlainHit(plain[key]!, nowMs, 1, declined, bucketMs);
+        expect(store.window.buckets()).toEqual(plain[key]);
       }
     }),
     { numRuns: 1_000 },

@@ -2,7 +2,7 @@
 
 import type { Rate } from "../core/rate.ts";
 import type { History } from "../core/types.ts";
-import { type Bucket, cellStartOf, expiresInMs } from "../strategy/bucket.ts";
+import { type Bucket, cellStartOf, expiresInMs, sureUntilMs } from "../strategy/bucket.ts";
 import { shrunk } from "../strategy/corrections.ts";
 import type { SuppressedView, WindowView } from "../strategy/view.ts";
 import { BucketList } from "./buckets.ts";
@@ -37,9 +37,9 @@ export class Window implements WindowView, SuppressedView {
   readonly #windowMs: number;
   readonly #bucketMs: number;
   #nowMs = 0;
-  // The cell of the grid that was hit last, whoever's.
+  // The cell of the grid that was hit last, whoever's, and until when hits are sure to be in it.
   #cellStartMs = Number.POSITIVE_INFINITY;
-  #cellEndMs = Number.NEGATIVE_INFINITY;
+  #sureUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(records: Records, nodes: NodePool, overload: Overload, windowMs: number, bucketMs: number) {
     this.#records = records;
@@ -173,7 +173,7 @@ export class Window implements WindowView, SuppressedView {
     const used = words[at + USED]! + count;
     if (used > limit) return -1;
     const hitMs = this.#nowMs;
-    if (hitMs >= this.#cellEndMs || words[at + NEWEST_MS]! < this.#cellStartMs) this.#enterBucket(hitMs);
+    if (hitMs >= this.#sureUntilMs || words[at + NEWEST_MS]! < this.#cellStartMs) this.#enterBucket(hitMs);
     words[at + NEWEST_MS] = hitMs;
     // Declined counts stop at 2^52, so what is below that fits in any case.
     const accepted = used < MOST_DECLINED ? count : Math.min(count, MOST - this.observed);
@@ -186,7 +186,7 @@ export class Window implements WindowView, SuppressedView {
   beginHit(): void {
     const hitMs = this.#nowMs;
     const { words, at } = this.#records;
-    if (hitMs >= this.#cellEndMs || words[at + NEWEST_MS]! < this.#cellStartMs) this.#enterBucket(hitMs);
+    if (hitMs >= this.#sureUntilMs || words[at + NEWEST_MS]! < this.#cellStartMs) this.#enterBucket(hitMs);
     words[at + NEWEST_MS] = hitMs;
   }
 
@@ -306,9 +306,9 @@ export class Window implements WindowView, SuppressedView {
    * before was in, whoever's, which saves a division.
    */
   #enterBucket(hitMs: number): void {
-    if (hitMs >= this.#cellEndMs) {
+    if (hitMs >= this.#sureUntilMs) {
       this.#cellStartMs = cellStartOf(hitMs, this.#bucketMs);
-      this.#cellEndMs = this.#cellStartMs + this.#bucketMs;
+      this.#sureUntilMs = sureUntilMs(this.#cellStartMs, this.#bucketMs);
     }
     const { words, at } = this.#records;
     const newestMs = words[at + NEWEST_MS]!;

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { cellStartOf } from "./bucket.ts";
+import { timesOnBorders } from "../../test/support/borders.ts";
+import { cellStartOf, sureUntilMs } from "./bucket.ts";
 
 it.each([
   [0, 10, 0],
@@ -21,5 +22,23 @@ it("has every time in its cell, also the last one before the next", () => {
       expect(cellStartOf(cell * bucketMs, bucketMs)).toBe(cell * bucketMs);
     }),
     { numRuns: 2_000 },
+  );
+});
+
+it("has a time in the cell of an earlier one, if it comes before that cell is no longer sure", () => {
+  fc.assert(
+    fc.property(timesOnBorders, ({ bucketMs, timesMs }) => {
+      for (const ms of timesMs) {
+        const startMs = cellStartOf(ms, bucketMs);
+        const untilMs = sureUntilMs(startMs, bucketMs);
+        const lastMs = untilMs - (Math.abs(untilMs) * Number.EPSILON) / 2;
+        for (const laterMs of [ms + bucketMs / 2, lastMs]) {
+          if (laterMs < untilMs) expect(cellStartOf(Math.max(ms, laterMs), bucketMs)).toBe(startMs);
+        }
+        // And it is sure for nearly all of its time.
+        expect(untilMs).toBeGreaterThan(startMs + 0.99 * bucketMs);
+      }
+    }),
+    { numRuns: 300 },
   );
 });

@@ -13,6 +13,16 @@ export function cellStartOf(ms: number, bucketMs: number): number {
 }
 
 /**
+ * Until when times are sure to be in the cell that begins at `startMs`, for who remembers a cell to save a division.
+ * That is a few roundings before its end, because `cellStartOf` may have the next cell begin that much sooner or later.
+ * Of a time from then on it has to be asked again.
+ */
+export function sureUntilMs(startMs: number, bucketMs: number): number {
+  const endMs = startMs + bucketMs;
+  return endMs - Math.abs(endMs) * 4 * Number.EPSILON;
+}
+
+/**
  * How long until a bucket expires that was hit at `hitMs` last; 0 for -Infinity, which means that there is none.
  * Without the bound a rounding could make it longer than the window.
  */

@@ -3,6 +3,7 @@ import { createLocalProvider } from "trypema";
 import { createRedisProvider, type RedisClient, type RedisOptions } from "trypema/redis";
 import { manualClock, seededRandom } from "trypema/testing";
 import { describe, expect, it } from "vitest";
+import { callsOnBorders } from "../support/borders.ts";
 import { inCrowd } from "../support/in-crowd.ts";
 import { sizes, startsMs, steps, surge, surges, take } from "../support/schedules.ts";
 import { soundUsages } from "../support/usage.ts";
@@ -42,6 +43,26 @@ describe.each(Object.entries(providers))("%s", (name, createProvider) => {
         }
         for (const key of ["a", "b"]) {
           expect(await soundUsages(provider, key)).toEqual(await soundUsages(local, key));
+        }
+        await provider.close();
+        expect(provider.stats()).toMatchObject({ failures: 0 });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("counts a call on the border of two cells of the grid in the bucket that Local counts it in", async () => {
+    let runs = 0;
+    await fc.assert(
+      fc.asyncProperty(callsOnBorders, async ({ size, calls, timesMs, seed }) => {
+        const clock = manualClock();
+        const options = { ...size, suppressionCacheMs: 0, clock };
+        const local = createLocalProvider({ ...options, random: seededRandom(seed), cleanup: false });
+        const own = { random: seededRandom(seed), prefix: `${name}-borders-${++runs}`, timeoutMs: 30_000 };
+        const provider = createProvider(redis.client, { ...options, ...own });
+        for (const [i, call] of calls.entries()) {
+          clock.set(timesMs[i]!);
+          expect(await take(call, provider)).toEqual(take(call, local));
         }
         await provider.close();
         expect(provider.stats()).toMatchObject({ failures: 0 });

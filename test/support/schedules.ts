@@ -43,7 +43,7 @@ export function waits(windowMs: number, bucketMs: number) {
     { arbitrary: fc.integer({ min: 0, max: Math.ceil(bucketMs) }), weight: 4 },
     { arbitrary: fc.constant(bucketMs), weight: 1 },
     { arbitrary: fc.integer({ min: 0, max: Math.ceil(windowMs / 4) }), weight: 3 },
-    { arbitrary: fc.integer({ min: 0, max: windowMs * 2 }), weight: 1 },
+    { arbitrary: fc.integer({ min: 0, max: Math.ceil(windowMs * 2) }), weight: 1 },
   );
 }
 
