@@ -143,9 +143,9 @@ function isAnswerTo(report: Report, answer: Answer, windowMs: number): boolean {
       : usedWithLease + report.asked > report.limit || report.asked === 0 || answer.blockedMs > 0) &&
     isWait(answer.blockedMs) &&
     isWithin(answer.buckets, 3) &&
-    isExpiry(answer.firstExpiresInMs, windowMs) &&
+    isExpiry(answer.firstExpiresInMs, answer.buckets > 0 ? windowMs : Number.MAX_VALUE) &&
     isWithin(firstAccepted, accepted) &&
-    isExpiry(answer.secondExpiresInMs, windowMs) &&
+    isExpiry(answer.secondExpiresInMs, answer.buckets > 1 ? windowMs : Number.MAX_VALUE) &&
     isWithin(secondAccepted, accepted) &&
     isWait(answer.waitMs) &&
     isWithin(answer.freed, accepted + leasedByOthers) &&
@@ -156,7 +156,10 @@ function isAnswerTo(report: Report, answer: Answer, windowMs: number): boolean {
   );
 }
 
-/** Long ago for a bucket that isn't there. Times of day have some thousandths of a millisecond. */
+/**
+ * A bucket that isn't there expires a window after the time 0, which a clock may not have come to yet. Times of day
+ * have some thousandths of a millisecond.
+ */
 function isExpiry(ms: number, longestMs: number): boolean {
   return ms > Number.NEGATIVE_INFINITY && ms <= longestMs + 1;
 }
