@@ -27,5 +27,7 @@ export function sureUntilMs(startMs: number, bucketMs: number): number {
  * Without the bound a rounding could make it longer than the window.
  */
 export function expiresInMs(hitMs: number, windowMs: number, nowMs: number): number {
-  return Math.max(0, Math.min(windowMs, hitMs + windowMs - nowMs));
+  const leftMs = hitMs + windowMs - nowMs;
+  if (leftMs > windowMs) return windowMs;
+  return leftMs > 0 ? leftMs : 0;
 }

@@ -44,6 +44,8 @@ it.each([2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53])("a decision has numbers around
   expect(allowed(many, 1, many)).toMatchObject(numbers);
   expect(rejected(many, many - 1, 5, many - 1, many)).toMatchObject(numbers);
   expect(suppressed(true, many, many - 1, 0, many - 1, many, 0.5)).toMatchObject(numbers);
+  expect(rejected(5, 0, 5, many, 5).remainingAfterWaiting).toBe(many);
+  expect(suppressed(true, 5, 0, 0, many, 5, 0.5).remainingAfterWaiting).toBe(many);
 });
 
 it("a time until more is free is whole milliseconds, rounded up, of any length", () => {

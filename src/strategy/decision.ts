@@ -217,8 +217,10 @@ export function rejected(
   remainingAfterWaiting: number,
   moreAfterMs: number,
 ): RejectedDecision {
-  const moreMs = int32(wholeMs(moreAfterMs));
-  return new Rejected(int32(limit), int32(remaining), retryAfterMs, int32(remainingAfterWaiting), moreMs);
+  const moreMs = wholeMs(moreAfterMs);
+  return areFew(limit, remainingAfterWaiting, moreMs)
+    ? new Rejected(limit | 0, remaining | 0, retryAfterMs, remainingAfterWaiting | 0, moreMs | 0)
+    : new Rejected(limit, remaining, retryAfterMs, remainingAfterWaiting, moreMs);
 }
 
 /**
@@ -239,15 +241,26 @@ export function suppressed(
   moreAfterMs: number,
   suppressionFactor: number,
 ): SuppressedDecision {
-  const after = int32(remainingAfterWaiting);
-  const moreMs = int32(wholeMs(moreAfterMs));
-  return new Suppressed(admitted, int32(limit), int32(remaining), retryAfterMs, after, moreMs, suppressionFactor);
+  const moreMs = wholeMs(moreAfterMs);
+  if (areFew(limit, remainingAfterWaiting, moreMs)) {
+    const after = remainingAfterWaiting | 0;
+    return new Suppressed(admitted, limit | 0, remaining | 0, retryAfterMs, after, moreMs | 0, suppressionFactor);
+  }
+  return new Suppressed(admitted, limit, remaining, retryAfterMs, remainingAfterWaiting, moreMs, suppressionFactor);
 }
 
 /** Marks a decision, which nobody else has yet, as one that a failure policy made. */
 export function markDegraded(decision: Decision): Decision {
   (decision as { degraded: boolean }).degraded = true;
   return decision;
+}
+
+/**
+ * Whether the whole numbers of a denial are 32-bit integers; what remains is at most the limit. Asked once for all of
+ * them, because to ask for each costs a call of suppression a twentieth.
+ */
+function areFew(limit: number, remainingAfterWaiting: number, moreMs: number): boolean {
+  return limit <= MAX_INT32 && remainingAfterWaiting <= MAX_INT32 && moreMs <= MAX_INT32;
 }
 
 /** Rounded up, so that after so long a wait the bucket has expired; never below 0. */

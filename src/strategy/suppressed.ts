@@ -97,7 +97,7 @@ export function admittedByDraw(
   moreAfterMs: number,
   factor: number,
 ): SuppressedDecision {
-  const remaining = Math.max(0, rule.limit - used);
+  const remaining = atLeast0(rule.limit - used);
   return suppressed(true, rule.limit, remaining, 0, remaining, moreAfterMs, factor);
 }
 
@@ -116,12 +116,16 @@ export function deniedByFactor(
 ): SuppressedDecision {
   const { limit } = rule;
   const used = window.used;
-  const remaining = Math.max(0, limit - used);
+  const remaining = atLeast0(limit - used);
   if (count > rule.hardLimit) {
     return suppressed(false, limit, remaining, Number.POSITIVE_INFINITY, limit, moreAfterMs, factor);
   }
-  const remainingAfterWaiting = Math.max(0, limit - used + window.oldestAccepted);
+  const remainingAfterWaiting = atLeast0(limit - used + window.oldestAccepted);
   return suppressed(false, limit, remaining, window.oldestExpiresInMs, remainingAfterWaiting, moreAfterMs, factor);
+}
+
+function atLeast0(value: number): number {
+  return value > 0 ? value : 0;
 }
 
 /** How far back the recent rate looks: a surge shows here long before it shows in a long window. */
