@@ -41,9 +41,9 @@ export const FINGER = 13;
  * Records are dense: to remove one moves the last into its place, so memory follows the number of keys and a sweep
  * reads memory in order.
  *
- * One record is selected, and its place is kept: that spares every step of a call to compute it again. Always holds:
- * `words` and `halves` are the same memory, the chunk that has the selected record; the keys are those of the records
- * 0 to size - 1.
+ * One record is selected, and its place is kept: that spares every step of a call to compute it again, and a call to
+ * the same key as the call before to look it up. Always holds: `words` and `halves` are the same memory, the chunk that
+ * has the selected record, if there is one; the keys are those of the records 0 to size - 1.
  */
 export class Records {
   readonly #chunks: Float64Array[] = [];
@@ -66,6 +66,7 @@ export class Records {
   }
 
   select(record: number): void {
+    if (record === this.#selected) return;
     this.#selected = record;
     this.words = this.#chunks[record >>> CHUNK_BITS]!;
     this.halves = this.#halfChunks[record >>> CHUNK_BITS]!;
@@ -88,7 +89,11 @@ export class Records {
   add(): number {
     const record = this.#size++;
     const words = makeRoom(this.#chunks, record, WORDS);
-    if (words) this.#halfChunks[record >>> CHUNK_BITS] = new Int32Array(words.buffer);
+    if (words) {
+      this.#halfChunks[record >>> CHUNK_BITS] = new Int32Array(words.buffer);
+      // The selected record, or one that had its number, may have been in the chunk that the new one replaces.
+      this.#selected = NONE;
+    }
     this.#keyChunks[record >>> CHUNK_BITS] ??= [];
     return record;
   }

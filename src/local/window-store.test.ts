@@ -49,3 +49,13 @@ it("keeps every bucket of a key that has a hundred thousand, and lets them go on
   nowMs += 50_000;
   expect(absolute.get("key").total).toBe(50_000);
 });
+
+it.each(["delete", "clear"] as const)("keeps what the first key counts after a %s of all keys", (method) => {
+  const { absolute } = createLocalProvider({ cleanup: false });
+  absolute.inc("before", RATE);
+  if (method === "delete") absolute.delete("before");
+  else absolute.clear();
+  absolute.inc("first", RATE, 2);
+  absolute.inc("second", RATE, 3);
+  expect([absolute.get("first").total, absolute.get("second").total]).toEqual([2, 3]);
+});
