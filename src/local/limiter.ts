@@ -178,6 +178,11 @@ export abstract class LocalLimiter implements Limiter {
   /** The rejection of a call to a key that is blocked for `leftMs` more. */
   protected abstract rejectBlocked(window: WindowView, rate: Rate, count: number, leftMs: number): Decision;
 
+  /** What `inc` does with a call to a key that is blocked. */
+  protected incBlocked(window: WindowView, key: string, rate: Rate, count: number): Decision {
+    return this.tally.addOver(this.rejectBlocked(window, rate, count, this.store.blockedMs(key)), key);
+  }
+
   /** The decision that a call would get, if its key isn't blocked. */
   protected abstract foresee(window: WindowView & SuppressedView, rate: Rate, count: number): Decision;
 
@@ -205,10 +210,12 @@ export abstract class LocalLimiter implements Limiter {
 
   /** The capacity at `rate`; successive calls mostly bring the same one. */
   protected limitOf(rate: Rate): number {
-    if (rate !== this.#lastRate) {
-      this.#lastLimit = capacityOf(rate, this.windowMs);
-      this.#lastRate = rate;
-    }
+    return rate === this.#lastRate ? this.#lastLimit : this.#newLimitOf(rate);
+  }
+
+  #newLimitOf(rate: Rate): number {
+    this.#lastLimit = capacityOf(rate, this.windowMs);
+    this.#lastRate = rate;
     return this.#lastLimit;
   }
 }

@@ -31,7 +31,7 @@ const inSteps: DecideOver = ({ window }, rule, count, random) => {
     window.keepFactor(factor);
   }
   if (drawAdmits(factor, random)) {
-    const used = window.tryAccept(count, Number.POSITIVE_INFINITY);
+    const used = window.accept(count);
     return admittedByDraw(rule, used, window.moreAfterHitMs(), factor);
   }
   window.addHit(count, count);
@@ -56,9 +56,8 @@ class Limiter {
     const { window } = store;
     if (store.find(key)) window.setRate(rule.rate);
     else store.insert(key, rule.rate);
-    const used = window.tryAccept(count, rule.limit);
-    if (used < 0) return this.#decideOver(store, rule, count, this.#random);
-    return allowed(rule.limit, used, window.moreAfterHitMs());
+    if (window.used + count > rule.limit) return this.#decideOver(store, rule, count, this.#random);
+    return allowed(rule.limit, window.accept(count), window.moreAfterHitMs());
   }
 
   adjust(key: string, delta: number): void {

@@ -39,22 +39,36 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
     this.#settings = parts.settings;
   }
 
+  // What happens seldom is apart, as in `LocalAbsolute`.
   inc(key: string, rate: Rate, count = 1): Decision {
     const rule = this.#ruleOf(rate);
     if (count !== 1) checkCount("count", count, 1);
+    const { limit } = rule;
     const { store, window } = this;
-    const isStored = store.find(key);
-    if (isStored) window.setRate(rate);
-    else checkKey(key);
-    const blockedMs = store.blockedMs(key);
-    if (blockedMs > 0) {
-      return this.tally.addOver(this.rejectBlocked(isStored ? window : this.unknown, rate, count, blockedMs), key);
-    }
-    if (!isStored) this.insert(key, rate);
-    const used = window.tryAccept(count, rule.limit);
-    if (used < 0) return this.tally.addOver(store.shedding.decide(rule, count, this.#settings.random), key);
+    if (!store.find(key)) return this.#incUnknown(key, rate, count);
+    window.setRate(rate);
+    if (store.hasBlocks && store.blockedMs(key) > 0) return this.incBlocked(window, key, rate, count);
+    if (window.used + count > limit) return this.#incOver(key, rule, count);
+    const used = window.accept(count);
+    this.tally.addAllowed(limit, used);
+    return allowed(limit, used, window.moreAfterHitMs());
+  }
+
+  /** What `inc` does with a key that isn't stored. */
+  #incUnknown(key: string, rate: Rate, count: number): Decision {
+    checkKey(key);
+    if (this.store.blockedMs(key) > 0) return this.incBlocked(this.unknown, key, rate, count);
+    const rule = this.#ruleOf(rate);
+    this.insert(key, rate);
+    if (count > rule.limit) return this.#incOver(key, rule, count);
+    const used = this.window.accept(count);
     this.tally.addAllowed(rule.limit, used);
-    return allowed(rule.limit, used, window.moreAfterHitMs());
+    return allowed(rule.limit, used, this.window.moreAfterHitMs());
+  }
+
+  /** What `inc` does with a call that doesn't fit under the soft limit. */
+  #incOver(key: string, rule: SuppressedRule, count: number): Decision {
+    return this.tally.addSuppressed(this.store.shedding.decide(rule, count, this.#settings.random), key);
   }
 
   getSuppressionFactor(key: string): number {

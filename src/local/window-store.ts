@@ -73,6 +73,11 @@ export class WindowStore {
     return true;
   }
 
+  /** Whether any key may be blocked. */
+  get hasBlocks(): boolean {
+    return this.blocks.size > 0;
+  }
+
   /** How long `key` is still blocked, after a `find`; 0 if it isn't. */
   blockedMs(key: string): number {
     return this.blocks.size === 0 ? 0 : this.blocks.leftMs(key, this.window.nowMs);

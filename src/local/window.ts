@@ -89,7 +89,8 @@ export class Window implements WindowView, SuppressedView {
   }
 
   setRate(rate: Rate): void {
-    if (this.#records.words[this.#records.at + RATE] !== rate) this.#changeRate(rate);
+    const { words, at } = this.#records;
+    if (words[at + RATE] !== rate) this.#changeRate(rate);
   }
 
   get oldestExpiresInMs(): number {
@@ -162,21 +163,19 @@ export class Window implements WindowView, SuppressedView {
   }
 
   /**
-   * Counts a hit if it fits under `limit`. Returns what is used with the hit, or -1 where it doesn't fit.
+   * Counts a hit that was admitted. Returns what is used with the hit.
    *
-   * V8 inlines at most 920 bytes of bytecode into a call. To look at `used` and to count the hit are one function,
-   * because with two of them a call to a hot key takes a sixth longer. For the same reason the lines of `beginHit`
-   * stand here too: to call it costs a call to a hot key a seventh.
+   * V8 inlines at most 920 bytes of bytecode into a call. So the lines of `beginHit` stand here too: to call it costs a
+   * call to a hot key a seventh.
    */
-  tryAccept(count: number, limit: number): number {
+  accept(count: number): number {
     const { words, at } = this.#records;
     const used = words[at + USED]! + count;
-    if (used > limit) return -1;
     const hitMs = this.#nowMs;
     if (hitMs >= this.#sureUntilMs || words[at + NEWEST_MS]! < this.#cellStartMs) this.#enterBucket(hitMs);
     words[at + NEWEST_MS] = hitMs;
     // Declined counts stop at 2^52, so what is below that fits in any case.
-    const accepted = used < MOST_DECLINED ? count : Math.min(count, MOST - this.observed);
+    const accepted = used < MOST_DECLINED ? count : this.#acceptedRoom(count);
     words[at + NEWEST_ACCEPTED]! += accepted;
     words[at + USED]! += accepted;
     return used;
@@ -184,16 +183,20 @@ export class Window implements WindowView, SuppressedView {
 
   /** Has the newest bucket be that of the present cell of the grid, and hit now. A count is added to it next. */
   beginHit(): void {
-    const hitMs = this.#nowMs;
+    if (this.beginsBucket()) this.#enterBucket(this.#nowMs);
+    this.#records.words[this.#records.at + NEWEST_MS] = this.#nowMs;
+  }
+
+  /** Whether a hit now is in another bucket than the newest, or may be. */
+  beginsBucket(): boolean {
     const { words, at } = this.#records;
-    if (hitMs >= this.#sureUntilMs || words[at + NEWEST_MS]! < this.#cellStartMs) this.#enterBucket(hitMs);
-    words[at + NEWEST_MS] = hitMs;
+    return this.#nowMs >= this.#sureUntilMs || words[at + NEWEST_MS]! < this.#cellStartMs;
   }
 
   /** Counts a hit, of which `declined` was denied. */
   addHit(count: number, declined: number): void {
     if (declined > 0) this.#decline(count, declined);
-    else this.tryAccept(count, Number.POSITIVE_INFINITY);
+    else this.accept(count);
   }
 
   /** Adds `delta` to the newest bucket, or takes it from the newest buckets that have as much. */
@@ -265,7 +268,11 @@ export class Window implements WindowView, SuppressedView {
     this.beginHit();
     const fits = this.observed + count < MOST_DECLINED;
     this.#overload.decline(fits ? declined : this.#declinedRoom(count, declined));
-    if (count > declined) this.tryAccept(count - declined, Number.POSITIVE_INFINITY);
+    if (count > declined) this.accept(count - declined);
+  }
+
+  #acceptedRoom(count: number): number {
+    return Math.min(count, MOST - this.observed);
   }
 
   #declinedRoom(count: number, declined: number): number {

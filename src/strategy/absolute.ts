@@ -19,13 +19,18 @@ export function decideAbsolute(window: WindowView, limit: number, count: number)
 /** The decision about a call that doesn't fit. Apart, so that V8 inlines what it needs for a call that fits. */
 export function rejection(window: WindowView, limit: number, count: number): Decision {
   const used = window.used;
-  const remaining = Math.max(0, limit - used);
+  const free = limit - used;
+  const remaining = free > 0 ? free : 0;
   const moreAfterMs = window.oldestExpiresInMs;
-  if (count > limit) return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit, moreAfterMs);
+  if (count > limit) return neverFits(limit, remaining, moreAfterMs);
   const missing = used + count - limit;
+  const freeThen = free + window.freedWith(missing);
   // Leases can hold more than the capacity after it was made smaller. Then nothing may be free after the wait either.
-  const remainingAfterWaiting = Math.max(0, limit - used + window.freedWith(missing));
-  return rejected(limit, remaining, window.waitMsFor(missing), remainingAfterWaiting, moreAfterMs);
+  return rejected(limit, remaining, window.waitMsFor(missing), freeThen > 0 ? freeThen : 0, moreAfterMs);
+}
+
+function neverFits(limit: number, remaining: number, moreAfterMs: number): Decision {
+  return rejected(limit, remaining, Number.POSITIVE_INFINITY, limit, moreAfterMs);
 }
 
 /** The suppression factor of a strategy that sheds nothing or all: 1 when a call of 1 would be rejected, else 0. */
