@@ -36,15 +36,13 @@ const SLOW = [
 /**
  * The files that run the build: `npm run build` has to come before them, and they tell so. Most are about the build
  * itself. The test of smoothness and that of attacks make millions of calls, and vitest makes each use of an import a
- * call of a getter: from the sources the former takes four times as long. For the same reason V8 inlines less of them, so
- * the test of allocation tells nothing of the package.
+ * call of a getter: from the sources the former takes four times as long.
  */
 const BUILT = [
   "bench/sides.test.ts",
   "demo/main.test.ts",
   "examples/examples.test.ts",
   "playground/page.test.ts",
-  "src/local/allocation.test.ts",
   "test/attack.test.ts",
   "test/cli/doctor.test.ts",
   "test/cli/guide.test.ts",
