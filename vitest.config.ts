@@ -70,7 +70,7 @@ const all = {
   exclude: BUILT,
 };
 
-const built = { name: "built", include: BUILT, setupFiles: "./test/support/assert-built.ts" };
+const built = { name: "built", include: BUILT, setupFiles: ["./test/support/assert-built.ts"] };
 
 /** The pages of the site in a browser: `npm run test:site` builds them, and sets the mode. */
 const site = { name: "site", include: ["site/**/*.test.ts"] };
@@ -117,6 +117,7 @@ export default defineConfig(({ mode }) => {
       hookTimeout: 5 * HANG_MS,
       expect: { poll: { timeout: HANG_MS } },
       sequence: { sequencer: SlowLast },
+      setupFiles: ["./test/support/whole-lengths.ts"],
       reporters: process.stdout.isTTY ? ["default"] : ["default", begun],
       projects:
         mode === "site"

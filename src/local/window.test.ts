@@ -183,7 +183,7 @@ it.each([
         model.check(looksAtRecent || method === "look");
       }
     }),
-    { numRuns: 1_000 },
+    { numRuns: 200 },
   );
 });
 
@@ -203,7 +203,7 @@ it("counts a hit on the border of two cells in the bucket that a grid without me
         expect(store.window.buckets()).toEqual(plain[key]);
       }
     }),
-    { numRuns: 1_000 },
+    { numRuns: 200 },
   );
 });
 

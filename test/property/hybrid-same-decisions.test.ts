@@ -135,7 +135,7 @@ it.each(Object.entries(schedules))("answers every call as Local does, %s", async
       // No answer to a report was taken for a wrong one: Hybrid would send the report again, and nobody would notice.
       expect(provider.stats()).toMatchObject({ failures: 0, reportsLost: 0 });
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });
 

@@ -33,7 +33,7 @@ it("Local answers every call as the specification kept in plain arrays does", ()
       }
       checkUsages(local, naive);
     }),
-    { numRuns: 3_000 },
+    { numRuns: 800 },
   );
 });
 
@@ -62,6 +62,6 @@ it("Local sees the rate of the last second as a sum over the buckets would", () 
         expect(local.getSuppressionFactor("k")).toBe(naive.getSuppressionFactor("k"));
       }
     }),
-    { numRuns: 1_000 },
+    { numRuns: 300 },
   );
 });

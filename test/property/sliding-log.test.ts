@@ -63,7 +63,7 @@ it("no window contains more admitted counts than the capacity (G1), and none is 
         else expect(windowAndBucket + call.count).toBeGreaterThan(limit);
       }
     }),
-    { numRuns: 3_000 },
+    { numRuns: 800 },
   );
 });
 
@@ -96,7 +96,7 @@ it.each(["absolute", "suppressed"] as const)(
           expect(next.remaining).toBe(Math.max(0, capacity - usage.accepted - (next.allowed ? 1 : 0)));
         }
       }),
-      { numRuns: 1_000 },
+      { numRuns: 300 },
     );
   },
 );
@@ -125,7 +125,7 @@ it("a rejected call is rejected until just before retryAfterMs has passed, and a
         expect(admission).toMatchObject({ allowed: true, remaining: rejection.remainingAfterWaiting - count });
       }
     }),
-    { numRuns: 3_000 },
+    { numRuns: 800 },
   );
 });
 
@@ -156,6 +156,6 @@ it("whatever a clock does, no more than the capacity is admitted while it moves 
         expect(countSince(log, Number.NEGATIVE_INFINITY)).toBeLessThanOrEqual(3);
       }
     }),
-    { numRuns: 2_000 },
+    { numRuns: 800 },
   );
 });

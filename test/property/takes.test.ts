@@ -264,7 +264,7 @@ async function runSteps(steps: readonly Step[], { clock, limits, naive, drawn }:
 
 it(
   "Local takes as the specification kept in plain arrays does",
-  promises(createLocalProvider, { sameKey: false, hasCrowds: true, numRuns: 1_000 }),
+  promises(createLocalProvider, { sameKey: false, hasCrowds: true, numRuns: 300 }),
 );
 
 describe("with Redis", () => {
