@@ -43,8 +43,8 @@ const RATE = perSecond(1_000_000);
 const TURN_MS = 10;
 /** A time with microseconds, as the server's clock tells it. Redis needs fewer bytes for whole milliseconds. */
 const SERVER_LIKE_MS = 1_000_000.123;
-/** Keys, and buckets or leases of each, by which memory is measured. */
-const SAMPLE = { keys: 1_000, buckets: [1, 10, 50], leases: [1, 5] } as const;
+/** Keys, and buckets or leases of each, by which memory is measured. With 10 buckets, all of them are inline. */
+const SAMPLE = { keys: 1_000, buckets: [1, 3, 10, 50], leases: [1, 5] } as const;
 
 interface Cost {
   readonly commands: number;
@@ -179,9 +179,9 @@ function commandsOf({ provider, processes, callsPerSecond, keys }: Fleet): numbe
 
 async function compare(): Promise<void> {
   const report = new Report("scaling.md");
-  const [one, few, many] = SAMPLE.buckets;
-  const [oneBytes, fewBytes, manyBytes] = [await memoryOf(one), await memoryOf(few), await memoryOf(many)];
-  const bucketBytes = (manyBytes - fewBytes) / (many - few);
+  const [one, few, most, many] = SAMPLE.buckets;
+  const [oneBytes, fewBytes] = [await memoryOf(one), await memoryOf(few)];
+  const [mostBytes, manyBytes] = [await memoryOf(most), await memoryOf(many)];
   const [oneLease, manyLeases] = [await leaseMemoryOf(SAMPLE.leases[0]), await leaseMemoryOf(SAMPLE.leases[1])];
   const leaseBytes = (manyLeases - oneLease) / (SAMPLE.leases[1] - SAMPLE.leases[0]);
   const bytes = (count: number) => `${count.toFixed(0)} bytes`;
@@ -190,14 +190,17 @@ async function compare(): Promise<void> {
     [
       ["a key of one bucket", bytes(oneBytes)],
       [`a key of ${few} buckets`, bytes(fewBytes)],
-      ["a further bucket", bytes(bucketBytes)],
+      [`a key of ${most} buckets`, bytes(mostBytes)],
+      [`a key of ${many} buckets`, bytes(manyBytes)],
       ["a lease of a key, of the first process", bytes(oneLease)],
       ["a lease of the same key, of each further process", bytes(leaseBytes)],
     ],
   );
   const memoryOfFleet = (fleet: Fleet) => {
     const leased = fleet.provider === "hybrid" ? oneLease + leaseBytes * (fleet.processes - 1) : 0;
-    return fleet.keys * (fewBytes + bucketBytes * (bucketsOf(fleet) - few) + leased);
+    // No key of a fleet has more buckets than are inline.
+    const further = ((mostBytes - fewBytes) / (most - few)) * (bucketsOf(fleet) - few);
+    return fleet.keys * (fewBytes + further + leased);
   };
   for (const [small, large] of [REDIS, HYBRID]) {
     const turns: [Cost, Cost][] = [];

@@ -11,7 +11,7 @@
 //   `keys.state` becomes `keys[1]`, `terms.limit` the number `terms[4]`, `reply({ name = … })` a list in the order that
 //   commands.js describes, and names in capitals become what they stand for.
 //
-// `take.lua` keeps windows beyond a function, so there a window is a table: `window.total` becomes `window[7]`.
+// `take.lua` keeps windows beyond a function, so there a window is a table: `window.total` becomes `window[9]`.
 //
 // A function sees nothing but its parameters, its locals and other functions: the packer refuses any other name, and
 // any field that commands.js doesn't have.
@@ -126,6 +126,9 @@ function checkNames(parsed) {
     .filter((name) => !declared.has(name) && !GLOBALS.has(name) && !KEYWORDS.has(name) && !CONSTANT.test(name));
 }
 
+const BYTES_OF_BUCKET = 8 * Object.keys(BUCKET).length;
+const BYTES_OF_BUCKETS = BYTES_OF_BUCKET * Number(CONSTANTS.BUCKETS_OF_CHUNK);
+
 /** Functions that read and write the parts of the state, a bucket and a lease, in the order that commands.js has. */
 function layoutFunctions() {
   const parts = Object.keys(STATE);
@@ -150,20 +153,22 @@ local function copy_${span}(window, values)
   ${list} = unpack(values, 1, ${fields.length})
 end`;
   });
-  const [bucket, lease] = [BUCKET, LEASE].map((fields) => Object.keys(fields).join(", "));
-  const leaseFormat = `'<${"d".repeat(Object.keys(LEASE).length)}'`;
+  const [bucket, lease] = [BUCKET, LEASE].map((fields) => ({
+    names: Object.keys(fields).join(", "),
+    format: `'<${"d".repeat(Object.keys(fields).length)}'`,
+  }));
   return `${ofState.join("\n")}
-local function pack_bucket(${bucket})
-  return cmsgpack.pack(${bucket})
+local function pack_bucket(${bucket.names})
+  return struct.pack(${bucket.format}, ${bucket.names})
 end
-local function unpack_bucket(packed)
-  return cmsgpack.unpack(packed)
+local function unpack_bucket(buckets, at)
+  return struct.unpack(${bucket.format}, buckets, at)
 end
-local function pack_lease(${lease})
-  return struct.pack(${leaseFormat}, ${lease})
+local function pack_lease(${lease.names})
+  return struct.pack(${lease.format}, ${lease.names})
 end
 local function unpack_lease(packed)
-  return struct.unpack(${leaseFormat}, packed)
+  return struct.unpack(${lease.format}, packed)
 end
 `;
 }
@@ -175,6 +180,10 @@ function bytesBefore(part) {
 }
 
 const layoutConstants = Object.fromEntries([
+  ["BYTES_OF_BUCKET", String(BYTES_OF_BUCKET)],
+  ["BYTES_OF_BUCKETS", String(BYTES_OF_BUCKETS)],
+  ["NUMBERS_OF_BUCKETS", String(BYTES_OF_BUCKETS / 8)],
+  ["BUCKETS_FORMAT", `'<${"d".repeat(BYTES_OF_BUCKETS / 8)}'`],
   ...Object.keys(BUCKET).map((field, index) => [field.toUpperCase(), String(index + 1)]),
   ...Object.keys(STATE).flatMap((part) => {
     const bytes = bytesBefore(part) + 8 * Object.keys(STATE[part]).length;
@@ -186,6 +195,15 @@ const layoutConstants = Object.fromEntries([
     ];
   }),
 ]);
+
+/**
+ * The fields of a window, in their order where it is a table. `inline` is right after the fields that every state has,
+ * because `list_head_to_newest` makes a table with a place more than these.
+ */
+const WINDOW_FIELDS = [
+  ...Object.keys({ ...STATE.head, ...STATE.newest, ...WINDOW }),
+  ...Object.keys({ ...STATE.suppression, ...STATE.leases, ...STATE.clock, ...STATE.block }),
+];
 
 /** What every command takes besides its own arguments: these before them, and the time after all others. */
 const WINDOW_ARGUMENTS = {
@@ -324,7 +342,7 @@ function bind(lines, name, command, isTable = false) {
   const constants = constantsOf(command);
   const readings = readingsOf(command);
   const described = {
-    window: [...Object.values(STATE).flatMap((part) => Object.keys(part)), ...Object.keys(WINDOW)],
+    window: WINDOW_FIELDS,
     keys: command.keys ?? [],
     arguments: Object.keys(readings),
     terms: TERMS,

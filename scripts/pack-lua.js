@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { BATCHED, BUCKET, COMMANDS, LEASE, STATE } from "../src/redis/lua/commands.js";
+import { BATCHED, BUCKET, CHUNK, COMMANDS, LEASE, STATE } from "../src/redis/lua/commands.js";
 import {
   argumentsOfCommand,
   CLOCK_ARGUMENT,
@@ -107,6 +107,9 @@ export const STATE_FIELDS = ${listOf(state)} as const;
 
 /** The numbers of a bucket. */
 export const BUCKET_FIELDS = ${listOf(BUCKET)} as const;
+
+/** The numbers that a chunk has after its buckets. */
+export const CHUNK_FIELDS = ${listOf(CHUNK)} as const;
 
 /** The numbers of a lease. */
 export const LEASE_FIELDS = ${listOf(LEASE)} as const;

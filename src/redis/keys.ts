@@ -3,7 +3,7 @@
 import type { NamedLimit } from "../core/family.ts";
 
 /**
- * The Redis keys of a limited key: its state, the list of its buckets, and the leases of hybrid processes. Only what is
+ * The Redis keys of a limited key: its state, the list of its chunks, and the leases of hybrid processes. Only what is
  * between the first two braces decides about the slot of a Cluster. So all Redis keys of a limited key are in one slot,
  * for all strategies and windows, whatever braces the limited key has itself. The colon after the brace is there
  * because nothing between the braces would mean that the whole name decides.

@@ -3,7 +3,8 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { CallTerms, sendingTakes, type TakeAsk, type TakeCall } from "../../src/redis/batch.ts";
-import { ABSOLUTE_INC, STATE_FIELDS, SUPPRESSED_INC } from "../../src/redis/lua.generated.ts";
+import { ABSOLUTE_INC, SUPPRESSED_INC } from "../../src/redis/lua.generated.ts";
+import { fieldsOfState, numbersIn } from "../support/stored-state.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
@@ -85,18 +86,18 @@ async function stored(): Promise<unknown> {
       const isList = (await redis.client.type(key)) === "list";
       if (isList) return [key, await redis.client.lrangeBuffer(key, 0, -1)];
       const value = (await redis.client.getBuffer(key))!;
-      return [key, key.endsWith("b") ? value.toString() : fieldsOf(value)];
+      return [key, key.endsWith("b") ? value.toString() : meantBy(value)];
     }),
   );
 }
 
-function fieldsOf(state: Buffer) {
-  const names = STATE_FIELDS.slice(0, state.length / 8);
-  const fields = names.map((name, index) => [name, state.readDoubleLE(8 * index)] as const);
-  const { oldestMs, recent, factor, ...others } = Object.fromEntries(fields);
+function meantBy(state: Buffer) {
+  const { fields, inline } = fieldsOfState(numbersIn(state));
+  const { oldestMs, recent, factor, ...others } = fields;
   const { oldestCount, seen, factorMs } = others;
   return {
     ...others,
+    inline,
     ...(oldestCount === 0 ? {} : { oldestMs }),
     ...(seen === -1 ? {} : { recent }),
     ...(factorMs === Number.NEGATIVE_INFINITY ? {} : { factor }),

@@ -5,17 +5,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { createLimits, createLocalProvider, type Decision, type Provider, perSecond, type Rate } from "trypema";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
-import { manualClock } from "trypema/testing";
+import { type ManualClock, manualClock } from "trypema/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { KeyNames } from "../../src/redis/keys.ts";
 import { failureOf } from "../support/failing.ts";
 import { ALONE } from "../support/in-crowd.ts";
-import { readStored } from "../support/stored-state.ts";
+import { BUCKETS_OF_CHUNK, readStored } from "../support/stored-state.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
 const WINDOW = { windowMs: 1_000, bucketMs: 25 };
 const RATE = perSecond(1_000);
+/** How many buckets a key has when its first list begins: the oldest, a chunk of those after it, and two newer ones. */
+const TO_LIST = BUCKETS_OF_CHUNK + 3;
 
 beforeEach(async () => {
   await redis.client.flushall();
@@ -61,12 +63,20 @@ describe.each([
     return decisions.slice(ALONE.length);
   }
 
+  /** Calls two keys, each time in one script that begins a bucket. */
+  async function callEachOften(limiter: ReturnType<typeof open>, clock: ManualClock, times: number): Promise<void> {
+    for (let i = 0; i < times; i++) {
+      clock.advance(25);
+      await callEach(limiter, ["k", "other"]);
+    }
+  }
+
   /** What is stored of a key that isn't blocked, but for what the fields of the state mean only at times. */
   async function storedOf(names: KeyNames, key: string): Promise<unknown> {
-    const { state, listed, timesToLiveMs } = await readStored(redis.client, names.of(key)[0]);
-    const { rate, buckets, between, total, blockedUntilMs = 0 } = state ?? {};
+    const { state, chunks, timesToLiveMs } = await readStored(redis.client, names.of(key)[0]);
+    const { rate, buckets, front, back, total, blockedUntilMs = 0 } = state ?? {};
     if (blockedUntilMs > 0) return "a block";
-    return { rate, buckets, between, total, listed, redisKeys: timesToLiveMs.length };
+    return { rate, buckets, front, chunks, back, total, redisKeys: timesToLiveMs.length };
   }
 
   /** Calls two keys in one script: the call to "k" fails, the call to "other" is admitted. */
@@ -90,15 +100,23 @@ describe.each([
 
   it("decides about many keys as Local does, and stores what calls made alone store, whatever came before", async () => {
     const keys = ["a", "b", "c", "d"];
-    const round = fc.record({
-      keys: fc.shuffledSubarray(keys, { minLength: 1 }),
-      capacity: fc.constantFrom(30, 30, 30, 29),
-      count: fc.constantFrom(1, 1, 1, 2, 9),
-      waitMs: fc.constantFrom(0, 1, 10, 26, 26, 63, 400, 950, 990, 1_010),
-      before: fc.constantFrom("nothing", "nothing", "nothing", "adjust", "block", "delete"),
-    });
+    const roundsOf = (waits: readonly number[], mostCount: number, mostRounds: number) =>
+      fc.array(
+        fc.record({
+          keys: fc.shuffledSubarray(keys, { minLength: 1 }),
+          capacity: fc.constantFrom(30, 30, 30, 29),
+          count: fc.constantFrom(1, 1, 1, 2, mostCount),
+          waitMs: fc.constantFrom(...waits),
+          before: fc.constantFrom("nothing", "nothing", "nothing", "nothing", "adjust", "block", "delete"),
+        }),
+        { maxLength: mostRounds },
+      );
+    const few = roundsOf([0, 1, 10, 26, 26, 63, 400, 950, 990, 1_010], 9, 40);
+    // So that keys have lists, which begin with the eleventh live bucket.
+    const many = roundsOf([0, 10, ...Array.from({ length: 20 }, () => 26), 63, 63, 400, 950], 1, 100);
     let prefixes = 0;
-    const property = fc.asyncProperty(fc.array(round, { maxLength: 40 }), async (rounds) => {
+    let lists = 0;
+    const property = fc.asyncProperty(fc.oneof(few, many), async (rounds) => {
       const clock = manualClock();
       const options = { ...WINDOW, random: () => 0.5, clock };
       const local = limiterOf(createLocalProvider(options));
@@ -122,10 +140,12 @@ describe.each([
         for (const key of called) {
           expect(await storedOf(names, key)).toEqual(await storedOf(namesOfSingle, key));
         }
+        lists += await redis.client.exists(called.map((key) => names.of(key)[1]));
       }
       for (const key of keys) expect(await shared.get(key)).toEqual(local.get(key));
     });
     await fc.assert(property, { numRuns: 60 });
+    expect(lists).toBeGreaterThan(0);
   });
 
   it("counts nothing any longer that is a window old, however close the calls are", async () => {
@@ -153,23 +173,19 @@ describe.each([
     }
   });
 
-  it("heals where the server has evicted the list of buckets of a key", async () => {
+  it("heals where the server has evicted the list of a key", async () => {
     const clock = manualClock(1_000_000);
     const limiter = open({ clock });
-    const call = async (times: number) => {
-      for (let i = 0; i < times; i++) {
-        clock.advance(25);
-        await callEach(limiter, ["k", "other"]);
-      }
-    };
-    await call(3);
+    await callEachOften(limiter, clock, TO_LIST);
     expect(await redis.client.del(nameOfList("k"))).toBe(1);
-    await call(1);
-    // What the list held is forgotten: the bucket between the oldest one and the one that was the newest.
-    expect((await limiter.get("k")).total).toBe(3);
-    await call(5);
-    expect((await limiter.get("k")).total).toBe(8);
-    expect((await limiter.get("other")).total).toBe(9);
+    await callEachOften(limiter, clock, BUCKETS_OF_CHUNK - 1);
+    expect((await limiter.get("k")).total).toBe(TO_LIST + BUCKETS_OF_CHUNK - 1);
+    // What the list held is forgotten when the next chunk is listed.
+    await callEachOften(limiter, clock, 1);
+    expect((await limiter.get("k")).total).toBe(TO_LIST);
+    await callEachOften(limiter, clock, 5);
+    expect((await limiter.get("k")).total).toBe(TO_LIST + 5);
+    expect((await limiter.get("other")).total).toBe(TO_LIST + BUCKETS_OF_CHUNK + 5);
     clock.advance(WINDOW.windowMs - 25);
     expect((await limiter.get("k")).total).toBe(1);
   });
@@ -177,29 +193,23 @@ describe.each([
   it("heals where the list is evicted whose bucket is the next to be the oldest", async () => {
     const clock = manualClock(1_000_000);
     const limiter = open({ clock });
-    for (let i = 0; i < 4; i++) {
-      await callEach(limiter, ["k", "other"]);
-      clock.advance(25);
-    }
+    await callEachOften(limiter, clock, TO_LIST);
     await redis.client.del(nameOfList("k"));
-    clock.advance(WINDOW.windowMs - 100);
+    clock.advance(WINDOW.windowMs - 25 * (TO_LIST - 1));
     const [ofK, ofOther] = await callEach(limiter, ["k", "other"]);
-    // The oldest bucket has expired, and the two of the list are forgotten: the newest and the call are left.
-    expect([ofK!.remaining, ofOther!.remaining]).toEqual([998, 996]);
-    expect((await limiter.get("k")).total).toBe(2);
+    // The oldest bucket has expired, and those of the list are forgotten: two and the call are left.
+    expect([ofK!.remaining, ofOther!.remaining]).toEqual([997, 1_000 - TO_LIST]);
+    expect((await limiter.get("k")).total).toBe(3);
   });
 
-  it("decides about the calls beside one to a key whose list has a bucket that is none", async () => {
+  it("decides about the calls beside one to a key whose list has a chunk that is none", async () => {
     const clock = manualClock(1_000_000);
     const limiter = open({ clock });
-    for (let i = 0; i < 3; i++) {
-      await callEach(limiter, ["k", "other"]);
-      clock.advance(25);
-    }
+    await callEachOften(limiter, clock, TO_LIST);
     await redis.client.lset(nameOfList("k"), 0, "x");
-    clock.advance(WINDOW.windowMs - 75);
+    clock.advance(WINDOW.windowMs - 25 * (TO_LIST - 1));
     const settled = await Promise.allSettled([...ALONE, "k", "other"].map(async (key) => limiter.inc(key, RATE)));
-    expect(settled.at(-1)).toMatchObject({ value: { remaining: 997 } });
+    expect(settled.at(-1)).toMatchObject({ value: { remaining: 1_000 - TO_LIST } });
   });
 
   it("denies a call after a bucket has expired, and stores both", async () => {
@@ -221,20 +231,18 @@ describe.each([
   it("keeps keys in Redis for as long as their newest hits live", async () => {
     const clock = manualClock(1_000_000);
     const limiter = open({ clock });
-    const keys = ["k", "other"];
-    for (let i = 0; i < 4; i++) {
-      clock.advance(25);
-      await callEach(limiter, keys);
-    }
+    await callEachOften(limiter, clock, TO_LIST);
     const names = await redis.client.keys("*:{:k}*");
     expect(names).toHaveLength(2);
     for (const name of names) {
       expect(await redis.client.pttl(name)).toBeGreaterThan(40_000);
       await redis.client.pexpire(name, 30_000);
     }
-    // Each sixteenth of a window there is a first call, which has Redis keep the key anew.
+    // Each sixteenth of a window there is a first call, which has Redis keep the state anew; and each chunk the list.
     clock.advance(WINDOW.windowMs / 16);
-    await callEach(limiter, keys);
+    await callEach(limiter, ["k", "other"]);
+    expect(await redis.client.pttl(nameOfState("k"))).toBeGreaterThan(40_000);
+    await callEachOften(limiter, clock, BUCKETS_OF_CHUNK);
     for (const name of names) expect(await redis.client.pttl(name)).toBeGreaterThan(40_000);
   });
 
@@ -242,8 +250,8 @@ describe.each([
     const windowMs = 60_000;
     const limiter = open({ windowMs });
     // The waits begin buckets, so that there is a list too.
-    for (const waitMs of [0, 30, 30, 30]) {
-      await sleep(waitMs);
+    for (let i = 0; i < TO_LIST; i++) {
+      await sleep(30);
       await callEach(limiter, ["k", "other"]);
     }
     const names = await redis.client.keys("*{:k}*");
@@ -264,18 +272,14 @@ describe.each([
   });
 
   it.each([
-    ["a bucket begins", [25, 25, 25], 25, 4],
-    ["a bucket begins and one expires", [25, 25, 25], 950, 3],
-    ["a bucket expires", [10, 20, 975], 7, 3],
+    ["a chunk is listed", TO_LIST + BUCKETS_OF_CHUNK - 1, 25, TO_LIST + BUCKETS_OF_CHUNK],
+    ["a bucket expires", TO_LIST, 1_000 - 25 * (TO_LIST - 1), TO_LIST],
   ])(
     "fails the call to a key whose list is none when %s, and counts those beside it",
-    async (_, waits, waitMs, total) => {
+    async (_, calls, waitMs, total) => {
       const clock = manualClock(1_000_000);
       const limiter = open({ clock });
-      for (const ms of waits) {
-        clock.advance(ms);
-        await callEach(limiter, ["k", "other"]);
-      }
+      await callEachOften(limiter, clock, calls);
       await redis.client.set(nameOfList("k"), "not ours");
       clock.advance(waitMs);
       await failBesideOther(limiter);

@@ -11,6 +11,7 @@ import { failureOf } from "../support/failing.ts";
 import { ALONE } from "../support/in-crowd.ts";
 import { RedisCluster } from "../support/redis.ts";
 import { sendReport, WINDOW } from "../support/reports.ts";
+import { BUCKETS_OF_CHUNK } from "../support/stored-state.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
@@ -20,6 +21,9 @@ const DEFINITIONS = {
   day: { limit: 20, windowMs: hours(24), bucketMs: minutes(1) },
   tokens: { limit: 100, windowMs: minutes(1), strategy: "suppressed" },
 } as const;
+
+/** How many buckets a key has that lists a chunk of them when the next one begins. */
+const BEFORE_LIST = BUCKETS_OF_CHUNK + 2;
 
 const opened: Provider[] = [];
 
@@ -99,11 +103,11 @@ it("a key that holds something else fails its own takes only, and counts in none
   expect(await redis.client.lrange(foreign, 0, -1)).toEqual(["not ours"]);
 });
 
-it("what a take has counted is given back where a later limit's list of buckets is something else", async () => {
+it("what a take has counted is given back where a later limit's list is something else", async () => {
   const clock = manualClock(1_000_000);
   const limits = limitsOn(redis.client, { clock });
-  for (const ms of [0, 60_000, 60_000]) {
-    clock.advance(ms);
+  for (let i = 0; i < BEFORE_LIST; i++) {
+    clock.advance(60_000);
     await limits.take("k");
   }
   clock.advance(60_000);
@@ -113,22 +117,24 @@ it("what a take has counted is given back where a later limit's list of buckets 
 });
 
 describe("in a script with others", () => {
-  const BUCKETS = `trypema:a:${hours(24)}:${minutes(1)}:day:{:k}b`;
+  const LIST = `trypema:a:${hours(24)}:${minutes(1)}:day:{:k}b`;
 
-  /** Limits whose key "k" of the day has three buckets, one of them in the list. */
-  async function withList() {
+  /** Limits whose key "k" of the day has so many buckets, and for its list something else. 17 more are admitted. */
+  async function withForeignList(buckets: number) {
     const clock = manualClock(1_000_000);
-    const limits = limitsOn(redis.client, { clock });
-    for (let i = 0; i < 3; i++) {
+    const provider = createRedisProvider(redis.client, { timeoutMs: 30_000, clock });
+    opened.push(provider);
+    const limits = createLimits(provider, { ...DEFINITIONS, day: { ...DEFINITIONS.day, limit: buckets + 17 } });
+    for (let i = 0; i < buckets; i++) {
       clock.advance(60_000);
       await limits.take({ day: "k" });
     }
-    await redis.client.set(BUCKETS, "not ours");
+    await redis.client.set(LIST, "not ours");
     return { clock, limits, day: limits.limiter("day"), burst: limits.limiter("burst") };
   }
 
   it("a take that fails at the list of a key takes nothing from the takes before it, nor from those after it", async () => {
-    const { limits, day, burst } = await withList();
+    const { limits, day, burst } = await withForeignList(BEFORE_LIST + 1);
     const taken = await Promise.allSettled([
       ...ALONE.map((key) => limits.take(key)),
       limits.take({ burst: "ip", day: "k" }),
@@ -146,13 +152,13 @@ describe("in a script with others", () => {
     const admitted = taken.flatMap((each) => (each.status === "fulfilled" ? [each.value.allowed] : []));
     expect(admitted).toEqual([...ALONE.map(() => true), true, true, true, true]);
     expect((await burst.get("ip")).total).toBe(4);
-    await redis.client.del(BUCKETS);
-    expect((await day.get("k")).total).toBe(3 + 1 + 5 + 1);
+    await redis.client.del(LIST);
+    expect((await day.get("k")).total).toBe(BEFORE_LIST + 1 + 1 + 5 + 1);
   });
 
   it("a take that fails after it has counted elsewhere gives that back, and no more than that", async () => {
-    const { clock, limits, burst } = await withList();
-    const stateOfDay = () => redis.client.getBuffer(BUCKETS.slice(0, -1));
+    const { clock, limits, burst } = await withForeignList(BEFORE_LIST);
+    const stateOfDay = () => redis.client.getBuffer(LIST.slice(0, -1));
     const stateBefore = await stateOfDay();
     clock.advance(60_000);
     const taken = await Promise.allSettled([

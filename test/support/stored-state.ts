@@ -3,12 +3,19 @@
 
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
-import { BUCKET_FIELDS, LEASE_FIELDS, STATE_FIELDS } from "../../src/redis/lua.generated.ts";
+import { CONSTANTS } from "../../src/redis/lua/commands.js";
+import { BUCKET_FIELDS, CHUNK_FIELDS, LEASE_FIELDS, STATE_FIELDS } from "../../src/redis/lua.generated.ts";
+
+/** How many buckets are in an entry of the list. */
+export const BUCKETS_OF_CHUNK = Number(CONSTANTS.BUCKETS_OF_CHUNK);
 
 /** A number for each name. */
 type Named<Names extends readonly string[]> = Readonly<Record<Names[number], number>>;
-type ListedBucket = Named<typeof BUCKET_FIELDS>;
-type Bucket = Pick<ListedBucket, "hitMs" | "count" | "declined">;
+type Bucket = Named<typeof BUCKET_FIELDS>;
+
+interface Chunk extends Named<typeof CHUNK_FIELDS> {
+  readonly buckets: readonly Bucket[];
+}
 type Lease = Named<typeof LEASE_FIELDS>;
 export type StateFields = Named<typeof STATE_FIELDS>;
 
@@ -16,15 +23,15 @@ export type StateFields = Named<typeof STATE_FIELDS>;
 export interface StoredKey {
   /** Undefined for a key of which nothing is counted or leased. */
   readonly state: StoredState | undefined;
-  /** How many buckets the list has; those of a state that is gone included. */
-  readonly listed: readonly ListedBucket[];
+  /** What the list has; also where the state is gone. */
+  readonly chunks: readonly Chunk[];
   readonly leases: readonly Lease[];
   /** How long Redis keeps what there is, in ms; -1 for ever. Nothing for a Redis key that isn't there. */
   readonly timesToLiveMs: readonly number[];
 }
 
 interface StoredState extends StateFields {
-  /** The oldest one, those of the list, and the newest one. Some of the list may be empty. */
+  /** The oldest one, those of the list, the inline ones, and the newest one. Some of those between may be empty. */
   readonly stored: readonly Bucket[];
   /** Those that count anything. */
   readonly buckets: readonly Bucket[];
@@ -37,18 +44,19 @@ const NOT_STORED = {
   ...{ reserved: 0, headroom: 0, leaseCount: 0, firstGoneMs: 0, lastGoneMs: 0, offsetMs: 0 },
 };
 
-/** How Lua's `struct` writes a bucket. */
-const BUCKET_FORMAT = `<${"d".repeat(BUCKET_FIELDS.length)}`;
+/** How many numbers a chunk has, and how Lua's `struct` writes them. */
+const NUMBERS_OF_CHUNK = CHUNK_FIELDS.length + BUCKETS_OF_CHUNK * BUCKET_FIELDS.length;
+const CHUNK_FORMAT = `<${"d".repeat(NUMBERS_OF_CHUNK)}`;
 
-/** All at one moment, and in one form: numbers of 8 bytes. Redis unpacks the buckets, because it has packed them. */
+/** All at one moment, and in one form: numbers of 8 bytes. Redis unpacks the chunks, because it has packed them. */
 const READ = `
-  local buckets, times = {}, {}
-  for i, bucket in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
-    buckets[i] = struct.pack('${BUCKET_FORMAT}', cmsgpack.unpack(bucket))
+  local chunks, times = {}, {}
+  for i, chunk in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
+    chunks[i] = struct.pack('${CHUNK_FORMAT}', cmsgpack.unpack(chunk))
   end
   for i, key in ipairs(KEYS) do times[i] = redis.call('PTTL', key) end
   local leases = table.concat(redis.call('HVALS', KEYS[3]))
-  return { redis.call('GET', KEYS[1]) or '', table.concat(buckets), leases, struct.pack('<ddd', unpack(times)) }
+  return { redis.call('GET', KEYS[1]) or '', table.concat(chunks), leases, struct.pack('<ddd', unpack(times)) }
 `;
 const READ_SHA1 = createHash("sha1").update(READ).digest("hex");
 
@@ -61,13 +69,11 @@ export async function readStored(redis: Redis, name: string): Promise<StoredKey>
   const read = await redis
     .callBuffer("EVALSHA", READ_SHA1, 3, ...keys)
     .catch(() => redis.callBuffer("EVAL", READ, 3, ...keys));
-  const [state, buckets, leases, times] = (read as [Buffer, Buffer, Buffer, Buffer]).map(
-    numbersIn,
-  ) as Four<Float64Array>;
-  const listed = recordsIn(buckets, BUCKET_FIELDS);
+  const [state, list, leases, times] = (read as [Buffer, Buffer, Buffer, Buffer]).map(numbersIn) as Four<Float64Array>;
+  const chunks = chunksIn(list);
   return {
-    state: state.length === 0 ? undefined : stateOf(state, listed),
-    listed,
+    state: state.length === 0 ? undefined : stateOf(state, chunks),
+    chunks,
     leases: recordsIn(leases, LEASE_FIELDS),
     timesToLiveMs: Array.from(times).filter((timeMs) => timeMs !== ABSENT),
   };
@@ -77,14 +83,14 @@ const WRITE = `
   redis.call('DEL', KEYS[1], KEYS[2])
   if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1]) end
   for i = 2, #ARGV do
-    local bucket = { struct.unpack('${BUCKET_FORMAT}', ARGV[i]) }
-    redis.call('RPUSH', KEYS[2], cmsgpack.pack(unpack(bucket, 1, ${BUCKET_FIELDS.length})))
+    redis.call('RPUSH', KEYS[2], cmsgpack.pack(struct.unpack('${CHUNK_FORMAT}', ARGV[i])))
   end
 `;
 
 /**
- * Has Redis hold a key with these buckets, oldest first, in place of what it held, and all fields of the state. Nothing
- * is stored of a key without buckets and leases.
+ * Has Redis hold a key with these buckets, oldest first, in place of what it held, and all fields of the state. The
+ * buckets between the oldest and the newest are in chunks, but for half of those that are too many or too few for that:
+ * they are before the list. Nothing is stored of a key without buckets and leases.
  */
 export async function writeStored(
   redis: Redis,
@@ -94,27 +100,34 @@ export async function writeStored(
 ): Promise<void> {
   const newest = buckets.at(-1);
   const oldest = buckets.length > 1 ? buckets[0] : undefined;
+  const between = buckets.slice(1, -1);
+  const inlined = between.length % BUCKETS_OF_CHUNK;
+  const front = between.slice(0, Math.floor(inlined / 2));
+  const back = between.slice(between.length - (inlined - front.length));
+  const inList = between.slice(front.length, between.length - back.length);
   const state: Partial<StateFields> = {
-    ...{ ...NOT_STORED, ...others, between: Math.max(0, buckets.length - 2) },
+    ...{ ...NOT_STORED, ...others, front: front.length, back: back.length },
     ...{ oldestMs: oldest?.hitMs ?? 0, oldestCount: oldest?.count ?? 0, oldestDeclined: oldest?.declined ?? 0 },
     ...(newest && { newestMs: newest.hitMs, newestCount: newest.count, newestDeclined: newest.declined }),
     total: sumOf(buckets, ({ count }) => count),
     declined: sumOf(buckets, ({ declined }) => declined),
-    listed: sumOf(buckets.slice(1, -1), ({ count }) => count),
+    chunks: inList.length / BUCKETS_OF_CHUNK,
   };
   const isStored = buckets.length > 0 || (state.leaseCount ?? 0) > 0;
-  const packed = isStored ? bytesOf(STATE_FIELDS.map((field) => state[field] ?? 0)) : "";
-  const listed: ListedBucket[] = [];
-  for (const bucket of buckets.slice(1, -1)) {
-    listed.push({ ...bucket, barrenBefore: 0, listed: bucket.count + (listed.at(-1)?.listed ?? 0) });
+  const inline = numbersOf([...front, ...back]);
+  const packed = isStored ? bytesOf([...STATE_FIELDS.map((field) => state[field] ?? 0), ...inline]) : "";
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < inList.length; at += BUCKETS_OF_CHUNK) {
+    const listed = sumOf(inList.slice(0, at + BUCKETS_OF_CHUNK), ({ count }) => count);
+    chunks.push(bytesOf([listed, 0, ...numbersOf(inList.slice(at, at + BUCKETS_OF_CHUNK))]));
   }
-  const between = listed.map((bucket) => bytesOf(BUCKET_FIELDS.map((field) => bucket[field])));
-  await redis.eval(WRITE, 2, name, `${name}b`, packed, ...between);
+  await redis.eval(WRITE, 2, name, `${name}b`, packed, ...chunks);
 }
 
 type Four<T> = [T, T, T, T];
 
-function numbersIn({ buffer, byteOffset, length }: Buffer): Float64Array {
+/** Little-endian doubles. */
+export function numbersIn({ buffer, byteOffset, length }: Buffer): Float64Array {
   return new Float64Array(buffer.slice(byteOffset, byteOffset + length));
 }
 
@@ -135,12 +148,34 @@ function recordsIn<Names extends readonly string[]>(numbers: Float64Array, names
   return Array.from({ length: count }, (_, i) => named(numbers, names, names.length * i) as Named<Names>);
 }
 
-function stateOf(numbers: Float64Array, listed: readonly ListedBucket[]): StoredState {
-  const state = { ...NOT_STORED, ...named(numbers, STATE_FIELDS) } as StateFields;
+function numbersOf(buckets: readonly Bucket[]): number[] {
+  return buckets.flatMap((bucket) => BUCKET_FIELDS.map((field) => bucket[field]));
+}
+
+function chunksIn(numbers: Float64Array): Chunk[] {
+  return Array.from({ length: numbers.length / NUMBERS_OF_CHUNK }, (_, i) => {
+    const chunk = numbers.subarray(i * NUMBERS_OF_CHUNK, (i + 1) * NUMBERS_OF_CHUNK);
+    const own = named(chunk, CHUNK_FIELDS) as Named<typeof CHUNK_FIELDS>;
+    return { ...own, buckets: recordsIn(chunk.subarray(CHUNK_FIELDS.length), BUCKET_FIELDS) };
+  });
+}
+
+/** What a state says: its fields, and the inline buckets after them. */
+export function fieldsOfState(numbers: Float64Array): { fields: Partial<StateFields>; inline: Bucket[] } {
+  const { front, back } = named(numbers, STATE_FIELDS) as StateFields;
+  const first = numbers.length - BUCKET_FIELDS.length * (front + back);
+  const inline = recordsIn(numbers.subarray(first), BUCKET_FIELDS);
+  return { fields: named(numbers.subarray(0, first), STATE_FIELDS), inline };
+}
+
+function stateOf(numbers: Float64Array, chunks: readonly Chunk[]): StoredState {
+  const { fields, inline } = fieldsOfState(numbers);
+  const state = { ...NOT_STORED, ...fields } as StateFields;
   // With one bucket only, the oldest is the newest.
   const oldest = { hitMs: state.oldestMs, count: state.oldestCount, declined: state.oldestDeclined };
   const newest = { hitMs: state.newestMs, count: state.newestCount, declined: state.newestDeclined };
-  const between = listed.map(({ hitMs, count, declined }) => ({ hitMs, count, declined }));
+  const inList = chunks.flatMap((chunk) => chunk.buckets);
+  const between = [...inline.slice(0, state.front), ...inList, ...inline.slice(state.front)];
   const stored = [...(oldest.count === 0 ? [] : [oldest]), ...between, ...(state.total === 0 ? [] : [newest])];
   return { ...state, stored, buckets: stored.filter((bucket) => bucket.count > 0) };
 }
@@ -166,18 +201,19 @@ export function unsoundnessOf(stored: StoredKey, circumstances: Circumstances): 
     stored.timesToLiveMs.every((ms) => ms > 0),
     () => `a Redis key is kept for ever: ${stored.timesToLiveMs}`,
   );
-  const { state, listed } = stored;
+  const { state, chunks } = stored;
   if (state !== undefined) {
     checkBuckets(state, circumstances, check);
+    check(state.chunks === chunks.length, () => `chunks is ${state.chunks}, and the list has ${chunks.length}`);
     check(
-      state.between === listed.length,
-      () => `between is ${state.between}, and the list has ${listed.length} buckets`,
+      Math.max(state.front, state.back) <= BUCKETS_OF_CHUNK,
+      () => `${state.front} and ${state.back} buckets are inline`,
     );
-    if (circumstances.capacity !== undefined) checkListed(state, listed, check);
+    if (circumstances.capacity !== undefined) checkListed(chunks, check);
     checkRecent(state, check);
-    checkBarren(state, listed, check);
+    checkBarren(state, chunks, check);
   } else {
-    check(listed.length === 0, () => `the list has ${listed.length} buckets, and there is no state`);
+    check(chunks.length === 0, () => `the list has ${chunks.length} chunks, and there is no state`);
   }
   checkLeases(stored, circumstances, check);
   const { total, declined, reserved, headroom } = state ?? { total: 0, declined: 0, reserved: 0, headroom: 0 };
@@ -229,13 +265,17 @@ function checkBuckets(
   }
 }
 
-/** How much the buckets after one of the list count follows from what was put into the list, under absolute. */
-function checkListed(state: StoredState, listed: readonly ListedBucket[], check: Check): void {
-  for (const [i, bucket] of listed.entries()) {
-    const counted = sumOf(listed.slice(i + 1), ({ count }) => count);
-    const after = Number(BigInt.asUintN(53, BigInt(state.listed) - BigInt(bucket.listed)));
-    check(after === counted, () => `after the listed bucket ${i} were ${after} counted, and there are ${counted}`);
+/** How much the chunks after one of the list count follows from what was listed ever, under absolute. */
+function checkListed(chunks: readonly Chunk[], check: Check): void {
+  for (const [i, chunk] of chunks.entries()) {
+    const counted = sumOf(chunks.slice(i + 1), countOf);
+    const after = Number(BigInt.asUintN(53, BigInt(chunks.at(-1)!.listed) - BigInt(chunk.listed)));
+    check(after === counted, () => `after chunk ${i} were ${after} counted, and there are ${counted}`);
   }
+}
+
+function countOf({ buckets }: Chunk): number {
+  return sumOf(buckets, ({ count }) => count);
 }
 
 /** What the suppressed strategy keeps of the recent span: the buckets from number `seen` on count `recent`. */
@@ -246,11 +286,12 @@ function checkRecent({ stored, seen, recent }: StoredState, check: Check): void 
   check(recent === counted, () => `recent is ${recent}, and the buckets from number ${seen} on count ${counted}`);
 }
 
-/** In the buckets that a refund passes in one step nothing is accepted. */
-function checkBarren({ stored, barrenBefore }: StoredState, listed: readonly ListedBucket[], check: Check): void {
-  for (const [i, known] of [...listed.map((bucket) => bucket.barrenBefore), barrenBefore].entries()) {
-    const isBarren = listed.slice(Math.max(0, i - known), i).every(({ count, declined }) => count === declined);
-    check(isBarren, () => `of the ${known} buckets before the listed bucket ${i} something is accepted`);
+/** In the chunks that a refund passes in one step nothing is accepted. */
+function checkBarren({ stored, barrenBefore }: StoredState, chunks: readonly Chunk[], check: Check): void {
+  for (const [i, known] of [...chunks.map((chunk) => chunk.barrenBefore), barrenBefore].entries()) {
+    const passed = chunks.slice(Math.max(0, i - known), i).flatMap(({ buckets }) => buckets);
+    const isBarren = passed.every(({ count, declined }) => count === declined);
+    check(isBarren, () => `of the ${known} chunks before chunk ${i} something is accepted`);
   }
   check(stored[0]?.count !== 0 && stored.at(-1)?.count !== 0, () => "a bucket at the end counts nothing");
 }

@@ -12,20 +12,21 @@ const text = (comment) => ({ kind: "text", comment });
 const flag = (comment) => ({ kind: "flag", comment });
 
 /**
- * The state of a key is a string of little-endian doubles, one for each field, in this order. It ends after `newest`
- * while nothing is declined and nothing is leased (64 bytes), after `suppression` while nothing is leased (128 bytes),
- * after `leases` while the server's clock was not set back (168 bytes), after `clock` while the key isn't blocked (176
- * bytes), and else after `block` (184 bytes).
+ * The state of a key is a string of little-endian doubles, one for each field, in this order. They end after `newest`
+ * while nothing is declined and nothing is leased (72 bytes), after `suppression` while nothing is leased (136 bytes),
+ * after `leases` while the server's clock was not set back (176 bytes), after `clock` while the key isn't blocked (184
+ * bytes), and else after `block` (192 bytes). Then come the inline buckets, those of `front` and those of `back`.
  * `head` comes first because a hit in the newest bucket leaves it as it is: such a hit overwrites what follows `head`,
  * which costs half of what it costs to set the whole string.
  */
 export const STATE = {
   head: {
     rate: "the rate that was given last, per second",
-    between: "how many buckets are between the oldest and the newest: the length of the list of buckets",
+    front: "how many inline buckets are right after the oldest bucket",
+    chunks: "how many chunks come then: the length of the list of chunks",
+    back: "how many inline buckets come then, right before the newest bucket",
     oldest_ms: "when the oldest bucket was hit last; not kept up to date while there is only one bucket",
     oldest_count: "what the oldest bucket counts; 0 while there is only one bucket, which is the newest",
-    listed: "what all buckets together count that were put into the list of buckets up to now, modulo 2^53",
   },
   newest: {
     newest_ms: "when the newest bucket was hit last",
@@ -35,7 +36,7 @@ export const STATE = {
   suppression: {
     oldest_declined: "the declined part of the oldest bucket; 0 while there is only one bucket",
     newest_declined: "the declined part of the newest bucket",
-    barren_before: "how many buckets of the list right before the newest are known to have nothing accepted",
+    barren_before: "how many chunks at the end of the list are known to have nothing accepted",
     declined: "the declined part of the total",
     seen: "how many buckets, from the oldest on, have left the recent span; -1 until the recent rate is needed",
     recent: "what the other buckets count; means nothing while `seen` is -1",
@@ -57,10 +58,11 @@ export const STATE = {
   },
 };
 
-/** What a window has in Lua besides its state. It is never stored. */
+/** What a window has in Lua besides the fields of its state. Only `inline` is stored. */
 export const WINDOW = {
+  inline: "the inline buckets as they are stored",
   state_key: "the Redis key of the state",
-  buckets_key: "the Redis key of the list of buckets",
+  buckets_key: "the Redis key of the list of chunks",
   window_ms: "how long a hit counts",
   bucket_ms: "how wide a cell of the time grid is",
   now_ms: "the time of the call, by the key's time, as all times that are stored: the clock's time and `offset_ms`",
@@ -72,19 +74,25 @@ export const WINDOW = {
   rest_changed: "whether anything after the head differs from it",
   keep_ms: "how long Redis has to keep the key from now on; nil if that is to stay as it is",
   simple_keep_ms: "the same for a key that has nothing but buckets, as text (see lib/simple.lua)",
-  is_list_sound: "takes: whether the list of buckets is known to be a list, or not to be there",
+  is_list_sound: "takes: whether the list of chunks is known to be a list, or not to be there",
 };
 
-/**
- * A bucket: an entry of the list of buckets, packed by cmsgpack. A bucket in the middle that a refund has emptied stays
- * in the list, with a count of 0, until it comes to an end of the list.
- */
+/** A bucket: little-endian doubles. A refund may empty one in the middle, which then stays, with a count of 0. */
 export const BUCKET = {
   hit_ms: "when the bucket was hit last",
   count: "what it counts",
   declined: "the declined part of that",
-  barren_before: "how many buckets of the list right before it are known to have nothing accepted",
-  listed: "what `listed` of the state was when the bucket was put into the list, with the bucket",
+};
+
+/**
+ * A chunk: an entry of the list of chunks. To list a bucket and to drop it from the list are two commands, and a list
+ * is one more Redis key. So the list has BUCKETS_OF_CHUNK buckets in each entry, and those that are too few for a chunk
+ * are *inline*: in the state. Most keys never have more. A chunk is packed by cmsgpack, which takes half the bytes:
+ * first these numbers, and then those of its buckets.
+ */
+export const CHUNK = {
+  listed: "what all buckets together count that were ever listed, up to this chunk and with it, modulo 2^53",
+  barren_before: "how many chunks right before it are known to have nothing accepted",
 };
 
 /** A lease: a value of the hash of leases, a string of little-endian doubles. The hash's field is the process. */
@@ -101,6 +109,7 @@ export const CONSTANTS = {
   NEVER_MS: "-1e999",
   /** The rate of a key that is only blocked. */
   NO_RATE: "0",
+  BUCKETS_OF_CHUNK: "8",
   MOST_TOTAL: "9007199254740991",
   MOST_DECLINED: "4503599627370496",
   /** Up to here a reply in Lua's integers is exact, whatever the client makes of it. */

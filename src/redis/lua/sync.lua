@@ -160,19 +160,23 @@ local function oldest_two(window)
   return buckets, first_ms, second_ms, second_accepted
 end
 
--- The first bucket of the list that counts anything, and its accepted usage; nil if there is none. Those before it are
--- dropped.
+-- The first bucket between the oldest and the newest that counts anything, and its accepted usage; nil if there is
+-- none. Those before it are dropped.
 local function find_second(window)
   local hit_ms, count, declined = nil, 0, 0
-  local packed = window.between > 0 and redis.call('LINDEX', window.buckets_key, 0)
-  while packed and count == 0 do
-    hit_ms, count, declined = unpack_bucket(packed)
-    if count == 0 then
-      redis.call('LPOP', window.buckets_key)
-      window.between, window.head_changed = window.between - 1, true
+  local between = count_between(window)
+  local is_found = between == 0
+  while not is_found do
+    hit_ms, count, declined = find_between(window, between - 1)
+    is_found = not hit_ms or count > 0
+    if not is_found then
+      shift_between(window)
+      window.head_changed = true
       if window.seen > 1 then window.seen = window.seen - 1 end
-      packed = redis.call('LINDEX', window.buckets_key, 0)
+      hit_ms, between = nil, between - 1
+      is_found = between == 0
     end
   end
-  return packed and hit_ms, count - declined
+  local accepted = hit_ms and count - declined
+  return hit_ms, accepted
 end

@@ -165,7 +165,7 @@ end
 
 -- Has the window of a key be a whole one, without what has expired.
 --
--- The take may fail at a list of buckets that is something else, and then what earlier takes have counted would be lost
+-- The take may fail at a list of chunks that is something else, and then what earlier takes have counted would be lost
 -- with the window. So the list of a window that they have changed is looked at first. If it is something else, the
 -- window is stored and opened anew.
 local function open_whole(takes, number, terms)
@@ -203,13 +203,15 @@ end
 
 -- Makes a whole window of a light one.
 local function widen(takes, number, terms)
-  local light, changes = takes.windows[number], takes.lights[number]
+  local window = takes.windows[number]
+  local light, inline, changes, stored = window, window.inline, takes.lights[number], takes.states[number]
   local window = {}
   place_window(window, takes, number, terms)
   begin_window(window, false)
   copy_head_to_newest(window, light)
+  window.inline = inline
   if window.total > 0 then
-    window.stored_bytes, window.keep_ms = BYTES_TO_NEWEST, takes.keeps[number]
+    window.stored_bytes, window.keep_ms = stored and #stored or BYTES_TO_NEWEST, takes.keeps[number]
   end
   window.head_changed, window.rest_changed = changes == LIGHT_BEGUN, changes ~= LIGHT
   takes.windows[number], takes.lights[number] = window, nil
@@ -258,12 +260,9 @@ local function save_windows(takes)
       local newest = pack_newest(window)
       redis.call('SETRANGE', takes.keys[2 * number - 1], TEXT_BYTES_TO_HEAD, newest)
     elseif light == LIGHT_BEGUN then
-      local state = pack_head_to_newest(window)
-      if takes.keeps[number] then
-        redis.call('SET', takes.keys[2 * number - 1], state, 'PX', takes.keeps[number])
-      else
-        redis.call('SETRANGE', takes.keys[2 * number - 1], '0', state)
-      end
+      local fields = pack_head_to_newest(window)
+      local stored_bytes = takes.states[number] and #takes.states[number]
+      store_state(takes.keys[2 * number - 1], fields .. window.inline, stored_bytes, takes.keeps[number])
     elseif window and not light then
       save_window(window)
     end

@@ -5,7 +5,7 @@ local function unblock(keys, arguments)
   if window.blocked_until_ms > 0 then
     end_block(window)
   end
-  -- Also where there was no block: what has expired is gone from the list of buckets, so the state has to say so.
+  -- Also where there was no block: what has expired may be gone from the list, so the state has to say so.
   save(window)
   return 1
 end

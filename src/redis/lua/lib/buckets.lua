@@ -1,5 +1,5 @@
--- Buckets: hits in one cell of the time grid. The window has the oldest and the newest of them in its state, and Redis
--- a list of those between, oldest first. So a call reads no list unless a bucket begins or expires.
+-- Buckets: hits in one cell of the time grid. The window has the oldest and the newest of them in its state. Those
+-- between are in lib/between.lua.
 
 -- Where the cell of the grid that has `ms` begins; never after `ms`, though a division may round up. Lua's % would cost
 -- less, but it rounds once more: before the year 1970 the last bit may be another one than in strategy/bucket.ts.
@@ -54,7 +54,11 @@ local function begin_bucket(window)
   end
   window.head_changed = true
   if window.oldest_count > 0 then
-    push_newest(window)
+    if window.back == BUCKETS_OF_CHUNK then
+      local keep_ms = keep_time_of(window)
+      list_back(window, window.buckets_key, keep_ms)
+    end
+    push_between(window, window.newest_declined)
   elseif window.total > 0 then
     window.oldest_ms, window.oldest_count = window.newest_ms, window.newest_count
     window.oldest_declined = window.newest_declined
@@ -62,58 +66,22 @@ local function begin_bucket(window)
   window.newest_count, window.newest_declined = 0, 0
 end
 
-local function push_newest(window)
-  window.between = window.between + 1
-  window.listed = sum_of_counts(window.listed, window.newest_count)
-  local count, declined = window.newest_count, window.newest_declined
-  local bucket = pack_bucket(window.newest_ms, count, declined, window.barren_before, window.listed)
-  window.barren_before = window.newest_count == window.newest_declined and window.barren_before + 1 or 0
-  if redis.call('RPUSH', window.buckets_key, bucket) ~= window.between then
-    -- The server has evicted the state or the list without the other. What the list held is forgotten.
-    redis.call('DEL', window.buckets_key)
-    redis.call('RPUSH', window.buckets_key, bucket)
-    window.between = 1
-    window.total = window.oldest_count + window.newest_count
-    window.declined = window.oldest_declined + window.newest_declined
-    window.seen = -1
-  end
-  if window.keep_ms or window.between == 1 then
-    local keep_ms = keep_time_of(window)
-    redis.call('PEXPIRE', window.buckets_key, keep_ms)
-  end
-end
-
--- Sums of counts, and their differences, are modulo 2^53. So they are exact however long a key is in use.
-local function sum_of_counts(sum, count)
-  local left = MOST_TOTAL - sum
-  return count > left and count - left - 1 or sum + count
-end
-
-local function difference_of_counts(sum, other)
-  return sum < other and sum - other + MOST_TOTAL + 1 or sum - other
-end
-
 -- The newest bucket has lost all its counts. The one before it that counts anything is the newest from now on.
 local function drop_newest(window)
   window.head_changed = true
   repeat
-    local known = window.barren_before
-    local before = window.between > 0 and redis.call('RPOP', window.buckets_key)
-    if before then
-      window.between = window.between - 1
-      local hit_ms, count, declined, barren_before, listed = unpack_bucket(before)
+    local hit_ms, count, declined = pop_between(window)
+    if hit_ms then
       window.newest_ms, window.newest_count, window.newest_declined = hit_ms, count, declined
-      window.listed = difference_of_counts(listed, count)
-      -- What the newest bucket knew is more up to date.
-      window.barren_before = math.max(barren_before, known - 1)
       -- The newest bucket never leaves the recent span.
-      if window.seen > window.between + 1 then window.seen, window.recent = window.between + 1, window.newest_count end
+      local between = count_between(window)
+      if window.seen > between + 1 then window.seen, window.recent = between + 1, window.newest_count end
     else
       window.newest_ms, window.newest_count, window.newest_declined =
         window.oldest_ms, window.oldest_count, window.oldest_declined
       keep_newest_only(window)
     end
-  until window.newest_count > 0 or not before
+  until window.newest_count > 0 or not hit_ms
 end
 
 -- The newest bucket from now on is one that was hit at `hit_ms`, which is later than all others.

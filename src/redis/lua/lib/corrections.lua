@@ -1,4 +1,4 @@
--- What ADJUST and SET_IF do to the buckets of a window. They take and give at the ends of the list, so a correction
+-- What ADJUST and SET_IF do to the buckets of a window. They take and give at the ends, so a correction
 -- costs as much as the buckets that it empties, however many there are.
 
 -- Adds `amount` to the counts of the newest bucket, which may be negative; `declined` of it to the declined ones.
@@ -50,32 +50,64 @@ end
 
 -- Takes up to `left` of what is accepted in the buckets before the newest one, which has nothing accepted. They stay
 -- where they are. Suppression can put a day of buckets without anything accepted on top of the others: those are passed
--- in one step, because each bucket knows how many of them are right before it. Returns how much is left.
+-- in one step, because each chunk knows how many of them are right before it. Returns how much is left.
 local function refund_below(window, left)
-  local at = window.barren_before
-  while left > 0 and at < window.between do
-    local packed = redis.call('LINDEX', window.buckets_key, -1 - at)
-    if packed then
-      local hit_ms, count, declined, barren_before, listed = unpack_bucket(packed)
-      local taken = math.min(left, count - declined)
-      if taken > 0 then
-        left, count = left - taken, count - taken
-        window.total = window.total - taken
-        if window.between - at >= window.seen then window.recent = window.recent - taken end
-        local changed = pack_bucket(hit_ms, count, declined, barren_before, listed)
-        redis.call('LSET', window.buckets_key, -1 - at, changed)
-      end
-      if count == declined then at = at + 1 + barren_before end
-    else
-      at = window.between
-    end
+  local inline, rest = refund_string(window, window.inline, #window.inline, window.back, 0, left)
+  window.inline, window.head_changed = inline, true
+  if rest > 0 then
+    rest = refund_listed(window, rest)
   end
-  window.barren_before, window.head_changed = math.min(at, window.between), true
-  local taken = math.min(left, window.oldest_count - window.oldest_declined)
+  if rest > 0 then
+    local newer = window.chunks * BUCKETS_OF_CHUNK + window.back
+    inline, rest = refund_string(window, inline, window.front * BYTES_OF_BUCKET, window.front, newer, rest)
+    window.inline = inline
+  end
+  local taken = math.min(rest, window.oldest_count - window.oldest_declined)
   if taken > 0 then
     change_oldest(window, -taken, 0)
   end
-  return left - taken
+  return rest - taken
+end
+
+local function refund_listed(window, left)
+  local at = window.barren_before
+  while left > 0 and at < window.chunks do
+    local chunk = redis.call('LINDEX', window.buckets_key, -1 - at)
+    if chunk then
+      local buckets, listed, barren_before = read_chunk(chunk)
+      local newer = window.back + at * BUCKETS_OF_CHUNK
+      local changed, rest = refund_string(window, buckets, BYTES_OF_BUCKETS, BUCKETS_OF_CHUNK, newer, left)
+      if rest < left then
+        chunk = pack_chunk(changed, listed, barren_before)
+        redis.call('LSET', window.buckets_key, -1 - at, chunk)
+      end
+      left = rest
+      if left > 0 then at = at + 1 + barren_before end
+    else
+      at = window.chunks
+    end
+  end
+  window.barren_before = math.min(at, window.chunks)
+  return left
+end
+
+-- Takes up to `left` of what is accepted in `size` buckets of a string, the last of which ends at byte `to`. After that
+-- one there are `newer` other buckets between. Returns the string, and how much is left.
+local function refund_string(window, buckets, to, size, newer, left)
+  local between = count_between(window)
+  while left > 0 and size > 0 do
+    local hit_ms, count, declined = unpack_bucket(buckets, to - BYTES_OF_BUCKET + 1)
+    local taken = math.min(left, count - declined)
+    if taken > 0 then
+      left = left - taken
+      window.total = window.total - taken
+      if between - newer >= window.seen then window.recent = window.recent - taken end
+      local bucket = pack_bucket(hit_ms, count - taken, declined)
+      buckets = buckets:sub(1, to - BYTES_OF_BUCKET) .. bucket .. buckets:sub(to + 1)
+    end
+    to, size, newer = to - BYTES_OF_BUCKET, size - 1, newer + 1
+  end
+  return buckets, left
 end
 
 -- Makes `count` the total. `history` says which buckets have it then.
@@ -99,7 +131,7 @@ local function set_total(window, count, history)
 end
 
 local function replace_buckets(window, count)
-  if window.between > 0 then redis.call('DEL', window.buckets_key) end
+  if window.chunks > 0 then redis.call('DEL', window.buckets_key) end
   local declined = shrunk(window.declined, window.total, count)
   window.newest_ms, window.newest_count, window.newest_declined = window.now_ms, count, declined
   keep_newest_only(window)

@@ -9,18 +9,22 @@ local function open_lightly(takes, number, terms)
   if not state then
     state = redis.pcall('GET', takes.keys[2 * number - 1])
     if not state then
-      local window = { nil, nil, nil, nil, nil, nil, nil, nil }
-      window.rate, window.between, window.oldest_ms, window.oldest_count, window.listed = NO_RATE, 0, NEVER_MS, 0, 0
+      local window = { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }
+      window.rate, window.front, window.chunks, window.back, window.inline = NO_RATE, 0, 0, 0, ''
+      window.oldest_ms, window.oldest_count = NEVER_MS, 0
       window.newest_ms, window.newest_count, window.total = NEVER_MS, 0, 0
       takes.windows[number], takes.lights[number] = window, LIGHT
     elseif type(state) == 'string' then
       takes.states[number] = state
     end
-  elseif #state == BYTES_TO_NEWEST then
+  elseif #state >= BYTES_TO_NEWEST then
     local window
     window = list_head_to_newest(state)
+    window.inline = state:sub(BYTES_TO_NEWEST + 1)
     if window.oldest_count == 0 then window.oldest_ms = window.newest_ms end
-    if window.total > 0 and now_ms >= window.newest_ms and window.newest_ms + terms.window_ms > now_ms then
+    local has_buckets_only = #window.inline == (window.front + window.back) * BYTES_OF_BUCKET
+    local is_live = window.total > 0 and window.newest_ms + terms.window_ms > now_ms
+    if has_buckets_only and is_live and now_ms >= window.newest_ms then
       local is_shorter, is_sound = expire_simply(window, takes.keys[2 * number], terms.window_ms, now_ms)
       if is_sound and window.total > 0 then
         takes.windows[number], takes.lights[number] = window, is_shorter and LIGHT_BEGUN or LIGHT
@@ -52,7 +56,7 @@ local function conclude_lightly(window, light, takes, number, terms, is_taken)
       local span_start_ms = cell_start_of(now_ms, span_ms)
       local keep_ms = keep_time(window_ms, span_ms, takes.has_callers_clock)
       local begins_span = window.newest_ms < span_start_ms
-      is_enough = begin_simply(window, count, takes.keys[2 * number], now_ms, begins_span, keep_ms)
+      is_enough = begin_simply(window, count, takes.keys[2 * number], now_ms, keep_ms)
       if is_enough then
         changes = LIGHT_BEGUN
         if window.oldest_count == 0 then window.rate, window.oldest_ms = terms.rate, now_ms end

@@ -25,9 +25,11 @@ local function count_simply(window, state, terms)
   local count = terms.count
   if not state then
     is_counted = count_first(window, terms, false)
-  elseif #state == BYTES_TO_NEWEST then
+  elseif #state >= BYTES_TO_NEWEST then
     unpack_head_to_newest(window, state)
-    if window.rate == terms.rate and window.now_ms >= window.newest_ms then
+    local has_buckets_only = #state - (window.front + window.back) * BYTES_OF_BUCKET == BYTES_TO_NEWEST
+    if has_buckets_only and window.rate == terms.rate and window.now_ms >= window.newest_ms then
+      window.stored_bytes, window.inline = #state, state:sub(BYTES_TO_NEWEST + 1)
       local is_live = window.newest_ms + window.window_ms > window.now_ms
       local is_shorter, is_sound = false, true
       if is_live then
@@ -45,7 +47,7 @@ local function count_simply(window, state, terms)
         is_counted = count_after_newest(window, count)
       end
       if is_shorter and not is_counted then
-        stored = overwrite(window)
+        stored = overwrite(window, nil)
       end
     end
   end
@@ -61,8 +63,8 @@ local function count_first(window, terms, is_known)
   local count = terms.count
   local is_counted = count <= terms.limit and count <= MOST_TOTAL
   if is_counted then
-    if is_known and window.between > 0 then redis.call('DEL', window.buckets_key) end
-    window.rate, window.between, window.oldest_count, window.listed = terms.rate, 0, 0, 0
+    if is_known and window.chunks > 0 then redis.call('DEL', window.buckets_key) end
+    window.rate, window.front, window.chunks, window.back, window.oldest_count = terms.rate, 0, 0, 0, 0
     window.oldest_ms, window.newest_ms, window.newest_count, window.total = window.now_ms, window.now_ms, count, count
     local state = pack_head_to_newest(window)
     if is_known then
@@ -74,35 +76,37 @@ local function count_first(window, terms, is_known)
   return is_counted
 end
 
--- Stores the window over its state, which is as long. Returns the new state.
-local function overwrite(window)
-  local state = pack_head_to_newest(window)
-  redis.call('SETRANGE', window.state_key, '0', state)
+-- Stores the window in place of its state. Returns the new state.
+local function overwrite(window, keep_ms)
+  local fields = pack_head_to_newest(window)
+  local state = fields .. window.inline
+  store_state(window.state_key, state, window.stored_bytes, keep_ms)
   return state
 end
 
 -- Drops the buckets before the newest that have expired. Returns whether there were any, and whether the list of
--- buckets has what the state says, as far as it was read.
+-- chunks has what the state says, as far as it was read.
 local function expire_simply(window, buckets_key, window_ms, now_ms)
   local is_shorter, is_sound = false, true
   while is_sound and window.oldest_count > 0 and window.oldest_ms + window_ms <= now_ms do
-    local total, between = window.total - window.oldest_count, window.between
     local oldest_ms, oldest_count = window.newest_ms, 0
-    while is_sound and oldest_count == 0 and between > 0 do
-      local next = redis.pcall('LPOP', buckets_key)
-      if next then
-        is_sound, oldest_ms, oldest_count = pcall(cmsgpack.unpack, next)
-        between = between - 1
-      else
-        -- The server has evicted the list without the state.
-        total, between = window.newest_count, 0
+    while is_sound and oldest_count == 0 and window.front + window.chunks + window.back > 0 do
+      if window.front == 0 and window.chunks > 0 then
+        local chunk = redis.pcall('LPOP', buckets_key)
+        local buckets = read_chunk(chunk)
+        is_sound = buckets ~= nil
+        if is_sound then
+          put_in_front(window, buckets)
+        end
+      end
+      if is_sound then
+        oldest_ms, oldest_count = shift_inline(window)
       end
     end
-    is_sound = is_sound and type(oldest_ms) == 'number' and type(oldest_count) == 'number'
-    if oldest_count == 0 then oldest_ms = window.newest_ms end
     if is_sound then
-      window.total, window.between, window.oldest_ms, window.oldest_count = total, between, oldest_ms, oldest_count
-      is_shorter = true
+      if oldest_count == 0 then oldest_ms = window.newest_ms end
+      window.total, is_shorter = window.total - window.oldest_count, true
+      window.oldest_ms, window.oldest_count = oldest_ms, oldest_count
     end
   end
   return is_shorter, is_sound
@@ -113,7 +117,7 @@ local function count_in_newest(window, count, is_shorter)
   window.newest_count, window.total = window.newest_count + count, window.total + count
   if window.oldest_count == 0 then window.oldest_ms = window.now_ms end
   if is_shorter then
-    overwrite(window)
+    overwrite(window, nil)
   else
     local newest = pack_newest(window)
     redis.call('SETRANGE', window.state_key, TEXT_BYTES_TO_HEAD, newest)
@@ -128,34 +132,30 @@ local function count_after_newest(window, count)
     count,
     window.buckets_key,
     window.now_ms,
-    begins_span,
     window.simple_keep_ms
   )
-  if is_sound and begins_span then
-    local state = pack_head_to_newest(window)
-    redis.call('SET', window.state_key, state, 'PX', window.simple_keep_ms)
-  elseif is_sound then
-    overwrite(window)
+  if is_sound then
+    overwrite(window, begins_span and window.simple_keep_ms or nil)
   end
   return is_sound
 end
 
--- Counts a call in a bucket of its own. Returns false where the list of buckets isn't as the state says. Then the list
+-- Counts a call in a bucket of its own. Returns false where the list of chunks isn't as the state says. Then the list
 -- is as it was.
-local function begin_simply(window, count, buckets_key, now_ms, begins_span, keep_ms)
+local function begin_simply(window, count, buckets_key, now_ms, keep_ms)
   local is_sound = true
   if window.oldest_count == 0 then
     window.oldest_ms, window.oldest_count = window.newest_ms, window.newest_count
   else
-    local listed = sum_of_counts(window.listed, window.newest_count)
-    local bucket = pack_bucket(window.newest_ms, window.newest_count, 0, 0, listed)
-    local pushed = redis.pcall('RPUSH', buckets_key, bucket)
-    is_sound = pushed == window.between + 1
+    if window.back == BUCKETS_OF_CHUNK then
+      is_sound = redis.pcall('LLEN', buckets_key) == window.chunks
+      if is_sound then
+        window.barren_before = 0
+        list_back(window, buckets_key, keep_ms)
+      end
+    end
     if is_sound then
-      window.between, window.listed = pushed, listed
-      if begins_span or pushed == 1 then redis.call('PEXPIRE', buckets_key, keep_ms) end
-    elseif type(pushed) == 'number' then
-      redis.call('RPOP', buckets_key)
+      push_between(window, 0)
     end
   end
   if is_sound then

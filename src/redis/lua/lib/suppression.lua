@@ -54,17 +54,14 @@ local function leave_recent(window, span_ms)
   return next_ms
 end
 
--- The hit time and the count of the bucket after the `seen` oldest ones; nil if it isn't in the list.
+-- The hit time and the count of the bucket after the `seen` oldest ones; nil if the server has evicted the list.
 local function find_bucket_after_seen(window)
   local hit_ms, count = window.newest_ms, window.newest_count
+  local between = count_between(window)
   if window.seen == 0 and window.oldest_count > 0 then
     hit_ms, count = window.oldest_ms, window.oldest_count
-  elseif window.seen > 0 and window.seen <= window.between then
-    hit_ms = nil
-    local packed = redis.call('LINDEX', window.buckets_key, window.seen - 1 - window.between)
-    if packed then
-      hit_ms, count = unpack_bucket(packed)
-    end
+  elseif window.seen > 0 and window.seen <= between then
+    hit_ms, count = find_between(window, between - window.seen)
   end
   return hit_ms, count
 end
@@ -75,16 +72,15 @@ local function count_recent(window, span_ms)
   local hit_ms = window.newest_ms
   window.seen, window.recent = 0, window.newest_count
   if window.oldest_count > 0 then
-    window.seen = window.between + 1
+    local between = count_between(window)
+    window.seen = between + 1
     local is_within = hit_ms + span_ms > window.now_ms
     while is_within and window.seen > 1 do
-      local packed = redis.call('LINDEX', window.buckets_key, window.seen - 2 - window.between)
-      is_within = packed
-      if packed then
-        local listed_ms, count = unpack_bucket(packed)
-        is_within = listed_ms + span_ms > window.now_ms
-        if is_within then window.seen, window.recent = window.seen - 1, window.recent + count end
-        if is_within and count > 0 then hit_ms = listed_ms end
+      local before_ms, count = find_between(window, between + 1 - window.seen)
+      is_within = before_ms ~= nil and before_ms + span_ms > window.now_ms
+      if is_within then
+        window.seen, window.recent = window.seen - 1, window.recent + count
+        if count > 0 then hit_ms = before_ms end
       end
     end
     if is_within and window.oldest_ms + span_ms > window.now_ms then

@@ -20,7 +20,8 @@ local function begin_window(window, state)
     read_state(window, state)
   else
     window.stored_bytes = 0
-    window.between, window.oldest_count, window.listed, window.newest_count, window.total = 0, 0, 0, 0, 0
+    window.oldest_count, window.newest_count, window.total = 0, 0, 0
+    window.front, window.chunks, window.back, window.inline = 0, 0, 0, ''
   end
 end
 
@@ -44,20 +45,21 @@ end
 
 local function read_state(window, state)
   window.stored_bytes = #state
-  if window.stored_bytes == BYTES_TO_NEWEST then
-    unpack_head_to_newest(window, state)
-  else
-    unpack_head_to_suppression(window, state)
-    if window.stored_bytes > BYTES_TO_SUPPRESSION then
-      unpack_leases(window, state)
-    end
-    if window.stored_bytes > BYTES_TO_LEASES then
-      unpack_clock(window, state)
-    end
-    if window.stored_bytes > BYTES_TO_CLOCK then
-      unpack_block(window, state)
-    end
+  unpack_head_to_newest(window, state)
+  local bytes = #state - (window.front + window.back) * BYTES_OF_BUCKET
+  if bytes > BYTES_TO_NEWEST then
+    unpack_suppression(window, state)
   end
+  if bytes > BYTES_TO_SUPPRESSION then
+    unpack_leases(window, state)
+  end
+  if bytes > BYTES_TO_LEASES then
+    unpack_clock(window, state)
+  end
+  if bytes > BYTES_TO_CLOCK then
+    unpack_block(window, state)
+  end
+  window.inline = state:sub(bytes + 1)
   -- A hit in the only bucket stores nothing of the head, so the time of the oldest bucket may be that of an older hit.
   if window.oldest_count == 0 then window.oldest_ms = window.newest_ms end
   settle_time(window)
@@ -127,20 +129,19 @@ local function drop_oldest(window)
     else
       window.recent = window.recent - window.oldest_count
     end
-    local next = window.between > 0 and redis.call('LPOP', window.buckets_key)
-    if next then
-      window.between = window.between - 1
-      window.oldest_ms, window.oldest_count, window.oldest_declined = unpack_bucket(next)
+    local hit_ms, count, declined = shift_between(window)
+    if hit_ms then
+      window.oldest_ms, window.oldest_count, window.oldest_declined = hit_ms, count, declined
     else
       keep_newest_only(window)
     end
-  until window.oldest_count > 0 or not next
+  until window.oldest_count > 0 or not hit_ms
 end
 
--- Only the newest bucket is left. The same where the server has evicted the list, although there were more: nobody
--- knows any longer when they expire, so what they counted is forgotten.
+-- Only the newest bucket is left.
 local function keep_newest_only(window)
-  window.between, window.oldest_ms, window.oldest_count, window.oldest_declined = 0, window.newest_ms, 0, 0
+  window.front, window.chunks, window.back, window.inline = 0, 0, 0, ''
+  window.oldest_ms, window.oldest_count, window.oldest_declined = window.newest_ms, 0, 0
   window.total, window.declined, window.barren_before = window.newest_count, window.newest_declined, 0
   if window.seen >= 0 then window.seen, window.recent = 0, window.newest_count end
 end
@@ -156,7 +157,8 @@ local function forget(window)
     redis.call('DEL', window.state_key, window.buckets_key)
     window.stored_bytes, window.head_changed, window.rest_changed = 0, false, false
   end
-  window.between, window.oldest_count, window.listed, window.newest_count, window.total = 0, 0, 0, 0, 0
+  window.oldest_count, window.newest_count, window.total = 0, 0, 0
+  window.front, window.chunks, window.back, window.inline = 0, 0, 0, ''
   window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
   window.barren_before, window.factor_ms = 0, NEVER_MS
 end
@@ -192,8 +194,7 @@ local function set_rate(window, rate)
   window.rate, window.factor_ms, window.head_changed = rate, NEVER_MS, true
 end
 
--- Stores what has changed. To set a state costs twice as much as to overwrite one of the same length, and to set the
--- time at which Redis forgets the key as much again.
+-- Stores what has changed.
 local function save(window)
   if window.head_changed or window.rest_changed then
     local rest
@@ -213,18 +214,24 @@ local function save(window)
     else
       rest = pack_newest(window)
     end
-    if not window.head_changed and #rest + BYTES_TO_HEAD == window.stored_bytes then
+    if not window.head_changed and BYTES_TO_HEAD + #rest + #window.inline == window.stored_bytes then
       redis.call('SETRANGE', window.state_key, TEXT_BYTES_TO_HEAD, rest)
     else
       local head = pack_head(window)
-      if window.keep_ms then
-        redis.call('SET', window.state_key, head .. rest, 'PX', window.keep_ms)
-      elseif #rest + BYTES_TO_HEAD == window.stored_bytes then
-        redis.call('SETRANGE', window.state_key, '0', head .. rest)
-      else
-        redis.call('SET', window.state_key, head .. rest, 'KEEPTTL')
-      end
+      store_state(window.state_key, head .. rest .. window.inline, window.stored_bytes, window.keep_ms)
     end
+  end
+end
+
+-- Stores a state; Redis keeps it for `keep_ms` from now on, or for as long as before where that is nil. To overwrite a
+-- state of the same length takes Redis 0.9 µs, to set one 1.2 µs, and with the time at which to forget it 1.6 µs.
+local function store_state(key, state, stored_bytes, keep_ms)
+  if keep_ms then
+    redis.call('SET', key, state, 'PX', keep_ms)
+  elseif #state == stored_bytes then
+    redis.call('SETRANGE', key, '0', state)
+  else
+    redis.call('SET', key, state, 'KEEPTTL')
   end
 end
 
