@@ -1,6 +1,7 @@
 // Blocks: every call to a key is rejected for a time, whatever it has used.
 
 import { perSecond } from "trypema";
+import { manualClock } from "trypema/testing";
 import { describe, expect, it } from "vitest";
 import { NOTHING, refused, STRATEGIES } from "./expected.ts";
 import type { Subject } from "./subject.ts";
@@ -50,6 +51,22 @@ export function describeBlocks({ open, advance, drawn }: Subject): void {
       expect((await limiter.inc("other", perSecond(5))).allowed).toBe(true);
       advance(5_000);
       expect(await limiter.inc("k", perSecond(5))).toMatchObject({ allowed: true, remaining: 4 });
+    });
+
+    it("blocks keys on a clock that is before 0, also until 0", async () => {
+      const clock = manualClock(-2_500);
+      const limiter = (await open({ clock }))[strategy];
+      await limiter.inc("k", perSecond(5), 2);
+      await limiter.block("k", 1_500);
+      await limiter.block("new", 2_500);
+      clock.advance(500);
+      expect(await limiter.inc("k", perSecond(5))).toMatchObject({ outcome: "rejected", retryAfterMs: 1_000 });
+      expect(await limiter.isAllowed("new")).toMatchObject({ outcome: "rejected", retryAfterMs: 2_000 });
+      clock.advance(1_000);
+      expect(await limiter.inc("k", perSecond(5))).toMatchObject({ outcome: "allowed", remaining: 4 });
+      expect(await limiter.inc("new", perSecond(5))).toMatchObject({ outcome: "rejected", retryAfterMs: 1_000 });
+      await limiter.unblock("new");
+      expect(await limiter.inc("new", perSecond(5))).toMatchObject({ outcome: "allowed", remaining: 4 });
     });
 
     it("keeps what a blocked key has used, which expires as ever", async () => {

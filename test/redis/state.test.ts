@@ -181,3 +181,16 @@ it("tells a factor that is just below 1 without rounding it", async () => {
     }
   }
 });
+
+it("on a caller's clock that is before 0, Redis keeps a key no longer than on any other", async () => {
+  const clock = manualClock(-1e9);
+  const { suppressed } = open({ windowMs: 1_000, bucketMs: 10, clock });
+  for (let call = 0; call < 12; call++) {
+    await suppressed.inc("k", perSecond(5), 4);
+    clock.advance(50);
+  }
+  const keys = await redis.client.keys("*");
+  expect(keys).toHaveLength(2);
+  // A window, a sixteenth of it, and the minute to spare.
+  for (const key of keys) expect(await redis.client.pttl(key)).toBeLessThan(61_100);
+});

@@ -39,7 +39,7 @@ export const callsOnBorders = fc
   .record({
     bucketMs: lengthsMs,
     buckets: fc.integer({ min: 1, max: 12 }),
-    firstCell: fc.oneof(fc.integer({ min: 0, max: 100 }), fc.integer({ min: 0, max: 1e10 })),
+    firstCell: fc.oneof(fc.integer({ min: -100, max: 100 }), fc.integer({ min: -1e10, max: 1e10 })),
   })
   .chain(({ bucketMs, buckets, firstCell }) => {
     const windowMs = Math.ceil(buckets * bucketMs);

@@ -105,7 +105,7 @@ abstract class NaiveLimiter {
 
   /** The rejection of a call to a blocked key; undefined for any other key. */
   protected rejectBlocked(key: string, window: Window, count: number, most: number): Decision | undefined {
-    const leftMs = (this.#blockedUntilMs.get(key) ?? 0) - this.nowMs;
+    const leftMs = (this.#blockedUntilMs.get(key) ?? Number.NEGATIVE_INFINITY) - this.nowMs;
     if (leftMs <= 0) return undefined;
     const { windowMs } = this.options;
     const limit = capacityOf(window.rate, windowMs);
@@ -121,7 +121,7 @@ abstract class NaiveLimiter {
     const total = totalOf(window.buckets);
     const declined = declinedOf(window.buckets);
     const limit = capacityOf(window.rate, this.options.windowMs);
-    const isBlocked = (this.#blockedUntilMs.get(key) ?? 0) > this.nowMs;
+    const isBlocked = (this.#blockedUntilMs.get(key) ?? Number.NEGATIVE_INFINITY) > this.nowMs;
     const suppressionFactor = isBlocked ? 1 : this.factor(window);
     return { total, declined, accepted: total - declined, limit, suppressionFactor };
   }

@@ -34,7 +34,7 @@ export function rates(windowMs: number) {
 }
 
 /** At the start of a cell of the grid, or somewhere within one. */
-export const startsMs = fc.constantFrom<number>(1_000_000, 1_234_567);
+export const startsMs = fc.constantFrom<number>(1_000_000, 1_234_567, -1_000_000, -1_234);
 
 /** Mostly within a bucket or a window, sometimes past it. A whole bucket leads from one start of a cell to another. */
 export function waits(windowMs: number, bucketMs: number) {

@@ -14,7 +14,7 @@ end
 local function decide_absolute(window, count, limit, rate)
   local replied
   local used = window.total + window.reserved
-  if window.blocked_until_ms > 0 then
+  if window.blocked_until_ms > NEVER_MS then
     if window.total > 0 and window.rate ~= rate then
       set_rate(window, rate)
     end

@@ -87,7 +87,7 @@ local function read_time(window, plan, at)
   local next = at
   if window.has_callers_clock then
     window.now_ms = plan[at]
-    if window.total > 0 or window.lease_count > 0 or window.offset_ms > 0 or window.blocked_until_ms > 0 then
+    if window.total > 0 or window.lease_count > 0 or window.offset_ms > 0 or window.blocked_until_ms > NEVER_MS then
       settle_time(window)
     end
     next = at + 1

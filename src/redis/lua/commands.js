@@ -54,7 +54,7 @@ export const STATE = {
     offset_ms: "how far the key's time is ahead of the server's clock, because that was set back; else 0",
   },
   block: {
-    blocked_until_ms: "until when every call is rejected; 0 for a key that isn't blocked",
+    blocked_until_ms: "until when every call is rejected; -Infinity for a key that isn't blocked",
   },
 };
 

@@ -3,7 +3,7 @@ local function delete(keys, arguments)
   open_window(window, keys, arguments)
   expire(window)
   local previous = window.total
-  window.blocked_until_ms = 0
+  window.blocked_until_ms = NEVER_MS
   forget(window)
   save(window)
   return EXACT:format(previous)

@@ -6,7 +6,7 @@ local function peek(keys, arguments)
   local is_own_rate = rate == ''
   -- A key that is only leased has no rate of its own, but what is leased counts as used whatever the rate is.
   local is_unknown = window.total == 0 and (is_own_rate or window.reserved == 0)
-  if is_unknown and window.blocked_until_ms == 0 then return 0 end
+  if is_unknown and window.blocked_until_ms == NEVER_MS then return 0 end
   save(window)
   -- Nothing is stored from here on.
   if is_own_rate and window.total == 0 then

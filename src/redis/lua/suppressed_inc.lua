@@ -26,7 +26,7 @@ local function decide_suppressed(window, count, limit, rate, hard_limit, suppres
   if window.rate ~= rate then
     set_rate(window, rate)
   end
-  if window.blocked_until_ms == 0 then
+  if window.blocked_until_ms == NEVER_MS then
     if accepted + count <= limit then
       factor, is_admitted = -1, true
     elseif accepted + count + window.headroom <= hard_limit then
@@ -43,7 +43,7 @@ end
 -- counted it.
 local function suppressed_as_replied(window, accepted, used, factor, is_admitted)
   local replied
-  if window.blocked_until_ms > 0 then
+  if window.blocked_until_ms > NEVER_MS then
     replied = block_as_replied(window, accepted)
   elseif factor < 0 then
     replied = admission_as_replied(window, used)

@@ -14,13 +14,13 @@ local function sync(keys, arguments)
   local counted, granted, waits, wanted = serve(window, arguments)
   local leased_by_others = window.reserved
   -- A block denies whatever is used, so nothing is computed for its calls, as on the other providers.
-  local is_denied = waits and window.blocked_until_ms == 0
+  local is_denied = waits and window.blocked_until_ms == NEVER_MS
   local factor_left_ms, granted_headroom, free_headroom = -1, 0, -1
   if arguments.hard_limit ~= '' then
     if is_denied then
       factor_left_ms = factor_of(window, arguments, wanted)
     end
-    if window.blocked_until_ms == 0 then
+    if window.blocked_until_ms == NEVER_MS then
       local rest
       rest, granted_headroom, free_headroom = headroom_of(window, arguments, counted, granted, factor_left_ms >= 0)
       granted = granted + rest
@@ -78,7 +78,7 @@ end
 -- granted, whether a call still waits, and what would be used with the first of these.
 local function serve(window, arguments)
   local used = window.total - window.declined + window.reserved
-  local room = window.blocked_until_ms > 0 and 0 or arguments.limit - used - arguments.held
+  local room = window.blocked_until_ms > NEVER_MS and 0 or arguments.limit - used - arguments.held
   local counted, granted, waits = share_of(window, arguments, room)
   if counted > 0 then
     add_hit(window, counted, 0)

@@ -272,7 +272,7 @@ end
 
 -- An unknown key stays unknown, unless something is counted or it is blocked.
 local function save_window(window)
-  if window.stored_bytes > 0 or window.total > 0 or window.blocked_until_ms > 0 then
+  if window.stored_bytes > 0 or window.total > 0 or window.blocked_until_ms > NEVER_MS then
     save(window)
   end
 end
@@ -280,7 +280,7 @@ end
 -- Says whether an absolute limit admits an ask. A count of 0 asks for a call of 1.
 local function weigh_absolute(window, terms)
   local weight = math.max(1, terms.count)
-  return window.blocked_until_ms == 0 and window.total + window.reserved + weight <= terms.limit
+  return window.blocked_until_ms == NEVER_MS and window.total + window.reserved + weight <= terms.limit
 end
 
 -- Concludes an ask that an absolute limit admits.
@@ -300,7 +300,7 @@ end
 -- Concludes an ask that an absolute limit denies.
 local function deny_absolute(window, terms, block_ms)
   local count = terms.count
-  if block_ms > 0 and count > 0 and window.blocked_until_ms == 0 then
+  if block_ms > 0 and count > 0 and window.blocked_until_ms == NEVER_MS then
     block_for(window, block_ms)
   end
   local replied = decide_absolute(window, math.max(1, count), terms.limit, terms.rate)
@@ -311,7 +311,7 @@ end
 local function weigh_suppressed(window, terms, draw)
   local used = window.total - window.declined + window.reserved + math.max(1, terms.count)
   local admits, factor = true, -1
-  if window.blocked_until_ms > 0 then
+  if window.blocked_until_ms > NEVER_MS then
     admits = false
   elseif used > terms.limit then
     if window.rate ~= terms.rate then
@@ -332,10 +332,10 @@ end
 local function conclude_suppressed(window, terms, is_taken, admits, factor)
   local count, rate = terms.count, terms.rate
   local accepted = window.total - window.declined + window.reserved
-  if window.rate ~= rate and (window.total > 0 or count > 0 and window.blocked_until_ms == 0) then
+  if window.rate ~= rate and (window.total > 0 or count > 0 and window.blocked_until_ms == NEVER_MS) then
     set_rate(window, rate)
   end
-  if window.blocked_until_ms == 0 and count > 0 then
+  if window.blocked_until_ms == NEVER_MS and count > 0 then
     add_hit(window, count, is_taken and 0 or count)
   end
   local used = window.total - window.declined + window.reserved

@@ -14,7 +14,7 @@ end
 
 -- Ends the block. The window has to be saved then.
 local function end_block(window)
-  window.blocked_until_ms, window.head_changed = 0, true
+  window.blocked_until_ms, window.head_changed = NEVER_MS, true
   if window.total == 0 then
     forget(window)
   end

@@ -75,7 +75,8 @@ local function merged_by_cell(buckets, bucket_ms)
   local merged = {}
   for _, bucket in ipairs(buckets) do
     local before = merged[#merged]
-    if before and math.floor(before[HIT_MS] / bucket_ms) == math.floor(bucket[HIT_MS] / bucket_ms) then
+    local cell_ms = cell_start_of(bucket[HIT_MS], bucket_ms)
+    if before and before[HIT_MS] >= cell_ms then
       before[HIT_MS] = bucket[HIT_MS]
       before[COUNT] = before[COUNT] + bucket[COUNT]
       before[DECLINED] = before[DECLINED] + bucket[DECLINED]

@@ -15,7 +15,7 @@ local function begin_window(window, state)
   window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
   window.barren_before, window.factor, window.factor_ms = 0, 0, NEVER_MS
   window.reserved, window.headroom, window.lease_count, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0, 0
-  window.offset_ms, window.blocked_until_ms, window.head_changed, window.rest_changed = 0, 0, false, false
+  window.offset_ms, window.blocked_until_ms, window.head_changed, window.rest_changed = 0, NEVER_MS, false, false
   if state then
     read_state(window, state)
   else
@@ -73,8 +73,8 @@ local function settle_time(window)
   if window.lease_count > 0 and window.last_gone_ms <= window.now_ms then
     window.reserved, window.headroom, window.lease_count, window.head_changed = 0, 0, 0, true
   end
-  if window.blocked_until_ms > 0 and window.blocked_until_ms <= window.now_ms then
-    window.blocked_until_ms, window.head_changed = 0, true
+  if window.blocked_until_ms > NEVER_MS and window.blocked_until_ms <= window.now_ms then
+    window.blocked_until_ms, window.head_changed = NEVER_MS, true
   end
 end
 
@@ -150,7 +150,7 @@ end
 -- offset stays, because the leases that Redis has are by the key's time, those that are gone included. And a block
 -- stays.
 local function forget(window)
-  if window.lease_count > 0 or window.offset_ms > 0 or window.blocked_until_ms > 0 then
+  if window.lease_count > 0 or window.offset_ms > 0 or window.blocked_until_ms > NEVER_MS then
     redis.call('DEL', window.buckets_key)
     window.head_changed = true
   else
@@ -172,8 +172,8 @@ end
 -- How long each hit lives that may come in this span of time, and every lease, and a block.
 local function keep_time_of(window)
   local span_ms = keep_span(window.window_ms, window.bucket_ms)
-  local gone_ms = math.max(window.last_gone_ms, window.blocked_until_ms)
-  local live_ms = math.max(window.window_ms, gone_ms - window.now_ms)
+  local live_ms = math.max(window.window_ms, window.blocked_until_ms - window.now_ms)
+  if window.lease_count > 0 then live_ms = math.max(live_ms, window.last_gone_ms - window.now_ms) end
   local keep_ms = keep_time(live_ms, span_ms, window.has_callers_clock)
   return keep_ms
 end
@@ -199,9 +199,9 @@ local function save(window)
   if window.head_changed or window.rest_changed then
     local rest
     if window.declined > 0 or window.seen >= 0 or window.factor_ms > NEVER_MS or window.lease_count > 0
-      or window.offset_ms > 0 or window.blocked_until_ms > 0 then
+      or window.offset_ms > 0 or window.blocked_until_ms > NEVER_MS then
       rest = pack_newest_to_suppression(window)
-      if window.blocked_until_ms > 0 then
+      if window.blocked_until_ms > NEVER_MS then
         local others = pack_leases_to_block(window)
         rest = rest .. others
       elseif window.offset_ms > 0 then
