@@ -401,10 +401,14 @@ function packed(name, command, isTable = false) {
   return bind(script, name, command, isTable).join("\n");
 }
 
-/** The script of a command of commands.js. */
+/** The script of a command of commands.js: its function, and the call of it. */
 export function packCommand(name) {
-  return `${packed(name, COMMANDS[name])}\nreturn ${name}(KEYS, ARGV)`;
+  const definition = packed(name, COMMANDS[name]);
+  return { definition: FOR_MANY.includes(name) ? joined(definition) : definition, call: `return ${name}(KEYS, ARGV)` };
 }
+
+/** Commands that a script also runs for many keys: see run_each in each.lua. */
+export const FOR_MANY = ["peek", "sync"];
 
 /** Functions of Redis' libraries that scripts call often. */
 const LIBRARY_FUNCTIONS = /\b(redis|math|struct|cmsgpack)\.(p?call|floor|ceil|min|max|pack|unpack)\b(?=\()/g;
@@ -420,19 +424,9 @@ function joined(...parts) {
   return `local ${locals.join(", ")} = ${names.join(", ")}\n${script.replaceAll(LIBRARY_FUNCTIONS, "$1_$2")}`;
 }
 
-/** The script that takes many reports. */
-export function packSyncBatch() {
-  return packedForMany("sync");
-}
-
-/** The script that looks at many keys. */
-export function packPeekBatch() {
-  return packedForMany("peek");
-}
-
-function packedForMany(name) {
-  const batch = packed(`${name}_batch`, { arguments: {} });
-  return joined(packed(name, COMMANDS[name]), batch, `return ${name}_batch(KEYS, ARGV)`);
+/** What follows the definition of a command of FOR_MANY in the script that runs it for many keys. */
+export function packForMany(name) {
+  return `${packed(`${name}_batch`, { arguments: {} })}\nreturn ${name}_batch(KEYS, ARGV)`;
 }
 
 /** The script that decides many calls. */

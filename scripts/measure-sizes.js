@@ -16,8 +16,8 @@ const LOCAL = 'export { createLocalProvider, perSecond } from "trypema";';
 const PROGRAMS = [
   { name: "Local", code: LOCAL, maxKb: 14 },
   { name: "Local and `createLimits`", code: `${LOCAL} export { createLimits } from "trypema";`, maxKb: 16 },
-  { name: "Redis", code: 'export { createRedisProvider } from "trypema/redis";', maxKb: 50 },
-  { name: "Hybrid", code: 'export { createHybridProvider } from "trypema/hybrid";', maxKb: 66 },
+  { name: "Redis", code: 'export { createRedisProvider } from "trypema/redis";', maxKb: 56 },
+  { name: "Hybrid", code: 'export { createHybridProvider } from "trypema/hybrid";', maxKb: 68 },
   { name: "Local and `trypema/fetch`", code: `${LOCAL} export { rateLimit } from "trypema/fetch";`, maxKb: 28 },
 ];
 

@@ -8,11 +8,11 @@ import { BATCHED, BUCKET, CHUNK, COMMANDS, LEASE, STATE } from "../src/redis/lua
 import {
   argumentsOfCommand,
   CLOCK_ARGUMENT,
+  FOR_MANY,
   packBatch,
   packCommand,
+  packForMany,
   packLimitedKeys,
-  packPeekBatch,
-  packSyncBatch,
   packTake,
 } from "./lua-packer.js";
 
@@ -34,6 +34,22 @@ function sha1(source) {
 
 function scriptText(source) {
   return `{\n  sha1: "${sha1(source)}",\n  source: ${JSON.stringify(source)},\n}`;
+}
+
+/** The SHA-1 and the source of a script whose first part has a name in TypeScript, or is written out. */
+function sourceLines(first, definition, rest) {
+  return [`sha1: "${sha1(`${definition}\n${rest}`)}"`, `source: ${first} + ${JSON.stringify(`\n${rest}`)}`];
+}
+
+/** Two scripts have the definition of such a command, and the package has it once. */
+function definitionName(name) {
+  return `DEFINITION_OF_${name.toUpperCase()}`;
+}
+
+function scriptForManyText(name) {
+  const { definition } = packCommand(name);
+  const lines = sourceLines(definitionName(name), definition, packForMany(name)).map((line) => `  ${line},\n`);
+  return `{\n${lines.join("")}}`;
 }
 
 /**
@@ -73,11 +89,10 @@ function commandText(name) {
   const command = COMMANDS[name];
   const { comment, reply = {}, repeated } = command;
   const isBatched = BATCHED.includes(name);
-  const source = packCommand(name);
+  const { definition, call } = packCommand(name);
   const type = typeName(name);
   const lines = [
-    `sha1: "${sha1(source)}"`,
-    `source: ${JSON.stringify(source)}`,
+    ...sourceLines(FOR_MANY.includes(name) ? definitionName(name) : JSON.stringify(definition), definition, call),
     `arguments: ${listOf(argumentsOfCommand(command))}`,
     ...(repeated === undefined ? [] : [`repeated: { list: "${repeated.name}s", fields: ${listOf(repeated.fields)} }`]),
     `reply: ${listOf(reply)}`,
@@ -85,12 +100,12 @@ function commandText(name) {
     ...(isBatched ? [`ownOfCall: ${command.ownOfCall}`] : []),
   ];
   const kind = isBatched ? "BatchedCommand" : "Command";
-  const definition = lines.map((line) => `  ${line},\n`).join("");
+  const members = lines.map((line) => `  ${line},\n`).join("");
   return `${argumentTypes(name, command)}
 export interface ${type}Reply {\n${propertiesOf(reply, () => "number")}}
 
 /** ${comment} */
-export const ${name.toUpperCase()}: ${kind}<${type}Arguments, ${type}Reply> = {\n${definition}};
+export const ${name.toUpperCase()}: ${kind}<${type}Arguments, ${type}Reply> = {\n${members}};
 `;
 }
 
@@ -114,6 +129,7 @@ export const CHUNK_FIELDS = ${listOf(CHUNK)} as const;
 /** The numbers of a lease. */
 export const LEASE_FIELDS = ${listOf(LEASE)} as const;
 
+${FOR_MANY.map((name) => `const ${definitionName(name)} = ${JSON.stringify(packCommand(name).definition)};\n`).join("")}
 ${Object.keys(COMMANDS).map(commandText).join("\n")}
 /** Decides about many calls, each as ${BATCHED.join(" or ")} would. */
 export const BATCH: Script = ${scriptText(packBatch())};
@@ -122,10 +138,10 @@ export const BATCH: Script = ${scriptText(packBatch())};
 export const TAKE: Script = ${scriptText(packTake())};
 
 /** Looks at many keys, each as peek would. */
-export const PEEK_BATCH: Script = ${scriptText(packPeekBatch())};
+export const PEEK_BATCH: Script = ${scriptForManyText("peek")};
 
 /** Takes many reports, each as sync would. */
-export const SYNC_BATCH: Script = ${scriptText(packSyncBatch())};
+export const SYNC_BATCH: Script = ${scriptForManyText("sync")};
 
 /** Adds denials to those that all processes share. */
 export const LIMITED_KEYS: Script = ${scriptText(packLimitedKeys())};
