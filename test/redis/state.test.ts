@@ -1,10 +1,12 @@
 // What is in Redis: how many keys, for how long, and whose.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { createLocalProvider, perMinute, perSecond } from "trypema";
+import { createLocalProvider, type Limiter, perMinute, perSecond } from "trypema";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { beforeEach, describe, expect, it } from "vitest";
+import { KeyNames } from "../../src/redis/keys.ts";
+import { readStored } from "../support/stored-state.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
@@ -151,6 +153,61 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     expect((await limiter.get("k")).total).toBe(1);
     clock.advance(1);
     expect((await limiter.get("k")).total).toBe(0);
+  });
+});
+
+describe.each([
+  ["a letter", "x"],
+  ["a long text", "a text of another program, each letter of which cmsgpack reads as a number"],
+  ["no text at all", Buffer.of(0xc1)],
+])("a list that has %s of somebody else for a chunk", (_name, entry) => {
+  const clock = manualClock(1_000_000);
+  const rate = perSecond(10);
+  const options = { windowMs: 10_000, bucketMs: 10, clock, hardLimitFactor: 1, random: () => 0 };
+
+  async function hit(limiter: Limiter, times: number): Promise<void> {
+    for (let i = 0; i < times; i++) {
+      clock.advance(10);
+      await limiter.inc("k", rate);
+    }
+  }
+
+  const calls: Record<string, (limiter: Limiter) => unknown> = {
+    "a look": (limiter) => limiter.isAllowed("k", 70, rate),
+    "a call that is denied": (limiter) => limiter.inc("k", rate, 70),
+    "a refund": (limiter) => limiter.adjust("k", -30),
+    "a smaller total that keeps the oldest": (limiter) =>
+      limiter.setIf("k", rate, { op: "always" }, 5, "preserve-oldest"),
+    "a smaller total that keeps the newest": (limiter) =>
+      limiter.setIf("k", rate, { op: "always" }, 15, "preserve-newest"),
+    "a time at which all of the list has expired": () => clock.advance(9_900),
+  };
+
+  it.each(Object.entries(calls))("fails nothing and is as good as evicted for %s", async (_call, make) => {
+    for (const strategy of ["absolute", "suppressed"] as const) {
+      const limiter = open(options)[strategy];
+      const [state, list] = new KeyNames("trypema", { name: "", strategy, ...options }).of("k");
+      for (const at of [0, 1, -1]) {
+        await hit(limiter, 40);
+        // Under suppression, what a refund takes is below these.
+        if (strategy === "suppressed") await limiter.inc("k", rate, 90);
+        expect(await redis.client.llen(list)).toBe(4);
+        await redis.client.lset(list, at, entry);
+        await make(limiter);
+        await hit(limiter, 30);
+        // Now the entry is the next to expire.
+        clock.advance(9_650);
+        await hit(limiter, 30);
+        const { state: stored, chunks } = await readStored(redis.client, state);
+        expect(stored!.chunks).toBe(chunks.length);
+        expect(await limiter.get("k")).toMatchObject({
+          total: stored!.buckets.reduce((sum, { count }) => sum + count, 0),
+          declined: stored!.buckets.reduce((sum, { declined }) => sum + declined, 0),
+        });
+        clock.advance(options.windowMs);
+        expect((await limiter.get("k")).total).toBe(0);
+      }
+    }
   });
 });
 

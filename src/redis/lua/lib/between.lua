@@ -3,7 +3,8 @@
 -- ends: each eighth bucket, and not at all where there are few.
 --
 -- A server may evict the list without the state. Nobody knows then when those buckets expire, so what they counted is
--- forgotten.
+-- forgotten. A list that has entries of somebody else is as good as evicted. Nothing fails at those, because a call may
+-- have changed the list by then. What is no list at all fails at the first command, and stays as it is.
 
 -- The newest bucket becomes the last inline one. There must not be a chunk of those already: see `list_back`.
 local function push_between(window, declined)
@@ -11,13 +12,12 @@ local function push_between(window, declined)
   window.inline, window.back = window.inline .. bucket, window.back + 1
 end
 
--- Makes a chunk of the inline buckets after the list, and tells Redis how long to keep the list.
-local function list_back(window, buckets_key, keep_ms)
+-- Makes a chunk of the inline buckets after the list, and tells Redis how long to keep the list. `listed` is what
+-- `find_listed` has found.
+local function list_back(window, buckets_key, keep_ms, listed)
   local at = window.front * BYTES_OF_BUCKET + 1
   local buckets = window.inline:sub(at)
-  local listed, accepted = 0, 0
-  local last = window.chunks > 0 and redis.call('LINDEX', buckets_key, '-1')
-  if last then listed = cmsgpack.unpack(last) end
+  local accepted = 0
   for bucket_at = 1, BYTES_OF_BUCKETS, BYTES_OF_BUCKET do
     local _, count, declined = unpack_bucket(buckets, bucket_at)
     listed = sum_of_counts(listed, count)
@@ -25,14 +25,23 @@ local function list_back(window, buckets_key, keep_ms)
   end
   local chunk = pack_chunk(buckets, listed, window.barren_before)
   window.barren_before = accepted == 0 and window.barren_before + 1 or 0
-  if redis.call('RPUSH', buckets_key, chunk) ~= window.chunks + 1 then
-    -- The server has evicted the state or the list without the other.
-    lose_list(window, window.oldest_count, window.oldest_declined)
-    redis.call('DEL', buckets_key)
-    redis.call('RPUSH', buckets_key, chunk)
-  end
+  redis.call('RPUSH', buckets_key, chunk)
   redis.call('PEXPIRE', buckets_key, keep_ms)
   window.chunks, window.back, window.inline = window.chunks + 1, 0, window.inline:sub(1, at - 1)
+end
+
+-- What all buckets together count that were ever listed, modulo 2^53; nil where the list isn't as the state says.
+local function find_listed(window, buckets_key)
+  local listed
+  if redis.pcall('LLEN', buckets_key) == window.chunks then
+    listed = 0
+    if window.chunks > 0 then
+      local is_read
+      is_read, listed = pcall(cmsgpack.unpack, redis.call('LINDEX', buckets_key, '-1'))
+      if not is_read or type(listed) ~= 'number' then listed = nil end
+    end
+  end
+  return listed
 end
 
 -- `struct.unpack` returns a place too, which is packed and never read.
@@ -40,10 +49,14 @@ local function pack_chunk(buckets, listed, barren_before)
   return cmsgpack.pack(listed, barren_before, struct.unpack(BUCKETS_FORMAT, buckets))
 end
 
--- The buckets of a chunk, as they are inline, and its two other numbers; nil for what is no chunk.
+-- The buckets of a chunk, as they are inline, and its two other numbers; nil for what is no chunk, and where the list
+-- has none.
 local function read_chunk(chunk)
   local values = { pcall(cmsgpack.unpack, chunk) }
   local is_chunk, buckets = pcall(struct.pack, BUCKETS_FORMAT, unpack(values, 4, NUMBERS_OF_BUCKETS + 3))
+  -- Each letter of a text is a number too. The first value is that of `pcall`, and the last is the place.
+  is_chunk = is_chunk and #values == NUMBERS_OF_BUCKETS + 4
+  is_chunk = is_chunk and type(values[2]) == 'number' and type(values[3]) == 'number'
   return is_chunk and buckets or nil, values[2], values[3]
 end
 
@@ -57,12 +70,20 @@ local function lose_list(window, oldest_count, oldest_declined)
   end
 end
 
+-- Forgets the buckets of a list that isn't as the state says: the server has evicted one without the other.
+local function drop_list(window)
+  -- Fails where there is no list but something else.
+  redis.call('LLEN', window.buckets_key)
+  redis.call('DEL', window.buckets_key)
+  lose_list(window, window.oldest_count, window.oldest_declined)
+end
+
 -- Takes the oldest of the buckets. Returns its hit time, its count and its declined part; nil if there is none.
 local function shift_between(window)
   if window.front == 0 and window.chunks > 0 then
     local chunk = redis.call('LPOP', window.buckets_key)
-    if chunk then
-      local buckets = read_chunk(chunk)
+    local buckets = read_chunk(chunk)
+    if buckets then
       put_in_front(window, buckets)
     else
       lose_list(window, 0, 0)
@@ -97,8 +118,8 @@ end
 local function pop_between(window)
   if window.back == 0 and window.chunks > 0 then
     local chunk = redis.call('RPOP', window.buckets_key)
-    if chunk then
-      local buckets, _, barren_before = read_chunk(chunk)
+    local buckets, _, barren_before = read_chunk(chunk)
+    if buckets then
       window.inline = window.inline .. buckets
       window.back, window.chunks = BUCKETS_OF_CHUNK, window.chunks - 1
       -- What the window knew is more up to date.
@@ -134,8 +155,8 @@ local function find_between(window, newer)
     hit_ms, count, declined = unpack_bucket(window.inline, #window.inline - (newer + 1) * BYTES_OF_BUCKET + 1)
   elseif in_front < 0 then
     local chunk = redis.call('LINDEX', window.buckets_key, -1 - math.floor(in_list / BUCKETS_OF_CHUNK))
-    if chunk then
-      local buckets = read_chunk(chunk)
+    local buckets = read_chunk(chunk)
+    if buckets then
       local in_chunk = in_list % BUCKETS_OF_CHUNK
       hit_ms, count, declined = unpack_bucket(buckets, BYTES_OF_BUCKETS - (in_chunk + 1) * BYTES_OF_BUCKET + 1)
     end

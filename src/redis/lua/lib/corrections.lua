@@ -73,8 +73,8 @@ local function refund_listed(window, left)
   local at = window.barren_before
   while left > 0 and at < window.chunks do
     local chunk = redis.call('LINDEX', window.buckets_key, -1 - at)
-    if chunk then
-      local buckets, listed, barren_before = read_chunk(chunk)
+    local buckets, listed, barren_before = read_chunk(chunk)
+    if buckets then
       local newer = window.back + at * BUCKETS_OF_CHUNK
       local changed, rest = refund_string(window, buckets, BYTES_OF_BUCKETS, BUCKETS_OF_CHUNK, newer, left)
       if rest < left then

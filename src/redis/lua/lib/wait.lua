@@ -61,13 +61,13 @@ end
 -- one count, and so how much has expired with it. So the list can be bisected. To read it from its head took Redis
 -- 30 ms for a call that needed 86 400 buckets.
 local function time_until_listed_free(window, missing, freed_then, wait_ms, freed)
-  local from, to, found, found_freed, before = 0, window.chunks - 1, nil, 0, 0
+  local from, to, found, found_freed, before = 0, window.chunks - 1, false, 0, 0
   local all_listed
   while from <= to do
     local middle = all_listed and math.floor((from + to) / 2) or to
     local chunk = redis.call('LINDEX', window.buckets_key, middle)
-    if chunk then
-      local listed = cmsgpack.unpack(chunk)
+    local is_chunk, listed = pcall(cmsgpack.unpack, chunk)
+    if is_chunk and type(listed) == 'number' then
       all_listed = all_listed or listed
       local after = difference_of_counts(all_listed, listed)
       if freed_then - after >= missing then
@@ -80,8 +80,8 @@ local function time_until_listed_free(window, missing, freed_then, wait_ms, free
       to = -1
     end
   end
-  if found then
-    local buckets = read_chunk(found)
+  local buckets = read_chunk(found)
+  if buckets then
     wait_ms, freed, before = time_until_string_free(window, missing, buckets, #buckets, found_freed, wait_ms, freed)
   end
   return wait_ms, freed, before
