@@ -123,6 +123,39 @@ describe.skipIf(!canShiftClocks).each(Object.entries(providers))("%s, on a clock
   });
 });
 
+describe.skipIf(!canShiftClocks)("on the server's clock", () => {
+  let clock: ClockServer;
+  let client: Redis;
+
+  beforeAll(async () => {
+    clock = await ClockServer.start();
+    client = new Redis(clock.server.port);
+  });
+  afterAll(async () => {
+    client.disconnect();
+    await clock.stop();
+  });
+
+  it.each([
+    ["one by one", 1],
+    ["in batches", 10],
+  ])("a key whose calls come %s is kept until its newest hit has expired", async (_, atOnce) => {
+    // None of these buckets divides a sixteenth of the window, and some begin in one sixteenth and end in the next.
+    for (const bucketMs of [30_000, 70_000, 90_000, 110_000]) {
+      const prefix = `${atOnce} ${bucketMs}`;
+      const provider = createRedisProvider(client, { windowMs: WINDOW_MS, bucketMs, prefix, ...NO_DEADLINE });
+      for (let step = 0; step < 100; step++) {
+        clock.shiftMs = step * 11_000;
+        await Promise.all(Array.from({ length: atOnce }, (_, i) => provider.absolute.inc(`${i}`, perSecond(1))));
+        // The machine's time goes on too, which may be busy.
+        const state = `${prefix}:a:${WINDOW_MS}:${bucketMs}:{:${atOnce - 1}}`;
+        expect(await client.pttl(state)).toBeGreaterThan(WINDOW_MS - 2_000);
+      }
+      await provider.close();
+    }
+  });
+});
+
 describe.skipIf(!canShiftClocks)("leases, on a clock that is set back", () => {
   const LEASE_MS = 50_000;
   const KEYS = ["{k}", "{k}b", "{k}l"];

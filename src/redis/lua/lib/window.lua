@@ -164,9 +164,10 @@ local function forget(window)
 end
 
 -- To set the time at which Redis forgets a key costs as much as to store it. So that is done for the first bucket only
--- that begins in a span of so many ms, and then for all that may begin in the span.
+-- that begins in a span of so many ms, and then for all that may begin in the span. A span has whole cells, because a
+-- bucket may be hit until its cell ends, which would be after the span.
 local function keep_span(window_ms, bucket_ms)
-  return math.max(bucket_ms, window_ms / 16)
+  return math.max(1, math.floor(window_ms / 16 / bucket_ms)) * bucket_ms
 end
 
 -- How long each hit lives that may come in this span of time, and every lease, and a block.
