@@ -74,20 +74,38 @@ local function count_recent(window, span_ms)
   if window.oldest_count > 0 then
     local between = count_between(window)
     window.seen = between + 1
-    local is_within = hit_ms + span_ms > window.now_ms
-    while is_within and window.seen > 1 do
-      local before_ms, count = find_between(window, between + 1 - window.seen)
-      is_within = before_ms ~= nil and before_ms + span_ms > window.now_ms
-      if is_within then
-        window.seen, window.recent = window.seen - 1, window.recent + count
-        if count > 0 then hit_ms = before_ms end
-      end
+    local is_within, inline, at = hit_ms + span_ms > window.now_ms, window.inline, 0
+    hit_ms, is_within = count_recent_string(window, span_ms, inline, #inline, window.back, hit_ms, is_within)
+    while is_within and at < window.chunks do
+      local chunk = redis.call('LINDEX', window.buckets_key, -1 - at)
+      local buckets = read_chunk(chunk)
+      is_within, at = buckets ~= nil, at + 1
+      local to, size = BYTES_OF_BUCKETS, BUCKETS_OF_CHUNK
+      hit_ms, is_within = count_recent_string(window, span_ms, buckets, to, size, hit_ms, is_within)
     end
+    local to, front = window.front * BYTES_OF_BUCKET, window.front
+    hit_ms, is_within = count_recent_string(window, span_ms, inline, to, front, hit_ms, is_within)
     if is_within and window.oldest_ms + span_ms > window.now_ms then
       hit_ms, window.seen, window.recent = window.oldest_ms, 0, window.recent + window.oldest_count
     end
   end
   return hit_ms
+end
+
+-- Counts those of `size` buckets of a string that are within the span, from the last one on, which ends at byte `to`;
+-- none unless all that are newer are. `hit_ms` is when the one after them was hit. Returns the same for the one before
+-- them, and whether all of them are within the span.
+local function count_recent_string(window, span_ms, buckets, to, size, hit_ms, is_within)
+  while is_within and size > 0 do
+    local before_ms, count = unpack_bucket(buckets, to - BYTES_OF_BUCKET + 1)
+    is_within = before_ms + span_ms > window.now_ms
+    if is_within then
+      window.seen, window.recent = window.seen - 1, window.recent + count
+      if count > 0 then hit_ms = before_ms end
+    end
+    to, size = to - BYTES_OF_BUCKET, size - 1
+  end
+  return hit_ms, is_within
 end
 
 -- Computes the factor anew, unless the last one may still be used.
