@@ -239,6 +239,21 @@ it("the answer passes over a bucket that has lost all it counted, and later hits
   expect(later).toMatchObject({ total: 12, ...oldest });
 });
 
+it("the answer passes over the only bucket between the oldest and the newest, if that has lost all it counted", async () => {
+  const { suppressed } = createRedisProvider(redis.client, { ...WINDOW, clock: reports.clock, timeoutMs: 30_000 });
+  const report = (values: Partial<SyncArguments>) => sendReport(redis.client, reports.clock(), values, SUPPRESSED_KEYS);
+  await report({
+    hits: [
+      { report: 2, ageMs: 500, count: 2, declined: 0 },
+      { report: 2, ageMs: 400, count: 3, declined: 0 },
+      { report: 2, ageMs: 300, count: 5, declined: 5 },
+    ],
+  });
+  expect(await suppressed.adjust("k", -3)).toBe(7);
+  const two = { buckets: 2, firstExpiresInMs: 9_500, firstAccepted: 2, secondExpiresInMs: 9_700, secondAccepted: 0 };
+  for (const number of [4, 6]) expect(await report({ report: number })).toMatchObject({ total: 7, ...two });
+});
+
 it("a factor that was computed for the first call to a key is kept, as on Local", async () => {
   const call = { asked: LIMIT + 2, needed: LIMIT + 2, suppressionCacheMs: 1_000, hardLimit: 2 * LIMIT };
   expect(await sync(call)).toMatchObject({ factor: 0, factorLeftMs: 1_000 });
