@@ -202,6 +202,26 @@ describe.each([
     expect((await limiter.get("k")).total).toBe(3);
   });
 
+  it("begins a key anew all of whose buckets have expired, wherever they lie", async () => {
+    const clock = manualClock(1_000_000);
+    const limiter = open({ clock });
+    const names = new KeyNames("trypema", { name, strategy, ...WINDOW });
+    const calls = TO_LIST + BUCKETS_OF_CHUNK;
+    await callEachOften(limiter, clock, calls);
+    // The oldest bucket expires, and so the first chunk lies before the list from now on.
+    clock.advance(WINDOW.windowMs - 25 * (calls - 1));
+    await callEach(limiter, ["k", "other"]);
+    const { state, chunks } = await readStored(redis.client, names.of("k")[0]);
+    expect([state?.front, chunks.length, state?.back]).toEqual([BUCKETS_OF_CHUNK - 1, 1, 2]);
+    clock.advance(WINDOW.windowMs);
+    await callEach(limiter, ["k", "other"]);
+    for (const key of ["k", "other"]) {
+      expect(await storedOf(names, key)).toMatchObject({ front: 0, chunks: [], back: 0, total: 1, redisKeys: 1 });
+    }
+    await callEachOften(limiter, clock, 2);
+    expect((await limiter.get("k")).total).toBe(3);
+  });
+
   it.each([
     ["a bucket expires", TO_LIST, 1_000 - 25 * (TO_LIST - 1), 3],
     ["a chunk is listed", TO_LIST + BUCKETS_OF_CHUNK - 1, 25, TO_LIST],
