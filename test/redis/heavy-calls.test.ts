@@ -122,3 +122,25 @@ it.each([1, 0.5, 0.01])("Redis reads few of 3 000 buckets for a denied call of %
   expect(callsOf("lrange")).toBe(0);
   expect(callsOf("lindex")).toBeLessThanOrEqual(1 + Math.log2(buckets));
 });
+
+it("Redis reads few of 3 000 buckets for a refund below those in which nothing is accepted", async () => {
+  const clock = manualClock(1_000_000);
+  const options = { ...WINDOW, clock, random: () => 0, hardLimitFactor: 1e6, timeoutMs: 30_000 };
+  const { suppressed } = createRedisProvider(redis.client, options);
+  const rate = perSecond(1);
+  const filling: Promise<unknown>[] = [];
+  for (let i = 0; i < 3_000; i++) {
+    clock.advance(10);
+    filling.push(suppressed.inc("k", rate));
+  }
+  await Promise.all(filling);
+  const { accepted } = await suppressed.get("k");
+  expect(accepted).toBeGreaterThan(WINDOW.windowMs / 1_000 - 5);
+  for (let left = accepted - 1; left >= accepted - 20; left--) {
+    await redis.client.config("RESETSTAT");
+    await suppressed.adjust("k", -1);
+    const stats = await redis.client.info("commandstats");
+    expect(Number(/cmdstat_lindex:calls=(\d+)/.exec(stats)?.[1] ?? 0)).toBeLessThanOrEqual(2);
+    expect((await suppressed.get("k")).accepted).toBe(left);
+  }
+});
