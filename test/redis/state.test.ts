@@ -134,6 +134,28 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     expect((await limiter.get("k")).total).toBe(10);
   });
 
+  it.each([
+    ["before the oldest has expired", 20, 0, 1],
+    ["after that", 28, 9_730, 1 + 7],
+  ])("refunds the buckets that are left where the server has evicted the list, %s", async (_, hits, waitMs, left) => {
+    const clock = manualClock(1_000_000);
+    const limiter = open({ windowMs: 10_000, bucketMs: 10, clock })[strategy];
+    for (let i = 0; i < hits; i++) {
+      clock.advance(10);
+      await limiter.inc("k", perSecond(1_000), 5);
+    }
+    clock.advance(waitMs);
+    await limiter.adjust("k", 0);
+    const [list] = await redis.client.keys("*}b");
+    await redis.client.del(list!);
+    // The state has the newest bucket and the two before it, and the oldest with those that came from the list.
+    expect(await limiter.adjust("k", -15)).toBe(5 * left);
+    expect(await limiter.get("k")).toMatchObject({ total: 5 * left, accepted: 5 * left });
+    clock.advance(5);
+    await limiter.inc("k", perSecond(1_000), 2);
+    expect(await limiter.adjust("k", -3)).toBe(5 * left - 1);
+  });
+
   it("counts nothing of a list whose state the server has evicted", async () => {
     const clock = manualClock(1_000_000);
     const limiter = open({ windowMs: 1_000, bucketMs: 10, clock })[strategy];
@@ -224,7 +246,35 @@ it("sheds by what is still known where the server has evicted the list", async (
   clock.advance(60);
   // The oldest bucket has expired, and eight are lost with the list.
   expect(await suppressed.inc("k", perSecond(2), 10)).toMatchObject({ suppressionFactor: 1 - 2 / 40 });
-  expect(await suppressed.get("k")).toMatchObject({ total: 30 });
+  expect(await suppressed.get("k")).toMatchObject({ total: 30, declined: 30 });
+});
+
+it("sees the rate of the last second also by the buckets that came from the list", async () => {
+  const clock = manualClock(1_000_000);
+  const options = {
+    windowMs: 10_000,
+    bucketMs: 10,
+    suppressionCacheMs: 0,
+    hardLimitFactor: 1e6,
+    random: () => 0,
+    clock,
+  };
+  const local = createLocalProvider(options).suppressed;
+  const { suppressed } = open(options);
+  const inc = async () => expect(await suppressed.inc("k", perSecond(1))).toEqual(local.inc("k", perSecond(1)));
+  await inc();
+  clock.advance(9_400);
+  for (let i = 0; i < 13; i++) {
+    await inc();
+    clock.advance(10);
+  }
+  clock.advance(9);
+  // The first bucket expires meanwhile, and with it the first chunk leaves the list.
+  for (let i = 0; i < 120; i++) {
+    clock.advance(i < 100 ? 10 : 1);
+    if (i % 5 > 0) expect(await suppressed.getSuppressionFactor("k")).toBe(local.getSuppressionFactor("k"));
+    else await inc();
+  }
 });
 
 it("tells a factor that is just below 1 without rounding it", async () => {
