@@ -5,6 +5,7 @@ import { createRedisProvider } from "trypema/redis";
 import { describe, expect, it } from "vitest";
 import type { SyncArguments } from "../../src/redis/lua.generated.ts";
 import { KEYS, LEASE_MS, LIMIT, RATE, SUPPRESSED_KEYS, sendReport, useReports, WINDOW } from "../support/reports.ts";
+import { BUCKETS_OF_CHUNK } from "../support/stored-state.ts";
 
 const reports = useReports();
 const { redis, sync, openRedis } = reports;
@@ -33,6 +34,26 @@ it("what was counted for calls that waited is counted once, though the process r
   expect(await sync({ report: 2, asked: 1, needed: 2 })).toMatchObject({ counted: 2, total: 2 });
   const inCase = { report: 3, ageMs: 5, count: 2, declined: 0 };
   expect(await sync({ report: 4, hits: [inCase] })).toMatchObject({ total: 2 });
+});
+
+it("a report that fails because the list of chunks is none has counted and leased nothing", async () => {
+  const [state, list] = KEYS;
+  const calls = { rate: perSecond(10), limit: 100 };
+  const limiter = openRedis();
+  for (let i = 0; i < BUCKETS_OF_CHUNK + 3; i++) {
+    reports.clock.advance(WINDOW.bucketMs);
+    await limiter.inc("k", calls.rate);
+  }
+  const stored = await redis.client.getBuffer(state!);
+  const hit = { report: 2, ageMs: 0, count: 5, declined: 0 };
+  await redis.client.rename(list!, "kept");
+  await redis.client.set(list!, "not ours");
+  await expect(sync({ ...calls, report: 2, hits: [hit], wanted: 7 })).rejects.toThrow(/^WRONGTYPE/);
+  await redis.client.rename("kept", list!);
+  expect(await redis.client.getBuffer(state!)).toEqual(stored);
+  // The process sends the hit again with its next report, and has no lease that it could give back.
+  const total = BUCKETS_OF_CHUNK + 3 + 5;
+  expect(await sync({ ...calls, report: 4, hits: [hit] })).toMatchObject({ total, leasedByOthers: 0 });
 });
 
 it.each([
