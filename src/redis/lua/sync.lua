@@ -27,7 +27,7 @@ local function sync(keys, arguments)
     end
   end
   -- From here on the report is one that was counted. So what comes then must not fail at a list that is none.
-  if window.chunks > 0 then redis.call('LLEN', window.buckets_key) end
+  if window.chunks > 0 then redis.call('LINDEX', window.buckets_key, '0') end
   lease_to(window, keys, arguments, held_before, counted, granted, granted_headroom)
   local wait_ms, freed = 0, 0
   if is_denied and arguments.hard_limit == '' then

@@ -192,8 +192,8 @@ end
 local function store_if_risky(takes, number)
   local window = takes.windows[number]
   if (window.head_changed or window.rest_changed) and not window.is_list_sound then
-    local length = redis.pcall('LLEN', window.buckets_key)
-    window.is_list_sound = type(length) == 'number'
+    local chunk = redis.pcall('LINDEX', window.buckets_key, '0')
+    window.is_list_sound = type(chunk) ~= 'table'
     if not window.is_list_sound then
       save_window(window)
       takes.windows[number], takes.states[number] = nil, nil

@@ -12,34 +12,41 @@ local function push_between(window, declined)
   window.inline, window.back = window.inline .. bucket, window.back + 1
 end
 
--- Makes a chunk of the inline buckets after the list, and tells Redis how long to keep the list. `listed` is what
--- `find_listed` has found.
-local function list_back(window, buckets_key, keep_ms, listed)
-  local at = window.front * BYTES_OF_BUCKET + 1
-  local buckets = window.inline:sub(at)
-  local accepted = 0
-  for bucket_at = 1, BYTES_OF_BUCKETS, BYTES_OF_BUCKET do
-    local _, count, declined = unpack_bucket(buckets, bucket_at)
-    listed = sum_of_counts(listed, count)
-    accepted = accepted + count - declined
+-- Makes a chunk of the inline buckets after the list, and tells Redis how long to keep the list. Returns false where
+-- the list isn't as the state says. Then nothing has changed.
+local function list_back(window, buckets_key, keep_ms)
+  local listed = find_listed(window, buckets_key)
+  local is_sound = listed ~= nil
+  if is_sound then
+    local at = window.front * BYTES_OF_BUCKET + 1
+    local buckets = window.inline:sub(at)
+    local accepted = 0
+    for bucket_at = 1, BYTES_OF_BUCKETS, BYTES_OF_BUCKET do
+      local _, count, declined = unpack_bucket(buckets, bucket_at)
+      listed = sum_of_counts(listed, count)
+      accepted = accepted + count - declined
+    end
+    local chunk = pack_chunk(buckets, listed, window.barren_before)
+    local length = redis.pcall('RPUSH', buckets_key, chunk)
+    is_sound = length == window.chunks + 1
+    if is_sound then
+      redis.call('PEXPIRE', buckets_key, keep_ms)
+      window.barren_before = accepted == 0 and window.barren_before + 1 or 0
+      window.chunks, window.back, window.inline = length, 0, window.inline:sub(1, at - 1)
+    elseif type(length) == 'number' then
+      redis.call('RPOP', buckets_key)
+    end
   end
-  local chunk = pack_chunk(buckets, listed, window.barren_before)
-  window.barren_before = accepted == 0 and window.barren_before + 1 or 0
-  redis.call('RPUSH', buckets_key, chunk)
-  redis.call('PEXPIRE', buckets_key, keep_ms)
-  window.chunks, window.back, window.inline = window.chunks + 1, 0, window.inline:sub(1, at - 1)
+  return is_sound
 end
 
--- What all buckets together count that were ever listed, modulo 2^53; nil where the list isn't as the state says.
+-- What all buckets together count that were ever listed, modulo 2^53; nil where the last entry of the list is no chunk.
 local function find_listed(window, buckets_key)
-  local listed
-  if redis.pcall('LLEN', buckets_key) == window.chunks then
-    listed = 0
-    if window.chunks > 0 then
-      local is_read
-      is_read, listed = pcall(cmsgpack.unpack, redis.call('LINDEX', buckets_key, '-1'))
-      if not is_read or type(listed) ~= 'number' then listed = nil end
-    end
+  local listed = 0
+  if window.chunks > 0 then
+    local is_read
+    is_read, listed = pcall(cmsgpack.unpack, redis.pcall('LINDEX', buckets_key, '-1'))
+    if not is_read or type(listed) ~= 'number' then listed = nil end
   end
   return listed
 end
@@ -72,8 +79,8 @@ end
 
 -- Forgets the buckets of a list that isn't as the state says: the server has evicted one without the other.
 local function drop_list(window)
-  -- Fails where there is no list but something else.
-  redis.call('LLEN', window.buckets_key)
+  -- This fails where there is no list but something else, or where nothing can be written.
+  redis.call('RPUSH', window.buckets_key, '')
   redis.call('DEL', window.buckets_key)
   lose_list(window, window.oldest_count, window.oldest_declined)
 end

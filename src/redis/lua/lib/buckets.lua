@@ -55,13 +55,12 @@ local function begin_bucket(window)
   window.head_changed = true
   if window.oldest_count > 0 then
     if window.back == BUCKETS_OF_CHUNK then
-      local listed = find_listed(window, window.buckets_key)
-      if not listed then
-        drop_list(window)
-        listed = 0
-      end
       local keep_ms = keep_time_of(window)
-      list_back(window, window.buckets_key, keep_ms, listed)
+      local is_listed = list_back(window, window.buckets_key, keep_ms)
+      if not is_listed then
+        drop_list(window)
+        list_back(window, window.buckets_key, keep_ms)
+      end
     end
     push_between(window, window.newest_declined)
   elseif window.total > 0 then

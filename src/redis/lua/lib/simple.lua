@@ -148,12 +148,8 @@ local function begin_simply(window, count, buckets_key, now_ms, keep_ms)
     window.oldest_ms, window.oldest_count = window.newest_ms, window.newest_count
   else
     if window.back == BUCKETS_OF_CHUNK then
-      local listed = find_listed(window, buckets_key)
-      is_sound = listed ~= nil
-      if is_sound then
-        window.barren_before = 0
-        list_back(window, buckets_key, keep_ms, listed)
-      end
+      window.barren_before = 0
+      is_sound = list_back(window, buckets_key, keep_ms)
     end
     if is_sound then
       push_between(window, 0)
