@@ -275,6 +275,24 @@ it("the answer passes over the only bucket between the oldest and the newest, if
   for (const number of [4, 6]) expect(await report({ report: number })).toMatchObject({ total: 7, ...two });
 });
 
+it("the answer passes over a chunk of buckets that have lost all they counted, and later hits count as before", async () => {
+  const { suppressed } = createRedisProvider(redis.client, { ...WINDOW, clock: reports.clock, timeoutMs: 30_000 });
+  const report = (values: Partial<SyncArguments>) => sendReport(redis.client, reports.clock(), values, SUPPRESSED_KEYS);
+  const hits = Array.from({ length: BUCKETS_OF_CHUNK + 4 }, (_, i) => {
+    const isAccepted = i <= BUCKETS_OF_CHUNK;
+    return { report: 2, ageMs: 2_000 - 100 * i, count: 1, declined: isAccepted ? 0 : 1 };
+  });
+  await report({ hits });
+  expect(await redis.client.exists(SUPPRESSED_KEYS[1]!)).toBe(1);
+  expect(await suppressed.adjust("k", -BUCKETS_OF_CHUNK)).toBe(4);
+  const second = 10_000 - hits[BUCKETS_OF_CHUNK + 1]!.ageMs;
+  const oldest = { total: 4, buckets: 3, firstAccepted: 1, secondExpiresInMs: second, secondAccepted: 0 };
+  for (const number of [4, 6]) expect(await report({ report: number })).toMatchObject(oldest);
+  // They have been dropped, so that no later report reads them.
+  expect(await redis.client.exists(SUPPRESSED_KEYS[1]!)).toBe(0);
+  expect(await suppressed.get("k")).toMatchObject({ total: 4, declined: 3 });
+});
+
 it("a factor that was computed for the first call to a key is kept, as on Local", async () => {
   const call = { asked: LIMIT + 2, needed: LIMIT + 2, suppressionCacheMs: 1_000, hardLimit: 2 * LIMIT };
   expect(await sync(call)).toMatchObject({ factor: 0, factorLeftMs: 1_000 });
