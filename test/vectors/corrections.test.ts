@@ -255,6 +255,22 @@ describe.each([
     expect(await side.buckets(nowMs)).toEqual(bucketsOf(after));
   });
 
+  it("takes from what is accepted below and between long runs of denied calls", async () => {
+    const side = open();
+    await side.fill([], START_MS);
+    let plain: PlainWindow = empty;
+    for (let i = 0; i < 50; i++) {
+      plain = { ...plain, nowMs: START_MS + i * BUCKET_MS };
+      const isDenied = Math.floor((i - 1) / 8) % 2 === 1 || i > 40;
+      plain = await take(side, plain, isDenied ? "deny" : "hit", 1);
+    }
+    const accepted = plain.buckets.filter(({ declined }) => declined === 0).length;
+    for (let i = 0; i < accepted; i++) {
+      plain = await take(side, plain, "adjust", -1);
+      expect(await side.buckets(plain.nowMs)).toEqual(plain.buckets);
+    }
+  });
+
   it("corrects a long history as a plain list would be", async () => {
     await fc.assert(
       fc.asyncProperty(cases, async ({ buckets, steps, waitsMs }) => {
