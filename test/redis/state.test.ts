@@ -151,6 +151,7 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     // The state has the newest bucket and the two before it, and the oldest with those that came from the list.
     expect(await limiter.adjust("k", -15)).toBe(5 * left);
     expect(await limiter.get("k")).toMatchObject({ total: 5 * left, accepted: 5 * left });
+    expect((await readStored(redis.client, list!.slice(0, -1))).state).toMatchObject({ chunks: 0 });
     clock.advance(5);
     await limiter.inc("k", perSecond(1_000), 2);
     expect(await limiter.adjust("k", -3)).toBe(5 * left - 1);
