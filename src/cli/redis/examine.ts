@@ -35,8 +35,7 @@ const PINGS = 20;
 const REFUSED = /NOPERM|can't run this command|no permissions/i;
 const LEASE_MS = 1_000;
 /** As docs/redis.md names them. */
-export const RIGHTS =
-  "+evalsha +eval +time +get +mget +set +setrange +del +pexpire +lindex +lset +lpop +rpop +rpush";
+export const RIGHTS = "+evalsha +eval +time +get +mget +set +setrange +del +pexpire +lindex +lset +lpop +rpop +rpush";
 export const RIGHTS_TO_CLEAR = "+scan +unlink";
 export const RIGHTS_OF_HYBRID = "+hget +hgetall +hset +hdel";
 
