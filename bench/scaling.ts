@@ -44,7 +44,7 @@ const TURN_MS = 10;
 /** A time with microseconds, as the server's clock tells it. Redis needs fewer bytes for whole milliseconds. */
 const SERVER_LIKE_MS = 1_000_000.123;
 /** Keys, and buckets or leases of each, by which memory is measured. With 10 buckets, all of them are inline. */
-const SAMPLE = { keys: 1_000, buckets: [1, 3, 10, 50], leases: [1, 5] } as const;
+const SAMPLE = { keys: 1_000, buckets: [1, 3, 10, 50, 200], leases: [1, 5] } as const;
 
 interface Cost {
   readonly commands: number;
@@ -131,10 +131,13 @@ function memoryOf(buckets: number): Promise<number> {
 /** Bytes of a key on top of those, by how many processes have leased some of it. */
 function leaseMemoryOf(count: number): Promise<number> {
   return bytesOfKey(async ({ client, clock, callAll }) => {
+    const createHybrid = () => createHybridProvider(client, { ...OPTIONS, clock, syncIntervalMs: 1_000_000 });
     await callAll(createRedisProvider(client, { ...OPTIONS, clock }).absolute);
+    // So that Redis has the script already.
+    await createHybrid().absolute.inc("first", RATE);
     return async () => {
       for (let made = 0; made < count; made++) {
-        const { absolute } = createHybridProvider(client, { ...OPTIONS, clock, syncIntervalMs: 1_000_000 });
+        const { absolute } = createHybrid();
         for (let round = 0; round < 3; round++) await callAll(absolute);
       }
     };
@@ -179,28 +182,22 @@ function commandsOf({ provider, processes, callsPerSecond, keys }: Fleet): numbe
 
 async function compare(): Promise<void> {
   const report = new Report("scaling.md");
-  const [one, few, most, many] = SAMPLE.buckets;
-  const [oneBytes, fewBytes] = [await memoryOf(one), await memoryOf(few)];
-  const [mostBytes, manyBytes] = [await memoryOf(most), await memoryOf(many)];
+  const samples: { buckets: number; bytes: number }[] = [];
+  for (const buckets of SAMPLE.buckets) samples.push({ buckets, bytes: await memoryOf(buckets) });
   const [oneLease, manyLeases] = [await leaseMemoryOf(SAMPLE.leases[0]), await leaseMemoryOf(SAMPLE.leases[1])];
   const leaseBytes = (manyLeases - oneLease) / (SAMPLE.leases[1] - SAMPLE.leases[0]);
   const bytes = (count: number) => `${count.toFixed(0)} bytes`;
   report.printTable(
     ["memory", ""],
     [
-      ["a key of one bucket", bytes(oneBytes)],
-      [`a key of ${few} buckets`, bytes(fewBytes)],
-      [`a key of ${most} buckets`, bytes(mostBytes)],
-      [`a key of ${many} buckets`, bytes(manyBytes)],
+      ...samples.map((sample) => [`a key, by its buckets: ${sample.buckets}`, bytes(sample.bytes)] as const),
       ["a lease of a key, of the first process", bytes(oneLease)],
       ["a lease of the same key, of each further process", bytes(leaseBytes)],
     ],
   );
   const memoryOfFleet = (fleet: Fleet) => {
     const leased = fleet.provider === "hybrid" ? oneLease + leaseBytes * (fleet.processes - 1) : 0;
-    // No key of a fleet has more buckets than are inline.
-    const further = ((mostBytes - fewBytes) / (most - few)) * (bucketsOf(fleet) - few);
-    return fleet.keys * (fewBytes + further + leased);
+    return fleet.keys * (bytesBetween(samples, bucketsOf(fleet)) + leased);
   };
   for (const [small, large] of [REDIS, HYBRID]) {
     const turns: [Cost, Cost][] = [];
@@ -209,6 +206,16 @@ async function compare(): Promise<void> {
     printPair(report, [small, large], turns, memoryOfFleet(large));
   }
   report.end("npm run bench:scaling");
+}
+
+/** The bytes of a key with so many buckets, on the straight line between the samples around it. */
+function bytesBetween(samples: readonly { buckets: number; bytes: number }[], buckets: number): number {
+  const after = Math.max(
+    1,
+    samples.findIndex((sample) => sample.buckets >= buckets),
+  );
+  const [low, high] = [samples[after - 1]!, samples[after]!];
+  return low.bytes + ((high.bytes - low.bytes) / (high.buckets - low.buckets)) * (buckets - low.buckets);
 }
 
 function printPair(report: Report, [small, large]: Pair, turns: readonly [Cost, Cost][], memory: number): void {
