@@ -203,6 +203,7 @@ end
 
 -- Makes a whole window of a light one.
 local function widen(takes, number, terms)
+  -- Fields have names in `window` only. So the light window is called that until its `inline` is read.
   local window = takes.windows[number]
   local light, inline, changes, stored = window, window.inline, takes.lights[number], takes.states[number]
   local window = {}
