@@ -247,6 +247,26 @@ it("no room for a call is known until Redis is to be asked again, or until somet
   expect(holder.hasNoRoomFor(1, 20)).toBe(false);
 });
 
+it("a bucket that expires while there is no room leaves less that is going to be free", () => {
+  const holder = new Holder("k", TIMING, new Memory());
+  // Buckets of 10, 20 and 70. A call of 25 has to wait for the first two.
+  const three = { buckets: 3, firstExpiresInMs: 100, firstAccepted: 10, secondExpiresInMs: 300, secondAccepted: 20 };
+  const request = ask(holder, 0, [{ ...CALL, count: 25 }]);
+  holder.answered({ ...NOTHING, ...three, total: 100, waitMs: 300, freed: 30 }, request, 0, 0);
+  const freeThen = () => LIMIT - holder.used + holder.viewAt(0).freedWith(25);
+  expect(freeThen()).toBe(30);
+  holder.carryOn(100, 0);
+  expect([holder.used, freeThen()]).toEqual([90, 30]);
+});
+
+it("a rejected take of a key over its limit says how much will be free, and not how much will expire", () => {
+  const holder = new Holder("k", TIMING, new Memory());
+  answer(holder, 0, { ...TWO_BUCKETS, total: LIMIT + 3 });
+  // Of the 103, 5 expire in 300 ms, and so 2 are free then.
+  holder.noteTaken(CALL, rejected(LIMIT, 0, 300, 2, 300), false, 0);
+  expect(LIMIT - holder.used + holder.viewAt(0).freedWith(1)).toBe(2);
+});
+
 describe("above the limit", () => {
   const FULL = { ...TWO_BUCKETS, total: LIMIT };
 

@@ -42,7 +42,7 @@ import {
   write,
 } from "./rows.ts";
 import type { Serving } from "./serving.ts";
-import { expiresInMs, type KeptFactor, type NoRoom, noRoomOfAnswer, noRoomOfRejection } from "./snapshot.ts";
+import { expiresInMs, type KeptFactor, type NoRoom, noRoomAfterExpiry, noRoomOfAnswer, noRoomOfRejection } from "./snapshot.ts";
 import { viewOf } from "./view.ts";
 import { CLOCK_TOLERANCE_MS } from "./wall-clock.ts";
 
@@ -107,7 +107,8 @@ export class Holder extends Pieces {
         return;
       }
       write(this, USED, this.used - firstAccepted);
-      this.#noteSteady();
+      if (this.#noRoom !== undefined) this.#noteNoRoom(noRoomAfterExpiry(this.#noRoom, firstAccepted));
+      else this.#noteSteady();
     }
     if (this.#state === "current") this.#noteNextEnd(nowMs);
   }
@@ -295,7 +296,7 @@ export class Holder extends Pieces {
       this.#noteSteady();
       this.#noteNextEnd(nowMs);
     }
-    if (this.lease.left === 0) this.#noteNoRoom(noRoomOfRejection(decision, count, nowMs));
+    if (this.lease.left === 0) this.#noteNoRoom(noRoomOfRejection(decision, count, limit - this.used, nowMs));
   }
 
   /** Whether more than 1 was called for since the key is known here, or since the last report. */

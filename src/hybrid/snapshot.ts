@@ -49,11 +49,20 @@ export function noRoomOfAnswer(answer: Answer, report: Report, nowMs: number, le
   return { count: report.asked, untilMs: nowMs + waitMs, freed, askAgainMs: nowMs + Math.min(believedMs, waitMs) };
 }
 
-/** What the rejection of a call in a take says, which Redis has decided. */
-export function noRoomOfRejection(decision: Decision, count: number, nowMs: number): NoRoom {
-  const { remaining, retryAfterMs, remainingAfterWaiting } = decision;
+/**
+ * What the rejection of a call in a take says, which Redis has decided.
+ *
+ * @param free what this process knows to be free, which is negative after the limit was made smaller
+ */
+export function noRoomOfRejection(decision: Decision, count: number, free: number, nowMs: number): NoRoom {
+  const { retryAfterMs, remainingAfterWaiting } = decision;
   const askAgainMs = nowMs + Math.min(LEASES_MOVE_MS, retryAfterMs);
-  return { count, untilMs: nowMs + retryAfterMs, freed: remainingAfterWaiting - remaining, askAgainMs };
+  return { count, untilMs: nowMs + retryAfterMs, freed: remainingAfterWaiting - free, askAgainMs };
+}
+
+/** The same when `expired` of what was used has expired. */
+export function noRoomAfterExpiry(noRoom: NoRoom, expired: number): NoRoom {
+  return { ...noRoom, freed: noRoom.freed - expired };
 }
 
 /** Suppressed: the factor over the soft limit, which Redis has computed from what all processes reported. */
