@@ -42,7 +42,14 @@ import {
   write,
 } from "./rows.ts";
 import type { Serving } from "./serving.ts";
-import { expiresInMs, type KeptFactor, type NoRoom, noRoomAfterExpiry, noRoomOfAnswer, noRoomOfRejection } from "./snapshot.ts";
+import {
+  expiresInMs,
+  type KeptFactor,
+  type NoRoom,
+  noRoomAfterExpiry,
+  noRoomOfAnswer,
+  noRoomOfRejection,
+} from "./snapshot.ts";
 import { viewOf } from "./view.ts";
 import { CLOCK_TOLERANCE_MS } from "./wall-clock.ts";
 
