@@ -5,6 +5,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Redis } from "ioredis";
 import { installedServers, RedisServer } from "./redis.ts";
 
 const SHIM = fileURLToPath(new URL("clock-shim.c", import.meta.url));
@@ -13,15 +14,20 @@ const SHIM = fileURLToPath(new URL("clock-shim.c", import.meta.url));
 export const canShiftClocks =
   process.platform === "linux" && spawnSync("gcc", ["--version"], { stdio: "ignore" }).error === undefined;
 
+/** More than a reply takes on a busy machine, and less than each step of a test. */
+const SEEN_WITHIN_MS = 5_000;
+
 export class ClockServer {
   readonly server: RedisServer;
   /** The variables with which a program sees the server's wall clock. Its monotonic clock is the machine's. */
   readonly environment: Readonly<Record<string, string>>;
   readonly #folder: string;
   readonly #shift: number;
+  readonly #client: Redis;
 
   private constructor(server: RedisServer, environment: Record<string, string>, folder: string, shift: number) {
     this.server = server;
+    this.#client = new Redis(server.port);
     this.environment = environment;
     this.#folder = folder;
     this.#shift = shift;
@@ -52,14 +58,25 @@ export class ClockServer {
     }
   }
 
-  /** Sets the server's clock to so much after the machine's. */
-  set shiftMs(ms: number) {
+  /**
+   * Sets the server's clock to so much after the machine's, and resolves when the server tells that time. Valkey 9.1
+   * looks at the wall clock only some ten times a second. In between it adds what its monotonic clock says.
+   */
+  async shiftTo(ms: number): Promise<void> {
     const bytes = Buffer.alloc(8);
     bytes.writeBigInt64LE(BigInt(ms) * 1_000n);
     writeSync(this.#shift, bytes, 0, 8, 0);
+    while (Math.abs((await this.#aheadMs()) - ms) > SEEN_WITHIN_MS);
+  }
+
+  /** How much later it is for the server than for the machine. */
+  async #aheadMs(): Promise<number> {
+    const [seconds, microseconds] = await this.#client.time();
+    return Number(seconds) * 1_000 + Number(microseconds) / 1_000 - Date.now();
   }
 
   async stop(): Promise<void> {
+    this.#client.disconnect();
     await this.server.stop();
     closeSync(this.#shift);
     rmSync(this.#folder, { recursive: true });
