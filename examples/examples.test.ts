@@ -81,11 +81,21 @@ it("login", async () => {
     expect(Number(blocked.headers.get("retry-after"))).toBeGreaterThan(3_500);
     expect(await blocked.json()).toMatchObject({ type: expect.stringMatching(/#abnormal-usage-detected$/) });
     expect(await statuses(1, login("bob", "wrong"))).toEqual([401]);
+    // What a client sends never makes the server fail.
+    for (const body of ['{"user":{"toString":1}}', '{"user":["ann"]}', '{"user":7}', '{"user":""}', "{}", "[]", "{"]) {
+      expect((await send("/login", { method: "POST", headers, body })).status, body).toBe(400);
+    }
+    expect((await send("/login", { method: "POST" })).status).toBe(400);
     await redis.stop();
     expect(await statuses(2, login("bob", "right"))).toEqual([503, 503]);
   } finally {
     await redis.stop();
   }
+});
+
+it("login takes the user's name from a request as the README does", () => {
+  const lineIn = (file: string) => /^const user: .*$/m.exec(readFileSync(join(ROOT, file), "utf8"))![0];
+  expect(lineIn("examples/login/main.ts")).toBe(lineIn("README.md"));
 });
 
 it("llm-tokens", async () => {

@@ -12,7 +12,8 @@ import { createRedisProvider } from "trypema/redis";
 const client = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379");
 client.on("error", () => {}); // While Redis is away, onBackendFailure decides.
 
-const user: Key<Request> = ({ raw }) => String(raw.body?.user ?? "");
+// Anybody may send anything: what is no text is no name, and is answered with 400.
+const user: Key<Request> = ({ raw: { body } }) => (typeof body?.user === "string" ? body.user : undefined);
 // A name alone is never blocked, because anybody could then lock out anybody else.
 const pair = combined(clientAddress(), user);
 
