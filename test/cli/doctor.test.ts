@@ -54,9 +54,11 @@ describe("npx trypema doctor", () => {
   });
 
   it("finds a policy that evicts", async () => {
-    await client.config("SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru");
+    await client.config("SET", "maxmemory", "100mb");
+    await client.config("SET", "maxmemory-policy", "allkeys-lru");
     const { findings, code } = await examined("--url", urlOf(server));
-    await client.config("SET", "maxmemory", "0", "maxmemory-policy", "noeviction");
+    await client.config("SET", "maxmemory", "0");
+    await client.config("SET", "maxmemory-policy", "noeviction");
     expect(code).toBe(1);
     expect(wrong(findings)).toEqual([
       {

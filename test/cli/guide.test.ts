@@ -33,7 +33,8 @@ beforeAll(async () => {
   await limited.list();
   await limits.take("user-2", 1_250);
   await provider.suppressed.inc("user-1", perHour(1_000), 30);
-  await redis.client.config("SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru");
+  await redis.client.config("SET", "maxmemory", "100mb");
+  await redis.client.config("SET", "maxmemory-policy", "allkeys-lru");
 });
 
 /** What `doctor` measures differs from server to server, and from time to time. A busy machine's latency is wrong. */

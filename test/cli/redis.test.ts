@@ -301,7 +301,7 @@ describe("in a Cluster", () => {
     const announced = ["--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", "1"];
     const server = await RedisServer.start(undefined, "--cluster-enabled", "yes", ...announced);
     const admin = new Redis(server.port);
-    await admin.call("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
+    await admin.cluster("ADDSLOTS", ...Array.from({ length: 16_384 }, (_, slot) => slot));
     admin.disconnect();
     const { stdout, stderr, code } = await run(["top", "--cluster", "--url", `redis://127.0.0.1:${server.port}`], cwd);
     await server.stop();
