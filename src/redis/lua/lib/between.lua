@@ -69,7 +69,7 @@ end
 
 -- The window has its newest bucket, the inline ones, and an oldest bucket that counts so much, and no others.
 local function lose_list(window, oldest_count, oldest_declined)
-  window.chunks, window.seen, window.barren_before = 0, -1, 0
+  window.chunks, window.seen = 0, -1
   window.total, window.declined = oldest_count + window.newest_count, oldest_declined + window.newest_declined
   for at = 1, #window.inline, BYTES_OF_BUCKET do
     local _, count, declined = unpack_bucket(window.inline, at)

@@ -10,8 +10,7 @@ local function open_lightly(takes, number, terms)
     state = redis.pcall('GET', takes.keys[2 * number - 1])
     if not state then
       local window = { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }
-      window.rate, window.front, window.chunks, window.back, window.inline = NO_RATE, 0, 0, 0, ''
-      window.oldest_ms, window.oldest_count = NEVER_MS, 0
+      window.front, window.chunks, window.back, window.inline, window.oldest_count = 0, 0, 0, '', 0
       window.newest_ms, window.newest_count, window.total = NEVER_MS, 0, 0
       takes.windows[number], takes.lights[number] = window, LIGHT
     elseif type(state) == 'string' then
@@ -23,7 +22,7 @@ local function open_lightly(takes, number, terms)
     window.inline = state:sub(BYTES_TO_NEWEST + 1)
     if window.oldest_count == 0 then window.oldest_ms = window.newest_ms end
     local has_buckets_only = #window.inline == (window.front + window.back) * BYTES_OF_BUCKET
-    local is_live = window.total > 0 and window.newest_ms + terms.window_ms > now_ms
+    local is_live = window.newest_ms + terms.window_ms > now_ms
     if has_buckets_only and is_live and now_ms >= window.newest_ms then
       local is_shorter, is_sound = expire_simply(window, takes.keys[2 * number], terms.window_ms, now_ms)
       if is_sound and window.total > 0 then
