@@ -112,8 +112,9 @@ describe.each([
         { maxLength: mostRounds },
       );
     const few = roundsOf([0, 1, 10, 26, 26, 63, 400, 950, 990, 1_010], 9, 40);
-    // So that keys have lists, which begin with the eleventh live bucket.
-    const many = roundsOf([0, 10, ...Array.from({ length: 20 }, () => 26), 63, 63, 400, 950], 1, 100);
+    // So that keys have lists, which begin with the eleventh live bucket. A call of 29 is denied unless the key is
+    // empty, also where it takes a chunk from the list before.
+    const many = roundsOf([0, 10, ...Array.from({ length: 20 }, () => 26), 63, 63, 400, 950], 29, 100);
     let prefixes = 0;
     let lists = 0;
     const property = fc.asyncProperty(fc.oneof(few, many), async (rounds) => {

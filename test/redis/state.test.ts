@@ -182,7 +182,9 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
 describe.each([
   ["a letter", "x"],
   ["a long text", "a text of another program, each letter of which cmsgpack reads as a number"],
+  ["a text of as many letters as a chunk has values", "x".repeat(27)],
   ["no text at all", Buffer.of(0xc1)],
+  ["the values of a chunk, but for a letter,", Buffer.of(0, 0xa1, 0x78, ...Buffer.alloc(24), 0xcc, 193)],
 ])("a list that has %s of somebody else for a chunk", (_name, entry) => {
   const clock = manualClock(1_000_000);
   const rate = perSecond(10);

@@ -83,7 +83,9 @@ const WRITE = `
   redis.call('DEL', KEYS[1], KEYS[2])
   if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1]) end
   for i = 2, #ARGV do
-    redis.call('RPUSH', KEYS[2], cmsgpack.pack(struct.unpack('${CHUNK_FORMAT}', ARGV[i])))
+    local numbers = { struct.unpack('${CHUNK_FORMAT}', ARGV[i]) }
+    numbers[${NUMBERS_OF_CHUNK + 1}] = ${8 * BUCKETS_OF_CHUNK * BUCKET_FIELDS.length + 1}
+    redis.call('RPUSH', KEYS[2], cmsgpack.pack(unpack(numbers)))
   end
 `;
 

@@ -88,7 +88,7 @@ export const BUCKET = {
  * A chunk: an entry of the list of chunks. To list a bucket and to drop it from the list are two commands, and a list
  * is one more Redis key. So the list has BUCKETS_OF_CHUNK buckets in each entry, and those that are too few for a chunk
  * are *inline*: in the state. Most keys never have more. A chunk is packed by cmsgpack, which takes half the bytes:
- * first these numbers, and then those of its buckets.
+ * first these numbers, then those of its buckets, and a number that is in no text: see `read_chunk`.
  */
 export const CHUNK = {
   listed: "what all buckets together count that were ever listed, up to this chunk and with it, modulo 2^53",

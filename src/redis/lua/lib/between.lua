@@ -51,7 +51,7 @@ local function find_listed(window, buckets_key)
   return listed
 end
 
--- `struct.unpack` returns a place too, which is packed and never read.
+-- `struct.unpack` returns a place too, which is packed last. It tells chunks from what somebody else has put there.
 local function pack_chunk(buckets, listed, barren_before)
   return cmsgpack.pack(listed, barren_before, struct.unpack(BUCKETS_FORMAT, buckets))
 end
@@ -61,9 +61,9 @@ end
 local function read_chunk(chunk)
   local values = { pcall(cmsgpack.unpack, chunk) }
   local is_chunk, buckets = pcall(struct.pack, BUCKETS_FORMAT, unpack(values, 4, NUMBERS_OF_BUCKETS + 3))
-  -- Each letter of a text is a number too. The first value is that of `pcall`, and the last is the place.
-  is_chunk = is_chunk and #values == NUMBERS_OF_BUCKETS + 4
-  is_chunk = is_chunk and type(values[2]) == 'number' and type(values[3]) == 'number'
+  -- The first value is that of `pcall`, and the last is the place. Each letter of a text is a number too, but none is
+  -- as large as the place.
+  is_chunk = is_chunk and values[NUMBERS_OF_BUCKETS + 4] == BYTES_OF_BUCKETS + 1 and type(values[3]) == 'number'
   return is_chunk and buckets or nil, values[2], values[3]
 end
 
