@@ -13,10 +13,11 @@ const redis = useRedis();
 const ABSOLUTE = [
   [3, 1],
   [6, 1],
-  [6, 3],
+  [7, 3],
   [60, 1],
   [20, 0],
   [1e15, 1],
+  [1e15, 3e11],
   [1e15, 4e12],
 ].map(([limit, count]) => new CallTerms(ABSOLUTE_INC, ["1000", "10", `${count}`, `${limit}`, `${limit}`]));
 const SUPPRESSED = [

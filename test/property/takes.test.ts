@@ -18,7 +18,7 @@ type Name = (typeof NAMES)[number];
 const limit: fc.Arbitrary<NaiveLimit> = fc
   .record({
     limit: fc.integer({ min: 1, max: 12 }),
-    windowMs: fc.constantFrom(100, 1_000, 2_500),
+    windowMs: fc.constantFrom(100, 312.5, 1_000, 2_500),
     bucketShare: fc.constantFrom(0.01, 0.1, 1),
     strategy: fc.constantFrom("absolute" as const, "absolute" as const, "suppressed" as const),
     blockShare: fc.constantFrom(0, 0, 0.3, 2),
@@ -94,7 +94,7 @@ function stepsOf({ sameKey, hasCrowds }: Kind): fc.Arbitrary<Step[]> {
   const waitMs = fc.oneof(
     { arbitrary: fc.constant(0), weight: 4 },
     { arbitrary: fc.integer({ min: 0, max: 120 }), weight: 4 },
-    { arbitrary: fc.constantFrom(1, 10, 25, 100, 250), weight: 1 },
+    { arbitrary: fc.constantFrom(0.25, 1, 7.5, 10, 25, 100, 250), weight: 1 },
     { arbitrary: fc.integer({ min: 0, max: 3_000 }), weight: 1 },
   );
   return fc.array(

@@ -1,6 +1,6 @@
 // Several limits in one script: what can go wrong with it, on real servers.
 
-import { createLimits, createLocalProvider, hours, minutes, type Provider, perHour, seconds } from "trypema";
+import { createLimits, createLocalProvider, hours, minutes, type Provider, perHour, perSecond, seconds } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider, type RedisClient, type RedisOptions } from "trypema/redis";
 import { manualClock } from "trypema/testing";
@@ -66,6 +66,26 @@ it("takes of a limit that is never to come back tell a wait as long as numbers g
   const left = taken.map(({ decisions }) => decisions.trial.remaining);
   expect(left).toEqual([4, 3, 2, 1, 0]);
   for (const { decisions } of taken) expect(decisions.trial).toMatchObject({ allowed: true, moreAfterMs: windowMs });
+});
+
+it("takes count up to the largest whole number, as Local's do, and begin anew when that has expired", async () => {
+  const clock = manualClock(1_000_000);
+  const definitions = { all: { rate: perSecond(1e16), windowMs: seconds(1) } };
+  const provider = createRedisProvider(redis.client, { timeoutMs: 30_000, clock });
+  opened.push(provider);
+  const [limits, local] = [
+    createLimits(provider, definitions),
+    createLimits(createLocalProvider({ clock }), definitions),
+  ];
+  for (const [waitMs, count] of [
+    [0, Number.MAX_SAFE_INTEGER - 3],
+    ...[0, 0, 200, 0, 200, 200].map((ms) => [ms, 2] as const),
+    ...[399, 1, 1, 0, 200, 1_000].map((ms) => [ms, 3] as const),
+  ] as const) {
+    clock.advance(waitMs);
+    expect((await limits.take("k", count)).decisions).toEqual(local.take("k", count).decisions);
+    expect(await limits.limiter("all").get("k")).toEqual(local.limiter("all").get("k"));
+  }
 });
 
 it("takes in a crowd are decided in their order, as Local decides them", async () => {

@@ -52,9 +52,9 @@ abstract class NaiveLimiter {
     return undefined;
   }
 
-  /** How long until the oldest bucket expires. */
+  /** How long until the oldest bucket expires, in whole ms. */
   protected moreAfterMs({ buckets }: Window): number {
-    return buckets[0] === undefined ? 0 : buckets[0].hitMs + this.options.windowMs - this.nowMs;
+    return buckets[0] === undefined ? 0 : Math.ceil(buckets[0].hitMs + this.options.windowMs - this.nowMs);
   }
 
   /** The same if a call were counted now. */
