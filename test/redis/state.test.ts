@@ -45,6 +45,8 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     await limiter.delete("k");
     await limiter.setIf("k", perSecond(2), { op: "gt", value: 0 }, 1);
     if (strategy === "absolute") await limiter.inc("k", perSecond(2), 3);
+    await limiter.block("k", 60_000);
+    await limiter.unblock("k");
     expect(await redis.client.keys("*")).toEqual([]);
   });
 
