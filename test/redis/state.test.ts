@@ -50,6 +50,25 @@ describe.each(["absolute", "suppressed"] as const)("%s", (strategy) => {
     expect(await redis.client.keys("*")).toEqual([]);
   });
 
+  it.each([1, 30])("leaves nothing behind of %d buckets that are taken back, set to 0 or deleted", async (buckets) => {
+    const clock = manualClock(1_000_000);
+    const limiter = open({ windowMs: 1_000, bucketMs: 10, clock })[strategy];
+    const endings = [
+      () => limiter.adjust("k", -3 * buckets),
+      () => limiter.adjust("k", -1_000),
+      () => limiter.setIf("k", perSecond(1_000), { op: "always" }, 0),
+      () => limiter.delete("k"),
+    ];
+    for (const end of endings) {
+      for (let i = 0; i < buckets; i++) {
+        clock.advance(10);
+        await limiter.inc("k", perSecond(1_000), 3);
+      }
+      await end();
+      expect(await redis.client.keys("*")).toEqual([]);
+    }
+  });
+
   it("is gone after its window, with nobody there", async () => {
     const limiter = open({ windowMs: 50, bucketMs: 1 })[strategy];
     for (let i = 0; i < 20; i++) await limiter.inc("k", perSecond(100));
@@ -252,6 +271,28 @@ it("sheds by what is still known where the server has evicted the list", async (
   // The oldest bucket has expired, and eight are lost with the list.
   expect(await suppressed.inc("k", perSecond(2), 10)).toMatchObject({ suppressionFactor: 1 - 2 / 40 });
   expect(await suppressed.get("k")).toMatchObject({ total: 30, declined: 30 });
+});
+
+it("sheds by what is still known where the server has evicted a list in which the last second begins", async () => {
+  const clock = manualClock(1_000_000);
+  const options = {
+    windowMs: 2_000,
+    bucketMs: 10,
+    suppressionCacheMs: 0,
+    hardLimitFactor: 1e6,
+    random: () => 0,
+    clock,
+  };
+  const { suppressed } = open(options);
+  for (let i = 0; i < 20; i++) {
+    await suppressed.inc("k", perSecond(2), 10);
+    clock.advance(99);
+  }
+  const [list] = await redis.client.keys("*}b");
+  await redis.client.del(list!);
+  // No bucket has expired, so the total is what it was.
+  expect(await suppressed.getSuppressionFactor("k")).toBe(1 - 2 / 100);
+  expect(await suppressed.inc("k", perSecond(2), 10)).toMatchObject({ suppressionFactor: 1 - 2 / 100 });
 });
 
 it("sees the rate of the last second also by the buckets that came from the list", async () => {
