@@ -82,6 +82,36 @@ it("a denied call is told by Redis as by Local how long it has to wait, however 
   expect(denied).toBeGreaterThan(100);
 });
 
+it("Redis answers as Local does where totals have stopped at the largest one, so that buckets may count nothing", async () => {
+  const call = fc.record({
+    waitMs: fc.constantFrom(0, 0, 1, 30, 60, 95),
+    weight: fc.constantFrom(1, 1, 1, 2 ** 52, Number.MAX_SAFE_INTEGER),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(call, { maxLength: 40 }), fc.boolean(), async (calls, isCached) => {
+      await redis.client.flushall();
+      const clock = manualClock(1_000_000);
+      const suppressionCacheMs = isCached ? 60_000 : 0;
+      const options = {
+        windowMs: 100,
+        bucketMs: 10,
+        hardLimitFactor: 1e9,
+        random: () => 0.5,
+        suppressionCacheMs,
+        clock,
+      };
+      const { suppressed } = createRedisProvider(redis.client, { ...options, timeoutMs: 30_000 });
+      const local = createLocalProvider(options).suppressed;
+      for (const { waitMs, weight } of calls) {
+        clock.advance(waitMs);
+        expect(await suppressed.inc("k", perSecond(10), weight)).toEqual(local.inc("k", perSecond(10), weight));
+        expect(await suppressed.get("k")).toEqual(local.get("k"));
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
 it("the wait is exact also where a key that was never idle has counted more than 2^53 in all", async () => {
   const clock = manualClock(1_000_000);
   const options = { ...WINDOW, clock };

@@ -110,11 +110,15 @@ end
 
 -- Drops the buckets that have expired.
 local function expire(window)
-  if window.total > 0 and window.newest_ms + window.window_ms <= window.now_ms then
-    forget(window)
-  end
-  while window.oldest_count > 0 and window.oldest_ms + window.window_ms <= window.now_ms do
-    drop_oldest(window)
+  if window.total > 0 then
+    local is_live = window.newest_ms + window.window_ms > window.now_ms
+    while is_live and window.oldest_count > 0 and window.oldest_ms + window.window_ms <= window.now_ms do
+      drop_oldest(window)
+    end
+    -- Where totals have stopped at the largest one, the newest bucket may count nothing.
+    if not is_live or window.total == 0 then
+      forget(window)
+    end
   end
 end
 
