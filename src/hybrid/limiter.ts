@@ -258,8 +258,9 @@ export abstract class HybridLimiter implements Limiter {
 
   /** Counts what the failure policy admitted while Redis was not even asked. @internal */
   noteDegraded({ key, rate, count }: Ask, decision: Decision, nowMs: number): Decision {
-    if (count > 0 && !this.#asksAlways) this.#count(key, rate, count, decision.allowed ? 0 : count, nowMs);
-    return setAdjuster(decision, this.#degradedAdjuster);
+    const isReported = !this.#asksAlways && (count === 0 || this.#count(key, rate, count, 0, nowMs));
+    // What isn't reported must not be given back to Redis, which would take it from what others have used.
+    return isReported ? setAdjuster(decision, this.#degradedAdjuster) : decision;
   }
 
   /** The limiter that asks Redis. @internal */
@@ -267,13 +268,14 @@ export abstract class HybridLimiter implements Limiter {
     return this.#redis;
   }
 
-  /** Counts what Redis was not asked about. Without a place for one more key, it is not counted. */
-  #count(key: string, rate: Rate, count: number, declined: number, nowMs: number): void {
+  /** Counts what Redis was not asked about. Returns false without a place for one more key: then it is not counted. */
+  #count(key: string, rate: Rate, count: number, declined: number, nowMs: number): boolean {
     const holder = this.#holders.getOrAdd(key);
-    if (holder === undefined) return;
+    if (holder === undefined) return false;
     if (!holder.knows(rate)) holder.degrade(rate, this.limitOf(rate));
     holder.addHit(count, declined, nowMs);
     this.#scheduleHits(holder);
+    return true;
   }
 
   #scheduleHits(holder: Holder): void {
@@ -322,11 +324,12 @@ export abstract class HybridLimiter implements Limiter {
       return total;
     }
     if (delta < 0) {
-      holder.outbox.takeBack(-delta);
-    } else {
-      holder.addHit(delta, 0, this.#clock.now());
-      this.#exchanges.schedule(holder);
+      // What is in no hit here was confirmed, so Redis has it.
+      const left = holder.outbox.takeBack(-delta);
+      return left > 0 ? this.#redis.adjustCounted(key, -left) : undefined;
     }
+    holder.addHit(delta, 0, this.#clock.now());
+    this.#exchanges.schedule(holder);
     return undefined;
   }
 

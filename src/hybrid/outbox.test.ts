@@ -199,7 +199,8 @@ it("whatever happens, each live hit is in exactly one state, with its count, as 
           noted.push({ report: number + 1, hitMs: nowMs, accepted: n, declined: 0 });
         }
         if (what === "takeBack") {
-          outbox.takeBack(n);
+          const before = acceptedOf(outbox.hits);
+          expect(outbox.takeBack(n)).toBe(n - (before - acceptedOf(outbox.hits)));
           let left = n;
           for (const hit of noted.toReversed()) {
             const taken = Math.min(left, hit.accepted);

@@ -140,9 +140,9 @@ export class Outbox {
 
   /**
    * Takes back up to `count` of what was accepted, from the newest hits. A hit in flight may be among them: if Redis
-   * has counted it after all, it stays counted there.
+   * has counted it after all, it stays counted there. Returns how much is left to take back.
    */
-  takeBack(count: number): void {
+  takeBack(count: number): number {
     this.#endCell();
     let left = count;
     const cells = this.#cells;
@@ -152,6 +152,7 @@ export class Outbox {
       left -= part;
     }
     this.#keep((cell) => cells.read(cell, CELL_COUNT) > 0);
+    return left;
   }
 
   /**

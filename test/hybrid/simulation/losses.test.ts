@@ -1,12 +1,13 @@
 // What becomes of hits when requests and answers are lost, on virtual time; see test/support/simulation.
 
-import { perSecond } from "trypema";
+import { type Awaitable, perSecond } from "trypema";
 import type { HybridOptions } from "trypema/hybrid";
 import { expect, it } from "vitest";
 import { countOf, mostWithin } from "../../support/simulation/admissions.ts";
+import { cases, simulate } from "../../support/simulation/fleet.ts";
 import { HybridProcess, RedisProcess, totalOf } from "../../support/simulation/process.ts";
 import { useSimulation } from "../../support/simulation/use-simulation.ts";
-import type { World } from "../../support/simulation/world.ts";
+import { PERFECT, type World } from "../../support/simulation/world.ts";
 
 const createWorld = useSimulation();
 
@@ -199,4 +200,75 @@ it("a call that Redis didn't count, and the policy admitted because the answer w
   await world.runUntil(world.nowMs + 1_000);
   expect(countOf(process.admitted)).toBe(3 + 50);
   expect(await totalOf(world, "a")).toBe(3 + 50 + countOf(other.admitted));
+});
+
+/** The total that Redis has of a limit of takes. */
+async function totalOfLimit(world: World, name: string, limit: number, windowMs: number): Promise<number> {
+  const observer = new HybridProcess(world, { onFailure: "throw" });
+  const limits = observer.limits({ [name]: { limit, windowMs } });
+  return (await world.settled(observer.do(async () => limits.limiter(name).get("a")))).total;
+}
+
+// Where no answer is lost, what fails was not executed, so it is known what Redis has to count.
+it.each(cases(1, 30))(
+  "what takes give back is given back once, whatever requests are lost: $seeds seeds from $firstSeed",
+  async (seeds) => {
+    const seen = { givenBack: 0, failed: 0 };
+    await simulate(seeds, async (seed) => {
+      const world = createWorld(seed, { delayMs: 10, lostRequests: 0.2 });
+      const windowMs = 3_600_000;
+      const processes = Array.from(
+        { length: world.pick(1, 3) },
+        () => new HybridProcess(world, { onFailure: "throw" }),
+      );
+      let total = 0;
+      let isCalling = true;
+      for (const process of processes) {
+        const limits = process.limits({ one: { limit: 1_000, windowMs } });
+        const take = async () => {
+          const taken = await process.do(async () => limits.take("a"));
+          total++;
+          if (world.random() < 0.5) world.at(world.nowMs + world.pick(0, 1, 30), () => void giveBack(taken));
+        };
+        const giveBack = async (taken: { refund(): Awaitable<void> }) => {
+          try {
+            await process.do(async () => taken.refund());
+            total--;
+            seen.givenBack++;
+          } catch {
+            seen.failed++;
+          }
+        };
+        const call = () => {
+          if (isCalling) take().catch(() => {});
+        };
+        process.repeat(call, () => world.pause(100));
+      }
+      await world.runUntil(500);
+      isCalling = false;
+      Object.assign(world.network, PERFECT);
+      await world.runUntil(world.nowMs + 2_000);
+      for (const process of processes) await world.settled(process.do(async () => process.provider.close()));
+      expect(await totalOfLimit(world, "one", 1_000, windowMs)).toBe(total);
+    });
+    expect(Math.min(seen.givenBack, seen.failed)).toBeGreaterThan(2 * seeds.seeds);
+  },
+);
+
+it("what is admitted without Redis after `close` is never given back to Redis", async () => {
+  const world = createWorld();
+  const windowMs = 3_600_000;
+  const [process, other] = [new HybridProcess(world), new HybridProcess(world)];
+  const [limits, limitsOfOther] = [process, other].map((each) => each.limits({ one: { limit: 100, windowMs } }));
+  await world.settled(other.do(async () => limitsOfOther!.take("a", 10)));
+  await world.settled(process.do(async () => process.provider.close()));
+  world.network.lostRequests = 1;
+  for (let i = 0; i < 6; i++) process.call("absolute", `other-${i}`, perSecond(1));
+  await world.runUntil(world.nowMs + 60);
+  const taken = await world.settled(process.do(async () => limits!.take("a", 3)));
+  expect(taken.decisions["one"]).toMatchObject({ allowed: true, degraded: true });
+  world.network.lostRequests = 0;
+  await world.runUntil(world.nowMs + 5_000);
+  await world.settled(process.do(async () => taken.refund()));
+  expect(await totalOfLimit(world, "one", 100, windowMs)).toBe(10);
 });
