@@ -31,6 +31,8 @@ export interface Ask {
   readonly count: number;
   /** Absolute: for how long a denial blocks the key; 0 for no block. */
   readonly blockMs: number;
+  /** Suppressed: the draw that the ask has taken before it came here, if it has. */
+  readonly draw?: number | undefined;
 }
 
 /** What an ask of that count is judged by: one that counts nothing asks for a call of 1. */

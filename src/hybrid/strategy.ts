@@ -40,6 +40,8 @@ export interface Weighed {
   readonly admits: boolean;
   /** -1 for a call that meets no factor. */
   readonly factor: number;
+  /** What the call has drawn, if it has. If Redis has to decide after all, the draw goes there. */
+  readonly draw?: number;
 }
 
 /** A call of a take. */

@@ -4,13 +4,7 @@ import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import type { RedisSuppressed } from "../redis/suppressed.ts";
 import { allowed } from "../strategy/decision.ts";
-import {
-  admittedByDraw,
-  deniedByFactor,
-  drawAdmits,
-  type SuppressedRule,
-  suppressedRuleOf,
-} from "../strategy/suppressed.ts";
+import { admittedByDraw, deniedByFactor, type SuppressedRule, suppressedRuleOf } from "../strategy/suppressed.ts";
 import type { HybridParts } from "./exchanges.ts";
 import type { Holder } from "./holder.ts";
 import { HybridLimiter } from "./limiter.ts";
@@ -86,7 +80,9 @@ class Suppressed implements HolderStrategy {
     if (!holder.isCurrent || used + count <= holder.limit) return undefined;
     const factor = this.#isOverHard(holder, count, nowMs) ? 1 : holder.factorAt(nowMs);
     if (factor < 0 || (factor < 1 && !holder.lease.canSpendAbove(count))) return undefined;
-    return { admits: drawAdmits(factor, this.#settings.random), factor };
+    if (factor === 1) return { admits: false, factor };
+    const draw = this.#settings.random();
+    return { admits: draw >= factor, factor, draw };
   }
 
   conclude(holder: Holder, weighed: Weighed, { count, isTaken }: WeighedAsk, nowMs: number): Decision {

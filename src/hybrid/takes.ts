@@ -35,12 +35,21 @@ export class HybridTakes {
     const isTaken = denied.length === 0;
     const isDecided = isTaken ? !weighed.includes(undefined) : !denied.some(beginsBlock);
     if (isDecided) return { isTaken, decisions: conclude(asks, weighed, isTaken, takenMs), takenMs };
-    return this.#askRedis(asks, takenMs);
+    return this.#askRedis(asks, weighed, takenMs);
   }
 
-  async #askRedis(asks: readonly Ask[], takenMs: number): Promise<TakeDecisions> {
+  async #askRedis(
+    asks: readonly Ask[],
+    weighed: readonly (Weighed | undefined)[],
+    takenMs: number,
+  ): Promise<TakeDecisions> {
     const { backend, policy, settings, watch } = this.#redis;
-    const ofRedis = asks.map((ask) => ({ ...ask, limiter: limiterOf(ask).redis }));
+    // Redis gets the draws too. With a draw there and one here, the take would be admitted too seldom.
+    const ofRedis = asks.map((ask, index) => ({
+      ...ask,
+      limiter: limiterOf(ask).redis,
+      draw: weighed[index]?.draw,
+    }));
     if (backend.refuses && policy !== "throw") {
       watch.noteDegraded(policy, "BACKEND_UNAVAILABLE");
       const decisions = this.#takes.decideInstead(ofRedis);

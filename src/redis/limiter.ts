@@ -275,9 +275,9 @@ export abstract class RedisLimiter implements Limiter {
   }
 
   /** What a script needs to know of an ask of a take. @internal */
-  askOf({ key, rate, count, blockMs }: Ask): TakeAsk {
+  askOf({ key, rate, count, blockMs, draw = this.draw() }: Ask): TakeAsk {
     const terms = this.#termsFor(rate, this.limitOf(rate), count);
-    return { terms, keys: this.#names.of(key), draw: this.draw(), blockMs };
+    return { terms, keys: this.#names.of(key), draw, blockMs };
   }
 
   /** The name of the Redis key that has the state of a key. @internal */
@@ -306,10 +306,18 @@ export abstract class RedisLimiter implements Limiter {
    *
    * @param draw the one that the script was given, where the strategy needs one
    * @param isTaken whether all asks of the take were admitted
+   * @param isFresh whether nothing else has met the draw. Then another call may have it if the script did not use it
    * @throws {TrypemaError} `BACKEND_SCRIPT` for what is no reply to it
    * @internal
    */
-  abstract concluded(reply: unknown, rate: Rate, count: number, draw: number | undefined, isTaken: boolean): Decision;
+  abstract concluded(
+    reply: unknown,
+    rate: Rate,
+    count: number,
+    draw: number | undefined,
+    isTaken: boolean,
+    isFresh: boolean,
+  ): Decision;
 
   /** The terms of calls of 1 are kept, because a batch sends the terms once for all calls that have the same. */
   #termsFor(rate: Rate, limit: number, count: number): CallTerms {

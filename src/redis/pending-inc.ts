@@ -53,7 +53,7 @@ export class PendingInc extends PendingCall implements Queued<IncCall>, IncCall 
 
   resolve(reply: unknown): void {
     try {
-      const decision = this.#limiter.concluded(reply, this.#rate, this.#count, this.draw, true);
+      const decision = this.#limiter.concluded(reply, this.#rate, this.#count, this.draw, true, true);
       this.#settle(this.#limiter.tally.add(decision, this.#key));
     } catch (error) {
       this.#settleInstead(error);

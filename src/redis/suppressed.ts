@@ -25,7 +25,9 @@ import { admissionFrom, blockFrom, isShare, isWait, isWhole, isWithin, misfit } 
 export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   /** @internal */
   readonly countsDenied = true;
-  /** Draws that a script was given and had no use for: the next calls take them, so as many are drawn as on Local. */
+  /**
+   * Fresh draws that a script was given and had no use for. The next calls take them, so as many are drawn as on Local.
+   */
   readonly #draws: number[] = [];
   readonly #suppressions = new RepliesOf(SUPPRESSED_INC);
   #lastRule: SuppressedRule | undefined;
@@ -35,7 +37,14 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   /** The decision about a call over the soft limit, made of what the script saw, as on Local. */
-  #decideFrom(reply: unknown, rule: SuppressedRule, count: number, draw: number, isCounted: boolean): Decision {
+  #decideFrom(
+    reply: unknown,
+    rule: SuppressedRule,
+    count: number,
+    draw: number,
+    isCounted: boolean,
+    isFresh: boolean,
+  ): Decision {
     const { admitted, accepted: used, scaledFactor, wait, oldestAccepted } = this.#suppressions.read(reply);
     const factor = scaledFactor / 2 ** 53;
     const usedWithCall = used + count;
@@ -43,7 +52,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     const isOver = usedWithCall > rule.limit && (usedWithCall <= rule.hardLimit || factor === 1);
     const isAdmitted = drawAdmits(factor, () => draw);
     if (!isSound || !isOver || admitted !== (isAdmitted ? 1 : 0)) throw misfit(reply);
-    if (factor === 1) this.#draws.push(draw);
+    if (factor === 1 && isFresh) this.#draws.push(draw);
     const oldestExpiresInMs = this.waitMsFrom(wait);
     // Where a call is admitted and not counted, because another limit denied the take, it leaves as much as there was.
     if (isAdmitted) return admittedByDraw(rule, isCounted ? usedWithCall : used, oldestExpiresInMs, factor);
@@ -61,17 +70,17 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   /** @internal */
-  concluded(reply: unknown, rate: Rate, count: number, draw: number, isTaken: boolean): Decision {
+  concluded(reply: unknown, rate: Rate, count: number, draw: number, isTaken: boolean, isFresh: boolean): Decision {
     const rule = this.#ruleOf(rate);
     const weight = weightOf(count);
     if (!Array.isArray(reply)) {
       const { used, moreAfterMs } = admissionFrom(reply, isTaken ? count : 0, rule.limit, this.settings.windowMs);
-      this.#draws.push(draw);
+      if (isFresh) this.#draws.push(draw);
       return allowed(rule.limit, used, moreAfterMs);
     }
     const block = blockFrom(reply, this.settings.windowMs);
-    if (block === undefined) return this.#decideFrom(reply, rule, weight, draw, isTaken && count > 0);
-    this.#draws.push(draw);
+    if (block === undefined) return this.#decideFrom(reply, rule, weight, draw, isTaken && count > 0, isFresh);
+    if (isFresh) this.#draws.push(draw);
     return this.rejectByReply(block, rate, weight);
   }
 

@@ -99,7 +99,7 @@ export class Takes {
     if (!Array.isArray(reply) || reply.length !== asks.length) throw misfit(reply);
     const isTaken = !isDenied && reply.every(isAdmission);
     return asks.map((ask, index) =>
-      limiterOf(ask).concluded(reply[index], ask.rate, ask.count, asked[index]!.draw, isTaken),
+      limiterOf(ask).concluded(reply[index], ask.rate, ask.count, asked[index]!.draw, isTaken, ask.draw === undefined),
     );
   }
 

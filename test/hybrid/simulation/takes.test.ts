@@ -78,3 +78,30 @@ it("a take of a suppressed limit under its soft limit meets no factor that was k
   await world.runUntil(620);
   expect(admitted()).toEqual([10, 1]);
 });
+
+it("a take meets one draw, so those that Redis decides are admitted as often as those that the process decides", async () => {
+  const world = createWorld();
+  const process = new HybridProcess(world);
+  const load = { limit: 50, windowMs: 1_000, bucketMs: 50, strategy: "suppressed" as const };
+  const limits = process.limits({ client: { limit: 10, windowMs: minutes(1) }, load });
+  const seen = { here: { takes: 0, admitted: 0 }, inRedis: { takes: 0, admitted: 0 } };
+  const take = async (number: number) => {
+    // Nothing is known of a new client.
+    const isNew = number % 4 === 0;
+    const counts = isNew ? seen.inRedis : seen.here;
+    const { allowed } = await process.do(async () =>
+      isNew ? limits.take({ client: `client-${number}`, load: "all" }) : limits.take({ load: "all" }),
+    );
+    counts.takes++;
+    if (allowed) counts.admitted++;
+  };
+  let number = 0;
+  process.repeat(
+    () => void take(number++),
+    () => world.pause(250),
+  );
+  await world.runUntil(20_000);
+  const shareOf = ({ takes, admitted }: { takes: number; admitted: number }) => admitted / takes;
+  expect(shareOf(seen.here)).toBeGreaterThan(0.15);
+  expect(shareOf(seen.inRedis) / shareOf(seen.here)).toBeGreaterThan(0.85);
+});
