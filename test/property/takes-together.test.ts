@@ -57,7 +57,11 @@ const fate = fc.record({
   key: fc.constantFrom("a1", "a1b", "a2b", "a3b", "s1", "s1b"),
   becomes: fc.constantFrom("foreign", "gone", "gone"),
 });
-function roundsOf(waits: readonly number[], most: { takes: number; rounds: number }, weightOfNoFate: number) {
+function roundsOf(
+  waits: readonly number[],
+  { takes, leastRounds, rounds }: { takes: number; leastRounds: number; rounds: number },
+  weightOfNoFate: number,
+) {
   const take = fc.record({
     waitMs: fc.constantFrom(...waits),
     asks: fc.array(ask, { minLength: 1, maxLength: 4 }),
@@ -65,19 +69,22 @@ function roundsOf(waits: readonly number[], most: { takes: number; rounds: numbe
     times: fc.constantFrom(1, 1, 2, 5),
   });
   const round = fc.record({
-    takes: fc.array(take, { minLength: 1, maxLength: most.takes }),
+    takes: fc.array(take, { minLength: 1, maxLength: takes }),
     fates: fc.oneof(
       { arbitrary: fc.constant([]), weight: weightOfNoFate },
       { arbitrary: fc.array(fate, { maxLength: 2 }), weight: 1 },
     ),
   });
-  return fc.array(round, { minLength: 1, maxLength: most.rounds });
+  return fc.array(round, { minLength: leastRounds, maxLength: rounds });
 }
 
 const rounds = fc.oneof(
-  { arbitrary: roundsOf([0, 0, 0, 0, 0, 20, 130, 1_100, -40], { takes: 8, rounds: 6 }, 2), weight: 3 },
+  { arbitrary: roundsOf([0, 0, 0, 0, 0, 20, 130, 1_100, -40], { takes: 8, rounds: 6, leastRounds: 1 }, 2), weight: 3 },
   // So that keys have lists, which begin with the eleventh live bucket.
-  { arbitrary: roundsOf([20, 20, 20, 20, 20, 20, 20, 0, 130, -40], { takes: 3, rounds: 40 }, 30), weight: 1 },
+  {
+    arbitrary: roundsOf([20, 20, 20, 20, 20, 20, 20, 0, 130, -40], { takes: 3, rounds: 40, leastRounds: 25 }, 30),
+    weight: 1,
+  },
 );
 
 async function send(calls: readonly TakeCall[]): Promise<unknown[]> {
