@@ -11,13 +11,14 @@
 //   `keys.state` becomes `keys[1]`, `terms.limit` the number `terms[4]`, `reply({ name = … })` a list in the order that
 //   commands.js describes, and names in capitals become what they stand for.
 //
-// `take.lua` keeps windows beyond a function, so there a window is a table: `window.total` becomes `window[9]`.
+// `take.lua` keeps windows beyond a function, so there a window is a table: `window.total` becomes `window[9]`. A light
+// window is a smaller table, and `takes` is a record of variables that all its functions share.
 //
 // A function sees nothing but its parameters, its locals and other functions: the packer refuses any other name, and
 // any field that commands.js doesn't have.
 
 import { readdirSync, readFileSync } from "node:fs";
-import { BATCHED, BUCKET, COMMANDS, CONSTANTS, LEASE, STATE, WINDOW } from "../src/redis/lua/commands.js";
+import { BATCHED, BUCKET, COMMANDS, CONSTANTS, LEASE, LIGHT, STATE, TAKES, WINDOW } from "../src/redis/lua/commands.js";
 
 const FOLDER = new URL("../src/redis/lua/", import.meta.url);
 
@@ -36,6 +37,7 @@ const GLOBALS = new Set([
   "type",
   "tostring",
   "reply",
+  "functions",
 ]);
 const KEYWORDS = new Set(
   "and break do else elseif end false for function if in local nil not or repeat return then true until while".split(
@@ -43,7 +45,7 @@ const KEYWORDS = new Set(
   ),
 );
 /** Parameters that are not values of their own: they are passed on by their names only. */
-const RECORDS = ["window", "keys", "arguments"];
+const RECORDS = ["window", "keys", "arguments", "takes"];
 
 /** Strings, so that nothing is looked for in them, and names, with what makes a name a field. */
 const STRING_OR_NAME = /'[^']*'|[.:]?\b[A-Za-z_]\w*\b/g;
@@ -145,19 +147,20 @@ function layoutFunctions() {
 end
 local function pack_${span}(window)
   return struct.pack(${format}, ${list})
-end
-local function list_${span}(state)
-  return { struct.unpack(${format}, state, ${bytesBefore(first) + 1}) }
-end
-local function copy_${span}(window, values)
-  ${list} = unpack(values, 1, ${fields.length})
 end`;
   });
   const [bucket, lease] = [BUCKET, LEASE].map((fields) => ({
     names: Object.keys(fields).join(", "),
     format: `'<${"d".repeat(Object.keys(fields).length)}'`,
   }));
+  const light = LIGHT.map((field) => `window.${field}`).join(", ");
   return `${ofState.join("\n")}
+local function list_light(window)
+  return { ${light} }
+end
+local function copy_light(window, light)
+  ${light} = unpack(light, 1, ${LIGHT.length})
+end
 local function pack_bucket(${bucket.names})
   return struct.pack(${bucket.format}, ${bucket.names})
 end
@@ -196,10 +199,7 @@ const layoutConstants = Object.fromEntries([
   }),
 ]);
 
-/**
- * The fields of a window, in their order where it is a table. `inline` is right after the fields that every state has,
- * because `list_head_to_newest` makes a table with a place more than these.
- */
+/** The fields of a window, in their order where it is a table. */
 const WINDOW_FIELDS = [
   ...Object.keys({ ...STATE.head, ...STATE.newest, ...WINDOW }),
   ...Object.keys({ ...STATE.suppression, ...STATE.leases, ...STATE.clock, ...STATE.block }),
@@ -333,12 +333,15 @@ function orderReply(line, command, name) {
   });
 }
 
+const FIELD_OF_RECORD = /\b(window|keys|arguments|terms|light|takes)\.(\w+)/g;
+
 /**
  * Replaces the names that commands.js describes.
  *
  * @param isTable whether the window is a table, which can outlive the function, in place of locals
+ * @param isTake whether the function is one of a script that decides takes
  */
-function bind(lines, name, command, isTable = false) {
+function bind(lines, name, command, { isTable = false, isTake = isTable } = {}) {
   const constants = constantsOf(command);
   const readings = readingsOf(command);
   const described = {
@@ -346,15 +349,19 @@ function bind(lines, name, command, isTable = false) {
     keys: command.keys ?? [],
     arguments: Object.keys(readings),
     terms: TERMS,
+    light: LIGHT,
+    takes: Object.keys(TAKES),
   };
   const used = new Set();
   const bound = lines.map((line) =>
     replaceNames(
-      orderReply(line, command, name).replaceAll(/\b(window|keys|arguments|terms)\.(\w+)/g, (_, record, field) => {
+      orderReply(line, command, name).replaceAll(FIELD_OF_RECORD, (_, record, field) => {
         const index = described[record].indexOf(field);
         if (index === -1) throw new Error(`${name}: ${record} has no ${field}`);
-        if (record === "keys" || record === "terms") return `${record}[${index + 1}]`;
         if (record === "arguments") return readings[field];
+        if (record === "takes") return `takes_${field}`;
+        if (record === "terms" && isTake) return `takes_plan[terms + ${index + 1}]`;
+        if (record !== "window") return `${record}[${index + 1}]`;
         if (isTable) return `window[${index + 1}]`;
         used.add(field);
         return `window_${field}`;
@@ -371,7 +378,11 @@ function bind(lines, name, command, isTable = false) {
   const opening = isTable
     ? `local window = { ${described.window.map(() => "nil").join(", ")} }`
     : `local ${fields.map((field) => `window_${field}`).join(", ")}`;
-  return bound.map((line) => (line === "local window = {}" ? opening : line));
+  const openings = {
+    "local window = {}": opening,
+    "local takes = {}": `local takes, ${described.takes.map((field) => `takes_${field}`).join(", ")}`,
+  };
+  return bound.map((line) => openings[line] ?? line);
 }
 
 function read(name) {
@@ -395,10 +406,10 @@ for (const { name, unchecked } of functions.values()) {
 }
 
 /** A function, written out for a command. */
-function packed(name, command, isTable = false) {
+function packed(name, command, mode) {
   const parsed = functions.get(name);
   const script = [`local function ${name}(${parsed.parameters.join(", ")})`, ...written(parsed), "end"];
-  return bind(script, name, command, isTable).join("\n");
+  return bind(script, name, command, mode).join("\n");
 }
 
 /** The script of a command of commands.js: its function, and the call of it. */
@@ -440,16 +451,26 @@ export function packLimitedKeys() {
   return `${packed("limited_keys", { arguments: {} })}\nreturn limited_keys(KEYS, ARGV)`;
 }
 
-/** The script that decides takes. What is called by a name of its own, or protected, stays a function. */
+/** The functions of the script that decides takes which stay functions, and whose arguments each is given. */
+const TAKE_FUNCTIONS = {
+  deny_absolute: COMMANDS.absolute_inc,
+  conclude_suppressed: COMMANDS.suppressed_inc,
+  ...Object.fromEntries(
+    ["widen", "undo_ask", "save_windows", "decide_take", "decide_others"].map((name) => [name, { arguments: {} }]),
+  ),
+};
+
+/**
+ * The script that decides takes. `a, b = functions(f, g)` in `decide_takes` makes the functions there: to make them
+ * takes a fifteenth of a take of three limits, and most scripts need none.
+ */
 export function packTake() {
-  const ofStrategies = [
-    packed("deny_absolute", COMMANDS.absolute_inc, true),
-    packed("conclude_suppressed", COMMANDS.suppressed_inc, true),
-  ];
-  const others = ["widen", "undo_ask", "save_windows", "decide_take", "decide_takes", "take"].map((name) =>
-    packed(name, { arguments: {} }, true),
+  const made = Object.entries(TAKE_FUNCTIONS).map(([name, command]) => packed(name, command, { isTable: true }));
+  const main = packed("decide_takes", { arguments: {} }, { isTake: true });
+  const deciding = main.replace(/^(.*) = functions\((.*)\)$/m, (_, names, called) =>
+    [...made, `${names} = ${called}`].join("\n"),
   );
-  return joined(...ofStrategies, ...others, "return take(KEYS, ARGV)");
+  return joined(deciding, packed("take", { arguments: {} }), "return take(KEYS, ARGV)");
 }
 
 /** JSON with all digits of a number; that of Redis has 14 of them. */

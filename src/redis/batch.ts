@@ -2,7 +2,7 @@
 // described at BATCHED in lua/commands.js.
 
 import { luaNumber } from "./commands.ts";
-import { BATCH, PEEK, PEEK_BATCH, SYNC_BATCH, TAKE } from "./lua.generated.ts";
+import { BATCH, PEEK, PEEK_BATCH, SUPPRESSED_INC, SYNC_BATCH, TAKE } from "./lua.generated.ts";
 import { numberFrom, textFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
@@ -37,6 +37,7 @@ export class CallTerms {
   /** The arguments that calls can have in common. */
   readonly args: readonly string[];
   #json: string | undefined;
+  #padded: string | undefined;
 
   constructor(command: Script, args: readonly string[]) {
     this.command = command;
@@ -48,7 +49,16 @@ export class CallTerms {
     this.#json ??= `[${this.args.map(jsonNumber).join(",")}]`;
     return this.#json;
   }
+
+  /** The arguments as takes have them: all terms have the same number of them. */
+  get padded(): string {
+    this.#padded ??= Array.from({ length: TERMS_OF_ASK }, (_, index) => jsonNumber(this.args[index] ?? "0")).join(",");
+    return this.#padded;
+  }
 }
+
+/** How many numbers the terms of an ask are. */
+const TERMS_OF_ASK = SUPPRESSED_INC.arguments.length - SUPPRESSED_INC.ownOfCall;
 
 /** JSON has no infinity, but a number that is too large is read as one. */
 function jsonNumber(luaNumber: string): string {
@@ -69,8 +79,8 @@ class TermsList {
     return number;
   }
 
-  get json(): string {
-    return `[${Array.from(this.#numbers.keys(), ({ json }) => json).join(",")}]`;
+  get list(): readonly CallTerms[] {
+    return [...this.#numbers.keys()];
   }
 }
 
@@ -144,7 +154,7 @@ export const sendingTakes: Sending<TakeCall> = {
       if (before === undefined || !isSameTake(take, before)) {
         run = plan.push(0, take.asks.length, take.isDenied ? 1 : 0) - 3;
         for (const { keys, terms, draw, blockMs } of take.asks) {
-          plan.push(names.add(keys), list.add(terms), draw ?? blockMs);
+          plan.push(names.add(keys), 1 + (list.add(terms) - 1) * TERMS_OF_ASK, draw ?? blockMs);
         }
         times.push(...take.clock);
       }
@@ -154,12 +164,17 @@ export const sendingTakes: Sending<TakeCall> = {
     return {
       script: TAKE,
       keys: names.keys,
-      args: [list.json, JSON.stringify(plan), ...times],
+      args: [jsonOfTakes(list.list, plan), ...times],
       order: takes.map((_, index) => index),
       sizes: takes.map(({ asks }) => asks.length),
     };
   },
 };
+
+function jsonOfTakes(terms: readonly CallTerms[], plan: readonly number[]): string {
+  const firstRun = 2 + terms.length * TERMS_OF_ASK;
+  return `[${[firstRun, ...terms.map(({ padded }) => padded), ...plan].join(",")}]`;
+}
 
 /** Whether takes ask the same of the same keys at the same time. */
 function isSameTake(one: TakeCall, other: TakeCall): boolean {
@@ -198,7 +213,8 @@ function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batc
       if (nowMs !== undefined) plan.push(nowMs);
     }
   }
-  return { script: BATCH, keys, args: [list.json, JSON.stringify(plan)], order, hasRepeats: true };
+  const terms = `[${list.list.map(({ json }) => json).join(",")}]`;
+  return { script: BATCH, keys, args: [terms, JSON.stringify(plan)], order, hasRepeats: true };
 }
 
 /** Which of the calls are to the same key. */

@@ -74,7 +74,37 @@ export const WINDOW = {
   rest_changed: "whether anything after the head differs from it",
   keep_ms: "how long Redis has to keep the key from now on; nil if that is to stay as it is",
   simple_keep_ms: "the same for a key that has nothing but buckets, as text (see lib/simple.lua)",
+  changes: "takes: what has changed of a light window (see take.lua)",
+  asked_at: "takes: which run has last been weighed with a light window, by its place in the plan",
   is_list_sound: "takes: whether the list of chunks is known to be a list, or not to be there",
+};
+
+/** What a light window of a take has, in its order: it is a table with these places. */
+export const LIGHT = [
+  ...Object.keys(STATE.head),
+  ...Object.keys(STATE.newest),
+  ...["inline", "stored_bytes", "keep_ms", "cell_ms", "changes", "asked_at"],
+];
+
+/** What the takes of a script have in common, in Lua. */
+export const TAKES = {
+  keys: "the names of Redis keys: two for each key",
+  states: "the states as they are stored, by key; false for an unknown one",
+  windows: "the whole windows, by key",
+  lights: "the light windows, by key",
+  plan: "the plan, and the terms of the asks (see BATCHED)",
+  at: "where the plan has the run of takes that is decided",
+  left: "how many takes of the run are undecided",
+  size: "how many asks each of them has",
+  is_denied: "whether another part of them was denied",
+  now_ms: "their time",
+  has_callers_clock: "whether callers gave it",
+  replies: "what asks are replied, in their order",
+  replied: "how many asks have their reply",
+  admitted: "for each ask of the take that is decided, whether it is admitted by its limit",
+  factors: "for each ask of a suppressed limit, the factor that it meets",
+  failing: "the key of the ask at which the take fails, if it fails",
+  counted: "how many asks of the take are counted",
 };
 
 /** A bucket: little-endian doubles. A refund may empty one in the middle, which then stays, with a count of 0. */
@@ -297,13 +327,17 @@ export const COMMANDS = {
  * the plan. Each is what the command replies to a single call; or 0, for the same as the call before; or `!` and after
  * it what failed.
  *
- * `take.lua` is given terms and a plan too. KEYS has two names for each key, however many asks it has. The plan is a
- * list of runs, takes in a row that are the same. Where callers have clocks, the times of the runs follow the plan:
+ * `take.lua` is given terms and a plan as one list of numbers, because a list of lists takes Redis twice as long to
+ * read. KEYS has two names for each key, however many asks it has. Where callers have clocks, ARGV has the times of the
+ * runs after the list:
  *
- *   run: how many takes · how many asks each has · 1 where a part of the take that isn't here was denied, else 0 ·
- *     asks …
- *   ask: which key, from 1 on · which terms, whose count may be 0 · for how long a denial blocks in ms, or the draw of
- *     a suppressed limit
+ *   list: where the first run is, from 1 on · terms … · runs …
+ *   terms: the same as above, and as many for each ask. The absolute strategy has 0 for the hard limit and the time of
+ *     the cache. The count may be 0. In Lua `terms.limit` is one of them
+ *   run, takes in a row that are the same: how many takes · how many asks each has · 1 where a part of the take that
+ *     isn't here was denied, else 0 · asks …
+ *   ask: which key, from 1 on · where its terms are: the place before them · for how long a denial blocks in ms, or the
+ *     draw of a suppressed limit
  *
  * The reply is a list of the replies to all asks of all takes. Where a take failed, each is `!` and what failed.
  */

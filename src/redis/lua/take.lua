@@ -5,11 +5,12 @@
 -- takes, and is stored once. So here a window is a table, which the packer makes of it (see `packTake` there).
 --
 -- To make a whole window costs Redis about what a command does. So most windows are *light*: they have no more fields
--- than a state that has nothing but buckets. It is enough for asks that an absolute limit admits while no bucket has
--- expired (see lib/light.lua). Any other ask widens the window first.
+-- than a state that has nothing but buckets. It is enough for takes that are sure to be admitted (see lib/light.lua).
+-- For any other take, the windows that deny or count are widened first.
 --
 -- A function that is called by another name, as `store(takes)` below, stays a function. The packer writes all others
--- out where they are called, which would make these too long.
+-- out where they are called, which would make these too long. To make functions takes a script longer than to decide
+-- about a take, so they are made when the first take comes that needs them.
 
 local function take(keys, arguments)
   local is_done, replied = pcall(decide_takes, keys, arguments)
@@ -24,141 +25,137 @@ local function take(keys, arguments)
 end
 
 local function decide_takes(keys, arguments)
-  local takes = read_takes(keys, arguments)
-  local plan, replies, last = takes.plan, takes.replies, #takes.plan
-  local time_at = 3
+  local takes = {}
+  local window = {}
+  read_takes(takes, keys, arguments)
+  local decide, store
+  local last, time_at = #takes.plan, 2
+  takes.at = takes.plan[1]
   while takes.at < last do
-    local size, left = plan[takes.at + 1], plan[takes.at]
     if takes.has_callers_clock then
-      set_time_of_takes(takes, arguments[time_at] + 0)
+      local now_ms = arguments[time_at] + 0
       time_at = time_at + 1
-    end
-    while left > 0 do
-      takes.failing, takes.counted = nil, 0
-      local is_done, failure = pcall(decide_take, takes)
-      -- A key that holds something else fails its own takes only.
-      if not is_done then
-        local text, readonly = failure_as_text(failure)
-        if readonly then error(failure, 0) end
-        undo_take(takes)
-        for i = 1, size do replies[takes.replied + i] = '!' .. text end
-      end
-      takes.replied, left = takes.replied + size, left - 1
-      if left > 0 and takes.counted == size then
-        local repeated = times_again(takes, left)
-        if repeated > 0 then
-          repeat_take(takes, repeated)
-          left = left - repeated
-        end
+      -- At another time each window is another one.
+      if now_ms ~= takes.now_ms then
+        save_all(takes, window, store)
+        takes.now_ms = now_ms
       end
     end
-    takes.at = takes.at + 3 + 3 * size
+    takes.left, takes.size = takes.plan[takes.at], takes.plan[takes.at + 1]
+    takes.is_denied = takes.plan[takes.at + 2] == 1
+    take_lightly(takes, window)
+    if takes.left > 0 then
+      if not decide then
+        decide, store = functions(decide_others, save_windows)
+      end
+      decide(takes)
+    end
+    takes.at = takes.at + 3 + 3 * takes.size
   end
-  local store = save_windows
-  store(takes)
-  return replies
-end
-
--- At another time each window is another one.
-local function set_time_of_takes(takes, now_ms)
-  if now_ms ~= takes.now_ms then
-    local store = save_windows
-    store(takes)
-    takes.now_ms = now_ms
-  end
+  save_all(takes, window, store)
+  return takes.replies
 end
 
 -- What all takes have in common. MGET reads the states of a thousand keys at most, because Lua passes on so many values
--- at once and not many more. Tables have places for a few values, because growing costs more than the places do.
-local function read_takes(keys, arguments)
-  local state_keys = {}
-  for i = 1, #keys, 2 do state_keys[#state_keys + 1] = keys[i] end
-  local states = redis.call('MGET', unpack(state_keys, 1, math.min(1000, #state_keys)))
-  local terms, plan = cjson.decode(arguments[1]), cjson.decode(arguments[2])
-  local has_callers_clock = arguments[3] ~= nil
-  local now_ms
-  if has_callers_clock then
-    now_ms = arguments[3] + 0
+-- at once and not many more.
+local function read_takes(takes, keys, arguments)
+  local state_keys = { nil, nil, nil, nil }
+  for i = 1, #keys, 2 do state_keys[(i + 1) / 2] = keys[i] end
+  takes.keys = keys
+  takes.states = redis.call('MGET', unpack(state_keys, 1, math.min(1000, #state_keys)))
+  takes.plan = cjson.decode(arguments[1])
+  takes.has_callers_clock = arguments[2] ~= nil
+  if takes.has_callers_clock then
+    takes.now_ms = arguments[2] + 0
   else
-    now_ms = time_of_server()
+    takes.now_ms = time_of_server()
   end
-  return {
-    keys = keys,
-    states = states,
-    windows = { nil, nil, nil, nil },
-    lights = { nil, nil, nil, nil },
-    keeps = { nil, nil, nil, nil },
-    run_of = {},
-    terms = terms,
-    plan = plan,
-    at = 1,
-    now_ms = now_ms,
-    has_callers_clock = has_callers_clock,
-    replies = { nil, nil, nil, nil },
-    replied = 0,
-    admitted = { nil, nil, nil, nil },
-    factors = {},
-  }
+  takes.windows, takes.lights = {}, { nil, nil, nil, nil }
+  takes.replies, takes.replied = { nil, nil, nil, nil }, 0
+end
+
+-- Stores all windows. What a server refuses to a script it refuses at the first write, and then nothing has been
+-- written: OOM, READONLY and MISCONF are not raised any more once a script has written. The states are strings, which
+-- GET has read. So either all windows are stored, or none is, and then the script fails as a whole.
+local function save_all(takes, window, store)
+  save_lightly(takes, window)
+  if store then
+    store(takes)
+  end
+  takes.lights, takes.windows, takes.states = {}, {}, {}
+end
+
+local function save_windows(takes)
+  for number = 1, #takes.keys / 2 do
+    local window = takes.windows[number]
+    if window then
+      save_window(window)
+    end
+  end
+end
+
+-- Decides about the takes that are left of a run.
+local function decide_others(takes)
+  takes.admitted, takes.factors = {}, {}
+  while takes.left > 0 do
+    takes.failing, takes.counted = nil, 0
+    local is_done, failure = pcall(decide_take, takes)
+    -- A key that holds something else fails its own takes only.
+    if not is_done then
+      local text, readonly = failure_as_text(failure)
+      if readonly then error(failure, 0) end
+      undo_take(takes)
+      for i = 1, takes.size do takes.replies[takes.replied + i] = '!' .. text end
+    end
+    takes.replied, takes.left = takes.replied + takes.size, takes.left - 1
+  end
 end
 
 -- Decides about the take whose place in the plan is `takes.at`, and replies to its asks after the first `takes.replied`
 -- replies. If it fails, `takes.failing` is the key that it was at, and its first `takes.counted` asks were counted.
 local function decide_take(takes)
-  local plan, all_terms, windows, lights = takes.plan, takes.terms, takes.windows, takes.lights
-  local admitted, factors, replies, replied_before = takes.admitted, takes.factors, takes.replies, takes.replied
-  local first, size, is_taken = takes.at + 3, plan[takes.at + 1], plan[takes.at + 2] == 0
-  for i = 1, size do
+  local plan, replies, first, is_taken = takes.plan, takes.replies, takes.at + 3, not takes.is_denied
+  for i = 1, takes.size do
     local at = first + 3 * i - 3
-    local number, terms = plan[at], all_terms[plan[at + 1]]
-    local admits = false
-    if not terms.hard_limit then
-      if not windows[number] then
-        open_lightly(takes, number, terms)
-      end
-      if lights[number] then
-        local window, count = windows[number], terms.count
-        admits = window.total + (count > 0 and count or 1) <= terms.limit
-      end
-    end
+    local number, terms = plan[at], plan[at + 1]
+    local light = takes.lights[number]
+    local admits = light and light.total + math.max(1, terms.count) <= terms.limit
     if not admits then
       open_whole(takes, number, terms)
-      local window = windows[number]
-      if terms.hard_limit then
-        admits, factors[i] = weigh_suppressed(window, terms, plan[at + 2])
+      local window = takes.windows[number]
+      if terms.hard_limit > 0 then
+        admits, takes.factors[i] = weigh_suppressed(window, terms, plan[at + 2])
       else
         admits = weigh_absolute(window, terms)
       end
     end
-    admitted[i] = admits
+    takes.admitted[i] = admits
     is_taken = is_taken and admits
   end
-  for i = 1, size do
+  for i = 1, takes.size do
     local at = first + 3 * i - 3
-    local number, terms = plan[at], all_terms[plan[at + 1]]
+    local number, terms = plan[at], plan[at + 1]
     takes.failing = number
-    local replied = false
-    local window, light = windows[number], lights[number]
-    if light then
-      replied, light = conclude_lightly(window, light, takes, number, terms, is_taken)
-      lights[number] = light
-    end
-    if not replied then
+    local light, replied = takes.lights[number], nil
+    if light and not is_taken and (light.rate == terms.rate or light.total == 0) then
+      replied = light_as_replied(takes, light, terms)
+    else
       if light then
         local make_whole = widen
         make_whole(takes, number, terms)
-        window = windows[number]
       end
-      if terms.hard_limit then
+      local window = takes.windows[number]
+      if terms.hard_limit > 0 then
         local conclude = conclude_suppressed
-        replied = conclude(window, terms, is_taken, admitted[i], factors[i])
-      elseif admitted[i] then
+        replied = conclude(window, terms, is_taken, takes.admitted[i], takes.factors[i])
+      elseif takes.admitted[i] then
         replied = conclude_admitted(window, terms, is_taken)
       else
         local deny = deny_absolute
         replied = deny(window, terms, plan[at + 2])
       end
     end
-    replies[replied_before + i] = replied
+    replies[takes.replied + i] = replied
     if is_taken then takes.counted = i end
   end
 end
@@ -203,18 +200,12 @@ end
 
 -- Makes a whole window of a light one.
 local function widen(takes, number, terms)
-  -- Fields have names in `window` only. So the light window is called that until its `inline` is read.
-  local window = takes.windows[number]
-  local light, inline, changes, stored = window, window.inline, takes.lights[number], takes.states[number]
+  local light = takes.lights[number]
   local window = {}
   place_window(window, takes, number, terms)
-  begin_window(window, false)
-  copy_head_to_newest(window, light)
-  window.inline = inline
-  if window.total > 0 then
-    window.stored_bytes, window.keep_ms = stored and #stored or BYTES_TO_NEWEST, takes.keeps[number]
-  end
-  window.head_changed, window.rest_changed = changes == LIGHT_BEGUN, changes ~= LIGHT
+  begin_rest(window)
+  copy_light(window, light)
+  window.head_changed, window.rest_changed = window.changes == LIGHT_BEGUN, window.changes ~= LIGHT
   takes.windows[number], takes.lights[number] = window, nil
 end
 
@@ -234,12 +225,7 @@ local function undo_take(takes)
   end
   for i = 1, takes.counted do
     local at = takes.at + 3 * i
-    local number, terms = plan[at], takes.terms[plan[at + 1]]
-    if takes.lights[number] then
-      local make_whole = widen
-      make_whole(takes, number, terms)
-    end
-    local window = takes.windows[number]
+    local window, terms = takes.windows[plan[at]], plan[at + 1]
     if window then pcall(undo_ask, window, terms.count) end
   end
 end
@@ -248,27 +234,6 @@ local function undo_ask(window, count)
   if window.total > 0 and count > 0 then
     refund(window, count)
   end
-end
-
--- Stores all windows. What a server refuses to a script it refuses at the first write, and then nothing has been
--- written: OOM, READONLY and MISCONF are not raised any more once a script has written. The states are strings, which
--- GET has read. So either all windows are stored, or none is, and then the script fails as a whole.
-local function save_windows(takes)
-  local windows, lights = takes.windows, takes.lights
-  for number = 1, #takes.keys / 2 do
-    local window, light = windows[number], lights[number]
-    if light == LIGHT_CHANGED then
-      local newest = pack_newest(window)
-      redis.call('SETRANGE', takes.keys[2 * number - 1], TEXT_BYTES_TO_HEAD, newest)
-    elseif light == LIGHT_BEGUN then
-      local fields = pack_head_to_newest(window)
-      local stored_bytes = takes.states[number] and #takes.states[number]
-      store_state(takes.keys[2 * number - 1], fields .. window.inline, stored_bytes, takes.keeps[number])
-    elseif window and not light then
-      save_window(window)
-    end
-  end
-  takes.windows, takes.lights, takes.keeps, takes.states = {}, {}, {}, {}
 end
 
 -- An unknown key stays unknown, unless something is counted or it is blocked.

@@ -1,113 +1,154 @@
--- Light windows of takes (see take.lua): what is done with them in short. lib/simple.lua does so for single calls.
--- `takes.lights` says what has changed of each, and `takes.keeps` how long Redis has to keep its key from now on, where
--- that changes.
+-- Light windows of takes (see take.lua), in which the most frequent kind of take is counted in short. lib/simple.lua
+-- does so for single calls. `window` is the light window at hand. The packer writes it out into locals, because
+-- to look at a place of a table takes Redis 110 instructions. Between the asks a light window is a table all the same.
 
--- Opens a light window, if the state of the key allows that, or if the key is unknown. MGET tells nothing for a key
--- that holds something else either, so GET says whether it does.
-local function open_lightly(takes, number, terms)
-  local state, now_ms = takes.states[number], takes.now_ms
-  if not state then
-    state = redis.pcall('GET', takes.keys[2 * number - 1])
-    if not state then
-      local window = { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }
-      window.front, window.chunks, window.back, window.inline, window.oldest_count = 0, 0, 0, '', 0
-      window.newest_ms, window.newest_count, window.total = NEVER_MS, 0, 0
-      takes.windows[number], takes.lights[number] = window, LIGHT
-    elseif type(state) == 'string' then
-      takes.states[number] = state
-    end
-  elseif #state >= BYTES_TO_NEWEST then
-    local window
-    window = list_head_to_newest(state)
-    window.inline = state:sub(BYTES_TO_NEWEST + 1)
-    if window.oldest_count == 0 then window.oldest_ms = window.newest_ms end
-    local has_buckets_only = #window.inline == (window.front + window.back) * BYTES_OF_BUCKET
-    local is_live = window.newest_ms + terms.window_ms > now_ms
-    if has_buckets_only and is_live and now_ms >= window.newest_ms then
-      local is_shorter, is_sound = expire_simply(window, takes.keys[2 * number], terms.window_ms, now_ms)
-      if is_sound and window.total > 0 then
-        takes.windows[number], takes.lights[number] = window, is_shorter and LIGHT_BEGUN or LIGHT
-      end
-    end
+-- Counts the next takes that light windows are sure to admit, and replies to them.
+local function take_lightly(takes, window)
+  local times = 0
+  if not takes.is_denied then
+    times = weigh_lightly(takes, window)
+  end
+  if times > 0 then
+    count_lightly(takes, window, times)
+    takes.replied, takes.left = takes.replied + times * takes.size, takes.left - times
   end
 end
 
--- Counts an ask that a light window admits, if the take is taken. Returns what it is replied, and what has changed of
--- the window; false where the window is not enough for that, and then nothing has changed.
-local function conclude_lightly(window, light, takes, number, terms, is_taken)
-  local count, now_ms, window_ms, changes = terms.count, takes.now_ms, terms.window_ms, light
-  local is_counted = is_taken and count > 0
-  local is_enough = window.rate == terms.rate and window.total > 0 or window.total == 0 and is_counted
-  is_enough = is_enough and window.total + count <= MOST_TOTAL
-  if is_enough and is_counted then
-    local is_newest = window.newest_ms == now_ms
-    if not is_newest then
-      local cell_ms = cell_start_of(now_ms, terms.bucket_ms)
-      is_newest = window.newest_ms >= cell_ms
+-- How many of the next takes light windows are sure to admit. Each of these windows has a place for one more inline
+-- bucket, because to make a chunk may fail. A key that has two asks is none to be counted so.
+local function weigh_lightly(takes, window)
+  local first, times = takes.at + 3, takes.left
+  for at = first, takes.at + 3 * takes.size, 3 do
+    local number, terms = takes.plan[at], takes.plan[at + 1]
+    local count, light = terms.count, takes.lights[number]
+    if not light and not takes.windows[number] and terms.hard_limit == 0 then
+      light = open_lightly(takes, window, number, terms)
+      takes.lights[number] = light
     end
-    if is_newest then
-      window.newest_ms = now_ms
-      window.newest_count, window.total = window.newest_count + count, window.total + count
-      if window.oldest_count == 0 then window.oldest_ms = now_ms end
-      if light == LIGHT then changes = LIGHT_CHANGED end
+    local is_enough = light and light.asked_at ~= first
+    is_enough = is_enough and (light.total > 0 and light.rate == terms.rate or light.total == 0 and count > 0)
+    if is_enough and (light.back < BUCKETS_OF_CHUNK or light.newest_ms >= light.cell_ms) then
+      light.asked_at = first
+      -- Up to there a reply is a number.
+      local most, total = MOST_INTEGER / (terms.window_ms + 2) - 1, light.total
+      if terms.limit < most then most = terms.limit end
+      if total + times * count > most or count == 0 and total >= most then
+        times = count > 0 and math.max(0, math.floor((most - total) / count)) or 0
+      end
     else
-      local span_ms = keep_span(window_ms, terms.bucket_ms)
-      local span_start_ms = cell_start_of(now_ms, span_ms)
-      local keep_ms = keep_time(window_ms, span_ms, takes.has_callers_clock)
-      local begins_span = window.newest_ms < span_start_ms
-      is_enough = begin_simply(window, count, takes.keys[2 * number], now_ms, keep_ms)
-      if is_enough then
-        changes = LIGHT_BEGUN
-        if window.oldest_count == 0 then window.rate, window.oldest_ms = terms.rate, now_ms end
-        if begins_span then takes.keeps[number] = keep_ms end
-      end
-    end
-  end
-  local replied = false
-  if is_enough then
-    local left_ms = window.oldest_ms + window_ms - now_ms
-    local more_ms = math.ceil(left_ms < window_ms and left_ms or window_ms)
-    replied = window.total * (math.ceil(window_ms) + 1) + more_ms
-    if replied >= MOST_INTEGER then
-      replied = EXACT:format(window.total) .. ' ' .. EXACT:format(more_ms)
-    end
-  end
-  return replied, changes
-end
-
--- How many of the next `left` takes are sure to be admitted, which are like the one that was counted last. They are
--- where all its windows are light. Then the newest bucket of each was hit at this very time, so another take adds to
--- the counts and changes nothing else.
-local function times_again(takes, left)
-  local plan, first, size = takes.plan, takes.at + 3, takes.plan[takes.at + 1]
-  local times = left
-  for i = 1, size do
-    local number, terms = plan[first + 3 * i - 3], takes.terms[plan[first + 3 * i - 2]]
-    local window, replied = takes.windows[number], takes.replies[takes.replied - size + i]
-    if not takes.lights[number] or takes.run_of[number] == first or type(replied) ~= 'number' then
       times = 0
-    elseif terms.count > 0 then
-      local most = math.min(terms.limit, math.floor(MOST_INTEGER / (terms.window_ms + 2)) - 1)
-      times = math.min(times, math.floor((most - window.total) / terms.count))
     end
-    -- A key that has two asks is none to be counted so.
-    takes.run_of[number] = first
   end
   return times
 end
 
--- Counts the take that was counted last so many times again, and replies to it.
-local function repeat_take(takes, times)
-  local plan, replies, first, size = takes.plan, takes.replies, takes.at + 3, takes.plan[takes.at + 1]
-  for i = 1, size do
-    local window, terms = takes.windows[plan[first + 3 * i - 3]], takes.terms[plan[first + 3 * i - 2]]
-    local count, replied = terms.count, replies[takes.replied - size + i]
-    local step = count * (math.ceil(terms.window_ms) + 1)
-    for at = takes.replied + i, takes.replied + times * size, size do
-      replied = replied + step
-      replies[at] = replied
-    end
-    window.newest_count, window.total = window.newest_count + times * count, window.total + times * count
+-- Returns the light window of a key, if the state of the key allows one, or if the key is unknown; else false. MGET
+-- tells nothing for a key that holds something else either, so GET says whether it does.
+local function open_lightly(takes, window, number, terms)
+  place_window(window, takes, number, terms)
+  local state, light = takes.states[number], false
+  if not state then
+    state = redis.pcall('GET', window.state_key)
+    if type(state) == 'table' then state = '' end
   end
-  takes.replied = takes.replied + times * size
+  window.asked_at, window.keep_ms, window.changes = 0, nil, LIGHT
+  window.cell_ms = cell_start_of(window.now_ms, window.bucket_ms)
+  if not state then
+    window.rate, window.front, window.chunks, window.back, window.inline = NO_RATE, 0, 0, 0, ''
+    window.oldest_ms, window.oldest_count = NEVER_MS, 0
+    window.newest_ms, window.newest_count, window.total, window.stored_bytes = NEVER_MS, 0, 0, 0
+    light = list_light(window)
+  elseif #state >= BYTES_TO_NEWEST then
+    unpack_head_to_newest(window, state)
+    local has_buckets_only = #state - (window.front + window.back) * BYTES_OF_BUCKET == BYTES_TO_NEWEST
+    local is_live = window.newest_ms + window.window_ms > window.now_ms
+    if has_buckets_only and is_live and window.now_ms >= window.newest_ms then
+      window.inline, window.stored_bytes = state:sub(BYTES_TO_NEWEST + 1), #state
+      if window.oldest_count == 0 then window.oldest_ms = window.newest_ms end
+      local is_shorter, is_sound = expire_simply(window)
+      if is_shorter then window.changes = LIGHT_BEGUN end
+      if is_sound and window.total > 0 then
+        light = list_light(window)
+      end
+    end
+  end
+  return light
+end
+
+local function count_lightly(takes, window, times)
+  for i = 1, takes.size do
+    local at = takes.at + 3 * i
+    local number, terms = takes.plan[at], takes.plan[at + 1]
+    local light, count, window_ms = takes.lights[number], terms.count, terms.window_ms
+    local total = light.total + count
+    if count > 0 and light.newest_ms >= light.cell_ms then
+      light.newest_ms = takes.now_ms
+      light.newest_count, light.total = light.newest_count + times * count, light.total + times * count
+      if light.oldest_count == 0 then light.oldest_ms = takes.now_ms end
+      if light.changes == LIGHT then light.changes = LIGHT_CHANGED end
+    elseif count > 0 then
+      light = begin_lightly(takes, window, number, terms, times * count)
+    end
+    local more_ms = light_more_after(takes, light, window_ms)
+    local replied = total * (math.ceil(window_ms) + 1) + more_ms
+    takes.replies[takes.replied + i] = replied
+    if times > 1 then
+      local step = count * (math.ceil(window_ms) + 1)
+      for place = takes.replied + takes.size + i, takes.replied + times * takes.size, takes.size do
+        replied = replied + step
+        takes.replies[place] = replied
+      end
+    end
+  end
+end
+
+-- Counts in a bucket of its own, for which there is a place. Returns the light window.
+local function begin_lightly(takes, window, number, terms, count)
+  local known = takes.lights[number]
+  copy_light(window, known)
+  place_window(window, takes, number, terms)
+  local span_ms = keep_span(window.window_ms, window.bucket_ms)
+  local span_start_ms = cell_start_of(window.now_ms, span_ms)
+  if window.newest_ms < span_start_ms then
+    window.keep_ms = keep_time(window.window_ms, span_ms, window.has_callers_clock)
+  end
+  begin_simply(window, count)
+  if window.oldest_count == 0 then window.rate, window.oldest_ms = terms.rate, window.now_ms end
+  window.changes = LIGHT_BEGUN
+  local light = list_light(window)
+  takes.lights[number] = light
+  return light
+end
+
+-- How long until the oldest bucket of a light window expires that has one, in whole ms.
+local function light_more_after(takes, light, window_ms)
+  local left_ms = light.oldest_ms + window_ms - takes.now_ms
+  return math.ceil(left_ms < window_ms and left_ms or window_ms)
+end
+
+-- What an ask is replied that a light window admits, and that isn't counted.
+local function light_as_replied(takes, light, terms)
+  local more_ms = 0
+  if light.total > 0 then
+    more_ms = light_more_after(takes, light, terms.window_ms)
+  end
+  local replied = used_as_replied(light.total, terms.window_ms, more_ms)
+  return replied
+end
+
+-- Stores what has changed of the light windows.
+local function save_lightly(takes, window)
+  for number = 1, #takes.keys / 2 do
+    local light = takes.lights[number]
+    local state_key = takes.keys[2 * number - 1]
+    if light and light.changes == LIGHT_CHANGED then
+      window.newest_ms, window.newest_count, window.total = light.newest_ms, light.newest_count, light.total
+      local newest = pack_newest(window)
+      redis.call('SETRANGE', state_key, TEXT_BYTES_TO_HEAD, newest)
+    elseif light and light.changes == LIGHT_BEGUN then
+      copy_light(window, light)
+      local fields = pack_head_to_newest(window)
+      store_state(state_key, fields .. window.inline, window.stored_bytes, window.keep_ms)
+    end
+  end
 end

@@ -24,7 +24,12 @@ end
 -- the two apart. Where that number would be too large, it is a text of both.
 local function admission_as_replied(window, used)
   local more_ms = time_until_more_free(window)
-  local replied = used * (math.ceil(window.window_ms) + 1) + more_ms
+  local replied = used_as_replied(used, window.window_ms, more_ms)
+  return replied
+end
+
+local function used_as_replied(used, window_ms, more_ms)
+  local replied = used * (math.ceil(window_ms) + 1) + more_ms
   if replied >= MOST_INTEGER then
     replied = EXACT:format(used) .. ' ' .. EXACT:format(more_ms)
   end

@@ -33,7 +33,7 @@ local function count_simply(window, state, terms)
       local is_live = window.newest_ms + window.window_ms > window.now_ms
       local is_shorter, is_sound = false, true
       if is_live then
-        is_shorter, is_sound = expire_simply(window, window.buckets_key, window.window_ms, window.now_ms)
+        is_shorter, is_sound = expire_simply(window)
         is_live = window.total > 0
       end
       local total = window.total + count
@@ -86,13 +86,13 @@ end
 
 -- Drops the buckets before the newest that have expired. Returns whether there were any, and whether the list of
 -- chunks has what the state says, as far as it was read.
-local function expire_simply(window, buckets_key, window_ms, now_ms)
+local function expire_simply(window)
   local is_shorter, is_sound = false, true
-  while is_sound and window.oldest_count > 0 and window.oldest_ms + window_ms <= now_ms do
+  while is_sound and window.oldest_count > 0 and window.oldest_ms + window.window_ms <= window.now_ms do
     local oldest_ms, oldest_count = window.newest_ms, 0
     while is_sound and oldest_count == 0 and window.front + window.chunks + window.back > 0 do
       if window.front == 0 and window.chunks > 0 then
-        local chunk = redis.pcall('LPOP', buckets_key)
+        local chunk = redis.pcall('LPOP', window.buckets_key)
         local buckets = read_chunk(chunk)
         is_sound = buckets ~= nil
         if is_sound then
@@ -124,39 +124,27 @@ local function count_in_newest(window, count, is_shorter)
   end
 end
 
--- Counts a call in a bucket of its own, and stores it. Returns false as `begin_simply` does.
+-- Counts a call in a bucket of its own, and stores it. Returns false where the list of chunks isn't as the state says.
+-- Then the list is as it was.
 local function count_after_newest(window, count)
-  local begins_span = window.newest_ms < window.span_start_ms
-  local is_sound = begin_simply(
-    window,
-    count,
-    window.buckets_key,
-    window.now_ms,
-    window.simple_keep_ms
-  )
+  local begins_span, is_sound = window.newest_ms < window.span_start_ms, true
+  if window.back == BUCKETS_OF_CHUNK then
+    window.barren_before = 0
+    is_sound = list_back(window, window.buckets_key, window.simple_keep_ms)
+  end
   if is_sound then
+    begin_simply(window, count)
     overwrite(window, begins_span and window.simple_keep_ms or nil)
   end
   return is_sound
 end
 
--- Counts a call in a bucket of its own. Returns false where the list of chunks isn't as the state says. Then the list
--- is as it was.
-local function begin_simply(window, count, buckets_key, now_ms, keep_ms)
-  local is_sound = true
+-- Counts a call in a bucket of its own, for which there is a place.
+local function begin_simply(window, count)
   if window.oldest_count == 0 then
     window.oldest_ms, window.oldest_count = window.newest_ms, window.newest_count
   else
-    if window.back == BUCKETS_OF_CHUNK then
-      window.barren_before = 0
-      is_sound = list_back(window, buckets_key, keep_ms)
-    end
-    if is_sound then
-      push_between(window, 0)
-    end
+    push_between(window, 0)
   end
-  if is_sound then
-    window.newest_ms, window.newest_count, window.total = now_ms, count, window.total + count
-  end
-  return is_sound
+  window.newest_ms, window.newest_count, window.total = window.now_ms, count, window.total + count
 end

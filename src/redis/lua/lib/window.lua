@@ -12,10 +12,7 @@ end
 
 -- Makes the window of what is stored, false for an unknown key. Its keys, its lengths and the time are there already.
 local function begin_window(window, state)
-  window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
-  window.barren_before, window.factor, window.factor_ms = 0, 0, NEVER_MS
-  window.reserved, window.headroom, window.lease_count, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0, 0
-  window.offset_ms, window.blocked_until_ms, window.head_changed, window.rest_changed = 0, NEVER_MS, false, false
+  begin_rest(window)
   if state then
     read_state(window, state)
   else
@@ -23,6 +20,14 @@ local function begin_window(window, state)
     window.oldest_count, window.newest_count, window.total = 0, 0, 0
     window.front, window.chunks, window.back, window.inline = 0, 0, 0, ''
   end
+end
+
+-- What a state that has nothing but buckets says of the rest, and that nothing has changed.
+local function begin_rest(window)
+  window.oldest_declined, window.newest_declined, window.declined, window.seen, window.recent = 0, 0, 0, -1, 0
+  window.barren_before, window.factor, window.factor_ms = 0, 0, NEVER_MS
+  window.reserved, window.headroom, window.lease_count, window.first_gone_ms, window.last_gone_ms = 0, 0, 0, 0, 0
+  window.offset_ms, window.blocked_until_ms, window.head_changed, window.rest_changed = 0, NEVER_MS, false, false
 end
 
 -- The time, and whether the caller gave it.
