@@ -19,32 +19,39 @@ const NO_DEADLINE = { timeoutMs: 60_000 };
 
 const providers = { Redis: createRedisProvider, Hybrid: createHybridProvider };
 
+/** A server whose clock the tests of a block set, and a client of it. Before each test its clock is the machine's. */
+function useClock(): { readonly clock: ClockServer; readonly client: Redis } {
+  const used = {} as { clock: ClockServer; client: Redis };
+  beforeAll(async () => {
+    used.clock = await ClockServer.start();
+    used.client = new Redis(used.clock.server.port);
+  });
+  afterAll(async () => {
+    used.client.disconnect();
+    await used.clock.stop();
+  });
+  beforeEach(async () => {
+    await used.clock.shiftTo(0);
+    await used.client.flushall();
+  });
+  return used;
+}
+
 describe.skipIf(!canShiftClocks).each(Object.entries(providers))("%s, on a clock that is set back", (_name, create) => {
-  let clock: ClockServer;
-  let client: Redis;
+  const used = useClock();
   let provider: ReturnType<typeof create>;
   let shiftMs = 0;
 
-  beforeAll(async () => {
-    clock = await ClockServer.start();
-    client = new Redis(clock.server.port);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await clock.stop();
-  });
-  beforeEach(async () => {
+  beforeEach(() => {
     shiftMs = 0;
-    await clock.shiftTo(0);
-    await client.flushall();
-    provider = create(client, { windowMs: WINDOW_MS, bucketMs: BUCKET_MS, ...NO_DEADLINE });
+    provider = create(used.client, { windowMs: WINDOW_MS, bucketMs: BUCKET_MS, ...NO_DEADLINE });
     return () => provider.close();
   });
 
   /** The server's clock goes on, or back. */
   async function pass(ms: number): Promise<void> {
     shiftMs += ms;
-    await clock.shiftTo(shiftMs);
+    await used.clock.shiftTo(shiftMs);
   }
 
   async function inc(count = 1): Promise<Decision> {
@@ -52,10 +59,10 @@ describe.skipIf(!canShiftClocks).each(Object.entries(providers))("%s, on a clock
   }
 
   async function expectKeptForAWindow(): Promise<void> {
-    for (const key of await client.keys("*")) {
-      expect(await client.pttl(key)).toBeGreaterThan(0);
+    for (const key of await used.client.keys("*")) {
+      expect(await used.client.pttl(key)).toBeGreaterThan(0);
       // A lease of Hybrid may be spent for a while, and is taken for a window after that.
-      expect(await client.pttl(key)).toBeLessThanOrEqual(2 * WINDOW_MS + BUCKET_MS);
+      expect(await used.client.pttl(key)).toBeLessThanOrEqual(2 * WINDOW_MS + BUCKET_MS);
     }
   }
 
@@ -124,17 +131,7 @@ describe.skipIf(!canShiftClocks).each(Object.entries(providers))("%s, on a clock
 });
 
 describe.skipIf(!canShiftClocks)("on the server's clock", () => {
-  let clock: ClockServer;
-  let client: Redis;
-
-  beforeAll(async () => {
-    clock = await ClockServer.start();
-    client = new Redis(clock.server.port);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await clock.stop();
-  });
+  const used = useClock();
 
   it.each([
     ["one by one", 1],
@@ -143,13 +140,13 @@ describe.skipIf(!canShiftClocks)("on the server's clock", () => {
     // None of these buckets divides a sixteenth of the window, and some begin in one sixteenth and end in the next.
     for (const bucketMs of [30_000, 70_000, 90_000, 110_000]) {
       const prefix = `${atOnce} ${bucketMs}`;
-      const provider = createRedisProvider(client, { windowMs: WINDOW_MS, bucketMs, prefix, ...NO_DEADLINE });
+      const provider = createRedisProvider(used.client, { windowMs: WINDOW_MS, bucketMs, prefix, ...NO_DEADLINE });
       for (let step = 0; step < 100; step++) {
-        await clock.shiftTo(step * 11_000);
+        await used.clock.shiftTo(step * 11_000);
         await Promise.all(Array.from({ length: atOnce }, (_, i) => provider.absolute.inc(`${i}`, perSecond(1))));
         // The machine's time goes on too, which may be busy.
         const state = `${prefix}:a:${WINDOW_MS}:${bucketMs}:{:${atOnce - 1}}`;
-        expect(await client.pttl(state)).toBeGreaterThan(WINDOW_MS - 2_000);
+        expect(await used.client.pttl(state)).toBeGreaterThan(WINDOW_MS - 2_000);
       }
       await provider.close();
     }
@@ -159,22 +156,8 @@ describe.skipIf(!canShiftClocks)("on the server's clock", () => {
 describe.skipIf(!canShiftClocks)("leases, on a clock that is set back", () => {
   const LEASE_MS = 50_000;
   const KEYS = ["{k}", "{k}b", "{k}l"];
-  let clock: ClockServer;
-  let client: Redis;
+  const used = useClock();
   let reports = 0;
-
-  beforeAll(async () => {
-    clock = await ClockServer.start();
-    client = new Redis(clock.server.port);
-  });
-  afterAll(async () => {
-    client.disconnect();
-    await clock.stop();
-  });
-  beforeEach(async () => {
-    await clock.shiftTo(0);
-    await client.flushall();
-  });
 
   const call = { windowMs: WINDOW_MS, bucketMs: BUCKET_MS, limit: CAPACITY, rate: RATE, clockMs: undefined };
 
@@ -184,11 +167,11 @@ describe.skipIf(!canShiftClocks)("leases, on a clock that is set back", () => {
     const terms = { suppressionCacheMs: undefined, hardLimit: undefined, rateIsNew: false };
     const headroom = { heldHeadroom: 0, wantedHeadroom: 0 };
     const args = argumentsOf(SYNC, { ...call, ...wish, ...terms, ...headroom, process, report: ++reports, hits: [] });
-    return fieldsOf(SYNC, await client.eval(SYNC.source, 3, ...KEYS, ...args)).granted;
+    return fieldsOf(SYNC, await used.client.eval(SYNC.source, 3, ...KEYS, ...args)).granted;
   }
 
   async function isAdmitted(): Promise<boolean> {
-    const reply = await client.eval(
+    const reply = await used.client.eval(
       ABSOLUTE_INC.source,
       2,
       ...KEYS.slice(0, 2),
@@ -199,32 +182,32 @@ describe.skipIf(!canShiftClocks)("leases, on a clock that is set back", () => {
 
   it("one that is not given back is taken for as long as it may be spent and a window", async () => {
     expect(await leaseOf("one")).toBe(CAPACITY);
-    await clock.shiftTo(-3_600_000);
+    await used.clock.shiftTo(-3_600_000);
     expect(await isAdmitted()).toBe(false);
-    await clock.shiftTo(-3_600_000 + WINDOW_MS);
+    await used.clock.shiftTo(-3_600_000 + WINDOW_MS);
     expect(await isAdmitted()).toBe(false);
-    await clock.shiftTo(-3_600_000 + WINDOW_MS + LEASE_MS);
+    await used.clock.shiftTo(-3_600_000 + WINDOW_MS + LEASE_MS);
     expect(await isAdmitted()).toBe(true);
   });
 
   it("one that is gone stays so when all counts have expired", async () => {
     expect(await leaseOf("one")).toBe(CAPACITY);
-    await clock.shiftTo(-3_600_000);
+    await used.clock.shiftTo(-3_600_000);
     expect(await isAdmitted()).toBe(false);
-    await clock.shiftTo(-3_600_000 + WINDOW_MS + LEASE_MS);
+    await used.clock.shiftTo(-3_600_000 + WINDOW_MS + LEASE_MS);
     expect(await isAdmitted()).toBe(true);
-    await clock.shiftTo(-3_600_000 + 2 * WINDOW_MS + LEASE_MS);
+    await used.clock.shiftTo(-3_600_000 + 2 * WINDOW_MS + LEASE_MS);
     const args = argumentsOf(ADJUST, { ...call, delta: 1 });
-    expect(await client.eval(ADJUST.source, 2, ...KEYS.slice(0, 2), ...args)).toBe("0");
+    expect(await used.client.eval(ADJUST.source, 2, ...KEYS.slice(0, 2), ...args)).toBe("0");
     expect(await leaseOf("two")).toBe(CAPACITY);
   });
 
   it("one that is gone stays so when Redis has forgotten how far the clock went back", async () => {
     expect(await leaseOf("one")).toBe(CAPACITY);
-    await clock.shiftTo(-3_600_000);
-    await client.del("{k}");
+    await used.clock.shiftTo(-3_600_000);
+    await used.client.del("{k}");
     expect(await leaseOf("two")).toBe(0);
-    await clock.shiftTo(-3_600_000 + WINDOW_MS + LEASE_MS);
+    await used.clock.shiftTo(-3_600_000 + WINDOW_MS + LEASE_MS);
     expect(await leaseOf("two")).toBe(CAPACITY);
   });
 });
