@@ -85,6 +85,7 @@ local function save_all(takes, window, store)
   takes.lights, takes.windows, takes.states = {}, {}, {}
 end
 
+-- Stores the whole windows.
 local function save_windows(takes)
   for number = 1, #takes.keys / 2 do
     local window = takes.windows[number]
@@ -209,6 +210,7 @@ local function widen(takes, number, terms)
   takes.windows[number], takes.lights[number] = window, nil
 end
 
+-- Gives a window its keys, its lengths and the time.
 local function place_window(window, takes, number, terms)
   window.state_key, window.buckets_key = takes.keys[2 * number - 1], takes.keys[2 * number]
   window.window_ms, window.bucket_ms = terms.window_ms, terms.bucket_ms

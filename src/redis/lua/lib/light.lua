@@ -75,6 +75,7 @@ local function open_lightly(takes, window, number, terms)
   return light
 end
 
+-- Counts so many takes at once. At the same time each leaves its count less, so their replies are a row of numbers.
 local function count_lightly(takes, window, times)
   for i = 1, takes.size do
     local at = takes.at + 3 * i
