@@ -1,7 +1,7 @@
 // What is in Redis: how many keys, for how long, and whose.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { createLocalProvider, type Limiter, perMinute, perSecond } from "trypema";
+import { createLimits, createLocalProvider, type Limiter, perMinute, perSecond } from "trypema";
 import { createRedisProvider, type RedisOptions } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -255,6 +255,32 @@ describe.each([
       }
     }
   });
+});
+
+describe.each([0, 1, 2])("a list that has something of somebody else for chunk %d", (at) => {
+  it.each(["a call", "a call with others", "a take"])(
+    "is as good as evicted where that expires, for %s",
+    async (asked) => {
+      const clock = manualClock(1_000_000);
+      const options = { windowMs: 10_000, bucketMs: 10 };
+      const limits = createLimits(open({ clock }), { day: { limit: 40, ...options } });
+      const inc = (key = "k") => limits.limiter("day").inc(key, perSecond(4));
+      for (let i = 0; i < 40; i++) {
+        clock.advance(10);
+        await inc();
+      }
+      const [state, list] = new KeyNames("trypema", { name: "day", strategy: "absolute", ...options }).of("k");
+      expect(await redis.client.llen(list)).toBe(4);
+      await redis.client.lset(list, at, "not ours");
+      // The oldest bucket has expired, and so have all chunks before the entry.
+      clock.advance(9_625 + 80 * at);
+      if (asked === "a take") await limits.take("k");
+      else await Promise.all([...(asked === "a call" ? [] : ["1", "2", "3", "4", "5"]), "k"].map((key) => inc(key)));
+      const { state: stored } = await readStored(redis.client, state);
+      // What is left are the inline buckets, the newest one, and that of the call.
+      expect(stored).toMatchObject({ total: 8, chunks: 0 });
+    },
+  );
 });
 
 it("sheds by what is still known where the server has evicted the list", async () => {

@@ -97,6 +97,9 @@ local function expire_simply(window)
         is_sound = buckets ~= nil
         if is_sound then
           put_in_front(window, buckets)
+        elseif type(chunk) == 'string' then
+          -- The usual way comes next. It would take the chunk after this entry for the one that the state has first.
+          redis.call('DEL', window.buckets_key)
         end
       end
       if is_sound then
