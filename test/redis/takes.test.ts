@@ -57,6 +57,26 @@ it("a take is one script, whatever the number of limits, and takes that are made
   expect((await limits.limiter("day").get("user-7")).total).toBe(1);
 });
 
+it("takes keep each key for its window, a sixteenth and a minute, from each sixteenth of the window on", async () => {
+  const clock = manualClock(1_000_000);
+  const limits = limitsOn(redis.client, { clock });
+  const keptMs = async () => {
+    const keys = (await redis.client.keys("trypema:a:*")).sort();
+    return Promise.all(keys.map((key) => redis.client.pttl(key)));
+  };
+  for (const _ of ["the first take", "one in a later sixteenth"]) {
+    await limits.take({ burst: "user", day: "user" });
+    const kept = await keptMs();
+    for (const [i, windowMs] of [seconds(1), hours(24)].entries()) {
+      const mostMs = windowMs * (1 + 1 / 16) + minutes(1) + 100;
+      expect(kept[i]).toBeGreaterThan(windowMs + minutes(1) - 10_000);
+      expect(kept[i]).toBeLessThanOrEqual(mostMs);
+    }
+    for (const key of await redis.client.keys("trypema:a:*")) await redis.client.pexpire(key, 5_000);
+    clock.advance(hours(2));
+  }
+});
+
 it("takes of a limit that is never to come back tell a wait as long as numbers go", async () => {
   const windowMs = 2 ** 52;
   const provider = createRedisProvider(redis.client, { timeoutMs: 30_000, clock: manualClock(1_000_000) });
