@@ -80,13 +80,18 @@ export function setHead(response: ServerResponse, { status, fields }: Answer): b
   return true;
 }
 
-/** Settles when the response has been sent. A response that ended early is not settled, so it stays counted. */
+/**
+ * Settles when the response has been sent. A response that ended early is not settled, so it stays counted. Node says
+ * that a response has finished also when the connection broke while it was being sent, and then takes the socket away
+ * from the response, so the socket is looked at before Node's own listener runs.
+ */
 export function settleAtEnd(response: ServerResponse, settle: Verdict["settle"]): void {
   if (settle === undefined) return;
   keepHeaders(response);
-  response.once("finish", () =>
-    settle({ status: response.statusCode, header: (name) => textOf(response.getHeader(name)) }),
-  );
+  response.prependOnceListener("finish", () => {
+    if (response.socket?.destroyed === true) return;
+    settle({ status: response.statusCode, header: (name) => textOf(response.getHeader(name)) });
+  });
 }
 
 /**

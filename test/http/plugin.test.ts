@@ -294,6 +294,28 @@ it("a failed response that ended early is counted, by adapters that can tell", a
   server.close();
 });
 
+it("a response that the connection broke under is counted, although its handler has ended it", async () => {
+  const limits = provider();
+  let isFinished = false;
+  const server = createServer(
+    nodeLimit({ provider: limits, rate: perSecond(1), uncounted: "successful" }, (_, response) => {
+      response.once("finish", () => {
+        isFinished = true;
+      });
+      // More than the buffers of a connection hold, so that a client that doesn't read never gets all of it.
+      response.end(Buffer.alloc(20_000_000));
+    }),
+  ).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const socket = connect((server.address() as { port: number }).port, "127.0.0.1").pause();
+  socket.write(bytesOf({}));
+  await once(socket, "readable");
+  socket.destroy();
+  await expect.poll(() => isFinished).toBe(true);
+  expect(limiterOf(limits).get("127.0.0.1").total).toBe(1);
+  server.close();
+});
+
 it("node:http answers 500 when its handler throws or rejects, and closes what was begun", async () => {
   const onError = vi.fn();
   const handler = nodeLimit({ provider: provider(), rate: perSecond(10), onError }, ({ url }, response) => {
