@@ -2,6 +2,7 @@
 
 import { show, TrypemaError } from "../core/errors.ts";
 import { type Ask, type Family, familyOf, type Window } from "../core/family.ts";
+import { shortHashOf } from "../core/hash.ts";
 import type { Rate } from "../core/rate.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
 import { type LimitOverride, rateFrom, resolveFields } from "../limits/definition.ts";
@@ -53,9 +54,20 @@ export function countsOf<Raw>(definition: CountsDefinition<Raw>, provider: Provi
   return { ...fields, family, limiter, keyPrefix };
 }
 
-/** What the stored keys of a limiter begin with: its name, where the limiters of all names have the same counts. */
+/** The longest prefix that leaves room for a stored key without one, which has at most 180 of the 255 bytes. */
+const LONGEST_PREFIX = 75;
+
+/**
+ * What the stored keys of a limiter begin with: its name, where the limiters of all names have the same counts. A scope
+ * that is too long is there as its hash, because with the keys of some clients the whole would be longer than a key
+ * may be.
+ */
 export function keyPrefixOf(definition: Named, provider: Provider): string {
-  return familyOf(provider) === undefined ? `${fullNameOf(definition)}:` : "";
+  if (familyOf(provider) !== undefined) return "";
+  const { scope } = definition;
+  const prefix = `${fullNameOf(definition)}:`;
+  if (scope === undefined || prefix.length <= LONGEST_PREFIX) return prefix;
+  return `${fullNameOf({ ...definition, scope: shortHashOf(scope) })}:`;
 }
 
 type Named = Pick<LimiterDefinition, "name" | "scope">;

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
-import { createLocalProvider, perSecond } from "trypema";
+import { createLocalProvider, type Provider, perSecond } from "trypema";
 import { describe, expect, it } from "vitest";
+import { Guard } from "./guard.ts";
 import { combined, derivedKey, requestHeader, storedKey, storedSharedKey } from "./keys.ts";
 import type { HttpRequest } from "./request.ts";
 
@@ -79,6 +80,21 @@ describe("a stored key", () => {
       }),
       { seed: 5, numRuns: 2_000 },
     );
+  });
+
+  it.each([1, 14, 300])("is one that another provider takes in a scope of %d characters", async (length) => {
+    const local: Provider = createLocalProvider();
+    const absolute = { inc: local.absolute.inc.bind(local.absolute) } as Provider["absolute"];
+    const provider = { absolute, suppressed: local.suppressed, windowMs: local.windowMs } as Provider;
+    for (const name of ["x".repeat(60), "x".repeat(59)]) {
+      for (const scope of ["C".repeat(length), "D".repeat(length)]) {
+        for (const key of ["\u20ac".repeat(60), "\u20ac".repeat(61), "a"]) {
+          const guard = new Guard({ provider, limit: 1, name, scope, key: () => key });
+          expect((await guard.check(request({}))).answer).toBeUndefined();
+          expect((await guard.check(request({}))).answer?.status).toBe(429);
+        }
+      }
+    }
   });
 
   it("is a value at once unless it has to be hashed", () => {
