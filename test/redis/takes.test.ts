@@ -218,6 +218,18 @@ describe("in a script with others", () => {
     expect((await limits.limiter("tokens").get("t")).total).toBe(1);
   });
 
+  it("a take that fails at one limit leaves what others have counted in the next one", async () => {
+    const { clock, limits } = await withForeignList(BEFORE_LIST);
+    clock.advance(60_000);
+    const taken = await Promise.allSettled([
+      ...ALONE.map((key) => limits.take(key)),
+      limits.take({ tokens: "t" }, { tokens: 2 }),
+      limits.take({ day: "k", tokens: "t" }),
+    ]);
+    expect(taken.slice(ALONE.length)).toMatchObject([{ value: { allowed: true } }, { status: "rejected" }]);
+    expect((await limits.limiter("tokens").get("t")).total).toBe(2);
+  });
+
   it("takes that are the same are admitted up to the least limit, and each leaves one less", async () => {
     const clock = manualClock(1_000_000);
     for (const options of [{}, { clock }]) {
