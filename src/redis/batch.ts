@@ -79,7 +79,8 @@ class TermsList {
     return number;
   }
 
-  get list(): readonly CallTerms[] {
+  /** In the order of their numbers. */
+  get all(): readonly CallTerms[] {
     return [...this.#numbers.keys()];
   }
 }
@@ -164,13 +165,14 @@ export const sendingTakes: Sending<TakeCall> = {
     return {
       script: TAKE,
       keys: names.keys,
-      args: [jsonOfTakes(list.list, plan), ...times],
+      args: [jsonOfTakes(list.all, plan), ...times],
       order: takes.map((_, index) => index),
       sizes: takes.map(({ asks }) => asks.length),
     };
   },
 };
 
+/** The terms and the plan as `take.lua` reads them. */
 function jsonOfTakes(terms: readonly CallTerms[], plan: readonly number[]): string {
   const firstRun = 2 + terms.length * TERMS_OF_ASK;
   return `[${[firstRun, ...terms.map(({ padded }) => padded), ...plan].join(",")}]`;
@@ -213,7 +215,7 @@ function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batc
       if (nowMs !== undefined) plan.push(nowMs);
     }
   }
-  const terms = `[${list.list.map(({ json }) => json).join(",")}]`;
+  const terms = `[${list.all.map(({ json }) => json).join(",")}]`;
   return { script: BATCH, keys, args: [terms, JSON.stringify(plan)], order, hasRepeats: true };
 }
 

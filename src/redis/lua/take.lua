@@ -9,8 +9,8 @@
 -- For any other take, the windows that deny or count are widened first.
 --
 -- A function that is called by another name, as `store(takes)` below, stays a function. The packer writes all others
--- out where they are called, which would make these too long. To make functions takes a script longer than to decide
--- about a take, so they are made when the first take comes that needs them.
+-- out where they are called, which would make these too long. To make the functions takes a fifteenth of a take of
+-- three limits, so they are made when the first take comes that needs them.
 
 local function take(keys, arguments)
   local is_done, replied = pcall(decide_takes, keys, arguments)
