@@ -4,7 +4,13 @@ import type { Rate } from "../core/rate.ts";
 import type { Decision, SuppressedLimiter } from "../core/types.ts";
 import type { RedisSuppressed } from "../redis/suppressed.ts";
 import { allowed } from "../strategy/decision.ts";
-import { admittedByDraw, deniedByFactor, type SuppressedRule, suppressedRuleOf } from "../strategy/suppressed.ts";
+import {
+  admittedByDraw,
+  deniedByFactor,
+  drawAdmits,
+  type SuppressedRule,
+  suppressedRuleOf,
+} from "../strategy/suppressed.ts";
 import type { HybridParts } from "./exchanges.ts";
 import type { Holder } from "./holder.ts";
 import { HybridLimiter } from "./limiter.ts";
@@ -82,7 +88,7 @@ class Suppressed implements HolderStrategy {
     if (factor < 0 || (factor < 1 && !holder.lease.canSpendAbove(count))) return undefined;
     if (factor === 1) return { admits: false, factor };
     const draw = this.#settings.random();
-    return { admits: draw >= factor, factor, draw };
+    return { admits: drawAdmits(factor, () => draw), factor, draw };
   }
 
   conclude(holder: Holder, weighed: Weighed, { count, isTaken }: WeighedAsk, nowMs: number): Decision {

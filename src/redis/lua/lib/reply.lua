@@ -19,15 +19,16 @@ local function whole_as_replied(value)
   return replied
 end
 
--- What an admitted call is replied: what is used then, and how long until the oldest bucket expires, in whole ms. Both
--- fit into one number, which costs Redis and the client less than a list. A client knows the window too, so it can take
--- the two apart. Where that number would be too large, it is a text of both.
+-- What an admitted call is replied: what is used then, and how long until the oldest bucket expires.
 local function admission_as_replied(window, used)
   local more_ms = time_until_more_free(window)
   local replied = used_as_replied(used, window.window_ms, more_ms)
   return replied
 end
 
+-- What is used, and how long until the oldest bucket expires, in whole ms. Both fit into one number, which costs Redis
+-- and the client less than a list. A client knows the window too, so it can take the two apart. Where that number would
+-- be too large, it is a text of both.
 local function used_as_replied(used, window_ms, more_ms)
   local replied = used * (math.ceil(window_ms) + 1) + more_ms
   if replied >= MOST_INTEGER then
