@@ -110,6 +110,17 @@ it("knows what its milestones count after the oldest buckets were corrected", ()
   // Two buckets are gone, and the oldest has 8.
   window.setTotal(30 * SPAN - 22, "preserve-newest");
   expect([window.freedWith(10 * SPAN + 9), window.freedWith(20 * SPAN - 2)]).toEqual([10 * SPAN + 18, 20 * SPAN - 2]);
+  // The bucket that the first milestone stands at becomes the oldest one, and is corrected then. It has 7, 6 and 16.
+  for (const [total, oldest] of [
+    [20 * SPAN - 3, 7],
+    [20 * SPAN - 4, 6],
+  ] as const) {
+    window.setTotal(total, "preserve-newest");
+    expect([window.freedWith(oldest), window.freedWith(oldest + 1)]).toEqual([oldest, oldest + 10]);
+    expect(window.freedWith(oldest + 10 * SPAN)).toBe(oldest + 10 * SPAN);
+  }
+  window.setTotal(20 * SPAN + 6, "preserve-oldest");
+  expect([window.freedWith(16), window.freedWith(17), window.freedWith(27)]).toEqual([16, 26, 36]);
 });
 
 const METHODS = [

@@ -78,9 +78,14 @@ export class Milestones {
   take(node: number, amount: number): void {
     const way = this.#way;
     if (way === undefined) return;
-    if (node === this.#list.head) way.dropped = sum(way.dropped, amount);
     // Only suppressed limits have other buckets corrected, and they need no milestones.
-    else this.reset();
+    if (node !== this.#list.head) {
+      this.reset();
+      return;
+    }
+    way.dropped = sum(way.dropped, amount);
+    // No buckets are before a milestone that stands here, however much this one counts.
+    if (way.nodes[0] === node) way.sums[0] = way.dropped;
   }
 
   /** The oldest bucket, `node`, is about to be dropped. */
