@@ -1,6 +1,7 @@
 // What Express, Fastify, Koa and node:http have in common: the messages of node:http.
 
 import type { IncomingMessage, OutgoingMessage, ServerResponse } from "node:http";
+import type { Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
 import { EXPOSED_FIELDS, fieldValue } from "../http/headers.ts";
 import { type Answer, type Fields, pathOf, type Verdict } from "../http/index.ts";
@@ -89,9 +90,19 @@ export function settleAtEnd(response: ServerResponse, settle: Verdict["settle"])
   if (settle === undefined) return;
   keepHeaders(response);
   response.prependOnceListener("finish", () => {
-    if (response.socket?.destroyed === true) return;
+    if (!isSent(response)) return;
     settle({ status: response.statusCode, header: (name) => textOf(response.getHeader(name)) });
   });
+}
+
+/**
+ * Whether a response that has finished was sent as a whole. Over HTTP/2 Node says that a response has finished whenever
+ * its stream closes, also if the client has reset the stream before anything was sent.
+ */
+function isSent(response: ServerResponse): boolean {
+  if (response.req.httpVersionMajor < 2) return response.socket?.destroyed !== true;
+  const { stream } = response as unknown as Http2ServerResponse;
+  return stream.writableFinished && !stream.aborted;
 }
 
 /**
