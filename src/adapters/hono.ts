@@ -14,6 +14,7 @@ import {
   type Verdict,
 } from "../http/index.ts";
 import { AdapterRequest } from "../http/request.ts";
+import { type NodePeer, peerAddressOf } from "./node-peer.ts";
 import { noteDenial, responseTo, withFields } from "./web-response.ts";
 
 export * from "../http/index.ts";
@@ -130,6 +131,6 @@ class HonoRequest<E extends Env> extends AdapterRequest<Context<E>> {
 
 /** `@hono/node-server` puts the message of node:http into the environment. */
 function nodePeerAddress(context: Context): string | undefined {
-  const { incoming } = (context.env ?? {}) as { incoming?: { socket?: { remoteAddress?: string } } };
-  return incoming?.socket?.remoteAddress;
+  const { incoming } = (context.env ?? {}) as { incoming?: Partial<NodePeer> };
+  return incoming?.socket && peerAddressOf(incoming as NodePeer);
 }

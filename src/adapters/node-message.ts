@@ -2,10 +2,10 @@
 
 import type { IncomingMessage, OutgoingMessage, ServerResponse } from "node:http";
 import type { Http2ServerResponse } from "node:http2";
-import type { Socket } from "node:net";
 import { EXPOSED_FIELDS, fieldValue } from "../http/headers.ts";
 import { type Answer, type Fields, pathOf, type Verdict } from "../http/index.ts";
 import { AdapterRequest } from "../http/request.ts";
+import { peerAddressOf } from "./node-peer.ts";
 
 /** A request over a message of node:http, and over what a framework makes of it. */
 export class NodeRequest<Raw> extends AdapterRequest<Raw> {
@@ -45,11 +45,6 @@ export class NodeRequest<Raw> extends AdapterRequest<Raw> {
 /** A header of a message. The headers are an object that inherits properties, such as `constructor`: no headers. */
 export function messageHeader({ headers }: IncomingMessage, name: string): string | undefined {
   return Object.hasOwn(headers, name) ? textOf(headers[name]) : undefined;
-}
-
-/** The address of the other end of the connection; `"unix"` for a unix socket. */
-export function peerAddressOf({ socket }: IncomingMessage): string | undefined {
-  return socket.remoteAddress ?? (isUnixSocket(socket) ? "unix" : undefined);
 }
 
 export function setFields(response: OutgoingMessage, fields: Fields): void {
@@ -118,10 +113,4 @@ function keepHeaders(response: ServerResponse): void {
 /** A header's value as one text. Several lines of the same name are joined by commas. */
 export function textOf(value: number | string | readonly string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value?.toString();
-}
-
-/** A peer without an address has disconnected, or came by the unix socket that the server listens on. */
-function isUnixSocket(socket: Socket): boolean {
-  const { server } = socket as Socket & { server?: { address?(): unknown } };
-  return !socket.destroyed && typeof server?.address?.() === "string";
 }

@@ -10,15 +10,8 @@ import {
   type RateLimitOptions,
   type Verdict,
 } from "../http/index.ts";
-import {
-  messageHeader,
-  NodeRequest,
-  peerAddressOf,
-  sendAnswer,
-  setFields,
-  setHead,
-  settleAtEnd,
-} from "./node-message.ts";
+import { messageHeader, NodeRequest, sendAnswer, setFields, setHead, settleAtEnd } from "./node-message.ts";
+import { peerAddressOf } from "./node-peer.ts";
 
 export * from "../http/index.ts";
 

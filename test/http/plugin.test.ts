@@ -6,12 +6,15 @@ import { connect as connectHttp2, createServer as createHttp2Server } from "node
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createAdaptorServer } from "@hono/node-server";
 import express from "express";
 import Fastify from "fastify";
+import { Hono } from "hono";
 import Koa from "koa";
 import { createLocalProvider, days, hours, minutes, perSecond, seconds, TrypemaError } from "trypema";
 import { rateLimit as expressLimit } from "trypema/express";
 import { rateLimit as fastifyLimit } from "trypema/fastify";
+import { rateLimit as honoLimit } from "trypema/hono";
 import { clientAddress, type GuardOptions, type LimiterDefinition, reservationOf } from "trypema/http";
 import { rateLimit as koaLimit } from "trypema/koa";
 import { rateLimit as nodeLimit } from "trypema/node";
@@ -252,21 +255,26 @@ it("Express's goes on without a word where another has answered while it decided
   server.close();
 });
 
-it("a unix socket's peer is nobody, unless it is trusted to name the client", async () => {
-  for (const [proxies, statuses] of [
-    [[], [400, 400]],
-    [["unix"], [200, 429]],
-  ] as const) {
-    const options = { provider: provider(), rate: ONE, key: clientAddress({ proxies }) };
-    const server = createServer(nodeLimit(options, (_, response) => response.end()));
-    const path = join(tmpdir(), `trypema-${process.pid}-${proxies.length}.sock`);
-    server.listen(path);
-    await once(server, "listening");
-    const headers = ["X-Forwarded-For: 203.0.113.7"];
-    expect([(await send(path, { headers })).status, (await send(path, { headers })).status]).toEqual(statuses);
-    server.close();
-  }
-});
+it.each(["node:http", "Hono"])(
+  "a unix socket's peer is nobody on %s, unless it is trusted to name the client",
+  async (on) => {
+    for (const [proxies, statuses] of [
+      [[], [400, 400]],
+      [["unix"], [200, 429]],
+    ] as const) {
+      const options = { provider: provider(), rate: ONE, key: clientAddress({ proxies }), onNotice: false } as const;
+      const app = new Hono().use(honoLimit(options)).get("/", (context) => context.text("hello"));
+      const server =
+        on === "Hono" ? createAdaptorServer(app) : createServer(nodeLimit(options, (_, response) => response.end()));
+      const path = join(tmpdir(), `trypema-${process.pid}-${proxies.length}.sock`);
+      server.listen(path);
+      await once(server, "listening");
+      const headers = ["X-Forwarded-For: 203.0.113.7"];
+      expect([(await send(path, { headers })).status, (await send(path, { headers })).status]).toEqual(statuses);
+      server.close();
+    }
+  },
+);
 
 it("a failed response that ended early is counted, by adapters that can tell", async () => {
   const limits = provider();
