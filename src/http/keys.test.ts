@@ -97,6 +97,11 @@ describe("a stored key", () => {
     }
   });
 
+  it("of a text that isn't Unicode is never that of the text which escapes it", async () => {
+    const user = `\ud800${"x".repeat(60)}`;
+    expect(await storedKey("", user)).not.toBe(await storedKey("", JSON.stringify(user)));
+  });
+
   it("is a value at once unless it has to be hashed", () => {
     expect(storedKey("a:", "203.0.113.7")).toBe("a:203.0.113.7");
     expect(storedKey("", "x".repeat(60))).toBe("x".repeat(60));

@@ -36,6 +36,9 @@ const LONGEST_PLAIN = 60;
 /** How the key begins that all requests without a key share. */
 const SHARED = "!";
 
+/** How the hash of a text begins that isn't Unicode. */
+const MARK = "~";
+
 /**
  * A key: the value of a header. A client may send any value, so check the value before the limiter, or let another
  * limiter count by address.
@@ -98,7 +101,7 @@ export function textOfKey(found: FoundKey): string | undefined {
 
 /**
  * The key that a provider gets: 1 to 255 bytes of Unicode whatever `key` is. No two keys make the same one: a hash has
- * 64 characters, which is more than a plain key has, and a plain key never begins as a shared one does.
+ * 64 characters or more, which is more than a plain key has, and a plain key never begins as a shared one does.
  *
  * @param prefix of this limiter, where several limiters count in one place
  */
@@ -150,8 +153,8 @@ export function checkMissingKeyPolicy(policy: MissingKeyPolicy): void {
 
 /**
  * SHA-256 in hexadecimal. A text with a lone surrogate has no UTF-8 form of its own, so the JSON form is hashed, which
- * differs for two such texts.
+ * differs for two such texts. It may be another text too, so the hash is marked.
  */
 function hashOf(text: string): Promise<string> {
-  return sha256Of(text.isWellFormed() ? text : JSON.stringify(text));
+  return text.isWellFormed() ? sha256Of(text) : sha256Of(JSON.stringify(text)).then((hash) => `${MARK}${hash}`);
 }

@@ -28,6 +28,7 @@ describe("proxies", () => {
 
   it("may be one of NAT64's addresses for local use", () => {
     expect(trusts(["64:ff9b:1::a00:1"], "64:ff9b:1::a00:1")).toBe(true);
+    expect(trusts(["64:ff9b:1::/97"], "64:ff9b:1::a00:1")).toBe(true);
   });
 
   it("may be named in a mixture of ways", () => {
@@ -58,6 +59,7 @@ describe("proxies", () => {
     ["64:ff9b::/32", "which is everybody"],
     ["64:ff9b:1::/48", "which is everybody"],
     ["64:ff9b:1:7::/96", "which is everybody"],
+    ["64:ff9b:1:ffff::/64", "which is everybody"],
     ["::ffff:0:0/96", "which is everybody"],
     ["::/8", "which is everybody"],
     ["::/0", "which is everybody"],
