@@ -115,12 +115,12 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   #concludeUnblocked({ rate, count }: Ask, key: string, isTaken: boolean): Decision {
     const { store, window } = this;
     const rule = this.#ruleOf(rate);
-    if (count > 0) {
-      if (!this.isStored) store.insert(key, rate);
-      window.addHit(count, isTaken ? 0 : count);
-    }
+    if (count > 0 && !this.isStored) store.insert(key, rate);
     const view = this.isStored || count > 0 ? window : this.unknown;
-    const { used, oldestExpiresInMs } = view;
+    // By the count and not by the total, which may have stopped at the largest one.
+    const used = isTaken ? view.used + count : view.used;
+    if (count > 0) window.addHit(count, isTaken ? 0 : count);
+    const { oldestExpiresInMs } = view;
     if (this.#factor === NO_FACTOR) return allowed(rule.limit, used, oldestExpiresInMs);
     if (this.admits) return admittedByDraw(rule, used, oldestExpiresInMs, this.#factor);
     return deniedByFactor(view, rule, weightOf(count), this.#factor, oldestExpiresInMs);

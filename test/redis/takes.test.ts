@@ -108,6 +108,35 @@ it("takes count up to the largest whole number, as Local's do, and begin anew wh
   }
 });
 
+it("suppressed takes say what is left by their counts where totals have stopped, as Local's do", async () => {
+  const half = 2 ** 52;
+  const clock = manualClock(1_000_000);
+  const options = { clock, random: () => 0.9, hardLimitFactor: 4 };
+  const provider = createRedisProvider(redis.client, { timeoutMs: 30_000, ...options });
+  opened.push(provider);
+  for (const rate of [1e16, 2 * half].map(perSecond)) {
+    const windowMs = seconds(1);
+    const definitions = {
+      [`few-${rate}`]: { limit: 1, windowMs },
+      [`many-${rate}`]: { rate, windowMs, strategy: "suppressed" },
+    } as const;
+    const [few, many] = Object.keys(definitions) as [string, string];
+    const local = createLimits(createLocalProvider(options), definitions);
+    const limits = createLimits(provider, definitions);
+    for (const counts of [
+      // Denied by `few`, so half of what can be counted is declined.
+      { [few]: 2, [many]: half },
+      ...[half, half + 1, 2 * half - 1, 0].map((count) => ({ [many]: count })),
+    ]) {
+      const keys = Object.fromEntries(Object.keys(counts).map((name) => [name, "k"]));
+      const { allowed, decisions } = local.take(keys, counts);
+      expect(allowed).toBe(!(few in counts));
+      expect((await limits.take(keys, counts)).decisions).toEqual(decisions);
+      expect(await limits.limiter(many).get("k")).toEqual(local.limiter(many).get("k"));
+    }
+  }
+});
+
 it("takes in a crowd are decided in their order, as Local decides them", async () => {
   const clock = manualClock(1_000_000);
   const options = { clock, random: () => 0.5 };

@@ -306,7 +306,8 @@ local function conclude_suppressed(window, terms, is_taken, admits, factor)
   if window.blocked_until_ms == NEVER_MS and count > 0 then
     add_hit(window, count, is_taken and 0 or count)
   end
-  local used = window.total - window.declined + window.reserved
+  -- By the count and not by the total, which may have stopped at the largest one.
+  local used = is_taken and accepted + count or accepted
   local replied = suppressed_as_replied(window, accepted, used, factor, admits)
   return replied
 end
