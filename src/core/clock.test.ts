@@ -19,13 +19,13 @@ it("stands still for a reading that is no time", () => {
   expect(timesOf([5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 8])).toEqual([5, 5, 5, 5, 8]);
 });
 
-it("has a time even before the first one", () => {
-  expect(timesOf([Number.NaN, 3])).toEqual([0, 3]);
+it("has a time even before the first one, and goes on from there", () => {
+  expect(timesOf([Number.NaN, Number.NaN, 1_000, 1_003, 400])).toEqual([0, 0, 0, 3, 3]);
 });
 
 it("takes no infinity for a time, not even for the first", () => {
   const infinity = Number.POSITIVE_INFINITY;
-  expect(timesOf([-infinity, infinity, 5, -infinity, 7])).toEqual([0, 0, 5, 5, 7]);
+  expect(timesOf([-infinity, infinity, 5, -infinity, 7])).toEqual([0, 0, 0, 0, 2]);
 });
 
 it("shows its last time to who can't tell anybody that it throws", () => {
@@ -35,6 +35,6 @@ it("shows its last time to who can't tell anybody that it throws", () => {
     if (reading === undefined) throw new Error("no time");
     return reading;
   });
-  expect([clock.nowOrLast(), clock.now(), clock.nowOrLast(), clock.nowOrLast()]).toEqual([0, 5, 5, 7]);
+  expect([clock.nowOrLast(), clock.now(), clock.nowOrLast(), clock.nowOrLast()]).toEqual([0, 0, 0, 2]);
   expect(() => clock.now()).toThrow("no time");
 });

@@ -10,7 +10,8 @@ export const systemClock: Clock = () => performance.now();
 /**
  * Time that only moves forward (guarantee G6), whatever `clock` does. A step back is taken as a
  * pause: time stands still for that call and goes on from there, so a clock that was set back by
- * an hour doesn't hold anybody's limit for an hour. What isn't a finite number is a pause too.
+ * an hour doesn't hold anybody's limit for an hour. What isn't a finite number is a pause too: before
+ * the first reading time stands still at 0, and goes on from there.
  */
 export class ForwardClock {
   readonly #clock: Clock;
@@ -40,7 +41,11 @@ export class ForwardClock {
   }
 
   #paused(reading: number): number {
-    if (this.#lastReading === -Number.MAX_VALUE) return 0;
+    if (this.#lastReading === -Number.MAX_VALUE) {
+      // Together 0, and the first reading is a step back. Without a step back, all that was counted would expire with it.
+      this.#lastReading = Number.MAX_VALUE;
+      this.#offsetMs = -Number.MAX_VALUE;
+    }
     const nowMs = this.#lastReading + this.#offsetMs;
     if (Number.isFinite(reading)) {
       this.#offsetMs = nowMs - reading;

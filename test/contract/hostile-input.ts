@@ -85,6 +85,25 @@ export function describeHostileInput({ open }: Subject): void {
       },
     );
 
+    it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, undefined])(
+      "takes %s of a clock for a pause, also before its first time",
+      async (noTime) => {
+        let reading: unknown = noTime;
+        const limiter = (await open({ clock: () => reading as number, hardLimitFactor: 1 }))[strategy];
+        const admitted = async () => {
+          const { allowed } = await limiter.inc("k", perSecond(2));
+          return allowed;
+        };
+        expect([await admitted(), await admitted(), await admitted()]).toEqual([true, true, false]);
+        for (const time of [1_700_000_000_000, noTime, 1_700_000_000_999]) {
+          reading = time;
+          expect(await admitted()).toBe(false);
+        }
+        reading = 1_700_000_002_000;
+        expect(await admitted()).toBe(true);
+      },
+    );
+
     it("refuses a rate that could never admit anything, and says which window would do", async () => {
       const limiter = (await open({ windowMs: 1_000 }))[strategy];
       const rate = perSecond(0.25);
