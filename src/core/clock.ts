@@ -42,7 +42,7 @@ export class ForwardClock {
 
   #paused(reading: number): number {
     if (this.#lastReading === -Number.MAX_VALUE) {
-      // Together 0, and the first reading is a step back. Without a step back, all that was counted would expire with it.
+      // Together 0, so that the first reading is a step back: all that was counted would expire with a step ahead.
       this.#lastReading = Number.MAX_VALUE;
       this.#offsetMs = -Number.MAX_VALUE;
     }

@@ -1,7 +1,7 @@
 // What one limiter charged a request, and how that is given back.
 
 import { type Adjuster, adjusterOf } from "../core/adjuster.ts";
-import type { Awaitable, Decision } from "../core/types.ts";
+import type { Decision } from "../core/types.ts";
 import { markDegraded, rejected } from "../strategy/decision.ts";
 import type { ServiceLimit } from "./headers.ts";
 import type { Outcome } from "./metrics.ts";
@@ -159,19 +159,25 @@ export class Charge {
 
   /**
    * Corrects the cost by `delta`, but never to less than 0. After one window nothing is given back any more: the
-   * counted cost has expired by then, so the correction would take from what other requests have used since.
+   * counted cost has expired by then, so the correction would take from what other requests have used since. Where a
+   * higher cost can't be counted, the cost stays as it was, so that no more is given back later than was counted.
    */
-  adjust(delta: number): Awaitable<unknown> {
+  async adjust(delta: number): Promise<void> {
     const isInWindow = performance.now() - this.decidedAtMs < this.#windowMs;
     const change = Math.max(delta, isInWindow ? -this.cost : 0);
-    if (this.#adjuster === undefined || change === 0) return undefined;
+    if (this.#adjuster === undefined || change === 0) return;
     this.cost += change;
-    // A limiter may have an adjuster of its own. It is looked up here and not in each request, because few correct.
-    return (adjusterOf(this.#adjuster) ?? this.#adjuster).adjust(this.key!, change);
+    try {
+      // A limiter may have an adjuster of its own. It is looked up here and not in each request, because few correct.
+      await (adjusterOf(this.#adjuster) ?? this.#adjuster).adjust(this.key!, change);
+    } catch (error) {
+      if (change > 0) this.cost = Math.max(0, this.cost - change);
+      throw error;
+    }
   }
 
   /** Gives the whole cost back. Later corrections do nothing. */
-  giveBack(): Awaitable<unknown> {
+  giveBack(): Promise<void> {
     const given = this.adjust(-this.cost);
     this.#adjuster = undefined;
     return given;

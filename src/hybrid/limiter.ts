@@ -4,6 +4,7 @@
 import { type Adjuster, setAdjuster } from "../core/adjuster.ts";
 import type { ForwardClock } from "../core/clock.ts";
 import { checkCount } from "../core/count.ts";
+import { TrypemaError } from "../core/errors.ts";
 import { type Ask, weightOf } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
 import type { Rate } from "../core/rate.ts";
@@ -326,7 +327,10 @@ export abstract class HybridLimiter implements Limiter {
     if (delta < 0) {
       // What is in no hit here was confirmed, so Redis has it.
       const left = holder.outbox.takeBack(-delta);
-      return left > 0 ? this.#redis.adjustCounted(key, -left) : undefined;
+      if (left === 0) return undefined;
+      return this.#redis.adjustCounted(key, -left).catch((error) => {
+        throw left === -delta ? error : givenBackInPart(-delta - left, -delta, error);
+      });
     }
     holder.addHit(delta, 0, this.#clock.now());
     this.#exchanges.schedule(holder);
@@ -356,4 +360,11 @@ export abstract class HybridLimiter implements Limiter {
     call.then(end, end);
     return call;
   }
+}
+
+/** The error for what Redis had to give back and did not, while this process has given back its own part for good. */
+function givenBackInPart(given: number, wanted: number, error: unknown): unknown {
+  if (!(error instanceof TrypemaError)) return error;
+  const message = `refund: gave back ${given} of ${wanted}, which Redis had not been told of; Redis failed with the rest`;
+  return new TrypemaError(error.code, message, { cause: error });
 }

@@ -165,6 +165,25 @@ describe("while Redis is away", () => {
     expect((await shared.limiter("tokens").get("k")).total).toBe(10);
   });
 
+  it("what a settlement could not correct is given back later only as far as it was counted for sure", async () => {
+    const provider = createFakeRedisProvider({ clock });
+    const shared = createLimits(provider, DEFINITIONS);
+    const tokens = async () => (await shared.limiter("tokens").get("k")).total;
+    await shared.take("k", { tokens: 20 });
+    const grown = await shared.take("k", { tokens: 10 });
+    const shrunk = await shared.take({ tokens: "k" }, { tokens: 10 });
+    provider.redis = "down";
+    await expect(grown.settle({ tokens: 30 })).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await expect(shrunk.settle({ tokens: 4 })).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    provider.redis = "up";
+    expect(await tokens()).toBe(40);
+    await grown.refund();
+    expect(await tokens()).toBe(30);
+    await shrunk.refund();
+    await shrunk.refund();
+    expect(await tokens()).toBe(26);
+  });
+
   it.each(["allow", "deny"] as const)("says so under %j, and corrects nothing later", async (onFailure) => {
     const provider = createFakeRedisProvider({ clock, onFailure });
     const shared = createLimits(provider, DEFINITIONS);

@@ -29,7 +29,8 @@ export class AskedLimit implements Ask {
 
 /**
  * The answer to a take. Always holds: of each limit no more is given back than it counted for this take, and nothing
- * where the take was denied or the limit's window has passed since.
+ * where the take was denied or the limit's window has passed since. A correction that failed isn't tried again, and
+ * may have been made all the same, so of the two counts the lower one is what may still be given back.
  */
 export class Taken {
   /** Whether every limit admitted the call. */
@@ -93,7 +94,10 @@ export class Taken {
     return this.#counted;
   }
 
-  /** Makes each limit count what is wanted. A value where all are corrected at once, else a promise. */
+  /**
+   * Makes each limit count what is wanted. A value where all are corrected at once, else a promise, which rejects when
+   * all have ended and one has failed.
+   */
   #correct(wanted: readonly number[]): unknown {
     if (!this.allowed) return undefined;
     const pastMs = this.#family.nowMs() - this.#made.takenMs;
@@ -108,13 +112,23 @@ export class Taken {
       const adjuster = decision.degraded ? adjusterOf(decision) : (adjusterOf(limiter) ?? limiter);
       counted[index] = wanted[index]!;
       const total = adjuster?.adjust(key, delta);
-      if (delta < 0 || decision.degraded) return total;
-      return total instanceof Promise
-        ? total.then((now) => countFirst(ask, key, delta, now))
-        : countFirst(ask, key, delta, total);
+      if (delta < 0) return total;
+      const countRest = (now: unknown) => (decision.degraded ? now : countFirst(ask, key, delta, now));
+      if (!(total instanceof Promise)) return countRest(total);
+      return total.then(countRest).catch((error: unknown) => {
+        counted[index] = Math.max(0, counted[index]! - delta);
+        throw error;
+      });
     });
-    return corrections.some((one) => one instanceof Promise) ? Promise.all(corrections).then(() => {}) : undefined;
+    return corrections.some((one) => one instanceof Promise) ? allEnded(corrections) : undefined;
   }
+}
+
+/** Waits for all, and rejects with the first failure of them. */
+async function allEnded(corrections: readonly unknown[]): Promise<void> {
+  const ends = await Promise.allSettled(corrections);
+  const failed = ends.find(({ status }) => status === "rejected");
+  if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
 }
 
 /**

@@ -212,3 +212,16 @@ it("with a faked Redis it is the same", async () => {
   await meanwhile.adjust(-1);
   expect((await limiterOf(provider).get("k")).total).toBe(1);
 });
+
+it("a higher cost that could not be counted is not given back later", async () => {
+  const provider = createFakeRedisProvider();
+  const { take, failed } = limited(provider);
+  for (let i = 0; i < 5; i++) await take();
+  const heavier = await take();
+  provider.redis = "down";
+  await heavier.adjust(4);
+  expect(failed.mock.calls).toEqual([["settlement"]]);
+  provider.redis = "up";
+  heavier.giveBack();
+  await expect.poll(async () => (await limiterOf(provider).get("k")).total).toBe(5);
+});

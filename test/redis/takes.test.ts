@@ -525,6 +525,31 @@ describe("on Hybrid", () => {
     expect((await limits.limiter("day").get("k")).total).toBe(3);
   });
 
+  it("a refund while Redis is away gives back what Redis has not been told of, and says how much that was", async () => {
+    let isOut = false;
+    const flaky: RedisClient = {
+      async sendCommand([command, ...args]: string[]) {
+        if (isOut) throw new Error("ECONNREFUSED");
+        return redis.client.call(command!, ...args);
+      },
+    };
+    // With one report in an hour, so that hits stay here.
+    const provider = createHybridProvider(flaky, { timeoutMs: 30_000, syncIntervalMs: hours(1) });
+    opened.push(provider);
+    const limits = createLimits(provider, { all: { rate: perHour(50), windowMs: hours(24), bucketMs: minutes(1) } });
+    const first = await limits.take("k", 5);
+    const all = limits.limiter("all");
+    await all.inc("k", perHour(50));
+    const here = limits.take("k", 2);
+    expect(here).not.toBeInstanceOf(Promise);
+    isOut = true;
+    const failure = await failureOf(Promise.resolve(first.refund()));
+    expect(failure).toMatchObject({ code: "BACKEND_UNAVAILABLE", message: expect.stringMatching(/gave back 2 of 5/) });
+    isOut = false;
+    await first.refund();
+    expect((await all.get("k")).total).toBe(5 + 1);
+  });
+
   it("takes a limit for used by the takes that were admitted only", async () => {
     const provider = createHybridProvider(redis.client, { timeoutMs: 30_000 });
     opened.push(provider);
