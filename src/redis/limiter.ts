@@ -100,7 +100,7 @@ export abstract class RedisLimiter implements Limiter {
     checkCount("count", count, 1);
     checkKey(key);
     try {
-      const peek = await this.peek(key, count, rate);
+      const peek = await this.#peek(key, count, rate);
       if (peek === undefined) return this.foresee(this.unknown, firstRate, count);
       if (peek.blockedMs > 0) return this.rejectBlocked(peek, peek.rate, count, peek.blockedMs);
       return this.foresee(peek, peek.rate, count);
@@ -112,7 +112,7 @@ export abstract class RedisLimiter implements Limiter {
   async get(key: string): Promise<Usage> {
     checkKey(key);
     const usage = async () => {
-      const peek = await this.peek(key, 1);
+      const peek = await this.#peek(key, 1);
       // A key that is only blocked has used nothing.
       if (peek === undefined || peek.observed === 0) return UNKNOWN;
       const { rate, observed: total, declined, blockedMs } = peek;
@@ -248,10 +248,10 @@ export abstract class RedisLimiter implements Limiter {
     return setAdjuster(markDegraded(await askLocal(local)), local);
   }
 
-  protected async peek(key: string, count: number, rate?: Rate): Promise<Peek | undefined> {
+  async #peek(key: string, count: number, rate?: Rate): Promise<Peek | undefined> {
     const reply = await this.#backend.peek({
       keys: this.#names.of(key),
-      args: this.#argumentsOf(PEEK, { count, rate }),
+      args: this.#argumentsOf(PEEK, { count, sheds: this.countsDenied, rate }),
     });
     return peekFrom(reply, this.settings.windowMs);
   }

@@ -5,7 +5,7 @@ import { fieldsOf } from "./commands.ts";
 import { PEEK, type PeekReply } from "./lua.generated.ts";
 import { isShare, isTotal, isWait, isWhole, isWithin, misfit, numberFrom } from "./reply.ts";
 
-/** A known key's window as a script saw it. Waits are for the count of the call that the script was told of. */
+/** A known key's window as a script saw it. It has only what the decision about the call needs that the script knew. */
 export class Peek implements WindowView, SuppressedView {
   readonly #fields: PeekReply;
 

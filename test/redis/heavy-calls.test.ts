@@ -153,6 +153,37 @@ it.each([1, 0.5, 0.01])("Redis reads few of 3 000 buckets for a denied call of %
   expect(callsOf("lindex")).toBeLessThanOrEqual(1 + Math.log2(buckets));
 });
 
+it("Redis reads no more of the list for a look than its decision needs", async () => {
+  const clock = manualClock(1_000_000);
+  const options = {
+    ...WINDOW,
+    clock,
+    random: () => 0.999,
+    hardLimitFactor: 1e6,
+    suppressionCacheMs: 0,
+    timeoutMs: 30_000,
+  };
+  const { absolute, suppressed } = createRedisProvider(redis.client, options);
+  const filling: Promise<unknown>[] = [];
+  for (let i = 0; i < 1_000; i++) {
+    clock.advance(10);
+    filling.push(absolute.inc("k", perSecond(1_000)), suppressed.inc("k", perSecond(1)));
+  }
+  await Promise.all(filling);
+  const readsOf = async (look: () => Promise<unknown>) => {
+    await redis.client.config("RESETSTAT");
+    await look();
+    return Number(/cmdstat_lindex:calls=(\d+)/.exec(await redis.client.info("commandstats"))?.[1] ?? 0);
+  };
+  // The last second has more buckets than a state, but only a factor follows from them.
+  expect(await readsOf(() => absolute.get("k"))).toBe(0);
+  expect(await readsOf(() => absolute.isAllowed("k"))).toBe(0);
+  expect(await readsOf(() => absolute.isAllowed("k", 60_000 - 500))).toBeGreaterThan(0);
+  expect(await readsOf(() => suppressed.isAllowed("k", 1, perSecond(1_000)))).toBe(0);
+  // What the last second has counted is known from the call before.
+  expect(await readsOf(() => suppressed.isAllowed("k"))).toBe(1);
+});
+
 it("Redis reads few of 3 000 buckets for a refund below those in which nothing is accepted", async () => {
   const clock = manualClock(1_000_000);
   const options = { ...WINDOW, clock, random: () => 0, hardLimitFactor: 1e6, timeoutMs: 30_000 };

@@ -131,7 +131,7 @@ class RedisSide implements Side {
   }
 
   async view(nowMs: number) {
-    return fieldsOf(PEEK, await this.#run(PEEK, { count: 1 }, nowMs));
+    return fieldsOf(PEEK, await this.#run(PEEK, { count: Number.MAX_SAFE_INTEGER, sheds: true }, nowMs));
   }
 
   async buckets(nowMs: number) {

@@ -198,6 +198,9 @@ export const COMMANDS = {
     keys: STATE_AND_BUCKETS,
     arguments: {
       count: number("the weight of the call"),
+      sheds: flag(
+        "whether the strategy is the suppressed one: then a call that doesn't fit meets a factor, else a wait",
+      ),
       rate: optional("the rate to judge the call by; absent for the key's own"),
     },
     /** For a known key, or one that is blocked. Any other is replied with 0. */
@@ -205,13 +208,13 @@ export const COMMANDS = {
       rate: "the rate the call is judged by",
       total: "what is counted",
       declined: "the declined part of that",
-      wait_ms: "how long until enough has expired for the call",
+      wait_ms: "how long until enough has expired for the call; 0 if it meets none",
       freed: "how much has expired then",
       oldest_expires_in_ms:
         "how long until the oldest bucket expires; until the last lease does, if there is no bucket",
       oldest_expires_with_hit_in_ms: "how long the oldest bucket would live with a hit now",
       oldest_accepted: "the accepted usage of the oldest bucket",
-      recent_per_second: "the observed rate of the recent span",
+      recent_per_second: "the observed rate of the recent span; 0 if the call meets no factor",
       kept_factor: "the factor that was computed last",
       kept_factor_age_ms: "how long ago that was; Infinity for never",
       leased: "what hybrid processes have leased",

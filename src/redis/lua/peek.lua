@@ -14,9 +14,15 @@ local function peek(keys, arguments)
   elseif not is_own_rate and window.rate ~= rate + 0 then
     set_rate(window, rate + 0)
   end
-  local recent = update_recent_rate(window)
   local capacity = capacity_in(window.rate, window.window_ms)
-  local wait_ms, freed = time_until_free(window, window.total + window.reserved + arguments.count - capacity)
+  local missing = window.total - window.declined + window.reserved + arguments.count - capacity
+  -- Each may read many chunks of the list. So only that is computed which the decision is made of.
+  local recent, wait_ms, freed = 0, 0, 0
+  if missing > 0 and arguments.sheds then
+    recent = update_recent_rate(window)
+  elseif missing > 0 then
+    wait_ms, freed = time_until_free(window, missing)
+  end
   local accepted = oldest_accepted(window)
   local oldest_ms = oldest_expires_in(window)
   local oldest_with_hit_ms = oldest_ms

@@ -63,7 +63,7 @@ async function countedOf(
 ) {
   const names = new KeyNames(world.prefix, { name: "", strategy, ...options });
   const keys = names.of("a");
-  const args = argumentsOf(PEEK, { ...options, count: 1, rate: undefined, clockMs: undefined });
+  const args = argumentsOf(PEEK, { ...options, count: 1, sheds: true, rate: undefined, clockMs: undefined });
   const outcome = await world.execute("eval", [PEEK.source, keys.length, ...keys, ...args]);
   if (outcome.status === "rejected") throw outcome.reason;
   const peek = peekFrom(outcome.value, options.windowMs);
