@@ -205,3 +205,27 @@ it("Redis reads few of 3 000 buckets for a refund below those in which nothing i
     expect((await suppressed.get("k")).accepted).toBe(left);
   }
 });
+
+it.each([
+  { windowMs: 10_000, buckets: 103, accepted: 25 },
+  // The oldest of the first chunk expire, then all of it; and it is the only chunk, or the next one is begun.
+  ...Array.from({ length: 10 }, (_, i) => ({ windowMs: 2_000, buckets: 40 + i, accepted: 29 + i })),
+])("the factor is Local's after a refund of hits from before the last second: %j", async (drawn) => {
+  const { windowMs, buckets, accepted } = drawn;
+  const clock = manualClock(1_000_000);
+  const options = { windowMs, bucketMs: 100, clock, random: () => 0, hardLimitFactor: 1e6, suppressionCacheMs: 0 };
+  const { suppressed } = createRedisProvider(redis.client, { ...options, timeoutMs: 30_000 });
+  const local = createLocalProvider(options).suppressed;
+  // The denied hits on top are the heaviest, so that the rate of the last second is above that of the window.
+  for (let i = 0; i < buckets; i++) {
+    const [rate, count] = i < accepted ? [perSecond(1_000), 1] : [perSecond(1), i < buckets - 10 ? 1 : 9];
+    expect(await suppressed.inc("k", rate, count)).toEqual(local.inc("k", rate, count));
+    clock.advance(100);
+  }
+  for (let left = local.get("k").accepted; left > 0; left--) {
+    expect(await suppressed.adjust("k", -1)).toBe(local.adjust("k", -1));
+    const expected = local.isAllowed("k", 30);
+    expect(expected.suppressionFactor).toBeGreaterThan(0.9);
+    expect(await suppressed.isAllowed("k", 30)).toEqual(expected);
+  }
+});

@@ -108,6 +108,39 @@ it("takes count up to the largest whole number, as Local's do, and begin anew wh
   }
 });
 
+it("a take is answered as by Local where used and wait, as one number, are just too large for that", async () => {
+  const clock = manualClock(1_000_000);
+  const windowMs = hours(24);
+  const definitions = { day: { limit: 1e9, windowMs } };
+  const provider = createRedisProvider(redis.client, { timeoutMs: 30_000, clock });
+  opened.push(provider);
+  const [limits, local] = [
+    createLimits(provider, definitions),
+    createLimits(createLocalProvider({ clock }), definitions),
+  ];
+  const most = Math.floor(1e15 / (windowMs + 2));
+  for (let count = most - 3; count <= most + 3; count++) {
+    for (const more of [count, 0, 1]) {
+      const { decisions } = await limits.take(`k-${count}`, more);
+      expect(decisions).toEqual(local.take(`k-${count}`, more).decisions);
+    }
+  }
+});
+
+it("a denied take can block for a single millisecond", async () => {
+  const clock = manualClock(1_000_000);
+  const options = { clock, timeoutMs: 30_000 };
+  for (const provider of [createRedisProvider(redis.client, options), createHybridProvider(redis.client, options)]) {
+    opened.push(provider);
+    const limits = createLimits(provider, { once: { limit: 1, windowMs: seconds(1), blockMs: 1 } });
+    const key = `k-${opened.length}`;
+    await limits.take(key);
+    expect((await limits.take(key)).decisions.once).toMatchObject({ blocked: true, retryAfterMs: 1 });
+    clock.advance(1);
+    expect((await limits.peek(key)).decisions.once).toMatchObject({ allowed: false, retryAfterMs: 999 });
+  }
+});
+
 it("suppressed takes say what is left by their counts where totals have stopped, as Local's do", async () => {
   const half = 2 ** 52;
   const clock = manualClock(1_000_000);
@@ -351,6 +384,28 @@ describe("in a script with others", () => {
       expect(totals.map(({ total }) => total)).toEqual([1, 1, 0]);
     }
   });
+});
+
+it("a replica's refusal reaches the client as an error, which clients listen to, also where it is about one key", async () => {
+  const refusals: string[] = [];
+  const listening: RedisClient = {
+    async sendCommand([command, ...args]: string[]) {
+      return redis.client.call(command!, ...args).catch((error) => {
+        refusals.push(String(error.message));
+        throw error;
+      });
+    },
+  };
+  const clock = manualClock(1_000_000);
+  const limits = limitsOn(listening, { clock });
+  await limits.take({ tokens: "k" });
+  // What has expired is deleted when the key is looked at.
+  clock.advance(minutes(1));
+  await redis.client.replicaof("127.0.0.1", 1);
+  const failure = await failureOf(limits.take({ tokens: "k" }));
+  await redis.client.replicaof("NO", "ONE");
+  expect(failure).toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+  expect(refusals).toEqual([expect.stringMatching(/^READONLY/)]);
 });
 
 it("a take whose script the server has lost is sent again as a whole, and counts once", async () => {
