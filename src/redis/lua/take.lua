@@ -99,7 +99,7 @@ end
 local function decide_others(takes)
   takes.admitted, takes.factors = {}, {}
   while takes.left > 0 do
-    takes.failing, takes.counted = nil, 0
+    takes.counted = 0
     local is_done, failure = pcall(decide_take, takes)
     -- A key that holds something else fails its own takes only.
     if not is_done then
@@ -167,7 +167,6 @@ end
 -- with the window. So the list of a window that they have changed is looked at first. If it is something else, the
 -- window is stored and opened anew.
 local function open_whole(takes, number, terms)
-  takes.failing = nil
   if takes.lights[number] then
     local make_whole = widen
     make_whole(takes, number, terms)
@@ -219,12 +218,11 @@ end
 
 -- Takes back what a take has counted that failed. The window that it failed at may be anything by now. In Redis it is
 -- as it was before the take: other takes have changed nothing of it, or else the take would not have failed there (see
--- `open_whole`).
+-- `open_whole`). Where `store_if_risky` was refused to write, another key is taken for the failing one. That doesn't
+-- matter, because then the script fails as a whole: see `save_all`.
 local function undo_take(takes)
   local plan, failing = takes.plan, takes.failing
-  if failing then
-    takes.windows[failing], takes.lights[failing], takes.states[failing] = nil, nil, nil
-  end
+  takes.windows[failing], takes.lights[failing] = nil, nil
   for i = 1, takes.counted do
     local at = takes.at + 3 * i
     local window, terms = takes.windows[plan[at]], plan[at + 1]
