@@ -1,11 +1,12 @@
 // What one adapter has and the others don't: routes of Fastify, mounted routers, unix sockets, responses of fetch.
 
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, IncomingMessage, type Server, ServerResponse } from "node:http";
 import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
-import { connect } from "node:net";
+import { connect, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { createAdaptorServer } from "@hono/node-server";
 import express from "express";
 import Fastify from "fastify";
@@ -322,6 +323,22 @@ it("a response that the connection broke under is counted, although its handler 
   await expect.poll(() => isFinished).toBe(true);
   expect(limiterOf(limits).get("127.0.0.1").total).toBe(1);
   server.close();
+});
+
+it.each([{ method: "GET" }, undefined])("a response that knows of its request only %j is settled", async (known) => {
+  const limits = provider();
+  const options = { provider: limits, rate: perSecond(1), key: () => "k", uncounted: "failed" } as const;
+  const limited = nodeLimit(options, (_, response) => {
+    response.statusCode = 500;
+    response.end();
+  });
+  // Serverless functions make their messages so.
+  const request = Object.assign(new IncomingMessage(new Socket()), { method: "GET", url: "/" });
+  const response = Object.assign(new ServerResponse(request), { req: known });
+  response.assignSocket(new Writable({ write: (_, __, done) => done() }) as Socket);
+  limited(request, response as ServerResponse);
+  await once(response, "finish");
+  expect(limiterOf(limits).get("k").total).toBe(0);
 });
 
 it("node:http answers 500 when its handler throws or rejects, and closes what was begun", async () => {
