@@ -37,6 +37,9 @@ export const OVERLOAD = 12;
 /** The bucket of the list that the finger is at. */
 export const FINGER = 13;
 
+const NO_WORDS = new Float64Array(0);
+const NO_HALVES = new Int32Array(0);
+
 /**
  * Records are dense: to remove one moves the last into its place, so memory follows the number of keys and a sweep
  * reads memory in order.
@@ -52,10 +55,10 @@ export class Records {
   #size = 0;
   #selected = NONE;
   /** The chunk of the selected record, as 8-byte words, and where in it the record begins. */
-  words: Float64Array = new Float64Array(0);
+  words: Float64Array = NO_WORDS;
   at = 0;
   /** The same chunk, as 32-bit integers. */
-  halves: Int32Array = new Int32Array(0);
+  halves: Int32Array = NO_HALVES;
 
   get size(): number {
     return this.#size;
@@ -144,5 +147,13 @@ export class Records {
     this.#chunks.length = count;
     this.#halfChunks.length = count;
     this.#keyChunks.length = count;
+    if (count === 0) this.#selectNone();
+  }
+
+  /** Lets go of the chunk of the selected record too, which is up to 4 MB. */
+  #selectNone(): void {
+    this.#selected = NONE;
+    this.words = NO_WORDS;
+    this.halves = NO_HALVES;
   }
 }
