@@ -23,3 +23,15 @@ it("allows nobody for the address of a trusted proxy that doesn't name the clien
   const named = new Guard({ ...shared, name: "named", key: clientAddress({ proxies: ["10.0.0.1"] }) });
   expect(await statuses(named, "10.0.0.2")).toEqual([200, 200]);
 });
+
+it("allows peers of a unix socket where it names them, but not who comes through a proxy there", async () => {
+  const shared = { provider: createLocalProvider(), rate: perMinute(1), onNotice: false } as const;
+  const peers = new Guard({ ...shared, name: "peers", key: clientAddress(), allow: ["unix"] });
+  expect(await statuses(peers, "unix")).toEqual([200, 200]);
+  expect(await statuses(peers, "203.0.113.7")).toEqual([200, 429]);
+  const others = new Guard({ ...shared, name: "others", key: clientAddress(), allow: ["private"] });
+  expect(await statuses(others, "unix")).toEqual([400, 400]);
+  const proxy = new Guard({ ...shared, name: "proxy", key: clientAddress({ proxies: ["unix"] }), allow: ["unix"] });
+  expect(await statuses(proxy, "unix")).toEqual([200, 429]);
+  expect(await statuses(proxy, "unix", "203.0.113.7")).toEqual([200, 429]);
+});

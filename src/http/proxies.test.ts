@@ -10,6 +10,7 @@ describe("proxies", () => {
     expect(checkedProxies([])).toBeUndefined();
     expect(checkedProxies(0)).toBeUndefined();
     expect(checkedProxies(2)).toMatchObject({ hops: 2 });
+    expect(checkedProxies(32)).toMatchObject({ hops: 32 });
   });
 
   it.each([
@@ -72,6 +73,7 @@ describe("proxies", () => {
     ["Loopback", '"loopback"'],
     ["10.0.0.0/8, 192.168.0.0/16", "expected networks"],
     ["constructor", "expected networks"],
+    ["http://10.0.0.1", "expected networks"],
     ["", "expected networks"],
     [7, "got 7, expected networks"],
     [Object.create(null), "got an object, expected networks"],
@@ -85,6 +87,7 @@ describe("proxies", () => {
 
   it.each([
     [true, /got true, expected an array such as \["10.0.0.0\/8"\], or how many proxies are in front, 0 to 32/],
+    ["", /got "", expected an array such as \["10.0.0.0\/8"\], or how many/],
     ["1", /got "1", expected an array such as \["10.0.0.0\/8"\], or how many/],
     ["loopback", /got "loopback", expected an array such as \["loopback"\]/],
     [-1, /got -1/],
