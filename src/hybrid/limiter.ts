@@ -365,6 +365,6 @@ export abstract class HybridLimiter implements Limiter {
 /** The error for what Redis had to give back and did not, while this process has given back its own part for good. */
 function givenBackInPart(given: number, wanted: number, error: unknown): unknown {
   if (!(error instanceof TrypemaError)) return error;
-  const message = `refund: gave back ${given} of ${wanted}, which Redis had not been told of; Redis failed with the rest`;
+  const message = `refund: gave back ${given} of ${wanted}, which Redis didn't know of; Redis failed with the rest`;
   return new TrypemaError(error.code, message, { cause: error });
 }

@@ -88,11 +88,17 @@ function section(window: WindowReport, { clients, counts }: Report): string {
     ({ client, denied, busiest }) =>
       `<tr><td class="client">${escapeHtml(client)}</td><td>${grouped(denied)}</td><td>${grouped(busiest)}</td></tr>`,
   );
+  const limits = tableOf(
+    ["limit", "", "denied, absolute", "", "clients", "denied, suppressed", "", "clients"],
+    window.limits.map(limitRow),
+  );
+  const title = `Who would have been hit most by ${grouped(limit)} in ${name} (absolute)`;
+  const clientsHit = `<h3>${title}</h3>\n${tableOf(["client", "denied", "busiest window"], hit)}`;
   return `<section>
 <h2>${name}</h2>
 <div class="charts">${busiestChart(window, clients, counts)}${denialChart(window, counts)}</div>
-${tableOf(["limit", "", "denied, absolute", "", "clients", "denied, suppressed", "", "clients"], window.limits.map(limitRow))}
-${hit.length === 0 ? "" : `<h3>Who would have been hit most by ${grouped(limit)} in ${name} (absolute)</h3>\n${tableOf(["client", "denied", "busiest window"], hit)}`}
+${limits}
+${hit.length === 0 ? "" : clientsHit}
 </section>`;
 }
 
