@@ -6,7 +6,7 @@ import { allowed, rejected } from "../strategy/decision.ts";
 import type { WindowView } from "../strategy/view.ts";
 import type { CallTerms } from "./batch.ts";
 import { RepliesOf } from "./commands.ts";
-import { RedisLimiter } from "./limiter.ts";
+import { type DecidedCall, RedisLimiter } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
 import { admissionFrom, blockFrom, isWait, isWhole, isWithin, misfit } from "./reply.ts";
 
@@ -46,7 +46,7 @@ export class RedisAbsolute extends RedisLimiter {
   protected draw(): undefined {}
 
   /** @internal */
-  concluded(reply: unknown, rate: Rate, count: number, _: number | undefined, isTaken: boolean): Decision {
+  concluded(reply: unknown, { rate, count }: DecidedCall, isTaken: boolean): Decision {
     const limit = this.limitOf(rate);
     const weight = weightOf(count);
     if (Array.isArray(reply)) return this.#denied(reply, rate, limit, weight);

@@ -31,6 +31,16 @@ const MOST_TERMS = 1_000;
 
 const UNKNOWN: Usage = Object.freeze({ total: 0, declined: 0, accepted: 0, limit: 0, suppressionFactor: 0 });
 
+/** A call or an ask of a take about which a script has decided. */
+export interface DecidedCall {
+  readonly rate: Rate;
+  readonly count: number;
+  /** The draw that the script was given, where the strategy needs one. */
+  readonly draw: number | undefined;
+  /** Whether nothing else has met the draw. Then another call may have it if the script did not use it. */
+  readonly isDrawFresh: boolean;
+}
+
 /** What every script takes. */
 type WindowArguments = Pick<DeleteArguments, "windowMs" | "bucketMs" | "clockMs">;
 
@@ -275,9 +285,11 @@ export abstract class RedisLimiter implements Limiter {
   }
 
   /** What a script needs to know of an ask of a take. @internal */
-  askOf({ key, rate, count, blockMs, draw = this.draw() }: Ask): TakeAsk {
+  askOf({ key, rate, count, blockMs, draw }: Ask): TakeAsk & DecidedCall {
     const terms = this.#termsFor(rate, this.limitOf(rate), count);
-    return { terms, keys: this.#names.of(key), draw, blockMs };
+    const isDrawFresh = draw === undefined;
+    const given = isDrawFresh ? this.draw() : draw;
+    return { terms, keys: this.#names.of(key), rate, count, draw: given, isDrawFresh, blockMs };
   }
 
   /** The name of the Redis key that has the state of a key. @internal */
@@ -304,20 +316,11 @@ export abstract class RedisLimiter implements Limiter {
   /**
    * The decision about a call or an ask of a take, from what a script has replied to it.
    *
-   * @param draw the one that the script was given, where the strategy needs one
-   * @param isTaken whether all asks of the take were admitted
-   * @param isFresh whether nothing else has met the draw. Then another call may have it if the script did not use it
+   * @param isTaken whether all asks of the take were admitted; true for a call, which is no ask
    * @throws {TrypemaError} `BACKEND_SCRIPT` for what is no reply to it
    * @internal
    */
-  abstract concluded(
-    reply: unknown,
-    rate: Rate,
-    count: number,
-    draw: number | undefined,
-    isTaken: boolean,
-    isFresh: boolean,
-  ): Decision;
+  abstract concluded(reply: unknown, call: DecidedCall, isTaken: boolean): Decision;
 
   /** The terms of calls of 1 are kept, because a batch sends the terms once for all calls that have the same. */
   #termsFor(rate: Rate, limit: number, count: number): CallTerms {

@@ -14,7 +14,7 @@ import {
 import type { SuppressedView } from "../strategy/view.ts";
 import type { CallTerms } from "./batch.ts";
 import { RepliesOf } from "./commands.ts";
-import { RedisLimiter } from "./limiter.ts";
+import { type DecidedCall, RedisLimiter } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
 import { admissionFrom, blockFrom, isShare, isWait, isWhole, isWithin, misfit } from "./reply.ts";
 
@@ -37,14 +37,9 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   /** The decision about a call over the soft limit, made of what the script saw, as on Local. */
-  #decideFrom(
-    reply: unknown,
-    rule: SuppressedRule,
-    count: number,
-    draw: number,
-    isCounted: boolean,
-    isFresh: boolean,
-  ): Decision {
+  #decideFrom(reply: unknown, rule: SuppressedRule, call: DecidedCall, isTaken: boolean): Decision {
+    const count = weightOf(call.count);
+    const draw = call.draw!;
     const { admitted, accepted: used, scaledFactor, wait, oldestAccepted } = this.#suppressions.read(reply);
     const factor = scaledFactor / 2 ** 53;
     const usedWithCall = used + count;
@@ -52,10 +47,11 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     const isOver = usedWithCall > rule.limit && (usedWithCall <= rule.hardLimit || factor === 1);
     const isAdmitted = drawAdmits(factor, () => draw);
     if (!isSound || !isOver || admitted !== (isAdmitted ? 1 : 0)) throw misfit(reply);
-    if (factor === 1 && isFresh) this.#draws.push(draw);
+    if (factor === 1) this.#keepDraw(call);
     const oldestExpiresInMs = this.waitMsFrom(wait);
     // Where a call is admitted and not counted, because another limit denied the take, it leaves as much as there was.
-    if (isAdmitted) return admittedByDraw(rule, isCounted ? usedWithCall : used, oldestExpiresInMs, factor);
+    const usedThen = isTaken ? used + call.count : used;
+    if (isAdmitted) return admittedByDraw(rule, usedThen, oldestExpiresInMs, factor);
     return deniedByFactor({ used, oldestAccepted, oldestExpiresInMs }, rule, count, factor, oldestExpiresInMs);
   }
 
@@ -69,19 +65,24 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     return this.#draws.pop() ?? this.settings.random();
   }
 
+  /** The script had no use for the draw of the call. */
+  #keepDraw({ draw, isDrawFresh }: DecidedCall): void {
+    if (isDrawFresh) this.#draws.push(draw!);
+  }
+
   /** @internal */
-  concluded(reply: unknown, rate: Rate, count: number, draw: number, isTaken: boolean, isFresh: boolean): Decision {
+  concluded(reply: unknown, call: DecidedCall, isTaken: boolean): Decision {
+    const { rate, count } = call;
     const rule = this.#ruleOf(rate);
-    const weight = weightOf(count);
     if (!Array.isArray(reply)) {
       const { used, moreAfterMs } = admissionFrom(reply, isTaken ? count : 0, rule.limit, this.settings.windowMs);
-      if (isFresh) this.#draws.push(draw);
+      this.#keepDraw(call);
       return allowed(rule.limit, used, moreAfterMs);
     }
     const block = blockFrom(reply, this.settings.windowMs);
-    if (block === undefined) return this.#decideFrom(reply, rule, weight, draw, isTaken && count > 0, isFresh);
-    if (isFresh) this.#draws.push(draw);
-    return this.rejectByReply(block, rate, weight);
+    if (block === undefined) return this.#decideFrom(reply, rule, call, isTaken);
+    this.#keepDraw(call);
+    return this.rejectByReply(block, rate, weightOf(count));
   }
 
   protected mostOf(rate: Rate): number {

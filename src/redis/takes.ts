@@ -98,9 +98,7 @@ export class Takes {
     const reply = await backend.take({ keys, asks: asked, isDenied, clock });
     if (!Array.isArray(reply) || reply.length !== asks.length) throw misfit(reply);
     const isTaken = !isDenied && reply.every(isAdmission);
-    return asks.map((ask, index) =>
-      limiterOf(ask).concluded(reply[index], ask.rate, ask.count, asked[index]!.draw, isTaken, ask.draw === undefined),
-    );
+    return asks.map((ask, index) => limiterOf(ask).concluded(reply[index], asked[index]!, isTaken));
   }
 
   /** What the Local provider decides that stands in for Redis. */
