@@ -181,9 +181,12 @@ describe("--hybrid", () => {
     const args = ["--hybrid", "--serve", "--port", "0"];
     const serving = await Promise.all([1, 2].map(() => startUntil(/curl -i (\S+)\/absolute/, ...args)));
     const statuses: number[] = [];
+    const beganMs = performance.now();
     for (let i = 0; i < 20; i++) statuses.push((await fetch(`${serving[i % 2]!.match[1]}/absolute`)).status);
+    // On a busy machine this takes longer than the window of ten seconds.
+    const windows = Math.ceil((performance.now() - beganMs) / 10_000);
     const admitted = statuses.filter((status) => status === 200).length;
-    expect(admitted).toBeLessThanOrEqual(10);
+    expect(admitted).toBeLessThanOrEqual(10 * windows);
     // One may be denied what the other one has leased.
     expect(admitted).toBeGreaterThanOrEqual(7);
     for (const { child } of serving) child.kill("SIGINT");
