@@ -200,7 +200,7 @@ describe("the package", () => {
         expect(loaded.size).toBeGreaterThan(10);
         for (const file of loaded) {
           expect(file).toMatch(/^((core|strategy|local|limits|metrics|http)\/[a-z-]+|adapters\/[a-z-]+)\.ts$/);
-          const shared = ["adapters/node-message.ts", "adapters/web-response.ts"];
+          const shared = ["adapters/node-message.ts", "adapters/node-peer.ts", "adapters/web-response.ts"];
           if (file.startsWith("adapters/")) expect([`adapters/${name}.ts`, ...shared]).toContain(file);
         }
       },
