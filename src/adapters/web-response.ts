@@ -63,8 +63,8 @@ export function setFields(headers: Headers, fields: Fields): void {
 
 /** Notes with a response which fields are those of a denial, so that outer limiters don't take them for a handler's. */
 export function noteDenial(response: object, fields: Fields, request: object): void {
-  Reflect.set(response, FIELDS, fields);
-  Reflect.set(response, DENIED, request);
+  note(response as WithHeaders, FIELDS, fields);
+  note(response as WithHeaders, DENIED, request);
 }
 
 function addFields(to: WithHeaders, fields: Fields, request: object): void {
@@ -78,7 +78,16 @@ function addFields(to: WithHeaders, fields: Fields, request: object): void {
     if (name === EXPOSED_FIELDS) headers.set(name, addNames(there, fields[i + 1]!));
     else if (there === null || there === fieldOf(earlier, name)) headers.set(name, fields[i + 1]!);
   }
-  Reflect.set(to, FIELDS, fields);
+  note(to, FIELDS, fields);
+}
+
+/** Keeps a value with a response, by an assignment: V8 leaves compiled code for `Reflect.set`, which takes 0.1 µs. */
+function note<Name extends typeof FIELDS | typeof DENIED>(to: WithHeaders, name: Name, value: WithHeaders[Name]): void {
+  try {
+    to[name] = value;
+  } catch {
+    // It is frozen. Then a limiter further out takes its fields for the handler's, and leaves them alone.
+  }
 }
 
 function fieldOf(fields: Fields | undefined, name: string): string | undefined {
