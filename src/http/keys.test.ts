@@ -22,6 +22,11 @@ describe("a key of a header", () => {
   it.each(["", "a b", "a:b", "ä", 7])("has no name like %j", (name) => {
     expect(() => requestHeader(name as string)).toThrow(/header: got/);
   });
+
+  it("has no option that isn't known, so that a secret is never stored because of a misspelt one", () => {
+    const made = () => requestHeader("x-api-key", { hashed: true } as never);
+    expect(made).toThrow(/requestHeader.hashed is not an option/);
+  });
 });
 
 describe("a combined key", () => {

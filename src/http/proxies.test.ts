@@ -67,6 +67,8 @@ describe("proxies", () => {
     ["0.0.0.0/0", "which is everybody"],
     ["10.0.0.1/0", "which is everybody"],
     ["10.0.0.0/0.0.0.0", "which is everybody"],
+    ["10.0.0.1/255.255.255.255", 'write "10.0.0.1"'],
+    ["10.0.0.0/255.127.0.0", 'expected networks such as "10.0.0.0/8"'],
     ["10.0.0.0/255.0.255.0", 'expected networks such as "10.0.0.0/8"'],
     ["10.0.0.0/33", "or a number of proxies in place of the array"],
     ["10.*", '"loopback", "linklocal", "uniquelocal", "private", "unix"'],
