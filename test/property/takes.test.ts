@@ -17,7 +17,10 @@ type Name = (typeof NAMES)[number];
 
 const limit: fc.Arbitrary<NaiveLimit> = fc
   .record({
-    limit: fc.integer({ min: 1, max: 12 }),
+    limit: fc.oneof(
+      { arbitrary: fc.integer({ min: 1, max: 12 }), weight: 2 },
+      { arbitrary: fc.integer({ min: 30, max: 60 }), weight: 1 },
+    ),
     windowMs: fc.constantFrom(100, 312.5, 1_000, 2_500),
     bucketShare: fc.constantFrom(0.01, 0.1, 1),
     strategy: fc.constantFrom("absolute" as const, "absolute" as const, "suppressed" as const),
@@ -33,7 +36,6 @@ const count = fc.oneof(
   { arbitrary: fc.constant(1), weight: 4 },
   { arbitrary: fc.integer({ min: 0, max: 8 }), weight: 1 },
 );
-const key = fc.constantFrom("a", "b");
 
 type Asks = Readonly<Partial<Record<Name, { key: string; count: number; override: number }>>>;
 
@@ -54,7 +56,12 @@ interface Kind {
   readonly hasCrowds: boolean;
 }
 
-function stepsOf({ sameKey, hasCrowds }: Kind): fc.Arbitrary<Step[]> {
+/**
+ * @param isDense whether nearly all steps are about one key, in bucket after bucket, so that it has many: Redis keeps
+ * some of them in a list from the eleventh on
+ */
+function stepsOf({ sameKey, hasCrowds }: Kind, isDense: boolean): fc.Arbitrary<Step[]> {
+  const key = fc.constantFrom("a", isDense ? "a" : "b");
   const ask = fc.record({
     key: sameKey ? fc.constant("a") : key,
     count,
@@ -95,6 +102,7 @@ function stepsOf({ sameKey, hasCrowds }: Kind): fc.Arbitrary<Step[]> {
     { arbitrary: fc.constant(0), weight: 4 },
     { arbitrary: fc.integer({ min: 0, max: 120 }), weight: 4 },
     { arbitrary: fc.constantFrom(0.25, 1, 7.5, 10, 25, 100, 250), weight: 1 },
+    { arbitrary: fc.constant(25), weight: isDense ? 150 : 0 },
     { arbitrary: fc.integer({ min: 0, max: 3_000 }), weight: 1 },
   );
   return fc.array(
@@ -131,7 +139,7 @@ function promises(
       limits: fc.record({ one: limit, two: limit, three: limit }),
       hardLimitFactor: fc.constantFrom(1, 1.5, 4),
       suppressionCacheMs: fc.constantFrom(0, 100),
-      steps: stepsOf(kind),
+      steps: fc.constantFrom(false, false, true).chain((isDense) => stepsOf(kind, isDense)),
       startMs: startsMs,
     });
     await fc.assert(
