@@ -36,6 +36,7 @@ describe("a combined key", () => {
     expect(ofParts(["a", "b"])).toBe("a|b");
     expect(combined(requestHeader("a"), requestHeader("b"))(request({ a: "1" }))).toBeUndefined();
     expect(() => combined()).toThrow(/combined: got an array, expected keys/);
+    expect(() => combined(requestHeader("a"), "b" as never)).toThrow(/combined: got an array, expected keys/);
   });
 
   it("is never that of other parts", () => {
