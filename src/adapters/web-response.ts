@@ -81,7 +81,7 @@ function addFields(to: WithHeaders, fields: Fields, request: object): void {
   note(to, FIELDS, fields);
 }
 
-/** Keeps a value with a response, by an assignment: V8 leaves compiled code for `Reflect.set`, which takes 0.1 µs. */
+/** Keeps a value with a response, by an assignment, because `Reflect.set` takes 0.1 µs and an assignment 6 ns. */
 function note<Name extends typeof FIELDS | typeof DENIED>(to: WithHeaders, name: Name, value: WithHeaders[Name]): void {
   try {
     to[name] = value;
