@@ -42,7 +42,8 @@ export class ForwardClock {
 
   #paused(reading: number): number {
     if (this.#lastReading === -Number.MAX_VALUE) {
-      // Together 0, so that the first reading is a step back: all that was counted would expire with a step ahead.
+      // The sum of the two is the time, which is 0. The first real reading is a step back from this last one, and so a
+      // pause. A step ahead would expire all that was counted.
       this.#lastReading = Number.MAX_VALUE;
       this.#offsetMs = -Number.MAX_VALUE;
     }

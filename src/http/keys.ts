@@ -153,7 +153,7 @@ export function checkMissingKeyPolicy(policy: MissingKeyPolicy): void {
 
 /**
  * SHA-256 in hexadecimal. A text with a lone surrogate has no UTF-8 form of its own, so the JSON form is hashed, which
- * differs for two such texts. It may be another text too, so the hash is marked.
+ * differs for two such texts. Another key may be that JSON text itself, so such a hash begins with the mark.
  */
 function hashOf(text: string): Promise<string> {
   return text.isWellFormed() ? sha256Of(text) : sha256Of(JSON.stringify(text)).then((hash) => `${MARK}${hash}`);

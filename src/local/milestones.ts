@@ -84,7 +84,7 @@ export class Milestones {
       return;
     }
     way.dropped = sum(way.dropped, amount);
-    // No buckets are before a milestone that stands here, however much this one counts.
+    // No buckets are before a milestone at the oldest bucket, however much that bucket counts.
     if (way.nodes[0] === node) way.sums[0] = way.dropped;
   }
 
