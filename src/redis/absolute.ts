@@ -6,7 +6,7 @@ import { allowed, rejected } from "../strategy/decision.ts";
 import type { WindowView } from "../strategy/view.ts";
 import type { CallTerms } from "./batch.ts";
 import { RepliesOf } from "./commands.ts";
-import { type DecidedCall, RedisLimiter } from "./limiter.ts";
+import { type Counting, type DecidedCall, RedisLimiter } from "./limiter.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
 import { admissionFrom, blockFrom, isWait, isWhole, isWithin, misfit } from "./reply.ts";
 
@@ -46,12 +46,14 @@ export class RedisAbsolute extends RedisLimiter {
   protected draw(): undefined {}
 
   /** @internal */
-  concluded(reply: unknown, { rate, count }: DecidedCall, isTaken: boolean): Decision {
+  concluded(reply: unknown, { rate, count }: DecidedCall, counting: Counting): Decision {
     const limit = this.limitOf(rate);
     const weight = weightOf(count);
     if (Array.isArray(reply)) return this.#denied(reply, rate, limit, weight);
-    const { used, moreAfterMs } = admissionFrom(reply, isTaken ? count : 0, limit, this.settings.windowMs);
-    return allowed(limit, used, moreAfterMs);
+    const counted = counting === "not counted" ? 0 : count;
+    const { used, moreAfterMs } = admissionFrom(reply, counted, limit, this.settings.windowMs);
+    if (counting !== "given back") return allowed(limit, used, moreAfterMs);
+    return allowed(limit, used - counted, used === counted ? 0 : moreAfterMs);
   }
 
   protected mostOf(rate: Rate): number {

@@ -41,6 +41,9 @@ export interface DecidedCall {
   readonly isDrawFresh: boolean;
 }
 
+/** What became of the count of a call that Redis decided about: a take that is denied later gives it back. */
+export type Counting = "counted" | "not counted" | "given back";
+
 /** What every script takes. */
 type WindowArguments = Pick<DeleteArguments, "windowMs" | "bucketMs" | "clockMs">;
 
@@ -140,7 +143,15 @@ export abstract class RedisLimiter implements Limiter {
 
   /** Corrects what Redis has counted, or fails. @internal */
   async adjustCounted(key: string, delta: number): Promise<number> {
-    return totalFrom(await this.run(ADJUST, key, { delta }));
+    return totalFrom(await this.run(ADJUST, key, { delta, declines: false }));
+  }
+
+  /**
+   * Takes back what an ask has counted whose take was denied. It is declined then where denied calls are counted too,
+   * in the same step: so no failure can leave it counted twice, or lost. @internal
+   */
+  async giveBackDenied(key: string, count: number): Promise<void> {
+    totalFrom(await this.run(ADJUST, key, { delta: -count, declines: this.countsDenied }));
   }
 
   async setIf(
@@ -316,11 +327,11 @@ export abstract class RedisLimiter implements Limiter {
   /**
    * The decision about a call or an ask of a take, from what a script has replied to it.
    *
-   * @param isTaken whether all asks of the take were admitted; true for a call, which is no ask
+   * @param counting what became of its count, if it was admitted
    * @throws {TrypemaError} `BACKEND_SCRIPT` for what is no reply to it
    * @internal
    */
-  abstract concluded(reply: unknown, call: DecidedCall, isTaken: boolean): Decision;
+  abstract concluded(reply: unknown, call: DecidedCall, counting: Counting): Decision;
 
   /** The terms of calls of 1 are kept, because a batch sends the terms once for all calls that have the same. */
   #termsFor(rate: Rate, limit: number, count: number): CallTerms {

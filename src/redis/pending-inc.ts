@@ -57,7 +57,7 @@ export class PendingInc extends PendingCall implements Queued<IncCall>, IncCall,
 
   resolve(reply: unknown): void {
     try {
-      const decision = this.#limiter.concluded(reply, this, true);
+      const decision = this.#limiter.concluded(reply, this, "counted");
       this.#settle(this.#limiter.tally.add(decision, this.#key));
     } catch (error) {
       this.#settleInstead(error);

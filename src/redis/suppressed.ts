@@ -14,7 +14,7 @@ import {
 import type { SuppressedView } from "../strategy/view.ts";
 import type { CallTerms } from "./batch.ts";
 import { RepliesOf } from "./commands.ts";
-import { type DecidedCall, RedisLimiter } from "./limiter.ts";
+import { type Counting, type DecidedCall, RedisLimiter } from "./limiter.ts";
 import { SUPPRESSED_INC } from "./lua.generated.ts";
 import { admissionFrom, blockFrom, isShare, isWait, isWhole, isWithin, misfit } from "./reply.ts";
 
@@ -37,7 +37,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   /** The decision about a call over the soft limit, made of what the script saw, as on Local. */
-  #decideFrom(reply: unknown, rule: SuppressedRule, call: DecidedCall, isTaken: boolean): Decision {
+  #decideFrom(reply: unknown, rule: SuppressedRule, call: DecidedCall, counting: Counting): Decision {
     const count = weightOf(call.count);
     const draw = call.draw!;
     const { admitted, accepted: used, scaledFactor, wait, oldestAccepted } = this.#suppressions.read(reply);
@@ -50,7 +50,7 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
     if (factor === 1) this.#keepDraw(call);
     const oldestExpiresInMs = this.waitMsFrom(wait);
     // Where a call is admitted and not counted, because another limit denied the take, it leaves as much as there was.
-    const usedThen = isTaken ? used + call.count : used;
+    const usedThen = counting === "counted" ? used + call.count : used;
     if (isAdmitted) return admittedByDraw(rule, usedThen, oldestExpiresInMs, factor);
     return deniedByFactor({ used, oldestAccepted, oldestExpiresInMs }, rule, count, factor, oldestExpiresInMs);
   }
@@ -71,16 +71,17 @@ export class RedisSuppressed extends RedisLimiter implements SuppressedLimiter {
   }
 
   /** @internal */
-  concluded(reply: unknown, call: DecidedCall, isTaken: boolean): Decision {
+  concluded(reply: unknown, call: DecidedCall, counting: Counting): Decision {
     const { rate, count } = call;
     const rule = this.#ruleOf(rate);
     if (!Array.isArray(reply)) {
-      const { used, moreAfterMs } = admissionFrom(reply, isTaken ? count : 0, rule.limit, this.settings.windowMs);
+      const counted = counting === "not counted" ? 0 : count;
+      const { used, moreAfterMs } = admissionFrom(reply, counted, rule.limit, this.settings.windowMs);
       this.#keepDraw(call);
-      return allowed(rule.limit, used, moreAfterMs);
+      return allowed(rule.limit, counting === "given back" ? used - counted : used, moreAfterMs);
     }
     const block = blockFrom(reply, this.settings.windowMs);
-    if (block === undefined) return this.#decideFrom(reply, rule, call, isTaken);
+    if (block === undefined) return this.#decideFrom(reply, rule, call, counting);
     this.#keepDraw(call);
     return this.rejectByReply(block, rate, weightOf(count));
   }

@@ -10,7 +10,7 @@ import type { Decision } from "../core/types.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { luaNumber } from "./commands.ts";
 import { applyPolicy } from "./failure.ts";
-import type { RedisLimiter } from "./limiter.ts";
+import type { DecidedCall, RedisLimiter } from "./limiter.ts";
 import type { OpenRedis } from "./open.ts";
 import { misfit, numberFrom } from "./reply.ts";
 import { slotOf } from "./slot.ts";
@@ -19,6 +19,19 @@ import { slotOf } from "./slot.ts";
 interface PlacedAsk {
   readonly ask: Ask;
   readonly place: number;
+}
+
+/** What was decided about asks that share a script, and what of: each list is in the order of the asks. */
+interface Decided {
+  readonly decisions: readonly Decision[];
+  readonly calls: readonly DecidedCall[];
+  readonly replies: readonly unknown[];
+}
+
+/** An ask that was admitted and counted, and may have to be given back. */
+interface TakenAsk extends PlacedAsk {
+  readonly call: DecidedCall;
+  readonly reply: unknown;
 }
 
 export class Takes {
@@ -52,7 +65,7 @@ export class Takes {
   async #decide(asks: readonly Ask[], nowMs: number): Promise<readonly Decision[]> {
     if (!this.#isBySlot) {
       try {
-        return await this.#decideTogether(asks, nowMs, false);
+        return (await this.#decideTogether(asks, nowMs, false)).decisions;
       } catch (error) {
         // Nothing was executed.
         if (!/\bCROSSSLOT\b/.test(String(error)) || asks.length === 1) throw error;
@@ -64,41 +77,44 @@ export class Takes {
 
   async #decideInTurn(groups: readonly (readonly PlacedAsk[])[], nowMs: number): Promise<readonly Decision[]> {
     const decisions: Decision[] = [];
-    const taken: PlacedAsk[] = [];
+    const taken: TakenAsk[] = [];
     let isDenied = false;
     for (const group of groups) {
       const asks = group.map(({ ask }) => ask);
-      let decided: readonly Decision[];
+      let decided: Decided;
       try {
         decided = await this.#decideTogether(asks, nowMs, isDenied);
       } catch (error) {
-        await giveBack(taken);
+        await giveBack(taken, (limiter, { key, count }) => limiter.adjustCounted(key, -count));
         throw error;
       }
-      for (const [index, { place }] of group.entries()) decisions[place] = decided[index]!;
+      for (const [index, { place }] of group.entries()) decisions[place] = decided.decisions[index]!;
       if (isDenied) continue;
-      taken.push(...group);
-      isDenied = decided.some((decision) => !decision.allowed);
-      if (!isDenied) continue;
-      const before = taken.slice(0, -group.length);
-      // Nothing is taken any longer, so a slot that fails later has nothing given back.
-      taken.length = 0;
-      await giveBack(before);
-      for (const { ask, place } of before) decisions[place] = givenBack(decisions[place]!, ask.count);
+      isDenied = decided.decisions.some(({ allowed }) => !allowed);
+      if (isDenied) {
+        // Nothing is taken any longer, so a slot that fails later has nothing given back.
+        const before = taken.splice(0);
+        await giveBack(before, (limiter, { key, count }) => limiter.giveBackDenied(key, count));
+        for (const one of before) decisions[one.place] = givenBack(one);
+      } else {
+        const { calls, replies } = decided;
+        taken.push(...group.map((placed, index) => ({ ...placed, call: calls[index]!, reply: replies[index] })));
+      }
     }
     return decisions;
   }
 
   /** @param isDenied whether another part of the take was denied: then this one counts nothing */
-  async #decideTogether(asks: readonly Ask[], nowMs: number, isDenied: boolean): Promise<readonly Decision[]> {
+  async #decideTogether(asks: readonly Ask[], nowMs: number, isDenied: boolean): Promise<Decided> {
     const { backend, settings } = this.#redis;
-    const asked = asks.map((ask) => limiterOf(ask).askOf(ask));
+    const calls = asks.map((ask) => limiterOf(ask).askOf(ask));
     const clock = settings.callersClock === undefined ? [] : [luaNumber(nowMs)];
-    const keys = asked.flatMap((ask) => ask.keys);
-    const reply = await backend.take({ keys, asks: asked, isDenied, clock });
-    if (!Array.isArray(reply) || reply.length !== asks.length) throw misfit(reply);
-    const isTaken = !isDenied && reply.every(isAdmission);
-    return asks.map((ask, index) => limiterOf(ask).concluded(reply[index], asked[index]!, isTaken));
+    const keys = calls.flatMap((call) => call.keys);
+    const replies = await backend.take({ keys, asks: calls, isDenied, clock });
+    if (!Array.isArray(replies) || replies.length !== asks.length) throw misfit(replies);
+    const counting = !isDenied && replies.every(isAdmission) ? "counted" : "not counted";
+    const decisions = asks.map((ask, index) => limiterOf(ask).concluded(replies[index], calls[index]!, counting));
+    return { decisions, calls, replies };
   }
 
   /** What the Local provider decides that stands in for Redis. */
@@ -148,13 +164,15 @@ function groupsBySlot(asks: readonly Ask[]): readonly (readonly PlacedAsk[])[] {
 }
 
 /** Never rejects: what can't be given back expires with its window. */
-async function giveBack(taken: readonly PlacedAsk[]): Promise<void> {
+async function giveBack(
+  taken: readonly PlacedAsk[],
+  give: (limiter: RedisLimiter, ask: Ask) => Promise<unknown>,
+): Promise<void> {
   const counted = taken.filter(({ ask }) => ask.count > 0);
-  await Promise.allSettled(counted.map(({ ask }) => limiterOf(ask).adjustCounted(ask.key, -ask.count)));
+  await Promise.allSettled(counted.map(({ ask }) => give(limiterOf(ask), ask)));
 }
 
 /** The decision about an ask that was admitted, and given back because another one was denied. */
-function givenBack(decision: Decision, count: number): Decision {
-  const { outcome, limit, remaining, moreAfterMs } = decision;
-  return outcome === "allowed" ? allowed(limit, Math.max(0, limit - remaining - count) || 0, moreAfterMs) : decision;
+function givenBack({ ask, call, reply }: TakenAsk): Decision {
+  return limiterOf(ask).concluded(reply, { ...call, isDrawFresh: false }, "given back");
 }

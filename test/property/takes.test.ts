@@ -52,6 +52,11 @@ type Step = { readonly waitMs: number } & (
 interface Kind {
   /** Whether a take is for the same key in every limit: so it is one slot of a Cluster. */
   readonly sameKey: boolean;
+  /**
+   * Whether all that comes within a bucket comes at the same time. What several slots of a Cluster give back leaves the
+   * bucket the time of the take.
+   */
+  readonly hasPointBuckets?: boolean;
   /** Whether takes that are made together are decided in their order and at their times. */
   readonly hasCrowds: boolean;
 }
@@ -60,7 +65,7 @@ interface Kind {
  * @param isDense whether nearly all steps are about one key, in bucket after bucket, so that it has many: Redis keeps
  * some of them in a list from the eleventh on
  */
-function stepsOf({ sameKey, hasCrowds }: Kind, isDense: boolean): fc.Arbitrary<Step[]> {
+function stepsOf({ sameKey, hasCrowds, hasPointBuckets = false }: Kind, isDense: boolean): fc.Arbitrary<Step[]> {
   const key = fc.constantFrom("a", isDense ? "a" : "b");
   const ask = fc.record({
     key: sameKey ? fc.constant("a") : key,
@@ -106,7 +111,7 @@ function stepsOf({ sameKey, hasCrowds }: Kind, isDense: boolean): fc.Arbitrary<S
     { arbitrary: fc.integer({ min: 0, max: 3_000 }), weight: 1 },
   );
   return fc.array(
-    fc.tuple(waitMs, what).map(([wait, one]) => ({ waitMs: wait, ...one }) as Step),
+    fc.tuple(waitMs, what).map(([wait, one]) => ({ waitMs: hasPointBuckets ? Math.ceil(wait) : wait, ...one }) as Step),
     { maxLength: 60 },
   );
 }
@@ -143,7 +148,8 @@ function promises(
       startMs: startsMs,
     });
     await fc.assert(
-      fc.asyncProperty(cases, async ({ limits: drawn, steps, startMs, ...suppression }) => {
+      fc.asyncProperty(cases, async ({ limits: any, steps, startMs, ...suppression }) => {
+        const drawn = kind.hasPointBuckets === true ? withPointBuckets(any) : any;
         const clock = manualClock(startMs);
         const options = { windowMs: 60_000, bucketMs: 100, clock, random, ...suppression };
         const naive = new NaiveLimits(drawn, options);
@@ -155,6 +161,11 @@ function promises(
       { numRuns, examples: [[AFTER_A_BLOCK]] },
     );
   };
+}
+
+function withPointBuckets({ one, two, three }: Running["drawn"]): Running["drawn"] {
+  const bucketMs = 1;
+  return { one: { ...one, bucketMs }, two: { ...two, bucketMs }, three: { ...three, bucketMs } };
 }
 
 function definitionsOf(drawn: Readonly<Record<Name, NaiveLimit>>) {
@@ -301,6 +312,14 @@ describe("with Redis", () => {
     const sameKey = name.includes("Cluster");
     await promises(openWith(name, createRedisProvider), { sameKey, hasCrowds: true, numRuns: 100 })();
   });
+
+  it.each(Object.keys(MAIN_CLIENTS).filter((name) => name.includes("Cluster")))(
+    "Redis takes so too where the keys of a take are in several slots, with %s",
+    async (name) => {
+      const kind = { sameKey: false, hasPointBuckets: true, hasCrowds: false, numRuns: 100 };
+      await promises(openWith(name, createRedisProvider), kind)();
+    },
+  );
 
   it("Hybrid takes so too, where it is alone", async () => {
     await promises(openWith("ioredis", createHybridProvider), { sameKey: false, hasCrowds: false, numRuns: 100 })();

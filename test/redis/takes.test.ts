@@ -471,6 +471,38 @@ it("a slot that fails after another one has denied the take leaves what others h
   expect((await limits.limiter("day").get("user")).total).toBe(3);
 });
 
+it("a suppressed limit whose slot admits a take has it declined where a later slot denies, and counted once where that fails", async () => {
+  let fails = false;
+  let scripts = 0;
+  const strict: RedisClient = {
+    async sendCommand([command, ...args]: string[]) {
+      const keys = args.slice(2, 2 + Number(args[1]));
+      if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
+      scripts++;
+      if (fails && scripts > 2) throw new Error("CLUSTERDOWN Hash slot not served");
+      return redis.client.call(command!, ...args);
+    },
+  };
+  const provider = createRedisProvider(strict, { timeoutMs: 30_000, clock: manualClock(1_000_000), random: () => 0.5 });
+  opened.push(provider);
+  const tokens = { limit: 10, windowMs: minutes(1), strategy: "suppressed" } as const;
+  const limits = createLimits(provider, { requests: tokens, tokens });
+  const keys = { requests: "user", tokens: "org" };
+  await limits.take(keys);
+  const denied = await limits.take(keys, { requests: 4, tokens: 16 });
+  expect(denied).toMatchObject({ allowed: false, deniedBy: "tokens" });
+  expect(denied.decisions.requests).toMatchObject({ outcome: "allowed", remaining: 9 });
+  expect(await limits.limiter("requests").get("user")).toMatchObject({ total: 5, declined: 4 });
+  // Over the soft limit a factor of 0 admits it, and it leaves what was left without it.
+  const drawn = await limits.take({ requests: "new", tokens: "org" }, { requests: 11, tokens: 16 });
+  expect(drawn.decisions.requests).toMatchObject({ outcome: "suppressed", allowed: true, remaining: 10 });
+  expect(await limits.limiter("requests").get("new")).toMatchObject({ total: 11, declined: 11 });
+  [fails, scripts] = [true, 0];
+  expect((await limits.take(keys, { requests: 2, tokens: 16 })).allowed).toBe(false);
+  fails = false;
+  expect(await limits.limiter("requests").get("user")).toMatchObject({ total: 7, declined: 4 });
+});
+
 describe("when Redis doesn't answer", () => {
   const dead: RedisClient = { sendCommand: () => Promise.reject(new Error("ECONNREFUSED")) };
   const hung: RedisClient = { sendCommand: () => new Promise(() => {}) };

@@ -46,6 +46,17 @@ export function adjusted(buckets: readonly Bucket[], delta: number): Bucket[] {
   return result.filter((bucket) => bucket.count > 0).reverse();
 }
 
+/** The buckets when up to `amount` of what was accepted last is declined after all. The newest bucket has it then. */
+export function declinedLater(buckets: readonly Bucket[], amount: number): Bucket[] {
+  const accepted = buckets.reduce((sum, { count, declined }) => sum + count - declined, 0);
+  const later = Math.min(amount, accepted);
+  const grown = buckets.map(({ hitMs, count, declined }, index) => {
+    const more = index === buckets.length - 1 ? later : 0;
+    return { hitMs, count: count + more, declined: declined + more };
+  });
+  return adjusted(grown, -later);
+}
+
 /** Takes `amount` from the first buckets; their declined counts shrink in proportion. */
 function takenInOrder(buckets: readonly Bucket[], amount: number): Bucket[] {
   let left = amount;

@@ -9,7 +9,7 @@ import { WindowStore } from "../../src/local/window-store.ts";
 import { argumentsOf, type Command, fieldsOf } from "../../src/redis/commands.ts";
 import { ADJUST, PEEK, SET_IF, SUPPRESSED_INC, SYNC } from "../../src/redis/lua.generated.ts";
 import { type Bucket, cellStartOf } from "../../src/strategy/bucket.ts";
-import { adjusted, totalOf, withTotal } from "../support/plain-corrections.ts";
+import { adjusted, declinedLater, totalOf, withTotal } from "../support/plain-corrections.ts";
 import { type PlainWindow, viewOf, withHit } from "../support/plain-window.ts";
 import { ASKS_NOTHING } from "../support/reports.ts";
 import { readStored, unsoundnessOf, writeStored } from "../support/stored-state.ts";
@@ -32,6 +32,8 @@ interface Side {
   adjust(delta: number, nowMs: number): unknown;
   setTotal(count: number, history: History, nowMs: number): unknown;
   report?(hits: readonly Hit[], nowMs: number): unknown;
+  /** Takes so much back that counts as declined then, as a denied take does that was counted in part. */
+  decline?(count: number, nowMs: number): unknown;
   view(nowMs: number): View | Promise<View>;
   buckets(nowMs: number): readonly Bucket[] | Promise<readonly Bucket[]>;
 }
@@ -113,7 +115,11 @@ class RedisSide implements Side {
   }
 
   adjust(delta: number, nowMs: number) {
-    return this.#run(ADJUST, { delta }, nowMs);
+    return this.#run(ADJUST, { delta, declines: false }, nowMs);
+  }
+
+  decline(count: number, nowMs: number) {
+    return this.#run(ADJUST, { delta: -count, declines: true }, nowMs);
   }
 
   setTotal(count: number, history: History, nowMs: number) {
@@ -178,6 +184,7 @@ const steps = fc.array(
     },
     { weight: 1, arbitrary: fc.record({ method: fc.constant("replace"), count: counts }) },
     { weight: 1, arbitrary: fc.record({ method: fc.constant("report"), count: counts }) },
+    { weight: 2, arbitrary: fc.record({ method: fc.constant("decline"), count: fc.integer({ min: 1, max: 60 }) }) },
   ),
   { maxLength: 30 },
 );
@@ -220,6 +227,11 @@ async function take(side: Side, plain: PlainWindow, method: string, count: numbe
       if (side.report === undefined) return plain;
       await side.report(hits, nowMs);
       return withReport(plain, hits);
+    }
+    case "decline": {
+      if (side.decline === undefined) return plain;
+      await side.decline(count, nowMs);
+      return { ...plain, buckets: declinedLater(buckets, count) };
     }
     default: {
       const history = method.replace("share", "preserve") as History;

@@ -239,7 +239,10 @@ export const COMMANDS = {
   adjust: {
     comment: "Corrects what a key has used. Replies with the new total; 0 for an unknown key, which stays unknown.",
     keys: STATE_AND_BUCKETS,
-    arguments: { delta: number("what to add, a whole number") },
+    arguments: {
+      delta: number("what to add, a whole number"),
+      declines: flag("whether the delta is negative, and what is taken back counts as declined from now on"),
+    },
   },
   set_if: {
     comment: "Sets the total of a key if a condition on it holds.",
