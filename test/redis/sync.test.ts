@@ -388,6 +388,21 @@ describe("hits of a process that Redis has not heard of for long", () => {
     expect(await sync({ ...call, report: 4, hits: late })).toMatchObject({ factorLeftMs: 1_000 });
   });
 
+  it("count no more than the largest total leaves room for, and the key is answered about as before", async () => {
+    const most = Number.MAX_SAFE_INTEGER;
+    await sync({ process: "b", hits: agesOf([0, most - 1, 0]) });
+    expect(await sync({ hits: agesOf([5_000, 7, 2]) })).toMatchObject({ total: most, declined: 2 });
+    expect(await sync({ process: "c", hits: agesOf([3_000, most, most]) })).toMatchObject({
+      ...{ total: most, declined: 2 ** 52 },
+    });
+    expect(await expiries()).toEqual([
+      [0, most, 2 ** 52],
+      [5_000, most - 7, 2 ** 52 - 2],
+      [7_000, 2 ** 52 - 6, 0],
+      [10_000, 0, 0],
+    ]);
+  });
+
   it("count before a single hit that came after them", async () => {
     await sync({ process: "b", hits: agesOf([0, 1, 0]) });
     await sync({ hits: agesOf([5_000, 2, 0]) });

@@ -90,8 +90,9 @@ end
 
 -- The newest bucket from now on is one that was hit at `hit_ms`, which is later than all others.
 local function append_bucket(window, hit_ms, count, declined)
+  local counted, counted_declined = within_totals(window, count, declined)
   begin_bucket(window)
-  window.newest_ms, window.newest_count, window.newest_declined = hit_ms, count, declined
+  window.newest_ms, window.newest_count, window.newest_declined = hit_ms, counted, counted_declined
   if window.oldest_count == 0 then window.oldest_ms = hit_ms end
-  window.total, window.declined = window.total + count, window.declined + declined
+  window.total, window.declined = window.total + counted, window.declined + counted_declined
 end
