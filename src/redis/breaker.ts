@@ -79,12 +79,13 @@ export class Breaker {
   /**
    * What `send` resolves to, within the deadline.
    *
+   * @param isOwed whether it is sent even while calls are refused
    * @throws {TrypemaError} `BACKEND_TIMEOUT`, `BACKEND_UNAVAILABLE`, `BACKEND_SCRIPT`
    */
-  run<Reply>(send: () => Promise<Reply>): Promise<Reply> {
+  run<Reply>(send: () => Promise<Reply>, isOwed = false): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const call = new PromisedCall(resolve, reject);
-      this.begin(call);
+      this.begin(call, isOwed);
       send().then(
         (reply) => this.answer(call, reply),
         (error: unknown) => this.fail(call, error),
@@ -97,8 +98,8 @@ export class Breaker {
    *
    * @throws {TrypemaError} `BACKEND_UNAVAILABLE` if the call is refused
    */
-  begin(call: PendingCall): void {
-    if (this.isOpen) {
+  begin(call: PendingCall, isOwed = false): void {
+    if (this.isOpen && !isOwed) {
       this.#startProbe();
       call.isProbe = true;
     }

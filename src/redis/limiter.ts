@@ -147,11 +147,12 @@ export abstract class RedisLimiter implements Limiter {
   }
 
   /**
-   * Takes back what an ask has counted whose take was denied. It is declined then where denied calls are counted too,
-   * in the same step: so no failure can leave it counted twice, or lost. @internal
+   * Takes back what an ask has counted whose take failed or was denied. One that was denied is declined then where
+   * denied calls are counted too, in the same step: so no failure can leave it counted twice, or lost. Redis has
+   * answered a moment ago, so it is asked even while calls are refused because another part of it is away. @internal
    */
-  async giveBackDenied(key: string, count: number): Promise<void> {
-    totalFrom(await this.run(ADJUST, key, { delta: -count, declines: this.countsDenied }));
+  async giveBack(key: string, count: number, isDenied: boolean): Promise<void> {
+    totalFrom(await this.run(ADJUST, key, { delta: -count, declines: isDenied && this.countsDenied }, true));
   }
 
   async setIf(
@@ -282,8 +283,9 @@ export abstract class RedisLimiter implements Limiter {
     command: Command<Arguments, Reply>,
     key: string,
     own: NoInfer<Omit<Arguments, keyof WindowArguments>>,
+    isOwed = false,
   ): Promise<unknown> {
-    return this.#backend.run(command, [...this.#names.of(key)], this.#argumentsOf(command, own));
+    return this.#backend.run(command, [...this.#names.of(key)], this.#argumentsOf(command, own), isOwed);
   }
 
   #argumentsOf<Arguments extends WindowArguments, Reply>(

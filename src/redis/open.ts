@@ -160,13 +160,13 @@ function backendOf(client: RedisClient, settings: RedisSettings, maxCalls: numbe
     },
     isBySlot: connection.isCluster,
     report: (call) => reports.ask(call),
-    run(script, keys, args) {
+    run(script, keys, args, isOwed) {
       flush();
       return breaker.run(() => {
         counts.scripts++;
         counts.scriptCalls++;
         return runScript(connection, script, keys, args);
-      });
+      }, isOwed);
     },
     forget(start) {
       flush();

@@ -28,7 +28,11 @@ export interface Backend {
   readonly isBySlot: boolean;
   /** A report of a hybrid process; it may share a script with others. */
   report(call: ReportCall): Promise<unknown>;
-  run(script: Script, keys: string[], args: string[]): Promise<unknown>;
+  /**
+   * @param isOwed whether it is sent even while calls are refused: only for what takes back what Redis counted a moment
+   *   ago for a call that isn't over, so that there are no more of these than calls that were sent
+   */
+  run(script: Script, keys: string[], args: string[], isOwed?: boolean): Promise<unknown>;
   /** @throws {TrypemaError} `BACKEND_UNAVAILABLE` if a call now would be refused */
   checkAccepts(): void;
   /** Sees to it that the deadlines of calls pass which began earlier; see `Deadlines.keepTimer`. */

@@ -85,7 +85,7 @@ export class Takes {
       try {
         decided = await this.#decideTogether(asks, nowMs, isDenied);
       } catch (error) {
-        await giveBack(taken, (limiter, { key, count }) => limiter.adjustCounted(key, -count));
+        await giveBack(taken, false);
         throw error;
       }
       for (const [index, { place }] of group.entries()) decisions[place] = decided.decisions[index]!;
@@ -94,7 +94,7 @@ export class Takes {
       if (isDenied) {
         // Nothing is taken any longer, so a slot that fails later has nothing given back.
         const before = taken.splice(0);
-        await giveBack(before, (limiter, { key, count }) => limiter.giveBackDenied(key, count));
+        await giveBack(before, true);
         for (const one of before) decisions[one.place] = givenBack(one);
       } else {
         const { calls, replies } = decided;
@@ -164,12 +164,9 @@ function groupsBySlot(asks: readonly Ask[]): readonly (readonly PlacedAsk[])[] {
 }
 
 /** Never rejects: what can't be given back expires with its window. */
-async function giveBack(
-  taken: readonly PlacedAsk[],
-  give: (limiter: RedisLimiter, ask: Ask) => Promise<unknown>,
-): Promise<void> {
+async function giveBack(taken: readonly PlacedAsk[], isDenied: boolean): Promise<void> {
   const counted = taken.filter(({ ask }) => ask.count > 0);
-  await Promise.allSettled(counted.map(({ ask }) => give(limiterOf(ask), ask)));
+  await Promise.allSettled(counted.map(({ ask }) => limiterOf(ask).giveBack(ask.key, ask.count, isDenied)));
 }
 
 /** The decision about an ask that was admitted, and given back because another one was denied. */

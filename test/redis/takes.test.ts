@@ -471,6 +471,27 @@ it("a slot that fails after another one has denied the take leaves what others h
   expect((await limits.limiter("day").get("user")).total).toBe(3);
 });
 
+it("what slots have counted is given back also where other slots fail so often that calls are refused", async () => {
+  let hangs = false;
+  const strict: RedisClient = {
+    async sendCommand([command, ...args]: string[]) {
+      const keys = args.slice(2, 2 + Number(args[1]));
+      if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
+      if (hangs && keys[0]!.includes("{:user}")) return new Promise(() => {});
+      return redis.client.call(command!, ...args);
+    },
+  };
+  const provider = createRedisProvider(strict, { timeoutMs: 500 });
+  opened.push(provider);
+  const limits = createLimits(provider, DEFINITIONS);
+  await limits.take({ day: "ip", burst: "user" });
+  hangs = true;
+  const takes = Array.from({ length: 8 }, () => failureOf(limits.take({ day: "ip", burst: "user" })));
+  for (const failure of await Promise.all(takes)) expect(failure).toMatchObject({ code: "BACKEND_TIMEOUT" });
+  expect(provider.stats().breakerOpenings).toBe(1);
+  expect((await limitsOn(redis.client).limiter("day").get("ip")).total).toBe(1);
+});
+
 it("a suppressed limit whose slot admits a take has it declined where a later slot denies, and counted once where that fails", async () => {
   let fails = false;
   let scripts = 0;
