@@ -149,9 +149,14 @@ export abstract class RedisLimiter implements Limiter {
   /**
    * Takes back what an ask has counted whose take failed or was denied. One that was denied is declined then where
    * denied calls are counted too, in the same step: so no failure can leave it counted twice, or lost. Redis has
-   * answered a moment ago, so it is asked even while calls are refused because another part of it is away. @internal
+   * answered a moment ago, so it is asked even while calls are refused because another part of it is away.
+   *
+   * @param pastMs how long ago the take began: what it counted may have expired, and to take it back then would take
+   *   from what other calls have used since
+   * @internal
    */
-  async giveBack(key: string, count: number, isDenied: boolean): Promise<void> {
+  async giveBack(key: string, count: number, isDenied: boolean, pastMs: number): Promise<void> {
+    if (pastMs >= this.settings.windowMs) return;
     totalFrom(await this.run(ADJUST, key, { delta: -count, declines: isDenied && this.countsDenied }, true));
   }
 

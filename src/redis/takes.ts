@@ -85,7 +85,7 @@ export class Takes {
       try {
         decided = await this.#decideTogether(asks, nowMs, isDenied);
       } catch (error) {
-        await giveBack(taken, false);
+        await this.#giveBack(taken, nowMs, false);
         throw error;
       }
       for (const [index, { place }] of group.entries()) decisions[place] = decided.decisions[index]!;
@@ -94,7 +94,7 @@ export class Takes {
       if (isDenied) {
         // Nothing is taken any longer, so a slot that fails later has nothing given back.
         const before = taken.splice(0);
-        await giveBack(before, true);
+        await this.#giveBack(before, nowMs, true);
         for (const one of before) decisions[one.place] = givenBack(one);
       } else {
         const { calls, replies } = decided;
@@ -102,6 +102,13 @@ export class Takes {
       }
     }
     return decisions;
+  }
+
+  /** Never rejects: what can't be given back expires with its window. */
+  async #giveBack(taken: readonly PlacedAsk[], takenMs: number, isDenied: boolean): Promise<void> {
+    const pastMs = this.#redis.settings.clock.nowOrLast() - takenMs;
+    const counted = taken.filter(({ ask }) => ask.count > 0);
+    await Promise.allSettled(counted.map(({ ask }) => limiterOf(ask).giveBack(ask.key, ask.count, isDenied, pastMs)));
   }
 
   /** @param isDenied whether another part of the take was denied: then this one counts nothing */
@@ -161,12 +168,6 @@ function groupsBySlot(asks: readonly Ask[]): readonly (readonly PlacedAsk[])[] {
   }
   const isSuppressed = (group: readonly PlacedAsk[]) => group.some(({ ask }) => limiterOf(ask).countsDenied);
   return [...groups.values()].sort((one, other) => Number(isSuppressed(one)) - Number(isSuppressed(other)));
-}
-
-/** Never rejects: what can't be given back expires with its window. */
-async function giveBack(taken: readonly PlacedAsk[], isDenied: boolean): Promise<void> {
-  const counted = taken.filter(({ ask }) => ask.count > 0);
-  await Promise.allSettled(counted.map(({ ask }) => limiterOf(ask).giveBack(ask.key, ask.count, isDenied)));
 }
 
 /** The decision about an ask that was admitted, and given back because another one was denied. */

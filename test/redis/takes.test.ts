@@ -471,6 +471,29 @@ it("a slot that fails after another one has denied the take leaves what others h
   expect((await limits.limiter("day").get("user")).total).toBe(3);
 });
 
+it("what slots have counted isn't given back once its window has passed: others may have used that much since", async () => {
+  const clock = manualClock(1_000_000);
+  const others = limitsOn(redis.client, { clock });
+  let waits = false;
+  const strict: RedisClient = {
+    async sendCommand([command, ...args]: string[]) {
+      const keys = args.slice(2, 2 + Number(args[1]));
+      if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
+      if (waits && keys[0]!.includes("{:user}")) {
+        clock.advance(seconds(1));
+        await others.take({ burst: "ip" }, 7);
+      }
+      return redis.client.call(command!, ...args);
+    },
+  };
+  const limits = limitsOn(strict, { clock });
+  await limits.take({ burst: "first", day: "user" });
+  waits = true;
+  const denied = await limits.take({ burst: "ip", day: "user" }, { burst: 5, day: 20 });
+  expect(denied).toMatchObject({ allowed: false, deniedBy: "day" });
+  expect((await others.limiter("burst").get("ip")).total).toBe(7);
+});
+
 it("what slots have counted is given back also where other slots fail so often that calls are refused", async () => {
   let hangs = false;
   const strict: RedisClient = {
