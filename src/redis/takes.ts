@@ -157,7 +157,7 @@ function isAdmission(reply: unknown): boolean {
   return !Array.isArray(reply) || (reply.length === 5 && numberFrom(reply[0]) === 1);
 }
 
-/** Those with suppressed limits come last, because a denied take counts there too, as declined. */
+/** The asks of each slot, in the order in which the slots are asked; see {@link turnOf}. */
 function groupsBySlot(asks: readonly Ask[]): readonly (readonly PlacedAsk[])[] {
   const groups = new Map<number, PlacedAsk[]>();
   for (const [place, ask] of asks.entries()) {
@@ -166,8 +166,17 @@ function groupsBySlot(asks: readonly Ask[]): readonly (readonly PlacedAsk[])[] {
     groups.set(slot, group);
     group.push({ ask, place });
   }
-  const isSuppressed = (group: readonly PlacedAsk[]) => group.some(({ ask }) => limiterOf(ask).countsDenied);
-  return [...groups.values()].sort((one, other) => Number(isSuppressed(one)) - Number(isSuppressed(other)));
+  return [...groups.values()].sort((one, other) => turnOf(one) - turnOf(other));
+}
+
+/**
+ * What the last slot counts is never given back. So slots with limits that block come last: a count that is going to be
+ * given back may deny another call, and that would block the key. Slots with suppressed limits come before, because a
+ * denied take counts there too, as declined.
+ */
+function turnOf(group: readonly PlacedAsk[]): number {
+  if (group.some(({ ask }) => ask.blockMs > 0)) return 2;
+  return group.some(({ ask }) => limiterOf(ask).countsDenied) ? 1 : 0;
 }
 
 /** The decision about an ask that was admitted, and given back because another one was denied. */

@@ -494,6 +494,27 @@ it("what slots have counted isn't given back once its window has passed: others 
   expect((await others.limiter("burst").get("ip")).total).toBe(7);
 });
 
+it("nobody is blocked by what a slot has counted of a take that a limit of another slot denies", async () => {
+  const login = { limit: 2, windowMs: minutes(15), blockMs: hours(1) };
+  const others = createRedisProvider(redis.client, { timeoutMs: 30_000 });
+  const provider = createRedisProvider({ sendCommand }, { timeoutMs: 30_000 });
+  opened.push(others, provider);
+  const limits = createLimits(provider, { login, ...DEFINITIONS });
+  let meanwhile: (() => Promise<unknown>) | undefined;
+  async function sendCommand([command, ...args]: string[]) {
+    const keys = args.slice(2, 2 + Number(args[1]));
+    if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
+    if (keys[0]!.includes("{:ip}")) await meanwhile?.();
+    return redis.client.call(command!, ...args);
+  }
+  await limits.take({ login: "ann", day: "ip" });
+  const admitted: boolean[] = [];
+  meanwhile = async () => admitted.push((await createLimits(others, { login }).take({ login: "ann" })).allowed);
+  const denied = await limits.take({ login: "ann", tokens: "org", day: "ip" }, { day: 20 });
+  expect(denied.decisions.day.allowed).toBe(false);
+  expect(admitted).toEqual([true]);
+});
+
 it("what slots have counted is given back also where other slots fail so often that calls are refused", async () => {
   let hangs = false;
   const strict: RedisClient = {
