@@ -66,16 +66,20 @@ describe("a lease", () => {
     expect(await sync({ process: "b", report: 4 })).toMatchObject({ leasedByOthers: 0 });
   });
 
-  it("that Redis has evicted, and not the state, is taken until the first lease is gone", async () => {
-    await sync({ wanted: 2 });
-    await sync({ process: "b", leaseMs: 3 * LEASE_MS, wanted: 2 });
-    await redis.client.del(LEASES);
-    reports.clock.advance(LEASE_MS + WINDOW.windowMs - 1);
-    expect(await sync({ process: "c" })).toMatchObject({ leasedByOthers: 4 });
-    reports.clock.advance(1);
-    expect(await sync({ process: "c", report: 4 })).toMatchObject({ leasedByOthers: 0 });
-    expect(await openRedis().isAllowed("k", LIMIT, RATE)).toMatchObject({ allowed: true });
-  });
+  it.each([0, 1])(
+    "that Redis has evicted, and not the state, is taken until the first lease is gone (%d counted)",
+    async (used) => {
+      await sync({ wanted: 2 });
+      await sync({ process: "b", leaseMs: 3 * LEASE_MS, wanted: 2 });
+      await redis.client.del(LEASES);
+      reports.clock.advance(LEASE_MS + WINDOW.windowMs - 1);
+      const hits = used === 0 ? [] : [hit(used)];
+      expect(await sync({ process: "c", hits })).toMatchObject({ leasedByOthers: 4 });
+      reports.clock.advance(1);
+      expect(await sync({ process: "c", report: 4 })).toMatchObject({ leasedByOthers: 0 });
+      expect(await openRedis().isAllowed("k", LIMIT - used, RATE)).toMatchObject({ allowed: true });
+    },
+  );
 
   it("of before a clock was set back is taken no longer than one that is given now", async () => {
     await sync({ wanted: 4 });
@@ -204,6 +208,13 @@ describe("headroom", () => {
     await sync({ ...shed, process: "b", hits: [hit(20)] });
     const asks = { asked: 1, needed: 39, isAlike: true, hardLimit: 100 };
     expect(await sync({ ...shed, ...asks })).toMatchObject({ factor: 0.95, grantedHeadroom: 39 });
+  });
+
+  it("is granted to nobody while the key is blocked", async () => {
+    await openRedis().block("k", 5_000);
+    expect(await sync({ ...shed, wantedHeadroom: 2 })).toMatchObject({ grantedHeadroom: 0, freeHeadroom: -1 });
+    reports.clock.advance(5_000);
+    expect(await sync({ ...shed, process: "b" })).toMatchObject({ freeHeadroom: 15 });
   });
 
   it("of one process stays when another one reports", async () => {

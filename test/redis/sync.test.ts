@@ -293,6 +293,39 @@ it("the answer passes over a chunk of buckets that have lost all they counted, a
   expect(await suppressed.get("k")).toMatchObject({ total: 4, declined: 3 });
 });
 
+it.each([
+  { agesMs: [5_000, 4_000, 500, 200], waitMs: 700, recent: 4, was: "older than the last second" },
+  { agesMs: [5_000, 500, 400, 200], waitMs: 0, recent: 9, was: "of the last second" },
+])(
+  "the answer passes over a bucket $was that has lost all it counted, and the rate of that second stays true",
+  async (example) => {
+    const options = { ...WINDOW, hardLimitFactor: 10, clock: reports.clock, timeoutMs: 30_000 };
+    const { suppressed } = createRedisProvider(redis.client, options);
+    const report = (values: Partial<SyncArguments>) =>
+      sendReport(redis.client, reports.clock(), values, SUPPRESSED_KEYS);
+    const counts = [LIMIT, 3, 5, 4];
+    await report({
+      hits: example.agesMs.map((ageMs, i) => ({
+        report: 2,
+        ageMs,
+        count: counts[i]!,
+        declined: i < 2 ? 0 : counts[i]!,
+      })),
+      ...{ asked: 1, needed: 1, suppressionCacheMs: 0, hardLimit: 10 * LIMIT },
+    });
+    expect(await suppressed.adjust("k", -3)).toBe(LIMIT + 9);
+    await report({ report: 4 });
+    reports.clock.advance(example.waitMs);
+    // Of a rate of 1 per second.
+    expect(await suppressed.getSuppressionFactor("k")).toBe(1 - 1 / example.recent);
+  },
+);
+
+it("the answer to a single hit tells when it expires", async () => {
+  const hits = [{ report: 2, ageMs: 300, count: 1, declined: 0 }];
+  expect(await sync({ hits })).toMatchObject({ buckets: 1, firstExpiresInMs: 9_700, firstAccepted: 1 });
+});
+
 it("a factor that was computed for the first call to a key is kept, as on Local", async () => {
   const call = { asked: LIMIT + 2, needed: LIMIT + 2, suppressionCacheMs: 1_000, hardLimit: 2 * LIMIT };
   expect(await sync(call)).toMatchObject({ factor: 0, factorLeftMs: 1_000 });
@@ -315,6 +348,35 @@ it("a factor that was computed for the first call to a key is forgotten when tha
   expect(await sync({ ...call, report: 6, hits })).toMatchObject({ total: 0, factorLeftMs: 100_000 });
 });
 
+it("a factor is kept for longer than a window, while anything is counted", async () => {
+  const call = { suppressionCacheMs: 100_000, hardLimit: 15, asked: 4, needed: 4 };
+  const hit = { report: 2, ageMs: 0, declined: 0 };
+  expect(await sync({ ...call, hits: [{ ...hit, count: LIMIT }] })).toMatchObject({ factorLeftMs: 100_000 });
+  reports.clock.advance(WINDOW.windowMs - 1_000);
+  await sync({ process: "b", hits: [{ ...hit, count: 7 }] });
+  reports.clock.advance(2_000);
+  const later = await sync({ ...call, report: 4 });
+  expect(later).toMatchObject({ total: 7, factorLeftMs: 100_000 - WINDOW.windowMs - 1_000 });
+});
+
+it("a factor that a report has forgotten is forgotten for all calls that come later", async () => {
+  const options = { ...WINDOW, suppressionCacheMs: 100_000, clock: reports.clock, timeoutMs: 30_000 };
+  const { suppressed } = createRedisProvider(redis.client, options);
+  const report = (values: Partial<SyncArguments>) =>
+    sendReport(
+      redis.client,
+      reports.clock(),
+      { suppressionCacheMs: 100_000, hardLimit: 15, ...values },
+      SUPPRESSED_KEYS,
+    );
+  expect(await report({ asked: 12, needed: 12 })).toMatchObject({ total: 0, factor: 0, factorLeftMs: 100_000 });
+  reports.clock.advance(WINDOW.windowMs);
+  await report({ report: 4 });
+  await suppressed.inc("k", RATE, LIMIT);
+  // 10 in the last second, of a rate of 1.
+  expect(await suppressed.inc("k", RATE)).toMatchObject({ suppressionFactor: 0.9 });
+});
+
 it("a call that finds no room is told when enough of the oldest buckets have expired for it, and no later", async () => {
   const hits = [
     { report: 2, ageMs: 300, count: 6, declined: 0 },
@@ -322,6 +384,7 @@ it("a call that finds no room is told when enough of the oldest buckets have exp
   ];
   expect(await sync({ hits, asked: 3, needed: 3 })).toMatchObject({ counted: 0, waitMs: 9_700, freed: 6 });
   expect(await sync({ report: 4, asked: 7, needed: 7 })).toMatchObject({ counted: 0, waitMs: 9_900, freed: 10 });
+  expect(await sync({ report: 6, asked: 1, needed: 1 })).toMatchObject({ counted: 0, waitMs: 9_700, freed: 6 });
 });
 
 it("a report that tells nothing, of a key that has used nothing, leaves nothing in Redis", async () => {
