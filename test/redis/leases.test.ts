@@ -29,6 +29,42 @@ describe("a lease", () => {
     expect(await openRedis().inc("k", RATE, 3)).toMatchObject({ allowed: true });
   });
 
+  it("is taken when another process has given its own back", async () => {
+    await sync({ wanted: 4 });
+    await sync({ process: "b", wanted: 1 });
+    expect(await sync({ process: "b", report: 4 })).toMatchObject({ leasedByOthers: 4 });
+    expect(await openRedis().inc("k", RATE, LIMIT - 3)).toMatchObject({ allowed: false });
+    expect(await openRedis().inc("k", RATE, LIMIT - 4)).toMatchObject({ allowed: true });
+  });
+
+  it("is taken as long as it would be if none had gone before it, and so is its headroom", async () => {
+    const large = { limit: 100, suppressionCacheMs: 100, hardLimit: 150 };
+    await sync({ ...large, wanted: 3, wantedHeadroom: 2 });
+    const laterMs = 9_500;
+    reports.clock.advance(laterMs);
+    await sync({ ...large, process: "b", wanted: 5, wantedHeadroom: 4 });
+    reports.clock.advance(LEASE_MS + WINDOW.windowMs - laterMs);
+    for (const report of [2, 4, 6]) {
+      // Nothing else is leased: of 95 and of 46 a quarter is a share.
+      const share = { leasedByOthers: 5, granted: 23, grantedHeadroom: 11 };
+      const answer = await sync({ ...large, process: "c", report, wanted: 100, wantedHeadroom: 100 });
+      expect(answer).toMatchObject(share);
+    }
+    await sync({ ...large, process: "c", report: 8 });
+    reports.clock.advance(laterMs - 1);
+    expect(await sync({ ...large, process: "c", report: 10 })).toMatchObject({ leasedByOthers: 5 });
+    reports.clock.advance(1);
+    const none = { leasedByOthers: 0, freeHeadroom: 150 };
+    expect(await sync({ ...large, process: "c", report: 12 })).toMatchObject(none);
+  });
+
+  it("gets a sixth of what is free where two other processes have one, and so does headroom", async () => {
+    const large = { limit: 100, suppressionCacheMs: 100, hardLimit: 200 };
+    for (const process of ["b", "c"]) await sync({ ...large, process, wanted: 2, wantedHeadroom: 2 });
+    const answer = await sync({ ...large, wanted: 100, wantedHeadroom: 100 });
+    expect(answer).toMatchObject({ granted: Math.floor(96 / 6), grantedHeadroom: Math.floor(96 / 6) });
+  });
+
   it("is shared with the processes that have one, and not with those that have none", async () => {
     await sync({ limit: 100, wanted: 4 });
     for (const report of [4, 6, 8]) await sync({ limit: 100, held: 4, report });
@@ -52,6 +88,8 @@ describe("a lease", () => {
 
   it("of 1 that is given back is taken no longer, even where Redis has evicted the state", async () => {
     await sync({ wanted: 1 });
+    await redis.client.del(STATE);
+    expect(await sync({ process: "b" })).toMatchObject({ leasedByOthers: 1 });
     await sync({ report: 4 });
     await redis.client.del(STATE);
     expect(await sync({ process: "b" })).toMatchObject({ leasedByOthers: 0 });
@@ -208,6 +246,11 @@ describe("headroom", () => {
     await sync({ ...shed, process: "b", hits: [hit(20)] });
     const asks = { asked: 1, needed: 39, isAlike: true, hardLimit: 100 };
     expect(await sync({ ...shed, ...asks })).toMatchObject({ factor: 0.95, grantedHeadroom: 39 });
+  });
+
+  it("is granted to nobody where the hard limit is used up", async () => {
+    const answer = await sync({ ...shed, hits: [hit(15)], wantedHeadroom: 5 });
+    expect(answer).toMatchObject({ grantedHeadroom: 0, freeHeadroom: 0 });
   });
 
   it("is granted to nobody while the key is blocked", async () => {

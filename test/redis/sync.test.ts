@@ -385,6 +385,8 @@ it("a call that finds no room is told when enough of the oldest buckets have exp
   expect(await sync({ hits, asked: 3, needed: 3 })).toMatchObject({ counted: 0, waitMs: 9_700, freed: 6 });
   expect(await sync({ report: 4, asked: 7, needed: 7 })).toMatchObject({ counted: 0, waitMs: 9_900, freed: 10 });
   expect(await sync({ report: 6, asked: 1, needed: 1 })).toMatchObject({ counted: 0, waitMs: 9_700, freed: 6 });
+  // No call waits here, though more is used than the limit is.
+  expect(await sync({ report: 8, limit: 5 })).toMatchObject({ waitMs: 0, freed: 0 });
 });
 
 it("a report that tells nothing, of a key that has used nothing, leaves nothing in Redis", async () => {
