@@ -33,7 +33,10 @@ it("hits that come again with the next report, because the answer was lost, are 
 it("what was counted for calls that waited is counted once, though the process reports it in case", async () => {
   expect(await sync({ report: 2, asked: 1, needed: 2 })).toMatchObject({ counted: 2, total: 2 });
   const inCase = { report: 3, ageMs: 5, count: 2, declined: 0 };
-  expect(await sync({ report: 4, hits: [inCase] })).toMatchObject({ total: 2 });
+  reports.clock.advance(50);
+  // It expires a window after Redis has counted it, and no later.
+  const once = { total: 2, buckets: 1, firstExpiresInMs: WINDOW.windowMs - 50 };
+  expect(await sync({ report: 4, hits: [inCase] })).toMatchObject(once);
 });
 
 it("a report that fails because the list of chunks is none has counted and leased nothing", async () => {
@@ -79,6 +82,13 @@ it("what was counted for some of the calls that waited is counted once, though t
   ];
   expect(await sync({ report: 4, hits })).toMatchObject({ total: 13 });
   expect(await sync({ report: 6, hits })).toMatchObject({ total: 13 });
+});
+
+it("what was counted for one of the calls that waited is counted once, though the process reports more", async () => {
+  await sync({ process: "b", hits: [{ report: 2, ageMs: 0, count: LIMIT - 1, declined: 0 }] });
+  expect(await sync({ report: 2, asked: 1, needed: 3, isAlike: true })).toMatchObject({ counted: 1 });
+  const hits = [{ report: 3, ageMs: 0, count: 3, declined: 0 }];
+  expect(await sync({ report: 4, hits })).toMatchObject({ total: LIMIT + 2 });
 });
 
 it("of hits that are known in part, only the rest counts, and no more of it is declined than that", async () => {
@@ -321,6 +331,14 @@ it.each([
   },
 );
 
+it("a hit that is a little older than the newest of its bucket lets that expire no earlier", async () => {
+  reports.clock.advance(WINDOW.bucketMs - 1);
+  const hit = { report: 2, count: 1, declined: 0 };
+  await sync({ process: "b", hits: [{ ...hit, ageMs: 0 }] });
+  const one = { total: 2, buckets: 1, firstExpiresInMs: WINDOW.windowMs };
+  expect(await sync({ hits: [{ ...hit, ageMs: 50 }] })).toMatchObject(one);
+});
+
 it("the answer to a single hit tells when it expires", async () => {
   const hits = [{ report: 2, ageMs: 300, count: 1, declined: 0 }];
   expect(await sync({ hits })).toMatchObject({ buckets: 1, firstExpiresInMs: 9_700, firstAccepted: 1 });
@@ -357,6 +375,15 @@ it("a factor is kept for longer than a window, while anything is counted", async
   reports.clock.advance(2_000);
   const later = await sync({ ...call, report: 4 });
   expect(later).toMatchObject({ total: 7, factorLeftMs: 100_000 - WINDOW.windowMs - 1_000 });
+});
+
+it("a factor is forgotten when all has expired that it was computed for, though the report brings new hits", async () => {
+  const call = { suppressionCacheMs: 100_000, hardLimit: 15, asked: 4, needed: 4 };
+  const hits = [{ report: 2, ageMs: 0, count: LIMIT, declined: 0 }];
+  await sync({ ...call, hits });
+  reports.clock.advance(WINDOW.windowMs);
+  const later = await sync({ ...call, report: 4, hits: [{ ...hits[0]!, report: 4 }] });
+  expect(later).toMatchObject({ total: LIMIT, factorLeftMs: 100_000 });
 });
 
 it("a factor that a report has forgotten is forgotten for all calls that come later", async () => {
@@ -466,6 +493,14 @@ describe("hits of a process that Redis has not heard of for long", () => {
       [7_000, 2 ** 52 - 6, 0],
       [10_000, 0, 0],
     ]);
+  });
+
+  it("change nothing where they have expired, not even a factor that is kept", async () => {
+    const call = { asked: LIMIT + 2, needed: LIMIT + 2, suppressionCacheMs: 1_000, hardLimit: 2 * LIMIT };
+    await sync({ ...call, hits: agesOf([0, 2, 0]) });
+    reports.clock.advance(100);
+    const late = agesOf([WINDOW.windowMs, 2, 0]).map((hit) => ({ ...hit, report: 4 }));
+    expect(await sync({ ...call, report: 4, hits: late })).toMatchObject({ total: 2, factorLeftMs: 900 });
   });
 
   it("count before a single hit that came after them", async () => {
