@@ -495,6 +495,20 @@ describe("hits of a process that Redis has not heard of for long", () => {
     ]);
   });
 
+  it("count where Redis has evicted the list of chunks, and with them what is left", async () => {
+    // The oldest bucket, two chunks, two inline buckets and the newest one.
+    const ages = Array.from({ length: 2 * BUCKETS_OF_CHUNK + 4 }, (_, i) => 9_900 - 200 * i);
+    await sync({ process: "b", hits: ages.flatMap((ageMs) => agesOf([ageMs, 1, ageMs < 6_500 ? 1 : 0])) });
+    // The oldest expires, so the first chunk leaves the list.
+    reports.clock.advance(100);
+    expect(await sync({ process: "b", report: 4 })).toMatchObject({ total: 2 * BUCKETS_OF_CHUNK + 3 });
+    expect(await redis.client.llen(KEYS[1]!)).toBe(1);
+    await redis.client.del(KEYS[1]!);
+    const left = { total: BUCKETS_OF_CHUNK + 3 + 5, declined: 3 };
+    expect(await sync({ hits: agesOf([9_000, 5, 0]) })).toMatchObject(left);
+    expect(await openRedis().get("k")).toMatchObject(left);
+  });
+
   it("change nothing where they have expired, not even a factor that is kept", async () => {
     const call = { asked: LIMIT + 2, needed: LIMIT + 2, suppressionCacheMs: 1_000, hardLimit: 2 * LIMIT };
     await sync({ ...call, hits: agesOf([0, 2, 0]) });
