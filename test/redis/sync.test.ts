@@ -498,7 +498,7 @@ describe("hits of a process that Redis has not heard of for long", () => {
   it("count where Redis has evicted the list of chunks, and with them what is left", async () => {
     // The oldest bucket, two chunks, two inline buckets and the newest one.
     const ages = Array.from({ length: 2 * BUCKETS_OF_CHUNK + 4 }, (_, i) => 9_900 - 200 * i);
-    await sync({ process: "b", hits: ages.flatMap((ageMs) => agesOf([ageMs, 1, ageMs < 6_500 ? 1 : 0])) });
+    await sync({ process: "b", hits: ages.flatMap((ageMs) => agesOf([ageMs, 1, ageMs < 6_600 ? 1 : 0])) });
     // The oldest expires, so the first chunk leaves the list.
     reports.clock.advance(100);
     expect(await sync({ process: "b", report: 4 })).toMatchObject({ total: 2 * BUCKETS_OF_CHUNK + 3 });
