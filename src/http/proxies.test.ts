@@ -65,6 +65,8 @@ describe("proxies", () => {
     ["::/8", "which is everybody"],
     ["::/0", "which is everybody"],
     ["0.0.0.0/0", "which is everybody"],
+    ["2000::/3", "which is everybody"],
+    ["2000::/2", "which is everybody"],
     ["10.0.0.1/0", "which is everybody"],
     ["10.0.0.0/0.0.0.0", "which is everybody"],
     ["10.0.0.1/255.255.255.255", 'write "10.0.0.1"'],
@@ -85,6 +87,19 @@ describe("proxies", () => {
     expect(made).toThrow(message);
     const advised = /^write "(.+)"$/.exec(message)?.[1];
     if (advised !== undefined) expect(checkedProxies([advised])).toBeDefined();
+  });
+
+  it.each([
+    [["0.0.0.0/1", "128.0.0.0/1"]],
+    [["128.0.0.0/1", "unix", "private", "0.0.0.0/2", "64.0.0.0/2"]],
+    [["2000::/4", "10.0.0.0/8", "3000::/4"]],
+    [Array.from({ length: 256 }, (_, i) => `${i}.0.0.0/8`)],
+    [Array.from({ length: 8_192 }, (_, i) => `${(0x2000 + i).toString(16)}::/16`)],
+  ])("are not networks that everybody is in together: %j", (proxies) => {
+    const message = /^proxies: got networks that together are everybody, so that each client could choose its key/;
+    expect(() => checkedProxies(proxies)).toThrow(expect.objectContaining({ code: "INVALID_OPTION" }));
+    expect(() => checkedProxies(proxies)).toThrow(message);
+    expect(checkedProxies(proxies.slice(1))).toBeDefined();
   });
 
   it.each([

@@ -19,6 +19,12 @@ const NAMED: Readonly<Record<string, readonly string[]>> = {
 /** The NAT64 prefixes for local use (RFC 8215). A network here of 96 bits or fewer has all IPv4 addresses embedded. */
 const LOCAL_NAT64: Network = { address: [0x64, 0xff9b, 1, 0, 0, 0, 0, 0], bits: 48 };
 
+/** All of IPv4, and all public addresses of IPv6 (RFC 4291, section 2.4). */
+const EVERYBODY: readonly Network[] = [
+  { address: [0, 0, 0, 0], bits: 0 },
+  { address: [0x2000, 0, 0, 0, 0, 0, 0, 0], bits: 3 },
+];
+
 /** Nobody has more proxies in a row. The number bounds the work that a header can cause. */
 export const MAX_HOPS = 32;
 
@@ -86,6 +92,13 @@ export function checkedNetworks(list: readonly unknown[], option: ListOption): N
       typeof entry === "string" && Object.hasOwn(NAMED, entry) ? NAMED[entry]! : [entry],
     )
     .map((entry) => checkedNetwork(entry, option));
+  if (areEverybody(networks)) {
+    const { name, notEverybody } = option;
+    throw new TrypemaError(
+      "INVALID_OPTION",
+      `${name}: got networks that together are everybody, so that ${notEverybody}`,
+    );
+  }
   return {
     haveUnix: list.includes("unix"),
     contain: (address) => networks.some((network) => contains(network, address)),
@@ -107,7 +120,25 @@ function checkedNetwork(text: unknown, { name, orElse, notEverybody }: ListOptio
 }
 
 function isEverybody(network: Network): boolean {
-  return network.bits === 0 || (network.bits <= 96 && contains(LOCAL_NAT64, network.address));
+  return areEverybody([network]) || (network.bits <= 96 && contains(LOCAL_NAT64, network.address));
+}
+
+function areEverybody(networks: readonly Network[]): boolean {
+  return EVERYBODY.some((whole) => haveAll(networks, whole));
+}
+
+/** Whether each address of `whole` is in one of the networks. */
+function haveAll(networks: readonly Network[], whole: Network): boolean {
+  if (networks.some((network) => network.bits <= whole.bits && contains(network, whole.address))) return true;
+  const within = networks.filter(({ address }) => contains(whole, address));
+  return within.length > 0 && halvesOf(whole).every((half) => haveAll(within, half));
+}
+
+function halvesOf({ address, bits }: Network): readonly Network[] {
+  const width = address.length === 4 ? 8 : 16;
+  const bit = 1 << (width - 1 - (bits % width));
+  const upper = address.map((part, i) => (i === Math.floor(bits / width) ? part | bit : part));
+  return [address, upper].map((half) => ({ address: half, bits: bits + 1 }));
 }
 
 /** The network that a text of a wrong form means, if that can be told. */
