@@ -23,8 +23,8 @@ const bundle = await rolldown({
   cwd: ROOT,
   input: Object.fromEntries(names.map((name) => [name, join("src", `${name}.ts`)])),
   platform: "node",
-  // Clients and frameworks are the user's.
-  external: /^[^./]/,
+  // Clients and frameworks are the user's. What begins with a drive's letter is a path on Windows.
+  external: /^(?![a-z]:)[^./]/i,
   optimization: { inlineConst: { mode: "all" } },
   transform: { target: "es2022" },
 });
