@@ -162,6 +162,26 @@ it("Hybrid counts leases, reports, and what Redis hasn't confirmed", async () =>
   expect(closed.reported).toBe(decidedHere);
 });
 
+it("Hybrid counts the calls of takes that Redis decides among those that waited, and so each call after `close`", async () => {
+  const provider = createHybridProvider(redis.client, { ...ofItsOwn(), clock: manualClock() });
+  const limit = { limit: 1_000_000, windowMs: 1_000 };
+  const limits = createLimits(provider, { one: limit, two: limit });
+  // A call that counts nothing is none.
+  await limits.take("k", { two: 0 });
+  let waited = 1;
+  for (let i = 0; i < 500; i++) {
+    const taken = limits.take("k");
+    if (taken instanceof Promise) waited += 2;
+    await taken;
+  }
+  expect(provider.stats().waited).toBe(waited);
+  expect(waited).toBeLessThan(1 + 2 * 500);
+  await provider.close();
+  await limits.take({ one: "k" });
+  await provider.absolute.inc("k", perMinute(5));
+  expect(provider.stats().waited).toBe(waited + 2);
+});
+
 function told() {
   const events: ProviderEvent[] = [];
   return { events, onEvent: (event: ProviderEvent) => events.push(event) };

@@ -70,7 +70,7 @@ export abstract class HybridLimiter implements Limiter {
   inc(key: string, rate: Rate, count = 1): Awaitable<Decision> {
     const limit = this.limitOf(rate);
     if (count !== 1) checkCount("count", count, 1);
-    if (this.#asksAlways) return this.#redis.inc(key, rate, count);
+    if (this.#asksAlways) return this.#askRedis(key, rate, count);
     const row = this.#holders.rowOf(key);
     if (row === undefined) return this.#passOn(key, { rate, limit, count }, NO_DRAW);
     const decision = this.#decideHere(row, rate, limit, count);
@@ -291,8 +291,13 @@ export abstract class HybridLimiter implements Limiter {
     if (refused !== undefined) return refused;
     // While the breaker refuses calls, only the policy "throw" comes here, or a key that there is no place for.
     const holder = this.#parts.backend.refuses ? undefined : this.#holders.getOrAdd(key);
-    if (holder === undefined) return this.#track(this.#redis.inc(key, rate, count));
+    if (holder === undefined) return this.#track(this.#askRedis(key, rate, count));
     return this.#exchanges.ask(holder, call, draw);
+  }
+
+  #askRedis(key: string, rate: Rate, count: number): Promise<Decision> {
+    this.#parts.watch.counts.waited++;
+    return this.#redis.inc(key, rate, count);
   }
 
   /**

@@ -56,6 +56,7 @@ export class HybridTakes {
       const isTaken = decisions.every(({ allowed }) => allowed);
       return { isTaken, decisions: isTaken ? this.#noteDegraded(asks, decisions, takenMs) : decisions, takenMs };
     }
+    watch.counts.waited += asks.filter(({ count }) => count > 0).length;
     await Promise.all(asks.map((ask) => limiterOf(ask).beginTake(ask, takenMs)));
     const answer = await this.#takes.take(ofRedis).finally(() => {
       for (const ask of asks) limiterOf(ask).endTake(ask);
