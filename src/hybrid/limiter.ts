@@ -257,9 +257,11 @@ export abstract class HybridLimiter implements Limiter {
     if (decision.allowed && holder.isCalledOften) this.#exchanges.renew(holder);
   }
 
-  /** Counts what the failure policy admitted while Redis was not even asked. @internal */
-  noteDegraded({ key, rate, count }: Ask, decision: Decision, nowMs: number): Decision {
-    const isReported = !this.#asksAlways && (count === 0 || this.#count(key, rate, count, 0, nowMs));
+  /** Counts what the failure policy decided about an ask that Redis has not counted. @internal */
+  noteDegraded({ key, rate, count }: Ask, decision: Decision, isTaken: boolean, nowMs: number): Decision {
+    if (!isTaken && (!this.#strategy.countsDenied || decision.outcome === "rejected")) return decision;
+    const declined = isTaken ? 0 : count;
+    const isReported = !this.#asksAlways && (count === 0 || this.#count(key, rate, count, declined, nowMs));
     // What isn't reported must not be given back to Redis, which would take it from what others have used.
     return isReported ? setAdjuster(decision, this.#degradedAdjuster) : decision;
   }

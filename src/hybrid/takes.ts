@@ -5,7 +5,7 @@
 // | one is denied, and no block has to begin               | this process: all is known that matters                 |
 // | all are admitted: each has a lease                     | this process spends the leases                          |
 // | anything else                                          | Redis, in one script, as on the Redis provider          |
-// | the same, while the breaker refuses calls              | the failure policy; what it admits is reported later    |
+// | the same, while the breaker or Redis refuses calls     | the failure policy; what it admits is reported later    |
 //
 // While Redis decides, the leases of this process stay set aside, so nothing is counted twice. Where a lease leaves
 // Redis too little room for the take, the lease is returned first. Keys that are called often get a lease then.
@@ -13,6 +13,7 @@
 import type { Ask, TakeDecisions } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
 import type { Awaitable, Decision } from "../core/types.ts";
+import { isRefusal } from "../redis/failure.ts";
 import type { OpenRedis } from "../redis/open.ts";
 import { Takes } from "../redis/takes.ts";
 import type { HybridLimiter } from "./limiter.ts";
@@ -52,15 +53,16 @@ export class HybridTakes {
     }));
     if (backend.refuses && policy !== "throw") {
       watch.noteDegraded(policy, "BACKEND_UNAVAILABLE");
-      const decisions = this.#takes.decideInstead(ofRedis);
-      const isTaken = decisions.every(({ allowed }) => allowed);
-      return { isTaken, decisions: isTaken ? this.#noteDegraded(asks, decisions, takenMs) : decisions, takenMs };
+      return this.#noteDegraded(asks, this.#takes.decideInstead(ofRedis), takenMs);
     }
     watch.counts.waited += asks.filter(({ count }) => count > 0).length;
     await Promise.all(asks.map((ask) => limiterOf(ask).beginTake(ask, takenMs)));
     const answer = await this.#takes.take(ofRedis).finally(() => {
       for (const ask of asks) limiterOf(ask).endTake(ask);
     });
+    // One that may have been counted is not reported, because that would count it twice.
+    const { failure } = answer;
+    if (failure !== undefined && isRefusal(failure)) return this.#noteDegraded(asks, answer.decisions, takenMs);
     const nowMs = settings.clock.nowOrLast();
     for (const [index, ask] of asks.entries()) {
       limiterOf(ask).noteTaken(ask, answer.decisions[index]!, answer.isTaken, nowMs);
@@ -68,8 +70,15 @@ export class HybridTakes {
     return answer;
   }
 
-  #noteDegraded(asks: readonly Ask[], decisions: readonly Decision[], nowMs: number): readonly Decision[] {
-    return asks.map((ask, index) => limiterOf(ask).noteDegraded(ask, decisions[index]!, nowMs));
+  /** Counts here what the failure policy decided about a take that Redis has not counted, so that it is reported. */
+  #noteDegraded(asks: readonly Ask[], made: readonly Decision[], takenMs: number): TakeDecisions {
+    const { policy, settings } = this.#redis;
+    const isTaken = made.every(({ allowed }) => allowed);
+    // What the policy "deny" denies is no overload.
+    if (policy === "deny") return { isTaken, decisions: made, takenMs };
+    const nowMs = settings.clock.nowOrLast();
+    const decisions = asks.map((ask, index) => limiterOf(ask).noteDegraded(ask, made[index]!, isTaken, nowMs));
+    return { isTaken, decisions, takenMs };
   }
 }
 

@@ -54,6 +54,18 @@ export function applyPolicy(error: unknown, policy: FailurePolicy, watch: Watch)
   return policy;
 }
 
+/**
+ * With these codes a server refuses a script as a whole: it isn't there yet, another one has the key, or it takes no
+ * writes. And what the breaker refuses is never sent.
+ */
+const REFUSAL =
+  /^Redis( failed at least|: (BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOPERM|NOREPLICAS|OOM|READONLY|TRYAGAIN)) /;
+
+/** Whether a failure says that nothing was counted. After any other one a call may have been counted. */
+export function isRefusal(error: TrypemaError): boolean {
+  return REFUSAL.test(error.message);
+}
+
 export function isBackendFailure(error: unknown): error is TrypemaError {
   return error instanceof TrypemaError && error.code.startsWith("BACKEND");
 }

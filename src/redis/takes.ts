@@ -3,6 +3,7 @@
 // given back when a later slot denies.
 
 import { setAdjuster } from "../core/adjuster.ts";
+import type { TrypemaError } from "../core/errors.ts";
 import { type Ask, familyOf, type TakeDecisions } from "../core/family.ts";
 import { checkKey } from "../core/key.ts";
 import { type Tally, tallied } from "../core/tally.ts";
@@ -19,6 +20,11 @@ import { slotOf } from "./slot.ts";
 interface PlacedAsk {
   readonly ask: Ask;
   readonly place: number;
+}
+
+/** What became of a take, and why the failure policy decided it, if it did. */
+export interface TakenOrNot extends TakeDecisions {
+  readonly failure?: TrypemaError;
 }
 
 /** What was decided about asks that share a script, and what of: each list is in the order of the asks. */
@@ -44,14 +50,14 @@ export class Takes {
     this.#isBySlot = redis.backend.isBySlot;
   }
 
-  async take(asks: readonly Ask[]): Promise<TakeDecisions> {
+  async take(asks: readonly Ask[]): Promise<TakenOrNot> {
     for (const { key } of asks) checkKey(key);
     const takenMs = this.#redis.settings.clock.now();
     try {
       return made(tallied(asks, await this.#decide(asks, takenMs), tallyOf), takenMs);
     } catch (error) {
       applyPolicy(error, this.#redis.policy, this.#redis.watch);
-      return made(this.decideInstead(asks), takenMs);
+      return { ...made(this.decideInstead(asks), takenMs), failure: error as TrypemaError };
     }
   }
 

@@ -638,6 +638,33 @@ describe("when Redis doesn't answer", () => {
 });
 
 describe("on Hybrid", () => {
+  it("reports what a policy decided about takes that Redis refused, suppressed calls that it denied as declined", async () => {
+    let refusal: string | undefined;
+    const flaky: RedisClient = {
+      async sendCommand([command, ...args]: string[]) {
+        if (refusal !== undefined) throw new Error(refusal);
+        return redis.client.call(command!, ...args);
+      },
+    };
+    const provider = createHybridProvider(flaky, { timeoutMs: 30_000, onEvent: false });
+    opened.push(provider);
+    const limits = createLimits(provider, DEFINITIONS);
+    refusal = "OOM command not allowed when used memory > 'maxmemory'.";
+    // The breaker opens with the fifth failure, and then refuses too.
+    for (let i = 0; i < 12; i++) await limits.take("k", { day: 2, tokens: 3 });
+    refusal = undefined;
+    await expect.poll(() => provider.stats().unconfirmedKeys, { timeout: 5_000 }).toBe(0);
+    const on = limitsOn(redis.client);
+    expect((await on.limiter("day").get("k")).total).toBe(20);
+    expect(await on.limiter("tokens").get("k")).toMatchObject({ total: 36, declined: 6 });
+    // What fails in any other way may have been counted.
+    refusal = "socket hang up";
+    await limits.take("other");
+    refusal = undefined;
+    await provider.close();
+    expect((await on.limiter("day").get("other")).total).toBe(0);
+  });
+
   it("takes from the leases of all limits without asking Redis, and denies without asking", async () => {
     const provider = createHybridProvider(redis.client, { timeoutMs: 30_000 });
     opened.push(provider);
