@@ -11,14 +11,14 @@
 //   `keys.state` becomes `keys[1]`, `terms.limit` the number `terms[4]`, `reply({ name = … })` a list in the order that
 //   commands.js describes, and names in capitals become what they stand for.
 //
-// `take.lua` keeps windows beyond a function, so there a window is a table: `window.total` becomes `window[9]`. A light
-// window is a smaller table, and `takes` is a record of variables that all its functions share.
+// `take.lua` keeps windows beyond a function, so there a window is a table: `window.total` becomes `window[9]`. And
+// `takes` is a record of variables that all its functions share.
 //
 // A function sees nothing but its parameters, its locals and other functions: the packer refuses any other name, and
 // any field that commands.js doesn't have.
 
 import { readdirSync, readFileSync } from "node:fs";
-import { BATCHED, BUCKET, COMMANDS, CONSTANTS, LEASE, LIGHT, STATE, TAKES, WINDOW } from "../src/redis/lua/commands.js";
+import { BATCHED, BUCKET, COMMANDS, CONSTANTS, LEASE, STATE, TAKES, WINDOW } from "../src/redis/lua/commands.js";
 
 const FOLDER = new URL("../src/redis/lua/", import.meta.url);
 
@@ -153,14 +153,7 @@ end`;
     names: Object.keys(fields).join(", "),
     format: `'<${"d".repeat(Object.keys(fields).length)}'`,
   }));
-  const light = LIGHT.map((field) => `window.${field}`).join(", ");
   return `${ofState.join("\n")}
-local function list_light(window)
-  return { ${light} }
-end
-local function copy_light(window, light)
-  ${light} = unpack(light, 1, ${LIGHT.length})
-end
 local function pack_bucket(${bucket.names})
   return struct.pack(${bucket.format}, ${bucket.names})
 end
@@ -333,7 +326,7 @@ function orderReply(line, command, name) {
   });
 }
 
-const FIELD_OF_RECORD = /\b(window|keys|arguments|terms|light|takes)\.(\w+)/g;
+const FIELD_OF_RECORD = /\b(window|keys|arguments|terms|takes)\.(\w+)/g;
 
 /**
  * Replaces the names that commands.js describes.
@@ -349,7 +342,6 @@ function bind(lines, name, command, { isTable = false, isTake = isTable } = {}) 
     keys: command.keys ?? [],
     arguments: Object.keys(readings),
     terms: TERMS,
-    light: LIGHT,
     takes: Object.keys(TAKES),
   };
   const used = new Set();
@@ -456,21 +448,27 @@ const TAKE_FUNCTIONS = {
   deny_absolute: COMMANDS.absolute_inc,
   conclude_suppressed: COMMANDS.suppressed_inc,
   ...Object.fromEntries(
-    ["widen", "undo_ask", "save_windows", "decide_take", "decide_others"].map((name) => [name, { arguments: {} }]),
+    ["undo_ask", "save_windows", "decide_take", "decide_others"].map((name) => [name, { arguments: {} }]),
   ),
 };
 
 /**
  * The script that decides takes. `a, b = functions(f, g)` in `decide_takes` makes the functions there: to make them
- * takes a fifteenth of a take of three limits, and most scripts need none.
+ * takes a fifteenth of a take of three limits, and most scripts don't need them.
+ *
+ * `decide_from` is a function of its own, which is given the variables of `takes` as parameters. To make a function
+ * that shares so many variables with another one takes 10 000 instructions, a fifteenth of a take of three limits.
  */
 export function packTake() {
   const made = Object.entries(TAKE_FUNCTIONS).map(([name, command]) => packed(name, command, { isTable: true }));
   const main = packed("decide_takes", { arguments: {} }, { isTake: true });
+  const simple = packed("decide_from", COMMANDS.absolute_inc, { isTake: true });
+  const shared = [...new Set(simple.match(/\btakes_\w+/g))].join(", ");
+  const sharing = (script) => script.replaceAll(/\b(function decide_from|takes_decide_from)\(takes\b/g, `$1(${shared}`);
   const deciding = main.replace(/^(.*) = functions\((.*)\)$/m, (_, names, called) =>
     [...made, `${names} = ${called}`].join("\n"),
   );
-  return joined(deciding, packed("take", { arguments: {} }), "return take(KEYS, ARGV)");
+  return joined(sharing(simple), sharing(deciding), packed("take", { arguments: {} }), "return take(KEYS, ARGV)");
 }
 
 /** JSON with all digits of a number; that of Redis has 14 of them. */

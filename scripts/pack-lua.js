@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { BATCHED, BUCKET, CHUNK, COMMANDS, LEASE, STATE } from "../src/redis/lua/commands.js";
+import { BATCHED, BUCKET, CHUNK, COMMANDS, LEASE, RUN_KINDS, STATE } from "../src/redis/lua/commands.js";
 import {
   argumentsOfCommand,
   CLOCK_ARGUMENT,
@@ -128,6 +128,11 @@ export const CHUNK_FIELDS = ${listOf(CHUNK)} as const;
 
 /** The numbers of a lease. */
 export const LEASE_FIELDS = ${listOf(LEASE)} as const;
+
+/** What kind of run takes are. */
+export const RUN_KINDS = { ${Object.entries(RUN_KINDS)
+    .map(([kind, number]) => `${camelCase(kind)}: ${number}`)
+    .join(", ")} } as const;
 
 ${FOR_MANY.map((name) => `const ${definitionName(name)} = ${JSON.stringify(packCommand(name).definition)};\n`).join("")}
 ${Object.keys(COMMANDS).map(commandText).join("\n")}

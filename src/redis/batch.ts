@@ -2,7 +2,7 @@
 // described at BATCHED in lua/commands.js.
 
 import { luaNumber } from "./commands.ts";
-import { BATCH, PEEK, PEEK_BATCH, SUPPRESSED_INC, SYNC_BATCH, TAKE } from "./lua.generated.ts";
+import { BATCH, PEEK, PEEK_BATCH, SYNC_BATCH } from "./lua.generated.ts";
 import { numberFrom, textFrom } from "./reply.ts";
 import type { Script } from "./script.ts";
 
@@ -36,29 +36,19 @@ export class CallTerms {
   readonly command: Script;
   /** The arguments that calls can have in common. */
   readonly args: readonly string[];
-  #json: string | undefined;
-  #padded: string | undefined;
+  #numbers: string | undefined;
 
   constructor(command: Script, args: readonly string[]) {
     this.command = command;
     this.args = args;
   }
 
-  /** The arguments as a batch has them. */
-  get json(): string {
-    this.#json ??= `[${this.args.map(jsonNumber).join(",")}]`;
-    return this.#json;
-  }
-
-  /** The arguments as takes have them: all terms have the same number of them. */
-  get padded(): string {
-    this.#padded ??= Array.from({ length: TERMS_OF_ASK }, (_, index) => jsonNumber(this.args[index] ?? "0")).join(",");
-    return this.#padded;
+  /** The arguments as JSON has them in a list. */
+  get numbers(): string {
+    this.#numbers ??= this.args.map(jsonNumber).join(",");
+    return this.#numbers;
   }
 }
-
-/** How many numbers the terms of an ask are. */
-const TERMS_OF_ASK = SUPPRESSED_INC.arguments.length - SUPPRESSED_INC.ownOfCall;
 
 /** JSON has no infinity, but a number that is too large is read as one. */
 function jsonNumber(luaNumber: string): string {
@@ -66,7 +56,7 @@ function jsonNumber(luaNumber: string): string {
 }
 
 /** The terms of the calls of a batch, and what they are called there. */
-class TermsList {
+export class TermsList {
   readonly #numbers = new Map<CallTerms, number>();
 
   /** Adds terms unless the list has them, and returns their number. */
@@ -82,22 +72,6 @@ class TermsList {
   /** In the order of their numbers. */
   get all(): readonly CallTerms[] {
     return [...this.#numbers.keys()];
-  }
-}
-
-/** The Redis keys of a batch, those of each limited key once, and what the limited keys are called there. */
-class KeyList {
-  readonly keys: string[] = [];
-  readonly #numbers = new Map<string, number>();
-
-  /** Adds the Redis keys of a limited key unless the list has them, and returns its number. */
-  add(keys: readonly [state: string, buckets: string]): number {
-    let number = this.#numbers.get(keys[0]);
-    if (number === undefined) {
-      number = this.keys.push(...keys) / 2;
-      this.#numbers.set(keys[0], number);
-    }
-    return number;
   }
 }
 
@@ -121,74 +95,6 @@ export function sendingIncs(hasCallersClock: boolean): Sending<IncCall> {
     },
     together: (calls) => incsTogether(calls, hasCallersClock),
   };
-}
-
-/** One call of a take. */
-export interface TakeAsk {
-  readonly terms: CallTerms;
-  readonly keys: readonly [state: string, buckets: string];
-  /** Suppressed: the draw; undefined for an absolute limit. */
-  readonly draw: number | undefined;
-  /** Absolute: for how long a denial blocks the key; 0 for no block. */
-  readonly blockMs: number;
-}
-
-/** Several calls that are decided as one. */
-export interface TakeCall extends KeyedCall {
-  readonly asks: readonly TakeAsk[];
-  /** Whether a part of the take that is in other slots was denied. */
-  readonly isDenied: boolean;
-  /** The caller's time, where callers have clocks. */
-  readonly clock: readonly string[];
-}
-
-/** How takes are sent. */
-export const sendingTakes: Sending<TakeCall> = {
-  together(takes) {
-    const list = new TermsList();
-    const names = new KeyList();
-    const plan: number[] = [];
-    const times: string[] = [];
-    let run = 0;
-    let before: TakeCall | undefined;
-    for (const take of takes) {
-      if (before === undefined || !isSameTake(take, before)) {
-        run = plan.push(0, take.asks.length, take.isDenied ? 1 : 0) - 3;
-        for (const { keys, terms, draw, blockMs } of take.asks) {
-          plan.push(names.add(keys), 1 + (list.add(terms) - 1) * TERMS_OF_ASK, draw ?? blockMs);
-        }
-        times.push(...take.clock);
-      }
-      plan[run]!++;
-      before = take;
-    }
-    return {
-      script: TAKE,
-      keys: names.keys,
-      args: [jsonOfTakes(list.all, plan), ...times],
-      order: takes.map((_, index) => index),
-      sizes: takes.map(({ asks }) => asks.length),
-    };
-  },
-};
-
-/** The terms and the plan as `take.lua` reads them. */
-function jsonOfTakes(terms: readonly CallTerms[], plan: readonly number[]): string {
-  const firstRun = 2 + terms.length * TERMS_OF_ASK;
-  return `[${[firstRun, ...terms.map(({ padded }) => padded), ...plan].join(",")}]`;
-}
-
-/** Whether takes ask the same of the same keys at the same time. */
-function isSameTake(one: TakeCall, other: TakeCall): boolean {
-  return (
-    one.isDenied === other.isDenied &&
-    one.clock[0] === other.clock[0] &&
-    one.asks.length === other.asks.length &&
-    one.asks.every(({ keys, terms, draw, blockMs }, index) => {
-      const ask = other.asks[index]!;
-      return keys[0] === ask.keys[0] && terms === ask.terms && draw === ask.draw && blockMs === ask.blockMs;
-    })
-  );
 }
 
 /** The calls to one key are together, in the order in which they were made. */
@@ -215,7 +121,7 @@ function incsTogether(calls: readonly IncCall[], hasCallersClock: boolean): Batc
       if (nowMs !== undefined) plan.push(nowMs);
     }
   }
-  const terms = `[${list.all.map(({ json }) => json).join(",")}]`;
+  const terms = `[${list.all.map(({ numbers }) => `[${numbers}]`).join(",")}]`;
   return { script: BATCH, keys, args: [terms, JSON.stringify(plan)], order, hasRepeats: true };
 }
 

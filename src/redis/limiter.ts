@@ -16,7 +16,7 @@ import { decideBlocked } from "../strategy/block.ts";
 import { capacityIn, capacityOf } from "../strategy/capacity.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { emptyWindow, type SuppressedView, type WindowView } from "../strategy/view.ts";
-import { CallTerms, type TakeAsk } from "./batch.ts";
+import { CallTerms } from "./batch.ts";
 import { argumentsOf, type BatchedCommand, type Command, fieldsOf } from "./commands.ts";
 import { applyPolicy, isBackendFailure } from "./failure.ts";
 import type { KeyNames } from "./keys.ts";
@@ -25,6 +25,7 @@ import type { Backend, FailurePolicy, RedisParts, RedisSettings } from "./parts.
 import { type Peek, peekFrom } from "./peek.ts";
 import { PendingInc } from "./pending-inc.ts";
 import { type BlockReply, isTotal, misfit, numberFrom, totalFrom } from "./reply.ts";
+import type { TakeAsk } from "./take-plan.ts";
 
 /** Of so many rates the terms are kept. */
 const MOST_TERMS = 1_000;

@@ -12,7 +12,7 @@ import {
 import type { RedisStats } from "../core/stats.ts";
 import { Watch } from "../core/watch.ts";
 import { createLocalProvider, type LocalProvider } from "../local/provider.ts";
-import { sendingIncs, sendingPeeks, sendingReports, sendingTakes } from "./batch.ts";
+import { sendingIncs, sendingPeeks, sendingReports } from "./batch.ts";
 import { Breaker } from "./breaker.ts";
 import { CallQueue, FEW_CALLS, type QueueParts } from "./call-queue.ts";
 import { unlinkAll } from "./clear.ts";
@@ -21,6 +21,7 @@ import { KeyNames } from "./keys.ts";
 import type { Backend, FailurePolicy, RedisParts, RedisSettings } from "./parts.ts";
 import { runScript } from "./script.ts";
 import { sharingDenials } from "./shared-denials.ts";
+import { sendingTakes } from "./take-plan.ts";
 
 /** The options of `createRedisProvider`; `createHybridProvider` has one more. */
 export interface RedisOptions extends LimiterOptions {

@@ -7,10 +7,11 @@ import type { Store } from "../core/store.ts";
 import type { Tally } from "../core/tally.ts";
 import type { Limiter } from "../core/types.ts";
 import type { Watch } from "../core/watch.ts";
-import type { IncCall, PeekCall, ReportCall, TakeCall } from "./batch.ts";
+import type { IncCall, PeekCall, ReportCall } from "./batch.ts";
 import type { Queued } from "./call-queue.ts";
 import type { KeyNames } from "./keys.ts";
 import type { Script } from "./script.ts";
+import type { TakeCall } from "./take-plan.ts";
 
 /** Where the scripts run. What fails is a {@link TrypemaError} with a code that begins with BACKEND. */
 export interface Backend {

@@ -2,8 +2,9 @@
 
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { CallTerms, sendingTakes, type TakeAsk, type TakeCall } from "../../src/redis/batch.ts";
+import { CallTerms } from "../../src/redis/batch.ts";
 import { ABSOLUTE_INC, SUPPRESSED_INC } from "../../src/redis/lua.generated.ts";
+import { sendingTakes, type TakeAsk, type TakeCall } from "../../src/redis/take-plan.ts";
 import { fieldsOfState, numbersIn } from "../support/stored-state.ts";
 import { useRedis } from "../support/use-redis.ts";
 
@@ -48,6 +49,34 @@ function askOf(weightOfAmple: number): fc.Arbitrary<TakeAsk> {
     { arbitrary: fc.record({ terms: fc.constantFrom(...SUPPRESSED), ...suppressed }), weight: 1 },
   );
 }
+
+/** Takes of several users, who share some of the keys. */
+const row = fc
+  .record({
+    waitMs: fc.constantFrom(0, 0, 20, 1_100),
+    first: fc.integer({ min: 1, max: 4 }),
+    users: fc.integer({ min: 2, max: 9 }),
+    limits: fc.array(
+      fc.record({
+        terms: fc.constantFrom(...ABSOLUTE),
+        isShared: fc.boolean(),
+        blockMs: fc.constantFrom(0, 0, 0, 150),
+      }),
+      { minLength: 1, maxLength: 3 },
+    ),
+  })
+  .map(({ waitMs, first, users, limits }) =>
+    Array.from({ length: users }, (_, user) => ({
+      waitMs: user === 0 ? waitMs : 0,
+      asks: limits.map(({ terms, isShared, blockMs }, index): TakeAsk => {
+        const key = isShared ? `shared${index}` : `user${first + user}-${index}`;
+        return { terms, keys: [key, `${key}b`], draw: undefined, blockMs };
+      }),
+      isDenied: false,
+      times: 1,
+    })),
+  );
+
 /** What a key is made before a script: something else, or without what the server has evicted. */
 const fate = fc.record({
   key: fc.constantFrom("a1", "a1b", "a2b", "a3b", "s1", "s1b"),
@@ -66,7 +95,12 @@ function roundsOf(
     times: fc.constantFrom(1, 1, 2, 5),
   });
   const round = fc.record({
-    takes: fc.array(take, { minLength: 1, maxLength: takes }),
+    takes: fc
+      .array(fc.oneof({ arbitrary: take.map((one) => [one]), weight: 5 }, { arbitrary: row, weight: 1 }), {
+        minLength: 1,
+        maxLength: takes,
+      })
+      .map((all) => all.flat()),
     fates: fc.oneof(
       { arbitrary: fc.constant([]), weight: weightOfNoFate },
       { arbitrary: fc.array(fate, { maxLength: 2 }), weight: 1 },

@@ -74,31 +74,31 @@ export const WINDOW = {
   rest_changed: "whether anything after the head differs from it",
   keep_ms: "how long Redis has to keep the key from now on; nil if that is to stay as it is",
   simple_keep_ms: "the same for a key that has nothing but buckets, as text (see lib/simple.lua)",
-  changes: "takes: what has changed of a light window (see take.lua)",
-  asked_at: "takes: which run has last been weighed with a light window, by its place in the plan",
   is_list_sound: "takes: whether the list of chunks is known to be a list, or not to be there",
 };
 
-/** What a light window of a take has, in its order: it is a table with these places. */
-export const LIGHT = [
-  ...Object.keys(STATE.head),
-  ...Object.keys(STATE.newest),
-  ...["inline", "stored_bytes", "keep_ms", "cell_ms", "changes", "asked_at"],
-];
-
 /** What the takes of a script have in common, in Lua. */
 export const TAKES = {
-  keys: "the names of Redis keys: two for each key",
-  states: "the states as they are stored, by key; false for an unknown one",
+  keys: "the names of Redis keys: those of all states, and then those of all lists",
+  key_count: "how many keys there are",
+  states: "the states, by key; false for an unknown one",
+  changes: "what has changed of a state that isn't stored yet, by key",
+  stored_bytes: "how long the stored state is where all has changed, by key",
+  keep_ms: "how long Redis has to keep a state from now on, by key; nil if that is to stay as it is",
   windows: "the whole windows, by key",
-  lights: "the light windows, by key",
+  decide_from: "the function of that name, which calls itself",
   plan: "the plan, and the terms of the asks (see BATCHED)",
+  is_plain: "whether the plan has nothing but terms, because all takes are the same (see BATCHED)",
   at: "where the plan has the run of takes that is decided",
-  left: "how many takes of the run are undecided",
+  last: "where the plan ends",
+  is_last: "whether that run is the last one",
+  done: "how many takes of the run are decided",
+  left: "how many aren't",
+  at_once: "how many of these are decided next",
   size: "how many asks each of them has",
-  is_denied: "whether another part of them was denied",
   now_ms: "their time",
   has_callers_clock: "whether callers gave it",
+  times_read: "how many times of runs were read",
   replies: "what asks are replied, in their order",
   replied: "how many asks have their reply",
   admitted: "for each ask of the take that is decided, whether it is admitted by its limit",
@@ -134,8 +134,21 @@ export const LEASE = {
   gone_ms: "when that no longer counts as used",
 };
 
+/** What kind of run takes are (see BATCHED). */
+export const RUN_KINDS = {
+  /** They are the same. Each ask is of an absolute limit, and has a key of its own, so the takes may be simple. */
+  alike: 0,
+  /** The same, but some of the keys are other ones in each take. */
+  row: 1,
+  /** They are the same, and not simple. */
+  other: 2,
+  /** They are the same, and parts of them that are in other slots were denied. */
+  denied_elsewhere: 3,
+};
+
 /** Written in capitals in the Lua. */
 export const CONSTANTS = {
+  ...Object.fromEntries(Object.entries(RUN_KINDS).map(([kind, number]) => [kind.toUpperCase(), String(number)])),
   NEVER_MS: "-1e999",
   /** The rate of a key that is only blocked. */
   NO_RATE: "0",
@@ -144,10 +157,9 @@ export const CONSTANTS = {
   MOST_DECLINED: "4503599627370496",
   /** Up to here a reply in Lua's integers is exact, whatever the client makes of it. */
   MOST_INTEGER: "1e15",
-  /** What has changed of a light window of a take: nothing, the newest bucket, or also what is before it. */
-  LIGHT: "1",
-  LIGHT_CHANGED: "2",
-  LIGHT_BEGUN: "3",
+  /** What has changed of a state that takes haven't stored yet: the newest bucket, or more. */
+  NEWEST_CHANGED: "1",
+  ALL_CHANGED: "2",
   /** Text from which every double is read back as it was. */
   EXACT: "'%.17g'",
 };
@@ -334,16 +346,19 @@ export const COMMANDS = {
  * it what failed.
  *
  * `take.lua` is given terms and a plan as one list of numbers, because a list of lists takes Redis twice as long to
- * read. KEYS has two names for each key, however many asks it has. Where callers have clocks, ARGV has the times of the
- * runs after the list:
+ * read. KEYS has the names of all states and then those of all lists of chunks, for each key once, however many asks it
+ * has. Where callers have clocks, ARGV has the times of the runs after the list:
  *
  *   list: where the first run is, from 1 on · terms … · runs …
  *   terms: the same as above, and as many for each ask. The absolute strategy has 0 for the hard limit and the time of
  *     the cache. The count may be 0. In Lua `terms.limit` is one of them
- *   run, takes in a row that are the same: how many takes · how many asks each has · 1 where a part of the take that
- *     isn't here was denied, else 0 · asks …
- *   ask: which key, from 1 on · where its terms are: the place before them · for how long a denial blocks in ms, or the
- *     draw of a suppressed limit
+ *   run, takes in a row that ask alike: how many takes · how many asks each has · which of RUN_KINDS · asks …
+ *   ask: which key, from 1 on · by how much that grows from take to take · where its terms are: the place before them ·
+ *     for how long a denial blocks in ms, or the draw of a suppressed limit
+ *
+ * Numbers cost Redis most: some 1 000 instructions each. So the list is shorter where all
+ * takes are the same, may be simple, and block nobody: minus how many takes · the five terms of each ask, in the order
+ * of KEYS.
  *
  * The reply is a list of the replies to all asks of all takes. Where a take failed, each is `!` and what failed.
  */

@@ -1,12 +1,9 @@
 -- Takes: each is several asks, calls which are all admitted and counted, or none is. `commands.js` says how they are
 -- given (see BATCHED). First all asks of a take are weighed, and nothing is counted; then each is concluded.
 --
--- The takes are decided in their order. The window of a key is opened for its first ask, stays for the asks of all
+-- The takes are decided in their order, each in one of two ways. Most are sure to be admitted and are counted in short:
+-- see lib/simple_takes.lua. For the others, the window of a key is opened for its first ask, stays for the asks of all
 -- takes, and is stored once. So here a window is a table, which the packer makes of it (see `packTake` there).
---
--- To make a whole window costs Redis about what a command does. So most windows are *light*: they have no more fields
--- than a state that has nothing but buckets. It is enough for takes that are sure to be admitted (see lib/light.lua).
--- For any other take, the windows that deny or count are widened first.
 --
 -- A function that is called by another name, as `store(takes)` below, stays a function. The packer writes all others
 -- out where they are called, which would make these too long. To make the functions takes a fifteenth of a take of
@@ -26,68 +23,122 @@ end
 
 local function decide_takes(keys, arguments)
   local takes = {}
-  local window = {}
   read_takes(takes, keys, arguments)
+  takes.decide_from = decide_from
   local decide, store
-  local last, time_at = #takes.plan, 2
-  takes.at = takes.plan[1]
-  while takes.at < last do
-    if takes.has_callers_clock then
-      local now_ms = arguments[time_at] + 0
-      time_at = time_at + 1
-      -- At another time each window is another one.
-      if now_ms ~= takes.now_ms then
-        save_all(takes, window, store)
-        takes.now_ms = now_ms
-      end
+  if takes.is_plain then
+    takes.is_last, takes.size, takes.done, takes.left = true, takes.key_count, 0, -takes.plan[1]
+    local is_simple = true
+    while is_simple and takes.left > 0 do
+      takes.at_once = takes.left
+      is_simple = decide_simple_takes(takes)
     end
-    takes.left, takes.size = takes.plan[takes.at], takes.plan[takes.at + 1]
-    takes.is_denied = takes.plan[takes.at + 2] == 1
-    take_lightly(takes, window)
-    if takes.left > 0 then
-      if not decide then
-        decide, store = functions(decide_others, save_windows)
-      end
-      decide(takes)
+    if not is_simple then
+      make_plan(takes)
     end
-    takes.at = takes.at + 3 + 3 * takes.size
   end
-  save_all(takes, window, store)
+  while takes.at < takes.last do
+    set_time_of_run(takes, arguments, store)
+    local next = begin_run(takes)
+    local kind = takes.plan[takes.at + 2]
+    while takes.left > 0 do
+      takes.at_once = kind == ROW and 1 or takes.left
+      local is_simple = false
+      if kind == ALIKE or kind == ROW then
+        is_simple = decide_simple_takes(takes)
+      end
+      if not is_simple then
+        if not decide then
+          decide, store = functions(decide_others, save_windows)
+        end
+        decide(takes)
+      end
+    end
+    takes.at = next
+  end
+  save_all(takes, store)
   return takes.replies
 end
 
 -- What all takes have in common. MGET reads the states of a thousand keys at most, because Lua passes on so many values
 -- at once and not many more.
 local function read_takes(takes, keys, arguments)
-  local state_keys = { nil, nil, nil, nil }
-  for i = 1, #keys, 2 do state_keys[(i + 1) / 2] = keys[i] end
-  takes.keys = keys
-  takes.states = redis.call('MGET', unpack(state_keys, 1, math.min(1000, #state_keys)))
+  takes.keys, takes.key_count = keys, #keys / 2
+  takes.states = redis.call('MGET', unpack(keys, 1, math.min(1000, takes.key_count)))
   takes.plan = cjson.decode(arguments[1])
+  takes.at, takes.last, takes.times_read = takes.plan[1], #takes.plan, 0
+  takes.is_plain = takes.at < 0
+  if takes.is_plain then takes.at, takes.last = 0, 0 end
   takes.has_callers_clock = arguments[2] ~= nil
   if takes.has_callers_clock then
     takes.now_ms = arguments[2] + 0
   else
     takes.now_ms = time_of_server()
   end
-  takes.windows, takes.lights = {}, { nil, nil, nil, nil }
+  takes.windows, takes.changes, takes.stored_bytes, takes.keep_ms = {}, {}, {}, {}
   takes.replies, takes.replied = { nil, nil, nil, nil }, 0
 end
 
--- Stores all windows. What a server refuses to a script it refuses at the first write, and then nothing has been
--- written: OOM, READONLY and MISCONF are not raised any more once a script has written. The states are strings, which
--- GET has read. So either all windows are stored, or none is, and then the script fails as a whole.
-local function save_all(takes, window, store)
-  save_lightly(takes, window)
+-- Begins the run whose place in the plan is `takes.at`. Returns the place of the next one.
+local function begin_run(takes)
+  takes.done, takes.left, takes.size = 0, takes.plan[takes.at], takes.plan[takes.at + 1]
+  local next = takes.at + 3 + 4 * takes.size
+  takes.is_last = next > takes.last
+  return next
+end
+
+-- The key of an ask of the take that is decided, and where the plan has its terms.
+local function key_and_terms(takes, place)
+  local plan, at = takes.plan, takes.at + 4 * place
+  return plan[at - 1] + takes.done * plan[at], plan[at + 1]
+end
+
+-- Makes the plan of takes that were given without one, for those that turned out not to be simple.
+local function make_plan(takes)
+  local given = takes.plan
+  local plan = {}
+  for place = 1, takes.size do
+    for at = 5 * place - 3, 5 * place + 1 do plan[#plan + 1] = given[at] end
+    plan[#plan + 1] = 0
+    plan[#plan + 1] = 0
+  end
+  takes.at = #plan + 1
+  plan[takes.at], plan[takes.at + 1], plan[takes.at + 2] = takes.left, takes.size, OTHER
+  for place = 1, takes.size do
+    local at = takes.at + 4 * place
+    plan[at - 1], plan[at], plan[at + 1], plan[at + 2] = place, 0, 7 * place - 7, 0
+  end
+  takes.plan, takes.last = plan, #plan
+end
+
+-- Sets the time of a run, where callers have clocks. At another time each window is another one.
+local function set_time_of_run(takes, arguments, store)
+  if takes.has_callers_clock then
+    takes.times_read = takes.times_read + 1
+    local now_ms = arguments[takes.times_read + 1] + 0
+    if now_ms ~= takes.now_ms then
+      save_all(takes, store)
+      takes.now_ms = now_ms
+    end
+  end
+end
+
+-- Stores all that has changed. What a server refuses to a script it refuses at the first write, and then nothing has
+-- been written: OOM, READONLY and MISCONF are not raised any more once a script has written. The states are strings,
+-- which GET has read. So either all is stored, or nothing is, and then the script fails as a whole.
+local function save_all(takes, store)
+  for number = 1, takes.key_count do
+    save_state(takes, number)
+  end
   if store then
     store(takes)
   end
-  takes.lights, takes.windows, takes.states = {}, {}, {}
+  takes.windows, takes.states = {}, {}
 end
 
 -- Stores the whole windows.
 local function save_windows(takes)
-  for number = 1, #takes.keys / 2 do
+  for number = 1, takes.key_count do
     local window = takes.windows[number]
     if window then
       save_window(window)
@@ -95,10 +146,10 @@ local function save_windows(takes)
   end
 end
 
--- Decides about the takes that are left of a run.
+-- Decides about the next `takes.at_once` takes of a run.
 local function decide_others(takes)
   takes.admitted, takes.factors = {}, {}
-  while takes.left > 0 do
+  while takes.at_once > 0 do
     takes.counted = 0
     local is_done, failure = pcall(decide_take, takes)
     -- A key that holds something else fails its own takes only.
@@ -108,53 +159,45 @@ local function decide_others(takes)
       undo_take(takes)
       for i = 1, takes.size do takes.replies[takes.replied + i] = '!' .. text end
     end
-    takes.replied, takes.left = takes.replied + takes.size, takes.left - 1
+    note_decided(takes, 1)
   end
+end
+
+local function note_decided(takes, times)
+  takes.done, takes.left, takes.at_once = takes.done + times, takes.left - times, takes.at_once - times
+  takes.replied = takes.replied + times * takes.size
 end
 
 -- Decides about the take whose place in the plan is `takes.at`, and replies to its asks after the first `takes.replied`
 -- replies. If it fails, `takes.failing` is the key that it was at, and its first `takes.counted` asks were counted.
 local function decide_take(takes)
-  local plan, replies, first, is_taken = takes.plan, takes.replies, takes.at + 3, not takes.is_denied
+  local plan, replies = takes.plan, takes.replies
+  local is_taken = plan[takes.at + 2] ~= DENIED_ELSEWHERE
   for i = 1, takes.size do
-    local at = first + 3 * i - 3
-    local number, terms = plan[at], plan[at + 1]
-    local light = takes.lights[number]
-    local admits = light and light.total + math.max(1, terms.count) <= terms.limit
-    if not admits then
-      open_whole(takes, number, terms)
-      local window = takes.windows[number]
-      if terms.hard_limit > 0 then
-        admits, takes.factors[i] = weigh_suppressed(window, terms, plan[at + 2])
-      else
-        admits = weigh_absolute(window, terms)
-      end
+    local number, terms = key_and_terms(takes, i)
+    open_whole(takes, number, terms)
+    local window = takes.windows[number]
+    local admits
+    if terms.hard_limit > 0 then
+      admits, takes.factors[i] = weigh_suppressed(window, terms, plan[takes.at + 4 * i + 2])
+    else
+      admits = weigh_absolute(window, terms)
     end
     takes.admitted[i] = admits
     is_taken = is_taken and admits
   end
   for i = 1, takes.size do
-    local at = first + 3 * i - 3
-    local number, terms = plan[at], plan[at + 1]
+    local number, terms = key_and_terms(takes, i)
     takes.failing = number
-    local light, replied = takes.lights[number], nil
-    if light and not is_taken and (light.rate == terms.rate or light.total == 0) then
-      replied = light_as_replied(takes, light, terms)
+    local window, replied = takes.windows[number], nil
+    if terms.hard_limit > 0 then
+      local conclude = conclude_suppressed
+      replied = conclude(window, terms, is_taken, takes.admitted[i], takes.factors[i])
+    elseif takes.admitted[i] then
+      replied = conclude_admitted(window, terms, is_taken)
     else
-      if light then
-        local make_whole = widen
-        make_whole(takes, number, terms)
-      end
-      local window = takes.windows[number]
-      if terms.hard_limit > 0 then
-        local conclude = conclude_suppressed
-        replied = conclude(window, terms, is_taken, takes.admitted[i], takes.factors[i])
-      elseif takes.admitted[i] then
-        replied = conclude_admitted(window, terms, is_taken)
-      else
-        local deny = deny_absolute
-        replied = deny(window, terms, plan[at + 2])
-      end
+      local deny = deny_absolute
+      replied = deny(window, terms, plan[takes.at + 4 * i + 2])
     end
     replies[takes.replied + i] = replied
     if is_taken then takes.counted = i end
@@ -167,10 +210,7 @@ end
 -- with the window. So the list of a window that they have changed is looked at first. If it is something else, the
 -- window is stored and opened anew.
 local function open_whole(takes, number, terms)
-  if takes.lights[number] then
-    local make_whole = widen
-    make_whole(takes, number, terms)
-  end
+  save_state(takes, number)
   if takes.windows[number] then
     store_if_risky(takes, number)
   end
@@ -198,20 +238,9 @@ local function store_if_risky(takes, number)
   end
 end
 
--- Makes a whole window of a light one.
-local function widen(takes, number, terms)
-  local light = takes.lights[number]
-  local window = {}
-  place_window(window, takes, number, terms)
-  begin_rest(window)
-  copy_light(window, light)
-  window.head_changed, window.rest_changed = window.changes == LIGHT_BEGUN, window.changes ~= LIGHT
-  takes.windows[number], takes.lights[number] = window, nil
-end
-
 -- Gives a window its keys, its lengths and the time.
 local function place_window(window, takes, number, terms)
-  window.state_key, window.buckets_key = takes.keys[2 * number - 1], takes.keys[2 * number]
+  window.state_key, window.buckets_key = takes.keys[number], takes.keys[number + takes.key_count]
   window.window_ms, window.bucket_ms = terms.window_ms, terms.bucket_ms
   window.now_ms, window.has_callers_clock = takes.now_ms, takes.has_callers_clock
 end
@@ -221,11 +250,10 @@ end
 -- `open_whole`). Where `store_if_risky` was refused to write, another key is taken for the failing one. That doesn't
 -- matter, because then the script fails as a whole: see `save_all`.
 local function undo_take(takes)
-  local plan, failing = takes.plan, takes.failing
-  takes.windows[failing], takes.lights[failing] = nil, nil
-  for i = 1, takes.counted do
-    local at = takes.at + 3 * i
-    local window, terms = takes.windows[plan[at]], plan[at + 1]
+  takes.windows[takes.failing] = nil
+  for place = 1, takes.counted do
+    local number, terms = key_and_terms(takes, place)
+    local window = takes.windows[number]
     if window then pcall(undo_ask, window, terms.count) end
   end
 end

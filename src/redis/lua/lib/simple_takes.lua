@@ -1,0 +1,207 @@
+-- The most frequent kinds of take, in short. Each of its limits is absolute, and each of its keys is unknown or has a
+-- state of nothing but buckets. simple.lua is for such calls, and take.lua is for all other takes.
+
+-- Decides about the next `takes.at_once` takes of the run, which ask the same: counts as many as are admitted; if none
+-- is, all of them are denied. Replies to those that are decided. Returns false where they aren't simple, and undecided.
+local function decide_simple_takes(takes)
+  local times = takes.decide_from(takes, 1, takes.at_once)
+  if times >= 0 then
+    note_decided(takes, times > 0 and times or takes.at_once)
+  end
+  return times >= 0
+end
+
+-- Weighs the asks of the next takes from the ask at `place` on. Once all are weighed it counts them, on its way back.
+-- So each ask has its window in locals. Tables that last until all are weighed would take longer.
+-- Returns how many takes were counted, which are `times` at most; 0 where the takes are denied, which counts nothing;
+-- and -1 where they aren't simple, and undecided.
+local function decide_from(takes, place, times)
+  local window = {}
+  local number, terms, is_shared, block_ms = place, 5 * place - 4, true, 0
+  if not takes.is_plain then
+    number, terms = key_and_terms(takes, place)
+    local at = takes.at + 4 * place
+    is_shared, block_ms = takes.plan[at] == 0, takes.plan[at + 2]
+  end
+  local count, limit, state = terms.count, terms.limit, takes.states[number]
+  window.state_key, window.buckets_key = takes.keys[number], takes.keys[number + takes.key_count]
+  window.window_ms, window.bucket_ms, window.now_ms = terms.window_ms, terms.bucket_ms, takes.now_ms
+  local is_simple, is_shorter = false, false
+  if not takes.windows[number] then
+    if not state then
+      -- MGET tells nothing for a key that holds something else either, so GET says whether it does.
+      state = redis.pcall('GET', window.state_key)
+      if type(state) == 'table' then state = '' end
+    end
+    is_simple, is_shorter = open_simply(window, state)
+  end
+  local used, missing, begins, weight = window.total, 0, false, count > 0 and count or 1
+  if is_simple and (used == 0 or window.rate == terms.rate) then
+    missing = used + weight - limit
+    local cell_ms = cell_start_of(window.now_ms, window.bucket_ms)
+    begins = window.newest_ms < cell_ms
+    if missing > 0 then
+      -- A denial that begins no block and waits for the oldest bucket.
+      is_simple = (block_ms == 0 or count == 0) and (missing <= window.oldest_count or window.oldest_count == 0)
+      times = 0
+    else
+      times, is_simple = weigh_simply(window, limit, count, weight, times, begins)
+    end
+  else
+    is_simple = false
+  end
+  if not is_simple then
+    times = -1
+  elseif place < takes.size then
+    times = takes.decide_from(takes, place + 1, times)
+  end
+  local counted, keep_ms = times * count, nil
+  if counted > 0 and begins then
+    local span_ms = keep_span(window.window_ms, window.bucket_ms)
+    local span_start_ms = cell_start_of(window.now_ms, span_ms)
+    if window.newest_ms < span_start_ms then
+      keep_ms = keep_time(window.window_ms, span_ms, takes.has_callers_clock)
+    end
+    if not is_shorter and window.front + window.back > 0 then window.inline = state:sub(BYTES_TO_NEWEST + 1) end
+    begin_simply(window, counted)
+    if window.oldest_count == 0 then window.rate, window.oldest_ms = terms.rate, window.now_ms end
+  elseif counted > 0 then
+    window.newest_ms = window.now_ms
+    window.newest_count, window.total = window.newest_count + counted, window.total + counted
+    if window.oldest_count == 0 then window.oldest_ms = window.now_ms end
+  end
+  -- A key that no later take of the script asks is stored at once.
+  local is_last = takes.is_last and not takes.changes[number]
+  is_last = is_last and times > 0 and (times == takes.left or not is_shared)
+  if counted > 0 and not begins and not is_shorter then
+    store_newest(takes, window, number, state, is_last)
+  elseif counted > 0 or is_shorter then
+    store_all(takes, window, number, state, is_last, keep_ms)
+  end
+  if times > 0 then
+    reply_counted(takes, window, place, times, used, count)
+  elseif times == 0 then
+    reply_denied(takes, window, place, limit, weight, missing)
+  end
+  return times
+end
+
+-- How many of so many takes are admitted, of which the first one is. Returns also whether they can be counted in short.
+local function weigh_simply(window, limit, count, weight, times, begins)
+  -- Up to there a reply is a number.
+  local most = MOST_INTEGER / (window.window_ms + 2) - 1
+  local is_simple = window.total + weight <= most
+  if count == 0 then
+    -- An unknown key stays unknown.
+    is_simple = is_simple and window.total > 0
+  else
+    -- To make a chunk may fail, so there has to be a place for one more inline bucket.
+    is_simple = is_simple and (window.back < BUCKETS_OF_CHUNK or not begins)
+    if limit < most then most = limit end
+    if window.total + times * count > most then times = math.floor((most - window.total) / count) end
+  end
+  return times, is_simple
+end
+
+-- Reads a state and drops what has expired of it. Returns whether the key is unknown, or has live buckets and nothing
+-- else; and whether a bucket was dropped. Then the state has to be stored in any case, as its first chunk may be gone.
+local function open_simply(window, state)
+  local is_simple, is_shorter = not state, false
+  window.inline = ''
+  if not state then
+    window.rate, window.front, window.chunks, window.back = NO_RATE, 0, 0, 0
+    window.oldest_ms, window.oldest_count = NEVER_MS, 0
+    window.newest_ms, window.newest_count, window.total = NEVER_MS, 0, 0
+  elseif #state >= BYTES_TO_NEWEST then
+    unpack_head_to_newest(window, state)
+    local has_buckets_only = #state - (window.front + window.back) * BYTES_OF_BUCKET == BYTES_TO_NEWEST
+    local is_live = window.newest_ms + window.window_ms > window.now_ms
+    if has_buckets_only and is_live and window.now_ms >= window.newest_ms then
+      is_simple = true
+      if window.oldest_count == 0 then
+        window.oldest_ms = window.newest_ms
+      elseif window.oldest_ms + window.window_ms <= window.now_ms then
+        window.inline = state:sub(BYTES_TO_NEWEST + 1)
+        is_shorter, is_simple = expire_simply(window)
+        is_shorter = is_shorter and is_simple
+      end
+      is_simple = is_simple and window.total > 0
+    end
+  end
+  return is_simple, is_shorter
+end
+
+-- Stores a state of which only the newest bucket has changed, or keeps it for later takes, which may change it again.
+local function store_newest(takes, window, number, state, is_last)
+  local newest = pack_newest(window)
+  if is_last then
+    redis.call('SETRANGE', window.state_key, TEXT_BYTES_TO_HEAD, newest)
+  else
+    takes.states[number] = state:sub(1, BYTES_TO_HEAD) .. newest .. state:sub(BYTES_TO_NEWEST + 1)
+    takes.changes[number] = takes.changes[number] or NEWEST_CHANGED
+  end
+end
+
+-- The same for a state of which more has changed.
+local function store_all(takes, window, number, state, is_last, keep_ms)
+  local fields = pack_head_to_newest(window)
+  local stored_bytes = state and #state or 0
+  if is_last then
+    store_state(window.state_key, fields .. window.inline, stored_bytes, keep_ms)
+  else
+    if takes.changes[number] ~= ALL_CHANGED then takes.stored_bytes[number] = stored_bytes end
+    takes.states[number], takes.changes[number] = fields .. window.inline, ALL_CHANGED
+    takes.keep_ms[number] = keep_ms or takes.keep_ms[number]
+  end
+end
+
+-- Stores what has changed of a state that was kept.
+local function save_state(takes, number)
+  local change, state, state_key = takes.changes[number], takes.states[number], takes.keys[number]
+  if change == NEWEST_CHANGED then
+    redis.call('SETRANGE', state_key, TEXT_BYTES_TO_HEAD, state:sub(BYTES_TO_HEAD + 1, BYTES_TO_NEWEST))
+  elseif change then
+    store_state(state_key, state, takes.stored_bytes[number], takes.keep_ms[number])
+  end
+  takes.changes[number], takes.keep_ms[number] = nil, nil
+end
+
+-- Replies to the asks at a place of so many takes that were counted. At the same time each take leaves its count less,
+-- so the replies are a row of numbers.
+local function reply_counted(takes, window, place, times, used, count)
+  local window_ms = window.window_ms
+  if window_ms % 1 > 0 then window_ms = math.ceil(window_ms) end
+  local left_ms = window.oldest_ms + window.window_ms - window.now_ms
+  local more_ms = left_ms < window_ms and math.ceil(left_ms) or window_ms
+  local replied, step = (used + count) * (window_ms + 1) + more_ms, count * (window_ms + 1)
+  for at = takes.replied + place, takes.replied + times * takes.size, takes.size do
+    takes.replies[at] = replied
+    replied = replied + step
+  end
+end
+
+-- Replies to the asks at a place of all next takes, which are denied. This one is denied if its limit misses anything.
+local function reply_denied(takes, window, place, limit, weight, missing)
+  local replied
+  local left_ms, more_ms = 0, 0
+  if window.total > 0 then
+    left_ms = window.oldest_ms + window.window_ms - window.now_ms
+    more_ms = math.ceil(math.min(left_ms, window.window_ms))
+  end
+  if missing <= 0 then
+    replied = used_as_replied(window.total, window.window_ms, more_ms)
+  else
+    local wait, freed = -1, 0
+    if weight <= limit then
+      window.has_callers_clock = takes.has_callers_clock
+      wait = time_as_replied(window, left_ms)
+      freed = window.oldest_count > 0 and window.oldest_count or window.total
+    end
+    local replied_used = whole_as_replied(window.total)
+    local replied_freed = whole_as_replied(freed)
+    replied = reply({ used = replied_used, wait = wait, freed = replied_freed, more_ms = more_ms })
+  end
+  for at = takes.replied + place, takes.replied + takes.at_once * takes.size, takes.size do
+    takes.replies[at] = replied
+  end
+end

@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import { CallTerms } from "./batch.ts";
+import { ABSOLUTE_INC } from "./lua.generated.ts";
+import { sendingTakes, type TakeAsk, type TakeCall } from "./take-plan.ts";
+
+const MINUTE = new CallTerms(ABSOLUTE_INC, ["60000", "100", "1", "5", "0.08"]);
+const HOUR = new CallTerms(ABSOLUTE_INC, ["3600000", "100", "1", "inf", "inf"]);
+const NUMBERS_OF_MINUTE = [60_000, 100, 1, 5, 0.08];
+const NUMBERS_OF_HOUR = [3_600_000, 100, 1, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+const NO_HARD_LIMIT = [0, 0];
+const [ALIKE, ROW, OTHER, DENIED_ELSEWHERE] = [0, 1, 2, 3];
+
+function ask(terms: CallTerms, key: string, others: Partial<TakeAsk> = {}): TakeAsk {
+  return { terms, keys: [key, `${key}b`], draw: undefined, blockMs: 0, ...others };
+}
+
+function take(asks: readonly TakeAsk[], others: Partial<TakeCall> = {}): TakeCall {
+  return { keys: [], asks, isDenied: false, clock: [], ...others };
+}
+
+function planOf(...takes: TakeCall[]) {
+  const { keys, args } = sendingTakes.together(takes);
+  const [list, ...times] = args;
+  const numbers: number[] = JSON.parse(list!);
+  return { keys, numbers, times, runs: numbers[0]! > 0 ? numbers.slice(numbers[0]! - 1) : [] };
+}
+
+it("gives takes that are the same as nothing but how many there are, and the terms of each ask", () => {
+  const both = take([ask(MINUTE, "x"), ask(HOUR, "x2")]);
+  const { keys, numbers } = planOf(both, both, both);
+  expect(keys).toEqual(["x", "x2", "xb", "x2b"]);
+  expect(numbers).toEqual([-3, ...NUMBERS_OF_MINUTE, ...NUMBERS_OF_HOUR]);
+});
+
+it("gives the takes of many users as one run, whose keys grow by a step", () => {
+  const { keys, numbers, runs } = planOf(
+    ...["x", "y", "z"].map((user) => take([ask(HOUR, "all"), ask(MINUTE, user), ask(HOUR, `${user}2`)])),
+  );
+  expect(keys.slice(0, 7)).toEqual(["all", "x", "x2", "y", "y2", "z", "z2"]);
+  expect(numbers.slice(1, 15)).toEqual([
+    ...[...NUMBERS_OF_HOUR, ...NO_HARD_LIMIT],
+    ...[...NUMBERS_OF_MINUTE, ...NO_HARD_LIMIT],
+  ]);
+  expect(runs).toEqual([3, 3, ROW, ...[1, 0, 1, 0], ...[2, 2, 8, 0], ...[3, 2, 1, 0]]);
+});
+
+describe("begins another run", () => {
+  const oneOf = (key: string, others?: Partial<TakeAsk>) => take([ask(MINUTE, key, others)]);
+
+  it("with a key that was asked before, be it in the order of a row", () => {
+    expect(planOf(oneOf("x"), oneOf("y"), oneOf("x")).runs).toEqual([
+      ...[2, 1, ROW, 1, 1, 1, 0],
+      ...[1, 1, ALIKE, 1, 0, 1, 0],
+    ]);
+    const [x, y, z] = [ask(MINUTE, "x"), ask(MINUTE, "y"), ask(HOUR, "z")];
+    // The keys of the second are 2 and 3, those of the first 1 and 2.
+    expect(planOf(take([x, ask(HOUR, "y")]), take([y, z])).runs).toHaveLength(2 * (3 + 2 * 4));
+  });
+
+  it("with takes that are the same after takes that aren't, and the other way round", () => {
+    expect(planOf(oneOf("x"), oneOf("y"), oneOf("y")).runs).toEqual([
+      ...[2, 1, ROW, 1, 1, 1, 0],
+      ...[1, 1, ALIKE, 2, 0, 1, 0],
+    ]);
+    expect(planOf(oneOf("x"), oneOf("x"), oneOf("y")).runs).toEqual([
+      ...[2, 1, ALIKE, 1, 0, 1, 0],
+      ...[1, 1, ALIKE, 2, 0, 1, 0],
+    ]);
+  });
+
+  it("with another time, other terms, or another block", () => {
+    const at = (ms: string) => take([ask(MINUTE, "x")], { clock: [ms] });
+    expect(planOf(at("1"), at("1"), at("2"))).toMatchObject({ times: ["1", "2"] });
+    expect(planOf(oneOf("x"), take([ask(HOUR, "x")])).runs).toHaveLength(2 * 7);
+    expect(planOf(oneOf("x"), oneOf("x", { blockMs: 9 })).runs).toEqual([
+      ...[1, 1, ALIKE, 1, 0, 1, 0],
+      ...[1, 1, ALIKE, 1, 0, 1, 9],
+    ]);
+  });
+});
+
+it("says which takes can't be simple: with a draw, with one key twice, and denied elsewhere", () => {
+  const kindOf = (one: TakeCall) => planOf(one).runs[2];
+  expect(kindOf(take([ask(MINUTE, "x", { blockMs: 9 })]))).toBe(ALIKE);
+  expect(kindOf(take([ask(MINUTE, "x", { draw: 0.5 })]))).toBe(OTHER);
+  expect(kindOf(take([ask(MINUTE, "x"), ask(HOUR, "x")]))).toBe(OTHER);
+  expect(kindOf(take([ask(MINUTE, "x")], { isDenied: true }))).toBe(DENIED_ELSEWHERE);
+});
+
+it("gives takes with draws as one run only if they have the same draws and keys", () => {
+  const drawing = (key: string, draw: number) => take([ask(MINUTE, key, { draw })]);
+  expect(planOf(drawing("x", 0.5), drawing("x", 0.5)).runs).toEqual([2, 1, OTHER, 1, 0, 1, 0.5]);
+  expect(planOf(drawing("x", 0.5), drawing("x", 0.25)).runs).toHaveLength(2 * 7);
+  expect(planOf(drawing("x", 0.5), drawing("y", 0.5)).runs).toHaveLength(2 * 7);
+});
