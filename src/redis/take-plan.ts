@@ -87,16 +87,20 @@ class Run {
     this.#steps = keys.map(() => 0);
   }
 
+  get #isRow(): boolean {
+    return this.#steps.some((step) => step > 0);
+  }
+
   /** Adds a take if it fits. `known` is how many keys the script had without those of the take. */
   goesOnWith(take: TakeCall, keys: readonly number[], known: number): boolean {
     if (!isAlike(take, this.first)) return false;
     const steps = this.#count === 1 ? keys.map((key, index) => key - this.#keys[index]!) : this.#steps;
     const isStep = (key: number, index: number) =>
       key === this.#keys[index]! + this.#count * steps[index]! && (steps[index] === 0 || key > known);
-    const isSame = steps.every((step) => step === 0);
-    if (!keys.every(isStep) || !(isSame || (this.#kind === RUN_KINDS.alike && new Set(keys).size === keys.length))) {
-      return false;
-    }
+    if (!keys.every(isStep)) return false;
+    // Only simple takes may be a row, and a simple take has no key twice.
+    const isRow = steps.some((step) => step > 0);
+    if (isRow && !(this.#kind === RUN_KINDS.alike && new Set(keys).size === keys.length)) return false;
     this.#steps = steps;
     this.#count++;
     return true;
@@ -104,7 +108,7 @@ class Run {
 
   /** The numbers of the run, where `terms` has those of its asks. */
   numbers(terms: TermsList): number[] {
-    const kind = this.#steps.some((step) => step > 0) ? RUN_KINDS.row : this.#kind;
+    const kind = this.#isRow ? RUN_KINDS.row : this.#kind;
     const asks = this.first.asks.flatMap((ask, index) => {
       const placeOfTerms = 1 + (terms.add(ask.terms) - 1) * TERMS_OF_ASK;
       return [this.#keys[index]!, this.#steps[index]!, placeOfTerms, ask.draw ?? ask.blockMs];
@@ -115,8 +119,8 @@ class Run {
   /** The same without a plan, as the only run may be given; undefined where it has to have one. */
   get plain(): string | undefined {
     const { asks } = this.first;
-    const isPlain = this.#kind === RUN_KINDS.alike && asks.every(({ blockMs }) => blockMs === 0);
-    if (!isPlain || this.#steps.some((step) => step > 0)) return undefined;
+    const isPlain = this.#kind === RUN_KINDS.alike && !this.#isRow && asks.every(({ blockMs }) => blockMs === 0);
+    if (!isPlain) return undefined;
     return [-this.#count, ...asks.map(({ terms }) => terms.numbers)].join(",");
   }
 }

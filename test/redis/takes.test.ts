@@ -448,16 +448,28 @@ it("asks slot after slot where something in between refuses keys of several slot
   expect(await limits.limiter("tokens").get("org")).toMatchObject({ total: 6, declined: 3 });
 });
 
-it("a slot that fails after another one has denied the take leaves what others have counted", async () => {
-  let isAway = false;
-  const strict: RedisClient = {
+/**
+ * A client that lets no keys of several slots through together.
+ *
+ * @param before what comes before each script that is let through, with the first of its keys; the script fails if it
+ *   fails
+ */
+function clientOfSlots(before: (key: string) => unknown): RedisClient {
+  return {
     async sendCommand([command, ...args]: string[]) {
       const keys = args.slice(2, 2 + Number(args[1]));
       if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
-      if (isAway && keys[0]!.includes("{:org}")) throw new Error("CLUSTERDOWN Hash slot not served");
+      await before(keys[0]!);
       return redis.client.call(command!, ...args);
     },
   };
+}
+
+it("a slot that fails after another one has denied the take leaves what others have counted", async () => {
+  let isAway = false;
+  const strict = clientOfSlots((key) => {
+    if (isAway && key.includes("{:org}")) throw new Error("CLUSTERDOWN Hash slot not served");
+  });
   const limits = limitsOn(strict, { clock: manualClock(1_000_000) });
   const keys = { burst: "ip", day: "user", tokens: "org" };
   for (let i = 0; i < 3; i++) expect((await limits.take(keys)).allowed).toBe(true);
@@ -475,17 +487,11 @@ it("what slots have counted isn't given back once its window has passed: others 
   const clock = manualClock(1_000_000);
   const others = limitsOn(redis.client, { clock });
   let waits = false;
-  const strict: RedisClient = {
-    async sendCommand([command, ...args]: string[]) {
-      const keys = args.slice(2, 2 + Number(args[1]));
-      if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
-      if (waits && keys[0]!.includes("{:user}")) {
-        clock.advance(seconds(1));
-        await others.take({ burst: "ip" }, 7);
-      }
-      return redis.client.call(command!, ...args);
-    },
-  };
+  const strict = clientOfSlots(async (key) => {
+    if (!(waits && key.includes("{:user}"))) return;
+    clock.advance(seconds(1));
+    await others.take({ burst: "ip" }, 7);
+  });
   const limits = limitsOn(strict, { clock });
   await limits.take({ burst: "first", day: "user" });
   waits = true;
@@ -497,16 +503,11 @@ it("what slots have counted isn't given back once its window has passed: others 
 it("nobody is blocked by what a slot has counted of a take that a limit of another slot denies", async () => {
   const login = { limit: 2, windowMs: minutes(15), blockMs: hours(1) };
   const others = createRedisProvider(redis.client, { timeoutMs: 30_000 });
-  const provider = createRedisProvider({ sendCommand }, { timeoutMs: 30_000 });
+  let meanwhile: (() => Promise<unknown>) | undefined;
+  const strict = clientOfSlots((key) => (key.includes("{:ip}") ? meanwhile?.() : undefined));
+  const provider = createRedisProvider(strict, { timeoutMs: 30_000 });
   opened.push(others, provider);
   const limits = createLimits(provider, { login, ...DEFINITIONS });
-  let meanwhile: (() => Promise<unknown>) | undefined;
-  async function sendCommand([command, ...args]: string[]) {
-    const keys = args.slice(2, 2 + Number(args[1]));
-    if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
-    if (keys[0]!.includes("{:ip}")) await meanwhile?.();
-    return redis.client.call(command!, ...args);
-  }
   await limits.take({ login: "ann", day: "ip" });
   const admitted: boolean[] = [];
   meanwhile = async () => admitted.push((await createLimits(others, { login }).take({ login: "ann" })).allowed);
@@ -517,14 +518,7 @@ it("nobody is blocked by what a slot has counted of a take that a limit of anoth
 
 it("what slots have counted is given back also where other slots fail so often that calls are refused", async () => {
   let hangs = false;
-  const strict: RedisClient = {
-    async sendCommand([command, ...args]: string[]) {
-      const keys = args.slice(2, 2 + Number(args[1]));
-      if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
-      if (hangs && keys[0]!.includes("{:user}")) return new Promise(() => {});
-      return redis.client.call(command!, ...args);
-    },
-  };
+  const strict = clientOfSlots((key) => (hangs && key.includes("{:user}") ? new Promise(() => {}) : undefined));
   const provider = createRedisProvider(strict, { timeoutMs: 500 });
   opened.push(provider);
   const limits = createLimits(provider, DEFINITIONS);
@@ -539,15 +533,10 @@ it("what slots have counted is given back also where other slots fail so often t
 it("a suppressed limit whose slot admits a take has it declined where a later slot denies, and counted once where that fails", async () => {
   let fails = false;
   let scripts = 0;
-  const strict: RedisClient = {
-    async sendCommand([command, ...args]: string[]) {
-      const keys = args.slice(2, 2 + Number(args[1]));
-      if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
-      scripts++;
-      if (fails && scripts > 2) throw new Error("CLUSTERDOWN Hash slot not served");
-      return redis.client.call(command!, ...args);
-    },
-  };
+  const strict = clientOfSlots(() => {
+    scripts++;
+    if (fails && scripts > 2) throw new Error("CLUSTERDOWN Hash slot not served");
+  });
   const provider = createRedisProvider(strict, { timeoutMs: 30_000, clock: manualClock(1_000_000), random: () => 0.5 });
   opened.push(provider);
   const tokens = { limit: 10, windowMs: minutes(1), strategy: "suppressed" } as const;

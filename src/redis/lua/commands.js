@@ -356,9 +356,8 @@ export const COMMANDS = {
  *   ask: which key, from 1 on · by how much that grows from take to take · where its terms are: the place before them ·
  *     for how long a denial blocks in ms, or the draw of a suppressed limit
  *
- * Numbers cost Redis most: some 1 000 instructions each. So the list is shorter where all
- * takes are the same, may be simple, and block nobody: minus how many takes · the five terms of each ask, in the order
- * of KEYS.
+ * Each number costs Redis some 1 000 instructions. So where all takes are the same, may be simple and block nobody, the
+ * list has no plan: minus how many takes · the five terms of each ask, in the order of KEYS.
  *
  * The reply is a list of the replies to all asks of all takes. Where a take failed, each is `!` and what failed.
  */

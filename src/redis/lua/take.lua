@@ -1,9 +1,9 @@
 -- Takes: each is several asks, calls which are all admitted and counted, or none is. `commands.js` says how they are
 -- given (see BATCHED). First all asks of a take are weighed, and nothing is counted; then each is concluded.
 --
--- The takes are decided in their order, each in one of two ways. Most are sure to be admitted and are counted in short:
--- see lib/simple_takes.lua. For the others, the window of a key is opened for its first ask, stays for the asks of all
--- takes, and is stored once. So here a window is a table, which the packer makes of it (see `packTake` there).
+-- The takes are decided in their order. Most are simple, and decided in short: see lib/simple_takes.lua. For the
+-- others, the window of a key is opened for its first ask, stays for the asks of all takes, and is stored once. So here
+-- a window is a table, which the packer makes of it (see `packTake` there).
 --
 -- A function that is called by another name, as `store(takes)` below, stays a function. The packer writes all others
 -- out where they are called, which would make these too long. To make the functions takes a fifteenth of a take of

@@ -12,9 +12,9 @@ local function decide_simple_takes(takes)
 end
 
 -- Weighs the asks of the next takes from the ask at `place` on. Once all are weighed it counts them, on its way back.
--- So each ask has its window in locals. Tables that last until all are weighed would take longer.
--- Returns how many takes were counted, which are `times` at most; 0 where the takes are denied, which counts nothing;
--- and -1 where they aren't simple, and undecided.
+-- So the window of an ask is in locals, and lasts until all are weighed. As a table it would cost more. Returns how
+-- many takes were counted, which are `times` at most; 0 where the takes are denied; -1 where they aren't simple, and
+-- undecided.
 local function decide_from(takes, place, times)
   local window = {}
   local number, terms, is_shared, block_ms = place, 5 * place - 4, true, 0
@@ -104,7 +104,7 @@ local function weigh_simply(window, limit, count, weight, times, begins)
 end
 
 -- Reads a state and drops what has expired of it. Returns whether the key is unknown, or has live buckets and nothing
--- else; and whether a bucket was dropped. Then the state has to be stored in any case, as its first chunk may be gone.
+-- else; and whether a bucket was dropped. Then the state has to be stored, because its first chunk may be gone.
 local function open_simply(window, state)
   local is_simple, is_shorter = not state, false
   window.inline = ''
@@ -180,7 +180,7 @@ local function reply_counted(takes, window, place, times, used, count)
   end
 end
 
--- Replies to the asks at a place of all next takes, which are denied. This one is denied if its limit misses anything.
+-- Replies to the asks at a place of all next takes, which are denied. Where nothing is missing, another limit denies.
 local function reply_denied(takes, window, place, limit, weight, missing)
   local replied
   local left_ms, more_ms = 0, 0
