@@ -43,6 +43,26 @@ export class LocalAbsolute extends LocalLimiter {
   }
 
   /** @internal */
+  override isPlain({ rate, count }: Ask, nowMs: number): boolean {
+    const { store, window } = this;
+    if (!this.isStored || count === 0 || store.hasBlocks) return false;
+    window.lookAt(nowMs);
+    window.setRate(rate);
+    return window.used + count <= this.limitOf(rate);
+  }
+
+  /** @internal */
+  override countPlainly({ rate, count }: Ask, outcomes: number[], at: number): void {
+    const { window } = this;
+    const limit = this.limitOf(rate);
+    const used = window.accept(count);
+    this.tally.addAllowed(limit, used);
+    outcomes[at] = limit;
+    outcomes[at + 1] = used;
+    outcomes[at + 2] = window.moreAfterHitMs();
+  }
+
+  /** @internal */
   weigh({ rate, count }: Ask, key: string): boolean {
     const used = this.isStored ? this.window.used : 0;
     this.admits = this.store.blockedMs(key) === 0 && used + weightOf(count) <= this.limitOf(rate);
@@ -50,20 +70,14 @@ export class LocalAbsolute extends LocalLimiter {
   }
 
   /** @internal */
-  count({ rate, count }: Ask, key: string, outcomes: (number | Decision)[], at: number): void {
-    const { window } = this;
+  count(ask: Ask, key: string): Decision {
+    const { rate, count } = ask;
+    if (count === 0) return this.conclude(ask, key);
+    if (!this.isStored) this.store.insert(key, rate);
     const limit = this.limitOf(rate);
-    outcomes[at] = limit;
-    if (count > 0) {
-      if (!this.isStored) this.store.insert(key, rate);
-      const used = window.accept(count);
-      outcomes[at + 1] = used;
-      outcomes[at + 2] = window.moreAfterHitMs();
-      this.tally.addAllowed(limit, used);
-    } else {
-      outcomes[at + 1] = this.isStored ? window.used : 0;
-      outcomes[at + 2] = this.isStored ? Math.ceil(window.oldestExpiresInMs) : 0;
-    }
+    const used = this.window.accept(count);
+    this.tally.addAllowed(limit, used);
+    return allowed(limit, used, this.window.moreAfterHitMs());
   }
 
   protected conclude(ask: Ask, key: string): Decision {

@@ -7,8 +7,8 @@ export class KeyIndex {
   readonly #shards = Array.from({ length: SHARDS }, () => new Map<string, number>());
   #shard = 0;
 
-  get(key: string): number | undefined {
-    return typeof key === "string" ? this.#shards[shardOf(key)]!.get(key) : undefined;
+  get(key: string, shard = shardOf(key)): number | undefined {
+    return this.#shards[shard]!.get(key);
   }
 
   set(key: string, value: number): void {
@@ -31,11 +31,14 @@ export class KeyIndex {
 }
 
 /**
+ * The shard of a key. For a key that isn't a text, any: none has it.
+ *
  * Any spread will do, so a few characters are enough: the last ones tell numbered keys apart, the
  * middle ones keys that end alike. The weights are powers of ten modulo 64, which spreads decimal
  * digits evenly.
  */
-function shardOf(key: string): number {
+export function shardOf(key: string): number {
+  if (typeof key !== "string") return 0;
   const length = key.length;
   if (length < 4) return length === 0 ? 0 : key.charCodeAt(length - 1) & (SHARDS - 1);
   return (

@@ -39,8 +39,6 @@ export abstract class LocalLimiter implements Limiter {
   protected isStored = false;
   protected admits = false;
   readonly #cleanup: Cleanup;
-  /** The record of the key that was looked up last. */
-  #record: number | undefined;
   #lastRate: number = Number.NaN;
   #lastLimit: number = Number.NaN;
 
@@ -56,29 +54,37 @@ export abstract class LocalLimiter implements Limiter {
 
   abstract inc(key: string, rate: Rate, count?: number): Decision;
 
-  // The steps of a take, in this order. Each is taken for all asks before the next one. Nothing is counted before the
-  // last step.
+  // The steps of a take (see takes.ts), in this order. Each is taken for all asks before the next one.
 
-  /** Finds the record of the key of an ask. @internal */
-  lookUp(key: string): void {
-    this.#record = this.store.recordOf(key);
+  /** Finds the key of an ask. `shard` is the key's. @internal */
+  lookUp(key: string, shard: number): void {
+    this.isStored = this.store.selectOnly(key, shard);
   }
 
-  /** Selects the record that was found, at the time of the take. @internal */
-  select({ rate }: Ask, key: string, nowMs: number): void {
-    this.isStored = this.store.select(nowMs, this.#record);
-    if (this.isStored) this.window.setRate(rate);
-    else checkKey(key);
+  /** Whether `countPlainly` may count the ask, whose key was looked up. @internal */
+  isPlain(_ask: Ask, _nowMs: number): boolean {
+    return false;
+  }
+
+  /** Counts a plain ask. Puts three numbers into `outcomes`, from `at` on: see `PlainTake`. @internal */
+  countPlainly(_ask: Ask, _outcomes: number[], _at: number): void {}
+
+  /** Looks at the window of the key that was looked up, at the time of the take. @internal */
+  lookAt({ rate }: Ask, key: string, nowMs: number): void {
+    this.window.noteTime(nowMs);
+    if (this.isStored) {
+      this.window.lookAt(nowMs);
+      this.window.setRate(rate);
+    } else {
+      checkKey(key);
+    }
   }
 
   /** Says whether the ask whose key is selected would be admitted. @internal */
   abstract weigh(ask: Ask, key: string): boolean;
 
-  /**
-   * Counts the ask that was weighed last, because all asks of its take are admitted. Puts three into `outcomes`, from
-   * `at` on: see `LocalTake`. @internal
-   */
-  abstract count(ask: Ask, key: string, outcomes: (number | Decision)[], at: number): void;
+  /** Counts the ask that was weighed last, because all asks of its take are admitted. @internal */
+  abstract count(ask: Ask, key: string): Decision;
 
   /** The decision about the ask that was weighed last, where its take is denied. @internal */
   concludeDenied(ask: Ask, key: string): Decision {

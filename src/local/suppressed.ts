@@ -98,12 +98,9 @@ export class LocalSuppressed extends LocalLimiter implements SuppressedLimiter {
   }
 
   /** @internal */
-  count(ask: Ask, key: string, outcomes: (number | Decision)[], at: number): void {
+  count(ask: Ask, key: string): Decision {
     const decision = this.#concludeUnblocked(ask, key, true);
-    if (ask.count > 0) this.tally.add(decision, key);
-    outcomes[at] = decision;
-    outcomes[at + 1] = 0;
-    outcomes[at + 2] = 0;
+    return ask.count > 0 ? this.tally.add(decision, key) : decision;
   }
 
   protected conclude(ask: Ask, key: string): Decision {

@@ -57,19 +57,19 @@ export class WindowStore {
 
   /** Selects `key`, if it is stored. All of it may have expired. */
   find(key: string): boolean {
-    return this.select(this.#clock.now(), this.#index.get(key));
-  }
-
-  /** The record of `key`; undefined if it isn't stored. */
-  recordOf(key: string): number | undefined {
-    return this.#index.get(key);
-  }
-
-  /** Does what `find` does, at a time that the clock has said, for a key whose record is known. */
-  select(nowMs: number, record: number | undefined): boolean {
+    const nowMs = this.#clock.now();
+    const record = this.#index.get(key);
     if (record === undefined) return this.#noteTime(nowMs);
     this.#records.select(record);
     this.window.lookAt(nowMs);
+    return true;
+  }
+
+  /** Selects `key`, if it is stored, and doesn't look at its window yet. `shard` is the key's. */
+  selectOnly(key: string, shard: number): boolean {
+    const record = this.#index.get(key, shard);
+    if (record === undefined) return false;
+    this.#records.select(record);
     return true;
   }
 
