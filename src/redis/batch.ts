@@ -28,6 +28,8 @@ export interface Batch {
   readonly hasRepeats?: boolean;
   /** How many replies each call has, which are next to each other; absent where each has one. */
   readonly sizes?: readonly number[];
+  /** Which calls are told the time too, after their own replies. If any is, it comes once, after all replies. */
+  readonly isToldTime?: readonly boolean[];
 }
 
 /** What calls are judged by. Calls that have the same object are alike, and a batch has it once. */

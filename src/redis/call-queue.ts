@@ -180,7 +180,7 @@ export class CallQueue<Call extends KeyedCall> {
         this.#onTheWay--;
         this.#answer(
           batch.order.map((index) => calls[index]!),
-          batch.sizes === undefined ? reply : inGroups(reply, batch.sizes),
+          batch.sizes === undefined ? reply : inGroups(reply, batch.sizes, batch.isToldTime),
           batch.hasRepeats === true,
         );
       },
@@ -212,15 +212,17 @@ export class CallQueue<Call extends KeyedCall> {
 }
 
 /** The replies of each call as a list, or what failed; nothing where there are not as many as calls have. */
-function inGroups(reply: unknown, sizes: readonly number[]): unknown {
+function inGroups(reply: unknown, sizes: readonly number[], isToldTime: readonly boolean[] = []): unknown {
   if (!Array.isArray(reply)) return reply;
   const groups: unknown[] = [];
   let at = 0;
-  for (const size of sizes) {
+  for (const [index, size] of sizes.entries()) {
     const group: readonly unknown[] = reply.slice(at, at + size);
     at += size;
-    groups.push(errorIn(group[0]) === undefined ? group : group[0]);
+    const told = isToldTime[index] ? [...group, reply.at(-1)] : group;
+    groups.push(errorIn(group[0]) === undefined ? told : group[0]);
   }
+  if (isToldTime.includes(true)) at++;
   return at === reply.length ? groups : undefined;
 }
 

@@ -144,7 +144,7 @@ export abstract class RedisLimiter implements Limiter {
 
   /** Corrects what Redis has counted, or fails. @internal */
   async adjustCounted(key: string, delta: number): Promise<number> {
-    return totalFrom(await this.run(ADJUST, key, { delta, declines: false }));
+    return totalFrom(await this.run(ADJUST, key, { delta, countedMs: undefined, declines: false }));
   }
 
   /**
@@ -152,13 +152,12 @@ export abstract class RedisLimiter implements Limiter {
    * denied calls are counted too, in the same step: so no failure can leave it counted twice, or lost. Redis has
    * answered a moment ago, so it is asked even while calls are refused because another part of it is away.
    *
-   * @param pastMs how long ago the take began: what it counted may have expired, and to take it back then would take
-   *   from what other calls have used since
+   * @param countedMs when it was counted, by the clock that the scripts go by: hits of later buckets are others'
    * @internal
    */
-  async giveBack(key: string, count: number, isDenied: boolean, pastMs: number): Promise<void> {
-    if (pastMs >= this.settings.windowMs) return;
-    totalFrom(await this.run(ADJUST, key, { delta: -count, declines: isDenied && this.countsDenied }, true));
+  async giveBack(key: string, count: number, isDenied: boolean, countedMs: number): Promise<void> {
+    const declines = isDenied && this.countsDenied;
+    totalFrom(await this.run(ADJUST, key, { delta: -count, countedMs, declines }, true));
   }
 
   async setIf(

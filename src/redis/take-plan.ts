@@ -18,9 +18,12 @@ export interface TakeCall extends KeyedCall {
   readonly asks: readonly TakeAsk[];
   /** Whether a part of the take that is in other slots was denied. */
   readonly isDenied: boolean;
-  /** The caller's time, where callers have clocks. */
+  /** The caller's time, where callers have clocks. Where they don't, {@link TELL_TIME} or nothing. */
   readonly clock: readonly string[];
 }
+
+/** In place of a time it asks for the server's, which comes after the replies to the asks. */
+export const TELL_TIME = "";
 
 /** How takes are sent. */
 export const sendingTakes: Sending<TakeCall> = {
@@ -39,6 +42,7 @@ export const sendingTakes: Sending<TakeCall> = {
       args: [jsonOf(runs, list), ...runs.flatMap(({ first }) => first.clock)],
       order: takes.map((_, index) => index),
       sizes: takes.map(({ asks }) => asks.length),
+      isToldTime: takes.map(({ clock }) => clock[0] === TELL_TIME),
     };
   },
 };

@@ -15,6 +15,7 @@ import type { DecidedCall, RedisLimiter } from "./limiter.ts";
 import type { OpenRedis } from "./open.ts";
 import { misfit, numberFrom } from "./reply.ts";
 import { slotOf } from "./slot.ts";
+import { TELL_TIME } from "./take-plan.ts";
 
 /** An ask, and its place in the take. */
 interface PlacedAsk {
@@ -27,17 +28,26 @@ export interface TakenOrNot extends TakeDecisions {
   readonly failure?: TrypemaError;
 }
 
+/**
+ * Which part of a take asks share a script: one that may have to be given back, the last one, or one after a denial,
+ * which counts nothing.
+ */
+type Turn = "first" | "last" | "denied";
+
 /** What was decided about asks that share a script, and what of: each list is in the order of the asks. */
 interface Decided {
   readonly decisions: readonly Decision[];
   readonly calls: readonly DecidedCall[];
   readonly replies: readonly unknown[];
+  /** When they were counted, by the clock that the scripts go by; means nothing where that is never given back. */
+  readonly countedMs: number;
 }
 
 /** An ask that was admitted and counted, and may have to be given back. */
 interface TakenAsk extends PlacedAsk {
   readonly call: DecidedCall;
   readonly reply: unknown;
+  readonly countedMs: number;
 }
 
 export class Takes {
@@ -71,7 +81,7 @@ export class Takes {
   async #decide(asks: readonly Ask[], nowMs: number): Promise<readonly Decision[]> {
     if (!this.#isBySlot) {
       try {
-        return (await this.#decideTogether(asks, nowMs, false)).decisions;
+        return (await this.#decideTogether(asks, nowMs, "last")).decisions;
       } catch (error) {
         // Nothing was executed.
         if (!/\bCROSSSLOT\b/.test(String(error)) || asks.length === 1) throw error;
@@ -87,11 +97,12 @@ export class Takes {
     let isDenied = false;
     for (const group of groups) {
       const asks = group.map(({ ask }) => ask);
+      const turn = isDenied ? "denied" : group === groups.at(-1) ? "last" : "first";
       let decided: Decided;
       try {
-        decided = await this.#decideTogether(asks, nowMs, isDenied);
+        decided = await this.#decideTogether(asks, nowMs, turn);
       } catch (error) {
-        await this.#giveBack(taken, nowMs, false);
+        await this.#giveBack(taken, false);
         throw error;
       }
       for (const [index, { place }] of group.entries()) decisions[place] = decided.decisions[index]!;
@@ -100,34 +111,41 @@ export class Takes {
       if (isDenied) {
         // Nothing is taken any longer, so a slot that fails later has nothing given back.
         const before = taken.splice(0);
-        await this.#giveBack(before, nowMs, true);
+        await this.#giveBack(before, true);
         for (const one of before) decisions[one.place] = givenBack(one);
       } else {
-        const { calls, replies } = decided;
-        taken.push(...group.map((placed, index) => ({ ...placed, call: calls[index]!, reply: replies[index] })));
+        const { calls, replies, countedMs } = decided;
+        taken.push(
+          ...group.map((placed, index) => ({ ...placed, call: calls[index]!, reply: replies[index], countedMs })),
+        );
       }
     }
     return decisions;
   }
 
   /** Never rejects: what can't be given back expires with its window. */
-  async #giveBack(taken: readonly PlacedAsk[], takenMs: number, isDenied: boolean): Promise<void> {
-    const pastMs = this.#redis.settings.clock.nowOrLast() - takenMs;
+  async #giveBack(taken: readonly TakenAsk[], isDenied: boolean): Promise<void> {
     const counted = taken.filter(({ ask }) => ask.count > 0);
-    await Promise.allSettled(counted.map(({ ask }) => limiterOf(ask).giveBack(ask.key, ask.count, isDenied, pastMs)));
+    await Promise.allSettled(
+      counted.map(({ ask, countedMs }) => limiterOf(ask).giveBack(ask.key, ask.count, isDenied, countedMs)),
+    );
   }
 
-  /** @param isDenied whether another part of the take was denied: then this one counts nothing */
-  async #decideTogether(asks: readonly Ask[], nowMs: number, isDenied: boolean): Promise<Decided> {
+  async #decideTogether(asks: readonly Ask[], nowMs: number, turn: Turn): Promise<Decided> {
     const { backend, settings } = this.#redis;
     const calls = asks.map((ask) => limiterOf(ask).askOf(ask));
-    const clock = settings.callersClock === undefined ? [] : [luaNumber(nowMs)];
     const keys = calls.flatMap((call) => call.keys);
+    const isToldTime = turn === "first" && settings.callersClock === undefined;
+    const clock = settings.callersClock !== undefined ? [luaNumber(nowMs)] : isToldTime ? [TELL_TIME] : [];
+    const isDenied = turn === "denied";
     const replies = await backend.take({ keys, asks: calls, isDenied, clock });
-    if (!Array.isArray(replies) || replies.length !== asks.length) throw misfit(replies);
-    const counting = !isDenied && replies.every(isAdmission) ? "counted" : "not counted";
+    if (!Array.isArray(replies) || replies.length !== asks.length + (isToldTime ? 1 : 0)) throw misfit(replies);
+    const ofAsks = replies.slice(0, asks.length);
+    const countedMs = isToldTime ? numberFrom(replies.at(-1)) : nowMs;
+    if (!Number.isFinite(countedMs)) throw misfit(replies);
+    const counting = !isDenied && ofAsks.every(isAdmission) ? "counted" : "not counted";
     const decisions = asks.map((ask, index) => limiterOf(ask).concluded(replies[index], calls[index]!, counting));
-    return { decisions, calls, replies };
+    return { decisions, calls, replies, countedMs };
   }
 
   /** What the Local provider decides that stands in for Redis. */

@@ -11,7 +11,7 @@ import { failureOf } from "../support/failing.ts";
 import { ALONE } from "../support/in-crowd.ts";
 import { RedisCluster } from "../support/redis.ts";
 import { sendReport, WINDOW } from "../support/reports.ts";
-import { BUCKETS_OF_CHUNK } from "../support/stored-state.ts";
+import { BUCKETS_OF_CHUNK, readStored } from "../support/stored-state.ts";
 import { useRedis } from "../support/use-redis.ts";
 
 const redis = useRedis();
@@ -498,6 +498,76 @@ it("what slots have counted isn't given back once its window has passed: others 
   const denied = await limits.take({ burst: "ip", day: "user" }, { burst: 5, day: 20 });
   expect(denied).toMatchObject({ allowed: false, deniedBy: "day" });
   expect((await others.limiter("burst").get("ip")).total).toBe(7);
+});
+
+it("what slots give back is their own, and no hit of another call that was counted meanwhile, in a later bucket", async () => {
+  const clock = manualClock(1_000_000);
+  const others = limitsOn(redis.client, { clock });
+  let meanwhile: (() => Promise<unknown>) | undefined;
+  const strict = clientOfSlots((key) => (key.includes("{:user}") ? meanwhile?.() : undefined));
+  const limits = limitsOn(strict, { clock });
+  await limits.take({ burst: "first", day: "user" });
+  const burst = limits.limiter("burst");
+  for (const laterMs of [100, 300, 790]) {
+    const key = `ip-${laterMs}`;
+    await others.take({ burst: key }, 2);
+    clock.advance(200);
+    meanwhile = async () => {
+      clock.advance(laterMs);
+      await others.take({ burst: key }, 3);
+    };
+    const denied = await limits.take({ burst: key, day: "user" }, { burst: 5, day: 20 });
+    expect(denied).toMatchObject({ allowed: false, deniedBy: "day" });
+    expect((await burst.get(key)).total).toBe(2 + 3);
+    clock.advance(999);
+    expect((await burst.get(key)).total).toBe(3);
+    expect((await others.take({ burst: key }, 8)).allowed).toBe(false);
+    clock.advance(1);
+    expect((await burst.get(key)).total).toBe(0);
+  }
+});
+
+it("nor is it another's on the server's clock, nor where denied calls are counted as declined", async () => {
+  const window = { windowMs: minutes(1), bucketMs: 1 };
+  const definitions = {
+    first: { limit: 10, ...window },
+    shed: { limit: 10, strategy: "suppressed", ...window },
+    last: { limit: 1, blockMs: 1, ...window },
+  } as const;
+  const others = createRedisProvider(redis.client, { timeoutMs: 30_000 });
+  let laterMs = 0;
+  let meanwhile: (() => Promise<unknown>) | undefined;
+  const strict = clientOfSlots((key) => (key.includes("{:last}") ? meanwhile?.() : undefined));
+  const provider = createRedisProvider(strict, { timeoutMs: 30_000 });
+  opened.push(others, provider);
+  const limits = createLimits(provider, definitions);
+  const serversMs = async () => {
+    const [seconds, micros] = (await redis.client.time()) as unknown as [string, string];
+    return Number(seconds) * 1_000 + Number(micros) / 1_000;
+  };
+  const nextMs = async () => {
+    const fromMs = await serversMs();
+    do laterMs = await serversMs();
+    while (laterMs < fromMs + 2);
+  };
+  await limits.take({ first: "warm", last: "last" });
+  meanwhile = async () => {
+    meanwhile = undefined;
+    await nextMs();
+    await createLimits(others, definitions).take({ first: "ip", shed: "org" }, 3);
+  };
+  const denied = await limits.take({ first: "ip", shed: "org", last: "last" }, { first: 5, shed: 6 });
+  expect(denied).toMatchObject({ allowed: false, deniedBy: "last" });
+  const bucketsOf = async (name: "first" | "shed", key: string) => {
+    const strategy = name === "shed" ? "suppressed" : "absolute";
+    const stored = await readStored(redis.client, new KeyNames("trypema", { name, strategy, ...window }).of(key)[0]);
+    return stored.state!.buckets.map(({ hitMs, ...counts }) => ({ isLater: hitMs >= laterMs, ...counts }));
+  };
+  expect(await bucketsOf("first", "ip")).toEqual([{ isLater: true, count: 3, declined: 0 }]);
+  expect(await bucketsOf("shed", "org")).toEqual([
+    { isLater: false, count: 6, declined: 6 },
+    { isLater: true, count: 3, declined: 0 },
+  ]);
 });
 
 it("nobody is blocked by what a slot has counted of a take that a limit of another slot denies", async () => {

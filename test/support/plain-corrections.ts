@@ -46,15 +46,26 @@ export function adjusted(buckets: readonly Bucket[], delta: number): Bucket[] {
   return result.filter((bucket) => bucket.count > 0).reverse();
 }
 
-/** The buckets when up to `amount` of what was accepted last is declined after all. The newest bucket has it then. */
-export function declinedLater(buckets: readonly Bucket[], amount: number): Bucket[] {
-  const accepted = buckets.reduce((sum, { count, declined }) => sum + count - declined, 0);
-  const later = Math.min(amount, accepted);
-  const grown = buckets.map(({ hitMs, count, declined }, index) => {
-    const more = index === buckets.length - 1 ? later : 0;
+/**
+ * The buckets when a take gives back up to `amount` of what was accepted by the time that it counted at, first what was
+ * accepted last. If it `declines`, the last bucket of that time has it as declined then.
+ *
+ * @param isLater whether a bucket has no hits of that time or before
+ */
+export function givenBack(
+  buckets: readonly Bucket[],
+  amount: number,
+  isLater: (bucket: Bucket) => boolean,
+  declines: boolean,
+): Bucket[] {
+  const before = buckets.filter((bucket) => !isLater(bucket));
+  const accepted = before.reduce((sum, { count, declined }) => sum + count - declined, 0);
+  const taken = Math.min(amount, accepted);
+  const grown = before.map(({ hitMs, count, declined }, index) => {
+    const more = declines && index === before.length - 1 ? taken : 0;
     return { hitMs, count: count + more, declined: declined + more };
   });
-  return adjusted(grown, -later);
+  return [...adjusted(grown, -taken), ...buckets.filter(isLater)];
 }
 
 /** Takes `amount` from the first buckets; their declined counts shrink in proportion. */

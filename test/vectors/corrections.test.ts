@@ -9,7 +9,7 @@ import { WindowStore } from "../../src/local/window-store.ts";
 import { argumentsOf, type Command, fieldsOf } from "../../src/redis/commands.ts";
 import { ADJUST, PEEK, SET_IF, SUPPRESSED_INC, SYNC } from "../../src/redis/lua.generated.ts";
 import { type Bucket, cellStartOf } from "../../src/strategy/bucket.ts";
-import { adjusted, declinedLater, totalOf, withTotal } from "../support/plain-corrections.ts";
+import { adjusted, givenBack, totalOf, withTotal } from "../support/plain-corrections.ts";
 import { type PlainWindow, viewOf, withHit } from "../support/plain-window.ts";
 import { ASKS_NOTHING } from "../support/reports.ts";
 import { readStored, unsoundnessOf, writeStored } from "../support/stored-state.ts";
@@ -32,8 +32,8 @@ interface Side {
   adjust(delta: number, nowMs: number): unknown;
   setTotal(count: number, history: History, nowMs: number): unknown;
   report?(hits: readonly Hit[], nowMs: number): unknown;
-  /** Takes so much back that counts as declined then, as a denied take does that was counted in part. */
-  decline?(count: number, nowMs: number): unknown;
+  /** Gives so much back that was counted at `countedMs`, as a take does that is denied after it was counted in part. */
+  giveBack?(count: number, countedMs: number, declines: boolean, nowMs: number): unknown;
   view(nowMs: number): View | Promise<View>;
   buckets(nowMs: number): readonly Bucket[] | Promise<readonly Bucket[]>;
 }
@@ -115,11 +115,11 @@ class RedisSide implements Side {
   }
 
   adjust(delta: number, nowMs: number) {
-    return this.#run(ADJUST, { delta, declines: false }, nowMs);
+    return this.#run(ADJUST, { delta, countedMs: undefined, declines: false }, nowMs);
   }
 
-  decline(count: number, nowMs: number) {
-    return this.#run(ADJUST, { delta: -count, declines: true }, nowMs);
+  giveBack(count: number, countedMs: number, declines: boolean, nowMs: number) {
+    return this.#run(ADJUST, { delta: -count, countedMs, declines }, nowMs);
   }
 
   setTotal(count: number, history: History, nowMs: number) {
@@ -184,7 +184,14 @@ const steps = fc.array(
     },
     { weight: 1, arbitrary: fc.record({ method: fc.constant("replace"), count: counts }) },
     { weight: 1, arbitrary: fc.record({ method: fc.constant("report"), count: counts }) },
-    { weight: 2, arbitrary: fc.record({ method: fc.constant("decline"), count: fc.integer({ min: 1, max: 60 }) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        method: fc.constantFrom("give back", "decline"),
+        count: fc.integer({ min: 1, max: 60 }),
+        ageMs: fc.constantFrom(0, 0, 30, 100, 500, 2_000, 15_000),
+      }),
+    },
   ),
   { maxLength: 30 },
 );
@@ -211,7 +218,7 @@ const waits = fc.oneof(
 
 const cases = fc.record({ buckets: histories, steps, waitsMs: fc.array(waits) });
 
-async function take(side: Side, plain: PlainWindow, method: string, count: number): Promise<PlainWindow> {
+async function take(side: Side, plain: PlainWindow, method: string, count: number, ageMs = 0): Promise<PlainWindow> {
   const { nowMs, buckets } = plain;
   switch (method) {
     case "hit":
@@ -228,10 +235,13 @@ async function take(side: Side, plain: PlainWindow, method: string, count: numbe
       await side.report(hits, nowMs);
       return withReport(plain, hits);
     }
+    case "give back":
     case "decline": {
-      if (side.decline === undefined) return plain;
-      await side.decline(count, nowMs);
-      return { ...plain, buckets: declinedLater(buckets, count) };
+      if (side.giveBack === undefined) return plain;
+      const declines = method === "decline";
+      await side.giveBack(count, nowMs - ageMs, declines, nowMs);
+      const endMs = cellStartOf(nowMs - ageMs, BUCKET_MS) + BUCKET_MS;
+      return { ...plain, buckets: givenBack(buckets, count, ({ hitMs }) => hitMs >= endMs, declines) };
     }
     default: {
       const history = method.replace("share", "preserve") as History;
@@ -289,10 +299,11 @@ describe.each([
         const side = open();
         await side.fill(buckets, START_MS);
         let plain: PlainWindow = { ...empty, buckets };
-        for (const [i, { method, count }] of steps.entries()) {
+        for (const [i, { method, count, ...given }] of steps.entries()) {
           const nowMs = plain.nowMs + (waitsMs[i] ?? 0);
           plain = { ...plain, nowMs, buckets: plain.buckets.filter(({ hitMs }) => hitMs + WINDOW_MS > nowMs) };
-          plain = await take(side, plain, method, count);
+          const { ageMs } = given as { readonly ageMs?: number };
+          plain = await take(side, plain, method, count, ageMs);
           expect(await side.buckets(nowMs)).toEqual(plain.buckets);
           if (plain.buckets.length === 0) continue;
           const { oldestExpiresInMs, recentPerSecond } = viewOf(plain);

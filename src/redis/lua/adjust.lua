@@ -4,21 +4,25 @@ local function adjust(keys, arguments)
   expire(window)
   if window.total == 0 then return '0' end
   local delta = arguments.delta
-  window.rest_changed = true
-  if arguments.declines then
-    -- No more than was accepted, which may have expired. The factor stays, because as much is observed as before.
-    local declined = math.min(-delta, window.total - window.declined)
-    delta = -declined
-    declined = math.min(declined, MOST_DECLINED - window.declined, MOST_TOTAL - window.total)
-    change_newest(window, declined, declined)
-  else
+  if arguments.counted_ms ~= '' then
+    local hit_ms = hit_time_of(window, arguments)
+    give_back(window, -delta, hit_ms, arguments.declines)
+  elseif delta >= 0 then
     window.factor_ms = NEVER_MS
-  end
-  if delta >= 0 then
     change_newest(window, math.min(delta, MOST_TOTAL - window.total), 0)
   else
+    window.factor_ms = NEVER_MS
     refund(window, -delta)
   end
   save(window)
   return EXACT:format(window.total)
+end
+
+-- When what is given back was counted, by the key's time. While the clock is behind that, all hits are in the newest
+-- bucket.
+local function hit_time_of(window, arguments)
+  local clock_ms = time_of_call(arguments)
+  local hit_ms = arguments.counted_ms + window.offset_ms
+  if clock_ms + window.offset_ms < window.newest_ms then hit_ms = window.newest_ms end
+  return hit_ms
 end

@@ -253,7 +253,10 @@ export const COMMANDS = {
     keys: STATE_AND_BUCKETS,
     arguments: {
       delta: number("what to add, a whole number"),
-      declines: flag("whether the delta is negative, and what is taken back counts as declined from now on"),
+      counted_ms: optional(
+        "when a take counted what it gives back, by the clock; absent for a correction of the newest history",
+      ),
+      declines: flag("whether what a take gives back counts as declined from now on"),
     },
   },
   set_if: {
@@ -347,7 +350,8 @@ export const COMMANDS = {
  *
  * `take.lua` is given terms and a plan as one list of numbers, because a list of lists takes Redis twice as long to
  * read. KEYS has the names of all states and then those of all lists of chunks, for each key once, however many asks it
- * has. Where callers have clocks, ARGV has the times of the runs after the list:
+ * has. Where callers have clocks, ARGV has the times of the runs after the list. Where they don't, an empty text there
+ * asks for the server's time:
  *
  *   list: where the first run is, from 1 on · terms … · runs …
  *   terms: the same as above, and as many for each ask. The absolute strategy has 0 for the hard limit and the time of
@@ -359,6 +363,7 @@ export const COMMANDS = {
  * Each number costs Redis some 1 000 instructions. So where all takes are the same, may be simple and block nobody, the
  * list has no plan: minus how many takes · the five terms of each ask, in the order of KEYS.
  *
- * The reply is a list of the replies to all asks of all takes. Where a take failed, each is `!` and what failed.
+ * The reply is a list of the replies to all asks of all takes, and at last the time, as text, where that is asked for.
+ * Where a take failed, each of its replies is `!` and what failed.
  */
 export const BATCHED = Object.keys(COMMANDS).filter((name) => COMMANDS[name].ownOfCall !== undefined);

@@ -57,6 +57,7 @@ local function decide_takes(keys, arguments)
     takes.at = next
   end
   save_all(takes, store)
+  if arguments[2] == '' then takes.replies[takes.replied + 1] = EXACT:format(takes.now_ms) end
   return takes.replies
 end
 
@@ -69,7 +70,7 @@ local function read_takes(takes, keys, arguments)
   takes.at, takes.last, takes.times_read = takes.plan[1], #takes.plan, 0
   takes.is_plain = takes.at < 0
   if takes.is_plain then takes.at, takes.last = 0, 0 end
-  takes.has_callers_clock = arguments[2] ~= nil
+  takes.has_callers_clock = arguments[2] ~= nil and arguments[2] ~= ''
   if takes.has_callers_clock then
     takes.now_ms = arguments[2] + 0
   else

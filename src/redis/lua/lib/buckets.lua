@@ -96,3 +96,13 @@ local function append_bucket(window, hit_ms, count, declined)
   if window.oldest_count == 0 then window.oldest_ms = hit_ms end
   window.total, window.declined = window.total + counted, window.declined + counted_declined
 end
+
+-- Takes the buckets that were hit from `from_ms` on out of the window, the newest first, and adds them to a list.
+local function set_aside(window, from_ms, aside)
+  while window.total > 0 and window.newest_ms >= from_ms do
+    aside[#aside + 1] = { window.newest_ms, window.newest_count, window.newest_declined }
+    window.total, window.declined = window.total - window.newest_count, window.declined - window.newest_declined
+    window.newest_count, window.newest_declined = 0, 0
+    drop_newest(window)
+  end
+end

@@ -110,6 +110,34 @@ local function refund_string(window, buckets, to, size, newer, left)
   return buckets, left
 end
 
+-- Takes back what a take counted at `hit_ms`: what is accepted in the bucket of that time, and where that isn't enough,
+-- because somebody else was given it back, in older ones. Never in newer ones, which have the hits of other calls. So
+-- these are taken from the list and appended again. They are those that began since the take counted.
+--
+-- If it `declines`, all of that counts as declined from now on. Then the factor stays: as much is observed as before.
+local function give_back(window, amount, hit_ms, declines)
+  local factor_ms = declines and window.factor_ms or NEVER_MS
+  local room = math.min(amount, MOST_DECLINED - window.declined, MOST_TOTAL - window.total)
+  local cell_ms = cell_start_of(hit_ms, window.bucket_ms)
+  local newer = {}
+  set_aside(window, cell_ms + window.bucket_ms, newer)
+  -- No more than was accepted, which may have expired.
+  local taken = math.min(amount, window.total - window.declined)
+  if taken > 0 then
+    if declines then
+      local declined = math.min(taken, room)
+      change_newest(window, declined, declined)
+    end
+    refund(window, taken)
+  end
+  for at = #newer, 1, -1 do
+    local bucket = newer[at]
+    append_bucket(window, bucket[HIT_MS], bucket[COUNT], bucket[DECLINED])
+  end
+  if #newer > 0 then window.seen, window.head_changed = -1, true end
+  window.factor_ms = factor_ms
+end
+
 -- Makes `count` the total. `history` says which buckets have it then.
 local function set_total(window, count, history)
   window.factor_ms, window.rest_changed = NEVER_MS, true

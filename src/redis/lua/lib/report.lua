@@ -56,12 +56,7 @@ local function add_late_hits(window, late)
   local first_ms = math.huge
   for _, hit in ipairs(late) do first_ms = math.min(first_ms, hit[HIT_MS]) end
   local from_ms = cell_start_of(first_ms, window.bucket_ms)
-  while window.total > 0 and window.newest_ms >= from_ms do
-    late[#late + 1] = { window.newest_ms, window.newest_count, window.newest_declined }
-    window.total, window.declined = window.total - window.newest_count, window.declined - window.newest_declined
-    window.newest_count, window.newest_declined = 0, 0
-    drop_newest(window)
-  end
+  set_aside(window, from_ms, late)
   table.sort(late, function(a, b) return a[HIT_MS] < b[HIT_MS] end)
   local merged = merged_by_cell(late, window.bucket_ms)
   for _, bucket in ipairs(merged) do
