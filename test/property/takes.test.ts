@@ -1,13 +1,21 @@
 // Several limits checked as one: every provider takes as the specification kept in plain arrays does.
 
 import fc from "fast-check";
-import { createLimits, createLocalProvider, type LimitDefinition, type LimiterOptions, type Provider } from "trypema";
+import { Redis } from "ioredis";
+import {
+  createLimits,
+  createLocalProvider,
+  type Decision,
+  type LimitDefinition,
+  type LimiterOptions,
+  type Provider,
+} from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
 import { createRedisProvider } from "trypema/redis";
 import { manualClock } from "trypema/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { OpenClient } from "../support/clients.ts";
-import { MAIN_CLIENTS } from "../support/clients.ts";
+import { clientThatSplits, MAIN_CLIENTS } from "../support/clients.ts";
 import { type NaiveAsk, type NaiveLimit, NaiveLimits, type NaiveTaken } from "../support/naive-limits.ts";
 import { RedisCluster, RedisServer } from "../support/redis.ts";
 import { startsMs } from "../support/schedules.ts";
@@ -39,8 +47,16 @@ const count = fc.oneof(
 
 type Asks = Readonly<Partial<Record<Name, { key: string; count: number; override: number }>>>;
 
+/** A call of another process, which comes while a take is between two slots of a Cluster. */
+interface CallMeanwhile {
+  readonly waitMs: number;
+  readonly name: Name;
+  readonly key: string;
+  readonly count: number;
+}
+
 type Step = { readonly waitMs: number } & (
-  | { readonly what: "take"; readonly asks: Asks }
+  | { readonly what: "take"; readonly asks: Asks; readonly meanwhile: readonly CallMeanwhile[] }
   /** Takes that are made without waiting for one another, so that on Redis they share a script. */
   | { readonly what: "crowd"; readonly takes: readonly { waitMs: number; asks: Asks; times: number }[] }
   | { readonly what: "refund" }
@@ -59,6 +75,35 @@ interface Kind {
   readonly hasPointBuckets?: boolean;
   /** Whether takes that are made together are decided in their order and at their times. */
   readonly hasCrowds: boolean;
+  /** Where each key is in a slot of its own, and others call between the slots of a take: how they do. */
+  readonly between?: BetweenSlots;
+}
+
+/** Calls of others that come between two slots of a take. */
+class BetweenSlots {
+  others!: Limits;
+  /** The time in the arrays, while it isn't that of the clock. */
+  plainClock: { nowMs: number } | undefined;
+  #calls: (() => Promise<void>) | undefined;
+  #firstKey: string | undefined;
+
+  /** Has `calls` come between the slots that are asked during `work`. */
+  async during<T>(work: () => Promise<T>, calls: () => Promise<void>): Promise<T> {
+    this.#calls = calls;
+    this.#firstKey = undefined;
+    const done = await work();
+    this.#calls = undefined;
+    return done;
+  }
+
+  /** A script about this key comes next. */
+  async noteScript(key: string): Promise<void> {
+    this.#firstKey ??= key;
+    if (key === this.#firstKey) return;
+    const calls = this.#calls;
+    this.#calls = undefined;
+    await calls?.();
+  }
 }
 
 /**
@@ -92,8 +137,12 @@ function stepsOf({ sameKey, hasCrowds, hasPointBuckets = false }: Kind, isDense:
     }),
     { minLength: 2, maxLength: 6 },
   );
+  const meanwhile = fc.array(
+    fc.record({ waitMs: fc.oneof(fc.constantFrom(0, 1, 10, 100), fc.nat(400)), name, key, count }),
+    { maxLength: 4 },
+  );
   const what = fc.oneof(
-    { arbitrary: fc.record({ what: fc.constant("take" as const), asks }), weight: 12 },
+    { arbitrary: fc.record({ what: fc.constant("take" as const), asks, meanwhile }), weight: 12 },
     { arbitrary: fc.record({ what: fc.constant("crowd" as const), takes: crowd }), weight: hasCrowds ? 4 : 0 },
     { arbitrary: fc.record({ what: fc.constant("refund" as const) }), weight: 1 },
     { arbitrary: fc.record({ what: fc.constant("settle" as const), name, count: fc.nat(9) }), weight: 1 },
@@ -131,12 +180,12 @@ const AFTER_A_BLOCK = {
   startMs: 1_000_000,
   steps: [
     { waitMs: 0, what: "block", name: "two", key: "a", ms: 1 },
-    { waitMs: 1, what: "take", asks: { two: { key: "a", count: 2, override: 0 } } },
+    { waitMs: 1, what: "take", asks: { two: { key: "a", count: 2, override: 0 } }, meanwhile: [] },
   ] as Step[],
 };
 
 function promises(
-  open: (options: LimiterOptions) => Provider | Promise<Provider>,
+  open: (options: LimiterOptions, definitions: ReturnType<typeof definitionsOf>) => Provider | Promise<Provider>,
   { numRuns, ...kind }: Kind & { readonly numRuns: number },
 ) {
   return async () => {
@@ -152,10 +201,12 @@ function promises(
         const drawn = kind.hasPointBuckets === true ? withPointBuckets(any) : any;
         const clock = manualClock(startMs);
         const options = { windowMs: 60_000, bucketMs: 100, clock, random, ...suppression };
-        const naive = new NaiveLimits(drawn, options);
-        const provider = await open(options);
-        const limits = createLimits(provider, definitionsOf(drawn));
-        await runSteps(steps, { clock, limits, naive, drawn });
+        const { between } = kind;
+        const naive = new NaiveLimits(drawn, { ...options, clock: () => between?.plainClock?.nowMs ?? clock() });
+        const definitions = definitionsOf(drawn);
+        const provider = await open(options, definitions);
+        const limits = createLimits(provider, definitions);
+        await runSteps(steps, { clock, limits, naive, drawn, between });
         await provider.close();
       }),
       { numRuns, examples: [[AFTER_A_BLOCK]] },
@@ -186,11 +237,14 @@ function withoutPace(taken: NaiveTaken) {
   return { ...partsOf(taken), decisions: Object.fromEntries(decisions) };
 }
 
+type Limits = ReturnType<typeof createLimits<Provider, Name>>;
+
 interface Running {
   readonly clock: ReturnType<typeof manualClock>;
-  readonly limits: ReturnType<typeof createLimits<Provider, Name>>;
+  readonly limits: Limits;
   readonly naive: NaiveLimits;
   readonly drawn: Readonly<Record<Name, NaiveLimit>>;
+  readonly between: BetweenSlots | undefined;
 }
 
 /** What a take is given, and what the arrays are. */
@@ -208,7 +262,7 @@ function argumentsOf(asked: Asks, drawn: Running["drawn"]) {
 
 async function takeTogether(
   takes: (Step & { what: "crowd" })["takes"],
-  { clock, limits, naive, drawn }: Running,
+  { clock, limits, naive, drawn }: Omit<Running, "between">,
 ): Promise<void> {
   const expected: NaiveTaken[] = [];
   const taken = takes.flatMap(({ waitMs, asks, times }) => {
@@ -222,7 +276,45 @@ async function takeTogether(
   expect((await Promise.all(taken)).map(partsOf)).toEqual(expected);
 }
 
-async function runSteps(steps: readonly Step[], { clock, limits, naive, drawn }: Running): Promise<void> {
+/** A take whose slots are asked one after the other, while others call. */
+async function takeInTurn(
+  { asks, meanwhile }: Step & { what: "take" },
+  between: BetweenSlots,
+  { clock, limits, naive, drawn }: Omit<Running, "between">,
+) {
+  const { keys, counts, overrides, naiveAsks } = argumentsOf(asks, drawn);
+  const plainClock = { nowMs: clock() };
+  between.plainClock = plainClock;
+  let calls: readonly CallMeanwhile[] = [];
+  const expected: boolean[] = [];
+  const admitted = naive.takeInTurn(naiveAsks, plainClock, (unasked) => {
+    // Of what wasn't asked yet nobody hears anything, because the take asks it as of its own time.
+    calls = meanwhile.filter((call) => !unasked.some(([name, { key }]) => name === call.name && key === call.key));
+    for (const { waitMs, name, key, count } of calls) {
+      plainClock.nowMs += waitMs;
+      expected.push(naive.take({ [name]: { key, count, limit: drawn[name].limit } }).allowed);
+    }
+  });
+  between.plainClock = undefined;
+  const taken = await between.during(
+    async () => limits.take(keys, counts, overrides),
+    async () => {
+      const allowed: boolean[] = [];
+      for (const { waitMs, name, key, count } of calls) {
+        clock.advance(waitMs);
+        allowed.push((await between.others.take({ [name]: key } as never, count)).allowed);
+      }
+      expect(allowed).toEqual(expected);
+    },
+  );
+  expect(clock()).toBe(plainClock.nowMs);
+  const decided = Object.entries<Decision>(taken.decisions).map(([name, { allowed }]) => [name, allowed]);
+  expect(Object.fromEntries(decided)).toEqual(admitted);
+  return { taken, asks: naiveAsks };
+}
+
+async function runSteps(steps: readonly Step[], { between, ...running }: Running): Promise<void> {
+  const { clock, limits, naive, drawn } = running;
   let last: { taken: Awaited<ReturnType<typeof limits.take>>; asks: Record<string, NaiveAsk> };
   last = undefined as never;
   let lastMs = 0;
@@ -239,7 +331,10 @@ async function runSteps(steps: readonly Step[], { clock, limits, naive, drawn }:
   for (const step of steps) {
     clock.advance(step.waitMs);
     if (step.what === "crowd") {
-      await takeTogether(step.takes, { clock, limits, naive, drawn });
+      await takeTogether(step.takes, running);
+    } else if (step.what === "take" && between !== undefined) {
+      lastMs = clock();
+      last = await takeInTurn(step, between, running);
     } else if (step.what === "take") {
       const { keys, counts, overrides, naiveAsks } = argumentsOf(step.asks, drawn);
       const foreseen = await limits.peek(keys, counts, overrides);
@@ -283,7 +378,7 @@ async function runSteps(steps: readonly Step[], { clock, limits, naive, drawn }:
 
 it(
   "Local takes as the specification kept in plain arrays does",
-  promises(createLocalProvider, { sameKey: false, hasCrowds: true, numRuns: 300 }),
+  promises((options) => createLocalProvider(options), { sameKey: false, hasCrowds: true, numRuns: 300 }),
 );
 
 describe("with Redis", () => {
@@ -320,6 +415,22 @@ describe("with Redis", () => {
       await promises(openWith(name, createRedisProvider), kind)();
     },
   );
+
+  it("Redis takes so too where others call while a take goes from slot to slot", async () => {
+    const between = new BetweenSlots();
+    const client = new Redis(server.port);
+    const splitting = clientThatSplits(
+      () => client,
+      (key) => between.noteScript(key),
+    );
+    const open = (options: LimiterOptions, definitions: ReturnType<typeof definitionsOf>) => {
+      const own = { ...options, prefix: `takes-${++prefixes}`, timeoutMs: 30_000 };
+      between.others = createLimits<Provider, Name>(createRedisProvider(client, own), definitions);
+      return createRedisProvider(splitting, own);
+    };
+    await promises(open, { sameKey: false, hasCrowds: false, between, numRuns: 200 })();
+    client.disconnect();
+  });
 
   it("Hybrid takes so too, where it is alone", async () => {
     await promises(openWith("ioredis", createHybridProvider), { sameKey: false, hasCrowds: false, numRuns: 100 })();

@@ -6,7 +6,7 @@ import { createRedisProvider, type RedisClient, type RedisOptions } from "trypem
 import { manualClock } from "trypema/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { KeyNames } from "../../src/redis/keys.ts";
-import { MAIN_CLIENTS, type OpenClient } from "../support/clients.ts";
+import { clientThatSplits, MAIN_CLIENTS, type OpenClient } from "../support/clients.ts";
 import { failureOf } from "../support/failing.ts";
 import { ALONE } from "../support/in-crowd.ts";
 import { RedisCluster } from "../support/redis.ts";
@@ -448,22 +448,7 @@ it("asks slot after slot where something in between refuses keys of several slot
   expect(await limits.limiter("tokens").get("org")).toMatchObject({ total: 6, declined: 3 });
 });
 
-/**
- * A client that lets no keys of several slots through together.
- *
- * @param before what comes before each script that is let through, with the first of its keys; the script fails if it
- *   fails
- */
-function clientOfSlots(before: (key: string) => unknown): RedisClient {
-  return {
-    async sendCommand([command, ...args]: string[]) {
-      const keys = args.slice(2, 2 + Number(args[1]));
-      if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
-      await before(keys[0]!);
-      return redis.client.call(command!, ...args);
-    },
-  };
-}
+const clientOfSlots = (before: (key: string) => unknown) => clientThatSplits(() => redis.client, before);
 
 it("a slot that fails after another one has denied the take leaves what others have counted", async () => {
   let isAway = false;

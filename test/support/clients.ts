@@ -110,3 +110,20 @@ export const OTHER_CLIENTS: Readonly<Record<string, OpenClientOf>> = {
 function nodesOf(cluster: RedisCluster) {
   return cluster.servers.map(({ port }) => ({ host: "127.0.0.1", port }));
 }
+
+/**
+ * A client that lets no keys of several slots through together.
+ *
+ * @param before what comes before each script that is let through, with the first of its keys; the script fails if it
+ *   fails
+ */
+export function clientThatSplits(client: () => Redis, before: (key: string) => unknown): RedisClient {
+  return {
+    async sendCommand([command, ...args]: string[]) {
+      const keys = args.slice(2, 2 + Number(args[1]));
+      if (new Set(keys.map((key) => /\{(.*?)\}/.exec(key)?.[1])).size > 1) throw new Error("CROSSSLOT Keys in request");
+      await before(keys[0]!);
+      return client().call(command!, ...args);
+    },
+  };
+}

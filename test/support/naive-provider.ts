@@ -11,12 +11,12 @@ import {
   type Usage,
   unlimited,
 } from "trypema";
-import type { Bucket } from "../../src/strategy/bucket.ts";
+import { type Bucket, cellStartOf } from "../../src/strategy/bucket.ts";
 import { capacityOf, hardLimitOf } from "../../src/strategy/capacity.ts";
 import { meets } from "../../src/strategy/corrections.ts";
 import { allowed, blocked, rejected, suppressed } from "../../src/strategy/decision.ts";
 import { recentPerSecond, suppressionFactor } from "../../src/strategy/suppressed.ts";
-import { adjusted, totalOf, withTotal } from "./plain-corrections.ts";
+import { adjusted, givenBack, totalOf, withTotal } from "./plain-corrections.ts";
 
 interface Window {
   rate: Rate;
@@ -132,6 +132,15 @@ abstract class NaiveLimiter {
     window.buckets = adjusted(window.buckets, delta);
     window.factor = undefined;
     return totalOf(window.buckets);
+  }
+
+  /** Gives back what a take counted at `countedMs`, which counts as declined then where it `declines`. */
+  giveBack(key: string, count: number, countedMs: number, declines: boolean): void {
+    const window = this.live(key);
+    if (window === undefined) return;
+    const endMs = cellStartOf(countedMs, this.options.bucketMs) + this.options.bucketMs;
+    window.buckets = givenBack(window.buckets, count, ({ hitMs }) => hitMs >= endMs, declines);
+    if (!declines) window.factor = undefined;
   }
 
   setIf(key: string, rate: Rate, condition: Condition, count: number, history: History = "replace"): SetIfResult {
