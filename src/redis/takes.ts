@@ -10,7 +10,7 @@ import { type Tally, tallied } from "../core/tally.ts";
 import type { Decision } from "../core/types.ts";
 import { allowed, markDegraded } from "../strategy/decision.ts";
 import { luaNumber } from "./commands.ts";
-import { applyPolicy } from "./failure.ts";
+import { applyPolicy, isBackendFailure } from "./failure.ts";
 import type { DecidedCall, RedisLimiter } from "./limiter.ts";
 import type { OpenRedis } from "./open.ts";
 import { misfit, numberFrom } from "./reply.ts";
@@ -102,6 +102,10 @@ export class Takes {
       try {
         decided = await this.#decideTogether(asks, nowMs, turn);
       } catch (error) {
+        if (isDenied && isBackendFailure(error)) {
+          for (const { ask, place } of group) decisions[place] = unknownOf(ask);
+          continue;
+        }
         await this.#giveBack(taken, false);
         throw error;
       }
@@ -109,7 +113,7 @@ export class Takes {
       if (isDenied) continue;
       isDenied = decided.decisions.some(({ allowed }) => !allowed);
       if (isDenied) {
-        // Nothing is taken any longer, so a slot that fails later has nothing given back.
+        // Nothing is taken any longer, so a slot that fails later has nothing given back. The take stays denied.
         const before = taken.splice(0);
         await this.#giveBack(before, true);
         for (const one of before) decisions[one.place] = givenBack(one);
@@ -174,6 +178,11 @@ function tallyOf(ask: Ask): Tally {
 
 function limiterOf({ limiter }: Ask): RedisLimiter {
   return limiter as RedisLimiter;
+}
+
+/** What is said of a limit that could not be asked, where another one has denied the take: it denies nothing. */
+function unknownOf(ask: Ask): Decision {
+  return markDegraded(allowed(limiterOf(ask).limitFor(ask.rate), 0, 0));
 }
 
 /** A list is a denial, unless it says that suppression admitted the call. */

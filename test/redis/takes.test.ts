@@ -450,22 +450,30 @@ it("asks slot after slot where something in between refuses keys of several slot
 
 const clientOfSlots = (before: (key: string) => unknown) => clientThatSplits(() => redis.client, before);
 
-it("a slot that fails after another one has denied the take leaves what others have counted", async () => {
-  let isAway = false;
-  const strict = clientOfSlots((key) => {
-    if (isAway && key.includes("{:org}")) throw new Error("CLUSTERDOWN Hash slot not served");
-  });
-  const limits = limitsOn(strict, { clock: manualClock(1_000_000) });
-  const keys = { burst: "ip", day: "user", tokens: "org" };
-  for (let i = 0; i < 3; i++) expect((await limits.take(keys)).allowed).toBe(true);
-  isAway = true;
-  expect((await failureOf(limits.take(keys, { day: 18 }))).code).toBe("BACKEND_UNAVAILABLE");
-  expect((await limits.limiter("burst").get("ip")).total).toBe(3);
-  expect((await limits.limiter("day").get("user")).total).toBe(3);
-  // What the first slots have admitted is given back once.
-  expect((await failureOf(limits.take(keys))).code).toBe("BACKEND_UNAVAILABLE");
-  expect((await limits.limiter("burst").get("ip")).total).toBe(3);
-  expect((await limits.limiter("day").get("user")).total).toBe(3);
+it("a slot that fails after another one has denied the take leaves the denial as it is, and what others have counted", async () => {
+  for (const onFailure of ["throw", "allow", "deny", "local"] as const) {
+    let isAway = false;
+    const strict = clientOfSlots((key) => {
+      if (isAway && key.includes("{:org}")) throw new Error("CLUSTERDOWN Hash slot not served");
+    });
+    const options = { clock: manualClock(1_000_000), prefix: onFailure, onFailure, onEvent: false } as const;
+    const limits = limitsOn(strict, options);
+    const keys = { burst: "ip", day: "user", tokens: "org" };
+    for (let i = 0; i < 3; i++) expect((await limits.take(keys)).allowed).toBe(true);
+    isAway = true;
+    const denied = await limits.take(keys, { day: 18 });
+    expect(denied).toMatchObject({ allowed: false, deniedBy: "day", retryAfterMs: hours(24) });
+    expect(denied.decisions.burst).toMatchObject({ allowed: true, degraded: false });
+    expect(denied.decisions.tokens).toMatchObject({ allowed: true, degraded: true });
+    expect((await limits.limiter("burst").get("ip")).total).toBe(3);
+    expect((await limits.limiter("day").get("user")).total).toBe(3);
+    // What the first slots have admitted is given back once.
+    const undecided = limits.take(keys);
+    if (onFailure === "throw") expect((await failureOf(undecided)).code).toBe("BACKEND_UNAVAILABLE");
+    else expect((await undecided).allowed).toBe(onFailure !== "deny");
+    expect((await limits.limiter("burst").get("ip")).total).toBe(3);
+    expect((await limits.limiter("day").get("user")).total).toBe(3);
+  }
 });
 
 it("what slots have counted isn't given back once its window has passed: others may have used that much since", async () => {
@@ -829,7 +837,7 @@ describe("in a Cluster", () => {
   it.each(["ioredis, Cluster", "node-redis, Cluster"])(
     "keys of other slots are one take too, with %s",
     async (name) => {
-      clients[name] = await MAIN_CLIENTS[name]!({ server: undefined as never, cluster });
+      clients[name] ??= await MAIN_CLIENTS[name]!({ server: undefined as never, cluster });
       const limits = limitsOn(clients[name].client, { prefix: name.replace(", ", "-"), clock: manualClock(1_000_000) });
       const keys = { burst: "203.0.113.9", day: "user-1", tokens: "org-7" };
       const taken = await limits.take(keys, { tokens: 60 });
@@ -845,6 +853,28 @@ describe("in a Cluster", () => {
       for (const limit of ["burst", "day"] as const) {
         expect((await limits.limiter(limit).get(keys[limit])).total).toBe(0);
       }
+    },
+  );
+
+  it.each(["ioredis, Cluster", "node-redis, Cluster"])(
+    "takes of one slot and of several share scripts on the server's clock, with %s",
+    async (name) => {
+      clients[name] ??= await MAIN_CLIENTS[name]!({ server: undefined as never, cluster });
+      const prefix = `shared-${name.replace(", ", "-")}`;
+      const provider = createRedisProvider(clients[name].client, { timeoutMs: 30_000, prefix });
+      opened.push(provider);
+      const day = { windowMs: hours(24), bucketMs: minutes(1) };
+      const limits = createLimits(provider, { wide: { limit: 1_000, ...day }, tight: { limit: 20, ...day } });
+      const taken = await Promise.all(
+        Array.from({ length: 60 }, (_, i) => {
+          const wide = `user-${i % 3}`;
+          return i % 2 === 0 ? limits.take({ wide }) : limits.take({ wide, tight: "all" });
+        }),
+      );
+      expect(taken.filter(({ allowed }) => allowed)).toHaveLength(30 + 20);
+      const users = await Promise.all([0, 1, 2].map((user) => limits.limiter("wide").get(`user-${user}`)));
+      expect(users.reduce((sum, { total }) => sum + total, 0)).toBe(30 + 20);
+      expect(provider.stats().scripts).toBeLessThan(60 + 30);
     },
   );
 });
