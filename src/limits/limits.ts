@@ -33,9 +33,9 @@ interface TakenFields<P extends Provider, Asked extends string> {
   /** The decision of each limit. If the take was denied, the limits that would admit it show how much is left. */
   readonly decisions: Readonly<Record<Asked, Decision>>;
   /**
-   * Gives back what the take has counted. For a limit whose window has passed since the take, it does nothing. It also
-   * does nothing for a take that was denied, or given back before. After `delete` of the key it would take off what
-   * other calls have counted since, so don't call it then.
+   * Gives back what the take has counted, from the newest hits of each key. For a limit whose window has passed since
+   * the take, it does nothing. It also does nothing for a take that was denied, or given back before. After `delete` of
+   * the key it would take off what other calls have counted since, so don't call it then.
    */
   refund(): AnswerOf<P, void>;
   /**

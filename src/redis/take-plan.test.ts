@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { CallTerms } from "./batch.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
-import { sendingTakes, type TakeAsk, type TakeCall } from "./take-plan.ts";
+import { sendingTakes, type TakeAsk, type TakeCall, TELL_TIME } from "./take-plan.ts";
 
 const MINUTE = new CallTerms(ABSOLUTE_INC, ["60000", "100", "1", "5", "0.08"]);
 const HOUR = new CallTerms(ABSOLUTE_INC, ["3600000", "100", "1", "inf", "inf"]);
@@ -42,6 +42,13 @@ it("gives the takes of many users as one run, whose keys grow by a step", () => 
     ...[...NUMBERS_OF_MINUTE, ...NO_HARD_LIMIT],
   ]);
   expect(runs).toEqual([3, 3, ROW, ...[1, 0, 1, 0], ...[2, 2, 8, 0], ...[3, 2, 1, 0]]);
+});
+
+it("asks for the time after the list, and tells it to those that asked", () => {
+  const [one, other] = [take([ask(MINUTE, "x")]), take([ask(MINUTE, "x"), ask(HOUR, "y")], { clock: [TELL_TIME] })];
+  expect(planOf(one).times).toEqual([]);
+  expect(planOf(one, other).times).toEqual([TELL_TIME]);
+  expect(sendingTakes.together([one, other])).toMatchObject({ sizes: [1, 2], isToldTime: [false, true] });
 });
 
 describe("begins another run", () => {
