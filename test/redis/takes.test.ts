@@ -563,6 +563,17 @@ it("nor is it another's on the server's clock, nor where denied calls are counte
   ]);
 });
 
+it("what slots have counted is given back also where the clock is behind a key's newest hit", async () => {
+  const ahead = limitsOn(redis.client, { clock: manualClock(1_000_500) });
+  const limits = limitsOn(
+    clientOfSlots(() => {}),
+    { clock: manualClock(1_000_000) },
+  );
+  await ahead.take({ burst: "ip" }, 2);
+  expect(await limits.take({ burst: "ip", day: "user" }, { burst: 5, day: 21 })).toMatchObject({ deniedBy: "day" });
+  expect((await ahead.limiter("burst").get("ip")).total).toBe(2);
+});
+
 it("nobody is blocked by what a slot has counted of a take that a limit of another slot denies", async () => {
   const login = { limit: 2, windowMs: minutes(15), blockMs: hours(1) };
   const others = createRedisProvider(redis.client, { timeoutMs: 30_000 });
