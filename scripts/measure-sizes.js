@@ -16,8 +16,8 @@ const LOCAL = 'export { createLocalProvider, perSecond } from "trypema";';
 const PROGRAMS = [
   { name: "Local", code: LOCAL, maxKb: 15 },
   { name: "Local and `createLimits`", code: `${LOCAL} export { createLimits } from "trypema";`, maxKb: 16 },
-  { name: "Redis", code: 'export { createRedisProvider } from "trypema/redis";', maxKb: 59 },
-  { name: "Hybrid", code: 'export { createHybridProvider } from "trypema/hybrid";', maxKb: 70 },
+  { name: "Redis", code: 'export { createRedisProvider } from "trypema/redis";', maxKb: 61 },
+  { name: "Hybrid", code: 'export { createHybridProvider } from "trypema/hybrid";', maxKb: 73 },
   { name: "Local and `trypema/fetch`", code: `${LOCAL} export { rateLimit } from "trypema/fetch";`, maxKb: 29 },
 ];
 
