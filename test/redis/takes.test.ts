@@ -141,6 +141,20 @@ it("a denied take can block for a single millisecond", async () => {
   }
 });
 
+it("a key that a block has left without counts has the rate of the next take", async () => {
+  const clock = manualClock(1_000_000);
+  const provider = createRedisProvider(redis.client, { timeoutMs: 30_000, clock });
+  opened.push(provider);
+  // All within one bucket.
+  const limits = createLimits(provider, { login: { limit: 2, windowMs: seconds(1), bucketMs: 1_000, blockMs: 1 } });
+  expect((await limits.take("k", 3)).decisions.login).toMatchObject({ blocked: true, retryAfterMs: Infinity });
+  clock.advance(1);
+  // Counts nothing, and drops the block, which is over.
+  expect((await limits.take("k", 0)).allowed).toBe(true);
+  expect((await limits.take("k")).allowed).toBe(true);
+  expect(await limits.limiter("login").get("k")).toMatchObject({ total: 1, limit: 2 });
+});
+
 it("suppressed takes say what is left by their counts where totals have stopped, as Local's do", async () => {
   const half = 2 ** 52;
   const clock = manualClock(1_000_000);
