@@ -86,12 +86,15 @@ describe("begins another run", () => {
   });
 });
 
-it("says which takes can't be simple: with a draw, with one key twice, and denied elsewhere", () => {
+it("says which takes can't be simple: with a draw, with one key twice, denied elsewhere, and with very many asks", () => {
   const kindOf = (one: TakeCall) => planOf(one).runs[2];
   expect(kindOf(take([ask(MINUTE, "x", { blockMs: 9 })]))).toBe(ALIKE);
   expect(kindOf(take([ask(MINUTE, "x", { draw: 0.5 })]))).toBe(OTHER);
   expect(kindOf(take([ask(MINUTE, "x"), ask(HOUR, "x")]))).toBe(OTHER);
   expect(kindOf(take([ask(MINUTE, "x")], { isDenied: true }))).toBe(DENIED_ELSEWHERE);
+  const asks = Array.from({ length: 1_001 }, (_, i) => ask(MINUTE, `x${i}`, { blockMs: 9 }));
+  expect(kindOf(take(asks.slice(1)))).toBe(ALIKE);
+  expect(kindOf(take(asks))).toBe(OTHER);
 });
 
 it("gives takes with draws as one run only if they have the same draws and keys", () => {

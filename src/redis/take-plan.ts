@@ -145,8 +145,12 @@ function padded({ numbers, args }: CallTerms): string {
   return numbers + ",0".repeat(TERMS_OF_ASK - args.length);
 }
 
+/** A simple take is a call for each ask, inside that of the ask before, and Lua allows 20 000 of them. */
+const MOST_SIMPLE_ASKS = 1_000;
+
 function kindOf({ asks, isDenied }: TakeCall, keys: readonly number[]): number {
   if (isDenied) return RUN_KINDS.deniedElsewhere;
+  if (asks.length > MOST_SIMPLE_ASKS) return RUN_KINDS.other;
   const isAlike = asks.every(({ draw }) => draw === undefined) && new Set(keys).size === keys.length;
   return isAlike ? RUN_KINDS.alike : RUN_KINDS.other;
 }
