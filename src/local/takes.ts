@@ -19,8 +19,8 @@ export function take(asks: readonly Ask[], key: string | undefined, nowMs: numbe
 }
 
 /**
- * Takes what is plain: all limits are absolute, know the key, and admit the call. Most takes are. On a hot key this saves
- * them a sixth of their time. Undefined for other takes: then all keys are looked up, and nothing is counted.
+ * Takes what is plain: all limits are absolute, know the key, and admit the call. Most takes are. On a hot key this
+ * saves them a sixth of their time. Undefined for other takes: then all keys are looked up, and nothing is counted.
  */
 function takePlainly(asks: readonly Ask[], key: string | undefined, nowMs: number): TakeDecisions | undefined {
   // Loops by index: V8 doesn't optimize the other ones as well.
