@@ -43,7 +43,7 @@ export class LocalAbsolute extends LocalLimiter {
   }
 
   /** @internal */
-  override isPlain({ rate, count }: Ask, nowMs: number): boolean {
+  override lookAtPlainly({ rate, count }: Ask, nowMs: number): boolean {
     const { store, window } = this;
     if (!this.isStored || count === 0 || store.hasBlocks) return false;
     window.lookAt(nowMs);

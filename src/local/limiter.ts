@@ -61,8 +61,8 @@ export abstract class LocalLimiter implements Limiter {
     this.isStored = this.store.selectOnly(key, shard);
   }
 
-  /** Whether `countPlainly` may count the ask, whose key was looked up. @internal */
-  isPlain(_ask: Ask, _nowMs: number): boolean {
+  /** Looks at the window of the key that was looked up. Says whether `countPlainly` may count the ask. @internal */
+  lookAtPlainly(_ask: Ask, _nowMs: number): boolean {
     return false;
   }
 

@@ -33,7 +33,7 @@ function takePlainly(asks: readonly Ask[], key: string | undefined, nowMs: numbe
   }
   for (let i = 0; i < length; i++) {
     const ask = asks[i]!;
-    if (!limiterOf(ask).isPlain(ask, nowMs)) return undefined;
+    if (!limiterOf(ask).lookAtPlainly(ask, nowMs)) return undefined;
   }
   const outcomes = new Array<number>(3 * length);
   for (let i = 0; i < length; i++) {
@@ -62,8 +62,8 @@ function takeInSteps(asks: readonly Ask[], key: string | undefined, nowMs: numbe
 }
 
 /**
- * To make a decision takes as long as all else about an ask, and most callers look at none of them. So what they say is
- * kept as numbers until somebody does.
+ * A plain take. To make a decision takes as long as all else about an ask, and most callers look at none. So the
+ * numbers of the decisions are kept, and the decisions are made when somebody looks at them.
  */
 class PlainTake implements TakeDecisions {
   readonly isTaken = true;
