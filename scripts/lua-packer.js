@@ -282,6 +282,11 @@ function written({ name, lines }, callers = []) {
   });
 }
 
+/** Whether a line gives a variable a value. */
+function assigns(line, variable) {
+  return new RegExp(`(?<![.:[\\w])${variable}(?:, [^=]*)? = `).test(line);
+}
+
 /** The lines that stand for a call. */
 function writtenOut(callee, { isLocal, targets, args }, callers) {
   checkReturns(callee);
@@ -293,7 +298,10 @@ function writtenOut(callee, { isLocal, targets, args }, callers) {
   const hiding = targets.filter((target) => declared.has(target));
   const renamed = (line) => replaceNames(line, (used) => (hiding.includes(used) ? `${used}_of_${name}` : used));
   const bound = parameters.map((parameter, index) => ({ parameter, arg: args[index] }));
-  const values = bound.filter(({ parameter }) => !RECORDS.includes(parameter));
+  // A variable of the caller that has the parameter's name and isn't changed needs no copy.
+  const isThere = ({ parameter, arg }) =>
+    parameter === arg && !hiding.includes(parameter) && !body.some((line) => assigns(line, parameter));
+  const values = bound.filter((one) => !RECORDS.includes(one.parameter) && !isThere(one));
   const other = bound.find(({ parameter, arg }) => RECORDS.includes(parameter) && parameter !== arg);
   if (other !== undefined) throw new Error(`${name}: ${other.parameter} must be ${other.parameter}`);
   const result = /^return (.*)$/.exec(body.at(-1) ?? "")?.[1];
@@ -422,9 +430,18 @@ const LIBRARY_FUNCTIONS = /\b(redis|math|struct|cmsgpack)\.(p?call|floor|ceil|mi
  */
 function joined(...parts) {
   const script = parts.join("\n");
-  const names = [...new Set(script.match(LIBRARY_FUNCTIONS))];
-  const locals = names.map((name) => name.replace(".", "_"));
-  return `local ${locals.join(", ")} = ${names.join(", ")}\n${script.replaceAll(LIBRARY_FUNCTIONS, "$1_$2")}`;
+  return lookingUp(libraryFunctionsIn(script), script);
+}
+
+function libraryFunctionsIn(script) {
+  return [...new Set(script.match(LIBRARY_FUNCTIONS))];
+}
+
+/** Has a script look these functions up once. */
+function lookingUp(names, script) {
+  const local = (name) => name.replace(".", "_");
+  const calling = script.replaceAll(LIBRARY_FUNCTIONS, (name) => (names.includes(name) ? local(name) : name));
+  return `local ${names.map(local).join(", ")} = ${names.join(", ")}\n${calling}`;
 }
 
 /** What follows the definition of a command of FOR_MANY in the script that runs it for many keys. */
@@ -452,6 +469,9 @@ const TAKE_FUNCTIONS = {
   ),
 };
 
+/** What most takes call. To look up more takes a twentieth of a take of three limits. */
+const CALLED_BY_SIMPLE_TAKES = ["redis.call", "struct.unpack", "struct.pack", "math.floor", "math.ceil"];
+
 /**
  * The script that decides takes. `a, b = functions(f, g)` in `decide_takes` makes the functions there: to make them
  * takes a fifteenth of a take of three limits, and most scripts don't need them.
@@ -465,10 +485,14 @@ export function packTake() {
   const simple = packed("decide_from", COMMANDS.absolute_inc, { isTake: true });
   const shared = [...new Set(simple.match(/\btakes_\w+/g))].join(", ");
   const sharing = (script) => script.replaceAll(/\b(function decide_from|takes_decide_from)\(takes\b/g, `$1(${shared}`);
-  const deciding = main.replace(/^(.*) = functions\((.*)\)$/m, (_, names, called) =>
-    [...made, `${names} = ${called}`].join("\n"),
+  const others = made.join("\n");
+  const rare = libraryFunctionsIn(others).filter((name) => !CALLED_BY_SIMPLE_TAKES.includes(name));
+  const deciding = main.replace(
+    /^(.*) = functions\((.*)\)$/m,
+    (_, names, called) => `${lookingUp(rare, others)}\n${names} = ${called}`,
   );
-  return joined(sharing(simple), sharing(deciding), packed("take", { arguments: {} }), "return take(KEYS, ARGV)");
+  const parts = [sharing(simple), sharing(deciding), packed("take", { arguments: {} }), "return take(KEYS, ARGV)"];
+  return lookingUp(CALLED_BY_SIMPLE_TAKES, parts.join("\n"));
 }
 
 /** JSON with all digits of a number; that of Redis has 14 of them. */

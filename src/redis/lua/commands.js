@@ -81,10 +81,8 @@ export const WINDOW = {
 export const TAKES = {
   keys: "the names of Redis keys: those of all states, and then those of all lists",
   key_count: "how many keys there are",
-  states: "the states, by key; false for an unknown one",
-  changes: "what has changed of a state that isn't stored yet, by key",
-  stored_bytes: "how long the stored state is where all has changed, by key",
-  keep_ms: "how long Redis has to keep a state from now on, by key; nil if that is to stay as it is",
+  states: "the states, by key; false for an unknown one, and WHOLE where the window is a whole one",
+  kept: "how to store a state that has changed and isn't stored yet, by key (see `save_state`)",
   windows: "the whole windows, by key",
   decide_from: "the function of that name, which calls itself",
   plan: "the plan, and the terms of the asks (see BATCHED)",
@@ -157,9 +155,8 @@ export const CONSTANTS = {
   MOST_DECLINED: "4503599627370496",
   /** Up to here a reply in Lua's integers is exact, whatever the client makes of it. */
   MOST_INTEGER: "1e15",
-  /** What has changed of a state that takes haven't stored yet: the newest bucket, or more. */
-  NEWEST_CHANGED: "1",
-  ALL_CHANGED: "2",
+  /** In place of the state of a key whose window is a whole one: no simple take finds its state in it. */
+  WHOLE: "''",
   /** Text from which every double is read back as it was. */
   EXACT: "'%.17g'",
 };

@@ -49,6 +49,7 @@ local function decide_takes(keys, arguments)
       end
       if not is_simple then
         if not decide then
+          takes.windows = {}
           decide, store = functions(decide_others, save_windows)
         end
         decide(takes)
@@ -76,8 +77,7 @@ local function read_takes(takes, keys, arguments)
   else
     takes.now_ms = time_of_server()
   end
-  takes.windows, takes.changes, takes.stored_bytes, takes.keep_ms = {}, {}, {}, {}
-  takes.replies, takes.replied = { nil, nil, nil, nil }, 0
+  takes.kept, takes.replies, takes.replied = {}, { nil, nil, nil, nil }, 0
 end
 
 -- Begins the run whose place in the plan is `takes.at`. Returns the place of the next one.
@@ -119,7 +119,7 @@ local function set_time_of_run(takes, arguments, store)
     local now_ms = arguments[takes.times_read + 1] + 0
     if now_ms ~= takes.now_ms then
       save_all(takes, store)
-      takes.now_ms = now_ms
+      takes.windows, takes.states, takes.now_ms = {}, {}, now_ms
     end
   end
 end
@@ -134,7 +134,6 @@ local function save_all(takes, store)
   if store then
     store(takes)
   end
-  takes.windows, takes.states = {}, {}
 end
 
 -- Stores the whole windows.
@@ -223,7 +222,7 @@ local function open_whole(takes, number, terms)
     local state = takes.states[number] or redis.call('GET', window.state_key)
     begin_window(window, state)
     expire(window)
-    takes.windows[number] = window
+    takes.windows[number], takes.states[number] = window, WHOLE
   end
 end
 
@@ -251,7 +250,7 @@ end
 -- `open_whole`). Where `store_if_risky` was refused to write, another key is taken for the failing one. That doesn't
 -- matter, because then the script fails as a whole: see `save_all`.
 local function undo_take(takes)
-  takes.windows[takes.failing] = nil
+  takes.windows[takes.failing], takes.states[takes.failing] = nil, nil
   for place = 1, takes.counted do
     local number, terms = key_and_terms(takes, place)
     local window = takes.windows[number]

@@ -116,15 +116,20 @@ local function expire_simply(window)
 end
 
 local function count_in_newest(window, count, is_shorter)
-  window.newest_ms = window.now_ms
-  window.newest_count, window.total = window.newest_count + count, window.total + count
-  if window.oldest_count == 0 then window.oldest_ms = window.now_ms end
+  add_to_newest(window, count)
   if is_shorter then
     overwrite(window, nil)
   else
     local newest = pack_newest(window)
     redis.call('SETRANGE', window.state_key, TEXT_BYTES_TO_HEAD, newest)
   end
+end
+
+-- Counts calls in the newest bucket, which they may be in.
+local function add_to_newest(window, count)
+  window.newest_ms = window.now_ms
+  window.newest_count, window.total = window.newest_count + count, window.total + count
+  if window.oldest_count == 0 then window.oldest_ms = window.now_ms end
 end
 
 -- Counts a call in a bucket of its own, and stores it. Returns false where the list of chunks isn't as the state says.

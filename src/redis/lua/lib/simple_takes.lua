@@ -24,17 +24,14 @@ local function decide_from(takes, place, times)
     is_shared, block_ms = takes.plan[at] == 0, takes.plan[at + 2]
   end
   local count, limit, state = terms.count, terms.limit, takes.states[number]
-  window.state_key, window.buckets_key = takes.keys[number], takes.keys[number + takes.key_count]
-  window.window_ms, window.bucket_ms, window.now_ms = terms.window_ms, terms.bucket_ms, takes.now_ms
-  local is_simple, is_shorter = false, false
-  if not takes.windows[number] then
-    if not state then
-      -- MGET tells nothing for a key that holds something else either, so GET says whether it does.
-      state = redis.pcall('GET', window.state_key)
-      if type(state) == 'table' then state = '' end
-    end
-    is_simple, is_shorter = open_simply(window, state)
+  window.state_key, window.now_ms = takes.keys[number], takes.now_ms
+  window.window_ms, window.bucket_ms = terms.window_ms, terms.bucket_ms
+  if not state then
+    -- MGET tells nothing for a key that holds something else either, so GET says whether it does.
+    state = redis.pcall('GET', window.state_key)
+    if type(state) == 'table' then state = '' end
   end
+  local is_simple, is_shorter = open_simply(takes, window, number, state)
   local used, missing, begins, weight = window.total, 0, false, count > 0 and count or 1
   if is_simple and (used == 0 or window.rate == terms.rate) then
     missing = used + weight - limit
@@ -55,27 +52,19 @@ local function decide_from(takes, place, times)
   elseif place < takes.size then
     times = takes.decide_from(takes, place + 1, times)
   end
-  local counted, keep_ms = times * count, nil
-  if counted > 0 and begins then
-    local span_ms = keep_span(window.window_ms, window.bucket_ms)
-    local span_start_ms = cell_start_of(window.now_ms, span_ms)
-    if window.newest_ms < span_start_ms then
-      keep_ms = keep_time(window.window_ms, span_ms, takes.has_callers_clock)
-    end
-    if not is_shorter and window.front + window.back > 0 then window.inline = state:sub(BYTES_TO_NEWEST + 1) end
-    begin_simply(window, counted)
-    if window.oldest_count == 0 then window.rate, window.oldest_ms = terms.rate, window.now_ms end
-  elseif counted > 0 then
-    window.newest_ms = window.now_ms
-    window.newest_count, window.total = window.newest_count + counted, window.total + counted
-    if window.oldest_count == 0 then window.oldest_ms = window.now_ms end
-  end
+  local counted = times * count
   -- A key that no later take of the script asks is stored at once.
-  local is_last = takes.is_last and not takes.changes[number]
-  is_last = is_last and times > 0 and (times == takes.left or not is_shared)
+  local is_last = takes.is_last and times > 0 and (times == takes.left or not is_shared) and not takes.kept[number]
   if counted > 0 and not begins and not is_shorter then
+    add_to_newest(window, counted)
     store_newest(takes, window, number, state, is_last)
   elseif counted > 0 or is_shorter then
+    local keep_ms
+    if counted > 0 and begins then
+      keep_ms = begin_counted(takes, window, state, is_shorter, counted, terms.rate)
+    elseif counted > 0 then
+      add_to_newest(window, counted)
+    end
     store_all(takes, window, number, state, is_last, keep_ms)
   end
   if times > 0 then
@@ -105,7 +94,7 @@ end
 
 -- Reads a state and drops what has expired of it. Returns whether the key is unknown, or has live buckets and nothing
 -- else; and whether a bucket was dropped. Then the state has to be stored, because its first chunk may be gone.
-local function open_simply(window, state)
+local function open_simply(takes, window, number, state)
   local is_simple, is_shorter = not state, false
   window.inline = ''
   if not state then
@@ -121,7 +110,7 @@ local function open_simply(window, state)
       if window.oldest_count == 0 then
         window.oldest_ms = window.newest_ms
       elseif window.oldest_ms + window.window_ms <= window.now_ms then
-        window.inline = state:sub(BYTES_TO_NEWEST + 1)
+        window.buckets_key, window.inline = takes.keys[number + takes.key_count], state:sub(BYTES_TO_NEWEST + 1)
         is_shorter, is_simple = expire_simply(window)
         is_shorter = is_shorter and is_simple
       end
@@ -131,6 +120,21 @@ local function open_simply(window, state)
   return is_simple, is_shorter
 end
 
+-- Counts takes in a bucket of their own. Returns how long Redis has to keep the key from now on; nil if that is to stay
+-- as it is.
+local function begin_counted(takes, window, state, is_shorter, counted, rate)
+  local keep_ms
+  local span_ms = keep_span(window.window_ms, window.bucket_ms)
+  local span_start_ms = cell_start_of(window.now_ms, span_ms)
+  if window.newest_ms < span_start_ms then
+    keep_ms = keep_time(window.window_ms, span_ms, takes.has_callers_clock)
+  end
+  if not is_shorter and window.front + window.back > 0 then window.inline = state:sub(BYTES_TO_NEWEST + 1) end
+  begin_simply(window, counted)
+  if window.oldest_count == 0 then window.rate, window.oldest_ms = rate, window.now_ms end
+  return keep_ms
+end
+
 -- Stores a state of which only the newest bucket has changed, or keeps it for later takes, which may change it again.
 local function store_newest(takes, window, number, state, is_last)
   local newest = pack_newest(window)
@@ -138,7 +142,7 @@ local function store_newest(takes, window, number, state, is_last)
     redis.call('SETRANGE', window.state_key, TEXT_BYTES_TO_HEAD, newest)
   else
     takes.states[number] = state:sub(1, BYTES_TO_HEAD) .. newest .. state:sub(BYTES_TO_NEWEST + 1)
-    takes.changes[number] = takes.changes[number] or NEWEST_CHANGED
+    takes.kept[number] = takes.kept[number] or { is_newest_only = true }
   end
 end
 
@@ -149,21 +153,27 @@ local function store_all(takes, window, number, state, is_last, keep_ms)
   if is_last then
     store_state(window.state_key, fields .. window.inline, stored_bytes, keep_ms)
   else
-    if takes.changes[number] ~= ALL_CHANGED then takes.stored_bytes[number] = stored_bytes end
-    takes.states[number], takes.changes[number] = fields .. window.inline, ALL_CHANGED
-    takes.keep_ms[number] = keep_ms or takes.keep_ms[number]
+    local kept = takes.kept[number]
+    if kept and not kept.is_newest_only then
+      stored_bytes, keep_ms = kept.stored_bytes, keep_ms or kept.keep_ms
+    end
+    takes.states[number] = fields .. window.inline
+    takes.kept[number] = { stored_bytes = stored_bytes, keep_ms = keep_ms }
   end
 end
 
--- Stores what has changed of a state that was kept.
+-- Stores a state that was kept.
 local function save_state(takes, number)
-  local change, state, state_key = takes.changes[number], takes.states[number], takes.keys[number]
-  if change == NEWEST_CHANGED then
-    redis.call('SETRANGE', state_key, TEXT_BYTES_TO_HEAD, state:sub(BYTES_TO_HEAD + 1, BYTES_TO_NEWEST))
-  elseif change then
-    store_state(state_key, state, takes.stored_bytes[number], takes.keep_ms[number])
+  local kept = takes.kept[number]
+  if kept then
+    local state, state_key = takes.states[number], takes.keys[number]
+    if kept.is_newest_only then
+      redis.call('SETRANGE', state_key, TEXT_BYTES_TO_HEAD, state:sub(BYTES_TO_HEAD + 1, BYTES_TO_NEWEST))
+    else
+      store_state(state_key, state, kept.stored_bytes, kept.keep_ms)
+    end
+    takes.kept[number] = nil
   end
-  takes.changes[number], takes.keep_ms[number] = nil, nil
 end
 
 -- Replies to the asks at a place of so many takes that were counted. At the same time each take leaves its count less,
