@@ -474,10 +474,10 @@ const CALLED_BY_SIMPLE_TAKES = ["redis.call", "struct.unpack", "struct.pack", "m
 
 /**
  * The script that decides takes. `a, b = functions(f, g)` in `decide_takes` makes the functions there: to make them
- * takes a fifteenth of a take of three limits, and most scripts don't need them.
+ * takes a tenth of a take of three limits, and most scripts don't need them.
  *
  * `decide_from` is a function of its own, which is given the variables of `takes` as parameters. To make a function
- * that shares so many variables with another one takes 10 000 instructions, a fifteenth of a take of three limits.
+ * that shares so many variables with another one takes 10 000 instructions, a tenth of a take of three limits.
  */
 export function packTake() {
   const made = Object.entries(TAKE_FUNCTIONS).map(([name, command]) => packed(name, command, { isTable: true }));

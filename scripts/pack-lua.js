@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { BATCHED, BUCKET, CHUNK, COMMANDS, LEASE, RUN_KINDS, STATE } from "../src/redis/lua/commands.js";
+import { BATCHED, BUCKET, CHUNK, COMMANDS, DIGITS, LEASE, RUN_KINDS, STATE } from "../src/redis/lua/commands.js";
 import {
   argumentsOfCommand,
   CLOCK_ARGUMENT,
@@ -133,6 +133,9 @@ export const LEASE_FIELDS = ${listOf(LEASE)} as const;
 export const RUN_KINDS = { ${Object.entries(RUN_KINDS)
     .map(([kind, number]) => `${camelCase(kind)}: ${number}`)
     .join(", ")} } as const;
+
+/** How plain takes are given whole numbers: see lua/commands.js. */
+export const DIGITS = ${JSON.stringify(DIGITS)} as const;
 
 ${FOR_MANY.map((name) => `const ${definitionName(name)} = ${JSON.stringify(packCommand(name).definition)};\n`).join("")}
 ${Object.keys(COMMANDS).map(commandText).join("\n")}

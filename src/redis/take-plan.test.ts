@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CallTerms } from "./batch.ts";
+import { luaNumber } from "./commands.ts";
 import { ABSOLUTE_INC } from "./lua.generated.ts";
 import { sendingTakes, type TakeAsk, type TakeCall, TELL_TIME } from "./take-plan.ts";
 
@@ -22,14 +24,69 @@ function planOf(...takes: TakeCall[]) {
   const { keys, args } = sendingTakes.together(takes);
   const [list, ...times] = args;
   const numbers: number[] = JSON.parse(list!);
-  return { keys, numbers, times, runs: numbers[0]! > 0 ? numbers.slice(numbers[0]! - 1) : [] };
+  return { keys, numbers, times, runs: numbers.slice(numbers[0]! - 1) };
 }
 
-it("gives takes that are the same as nothing but how many there are, and the terms of each ask", () => {
-  const both = take([ask(MINUTE, "x"), ask(HOUR, "x2")]);
-  const { keys, numbers } = planOf(both, both, both);
-  expect(keys).toEqual(["x", "x2", "xb", "x2b"]);
-  expect(numbers).toEqual([-3, ...NUMBERS_OF_MINUTE, ...NUMBERS_OF_HOUR]);
+/** What plain takes are given, as numbers; undefined for takes that have a plan. */
+function plainOf(...takes: TakeCall[]): number[] | undefined {
+  const [text] = sendingTakes.together(takes).args;
+  if (text!.startsWith("[")) return undefined;
+  const numbers = text!.match(/.{5}/gs)!;
+  expect(numbers.join("")).toBe(text);
+  return numbers.map((digits) => [...digits].reduce((value, digit) => value * 90 + digit.charCodeAt(0) - 35, 0));
+}
+
+/** An ask that is plain unless `given` has something else. */
+function plainAsk(given: Readonly<Record<string, number>>, others?: Partial<TakeAsk>): TakeAsk {
+  const { windowMs = 60_000, bucketMs = 100, count = 1, limit = 5 } = given;
+  const { rate = (limit * 1_000) / windowMs } = given;
+  const args = [windowMs, bucketMs, count, limit, rate].map(luaNumber);
+  return ask(new CallTerms(ABSOLUTE_INC, args), `${args}`, others);
+}
+
+const MOST = 90 ** 5 - 1;
+
+it("gives takes that are the same as nothing but how many there are, and whole numbers of each ask", () => {
+  const asks = [plainAsk({}), plainAsk({ windowMs: 3_600_000, count: 0, limit: 7 })];
+  const both = take(asks);
+  const states = asks.map(({ keys }) => keys[0]);
+  expect(sendingTakes.together([both, both, both]).keys).toEqual([...states, ...states.map((state) => `${state}b`)]);
+  expect(plainOf(both, both, both)).toEqual([3, ...[60_000, 100, 1, 5], ...[3_600_000, 100, 0, 7]]);
+});
+
+it("gives every number that has so many digits as it is, in characters that every client sends as they are", () => {
+  const value = fc.integer({ min: 1, max: MOST });
+  fc.assert(
+    fc.property(value, value, value, value, (windowMs, bucketMs, count, limit) => {
+      const plain = take([plainAsk({ windowMs, bucketMs, count, limit })]);
+      expect(plainOf(plain)).toEqual([1, windowMs, bucketMs, count, limit]);
+      expect(sendingTakes.together([plain]).args[0]).toMatch(/^[\x23-\x7c]*$/);
+    }),
+  );
+  const most = { windowMs: MOST, bucketMs: MOST, count: MOST, limit: MOST };
+  expect(plainOf(take([plainAsk(most)]))).toEqual([1, MOST, MOST, MOST, MOST]);
+});
+
+it("gives a plan for any other number, for another rate than the limit's, and for a block", () => {
+  const { POSITIVE_INFINITY } = Number;
+  for (const [name, values] of Object.entries({
+    windowMs: [60_000.5, MOST + 1],
+    bucketMs: [0.1, MOST + 1],
+    count: [MOST + 1],
+    limit: [MOST + 1, 2 ** 53, POSITIVE_INFINITY],
+    rate: [0.08, 1 / 3, POSITIVE_INFINITY],
+  })) {
+    for (const value of values) {
+      const odd = plainAsk({ [name]: value });
+      expect(plainOf(take([plainAsk({}), odd])), `${name}: ${value}`).toBeUndefined();
+      // In JSON all digits of a number arrive, and what is too large for one is read as Infinity.
+      expect(planOf(take([odd])).numbers.slice(1, 6)).toEqual(
+        odd.terms.args.map((arg) => Number(arg.replace("inf", "Infinity"))),
+      );
+    }
+  }
+  expect(plainOf(take([plainAsk({}), plainAsk({}, { blockMs: 1 })]))).toBeUndefined();
+  expect(plainOf(take([plainAsk({})]), take([plainAsk({ limit: 6 })]))).toBeUndefined();
 });
 
 it("gives the takes of many users as one run, whose keys grow by a step", () => {

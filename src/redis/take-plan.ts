@@ -1,7 +1,7 @@
 // Takes in one script: how they are given to it. The order of the numbers is described at BATCHED in lua/commands.js.
 
 import { type CallTerms, type KeyedCall, type Sending, TermsList } from "./batch.ts";
-import { RUN_KINDS, SUPPRESSED_INC, TAKE } from "./lua.generated.ts";
+import { DIGITS, RUN_KINDS, SUPPRESSED_INC, TAKE } from "./lua.generated.ts";
 
 /** One call of a take. */
 export interface TakeAsk {
@@ -39,7 +39,7 @@ export const sendingTakes: Sending<TakeCall> = {
     return {
       script: TAKE,
       keys: names.all,
-      args: [jsonOf(runs, list), ...runs.flatMap(({ first }) => first.clock)],
+      args: [textOf(runs, list), ...runs.flatMap(({ first }) => first.clock)],
       order: takes.map((_, index) => index),
       sizes: takes.map(({ asks }) => asks.length),
       isToldTime: takes.map(({ clock }) => clock[0] === TELL_TIME),
@@ -120,18 +120,49 @@ class Run {
     return [this.#count, this.first.asks.length, kind, ...asks];
   }
 
-  /** The same without a plan, as the only run may be given; undefined where it has to have one. */
+  /** The text of the only run, if it is plain (see BATCHED in lua/commands.js). */
   get plain(): string | undefined {
-    const { asks } = this.first;
-    const isPlain = this.#kind === RUN_KINDS.alike && !this.#isRow && asks.every(({ blockMs }) => blockMs === 0);
-    if (!isPlain) return undefined;
-    return [-this.#count, ...asks.map(({ terms }) => terms.numbers)].join(",");
+    if (this.#kind !== RUN_KINDS.alike || this.#isRow) return undefined;
+    let text = digitsOf(this.#count);
+    for (const { terms, blockMs } of this.first.asks) {
+      const ofAsk = plainTextOf(terms);
+      if (ofAsk === undefined || blockMs > 0) return undefined;
+      text += ofAsk;
+    }
+    return text;
   }
 }
 
-function jsonOf(runs: readonly Run[], list: TermsList): string {
+const plainTexts = new WeakMap<CallTerms, { readonly text: string | undefined }>();
+
+/** What plain takes are given of the terms of an ask; undefined where no plain take can ask so. */
+function plainTextOf(terms: CallTerms): string | undefined {
+  let known = plainTexts.get(terms);
+  if (known === undefined) {
+    const [windowMs, bucketMs, count, limit, rate] = terms.args.map(Number) as [number, number, number, number, number];
+    const whole = [windowMs, bucketMs, count, limit];
+    const isPlain = whole.every(hasDigits) && rate === (limit * 1_000) / windowMs;
+    known = { text: isPlain ? whole.map(digitsOf).join("") : undefined };
+    plainTexts.set(terms, known);
+  }
+  return known.text;
+}
+
+function hasDigits(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value < DIGITS.base ** DIGITS.count;
+}
+
+function digitsOf(value: number): string {
+  let text = "";
+  for (let left = value; text.length < DIGITS.count; left = Math.floor(left / DIGITS.base)) {
+    text = String.fromCharCode(DIGITS.zero + (left % DIGITS.base)) + text;
+  }
+  return text;
+}
+
+function textOf(runs: readonly Run[], list: TermsList): string {
   const plain = runs.length === 1 ? runs[0]!.plain : undefined;
-  if (plain !== undefined) return `[${plain}]`;
+  if (plain !== undefined) return plain;
   const plan = runs.flatMap((run) => run.numbers(list));
   const terms = list.all.map(padded);
   return `[${[2 + terms.length * TERMS_OF_ASK, ...terms, ...plan].join(",")}]`;

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { CallTerms } from "../../src/redis/batch.ts";
-import { ABSOLUTE_INC, SUPPRESSED_INC } from "../../src/redis/lua.generated.ts";
+import { ABSOLUTE_INC, DIGITS, SUPPRESSED_INC } from "../../src/redis/lua.generated.ts";
 import { sendingTakes, type TakeAsk, type TakeCall } from "../../src/redis/take-plan.ts";
 import { fieldsOfState, numbersIn } from "../support/stored-state.ts";
 import { useRedis } from "../support/use-redis.ts";
@@ -126,8 +126,13 @@ const rounds = fc.oneof(
   },
 );
 
+/** How many scripts had a plan, and how many had none because all takes are plain. */
+const sent = { planned: 0, plain: 0 };
+
 async function send(calls: readonly TakeCall[]): Promise<unknown[]> {
   const { script, keys, args } = sendingTakes.together(calls);
+  if (args[0]!.startsWith("[")) sent.planned++;
+  else sent.plain++;
   return (await redis.client.eval(script.source, keys.length, ...keys, ...args)) as unknown[];
 }
 
@@ -166,6 +171,7 @@ async function suffer(fates: readonly { key: string; becomes: string }[]): Promi
 }
 
 it.each(["each its own time", "the same time"])("shares nothing but the script, at %s", async (times) => {
+  Object.assign(sent, { planned: 0, plain: 0 });
   let repeated = 0;
   let failed = 0;
   let lists = 0;
@@ -203,5 +209,55 @@ it.each(["each its own time", "the same time"])("shares nothing but the script, 
     { numRuns: 200 },
   );
   expect(Math.min(repeated, failed)).toBeGreaterThan(300);
+  // So takes that have a plan together have none alone, and are decided alike.
+  expect(Math.min(sent.planned, sent.plain)).toBeGreaterThan(1_000);
   expect(lists).toBeGreaterThan(0);
+});
+
+it("plain takes count by each of their numbers as it is, however large", async () => {
+  const most = DIGITS.base ** DIGITS.count - 1;
+  const numbers = fc
+    .record({
+      windowMs: fc.integer({ min: 2, max: most }),
+      bucketShare: fc.double({ min: 0, max: 1, noNaN: true }),
+      limit: fc.integer({ min: 2, max: most }),
+      countShare: fc.double({ min: 0, max: 0.5, noNaN: true }),
+    })
+    .map(({ windowMs, bucketShare, limit, countShare }) => ({
+      windowMs,
+      bucketMs: Math.max(1, Math.floor(windowMs * bucketShare)),
+      limit,
+      count: Math.max(1, Math.floor(limit * countShare)),
+    }));
+  await fc.assert(
+    fc.asyncProperty(fc.array(numbers, { minLength: 1, maxLength: 3 }), async (drawn) => {
+      for (const [index, { windowMs, bucketMs, limit, count }] of drawn.entries()) {
+        await redis.client.flushall();
+        const rate = (limit * 1_000) / windowMs;
+        const args = [windowMs, bucketMs, count, limit, rate].map(String);
+        const drawnAsk = { terms: new CallTerms(ABSOLUTE_INC, args), keys: ["n", "nb"] as const };
+        const others = drawn.toSpliced(index, 1).map(({ windowMs: otherMs }, other) => ({
+          terms: new CallTerms(ABSOLUTE_INC, [otherMs, 1, 0, 1, 1_000 / otherMs].map(String)),
+          keys: [`o${other}`, `o${other}b`] as const,
+        }));
+        const asks = [...others.slice(0, index), drawnAsk, ...others.slice(index)];
+        // The last ms of a bucket's cell, and the first one of the next.
+        const replies: unknown[] = [];
+        for (const nowMs of [bucketMs * 7 - 1, bucketMs * 7]) {
+          const call = { asks: asks.map((ask) => ({ ...ask, draw: undefined, blockMs: 0 })), keys: [] };
+          sent.plain = 0;
+          replies.push((await send([{ ...call, isDenied: false, clock: [String(nowMs)] }]))[index]);
+          expect(sent.plain).toBe(1);
+        }
+        const told = ([used, moreMs]: [number, number]) => {
+          const whole = used * (windowMs + 1) + moreMs;
+          return whole < 1e15 ? whole : `${used} ${moreMs}`;
+        };
+        expect(replies).toEqual([told([count, windowMs]), told([2 * count, windowMs - 1])]);
+        const { fields } = fieldsOfState(numbersIn((await redis.client.getBuffer("n"))!));
+        expect(fields).toMatchObject({ rate, oldestCount: count, newestCount: count, total: 2 * count });
+      }
+    }),
+    { numRuns: 200 },
+  );
 });

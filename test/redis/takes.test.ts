@@ -57,6 +57,41 @@ it("a take is one script, whatever the number of limits, and takes that are made
   expect((await limits.limiter("day").get("user-7")).total).toBe(1);
 });
 
+/** The first argument of each script that was called meanwhile. */
+async function firstArgumentsDuring(work: () => Promise<unknown>): Promise<string[]> {
+  await redis.client.config("SET", "slowlog-log-slower-than", "0");
+  await redis.client.slowlog("RESET");
+  await work();
+  await redis.client.config("SET", "slowlog-log-slower-than", "-1");
+  const entries = (await redis.client.slowlog("GET", 128)) as [id: number, at: number, usec: number, args: string[]][];
+  const scripts = entries.map(([, , , args]) => args).filter(([name]) => /^evalsha$/i.test(name!));
+  return scripts.map(([, , keyCount, ...keysAndArguments]) => keysAndArguments[Number(keyCount)]!);
+}
+
+it("takes that ask alike have no plan, whatever the rates and the counts are, and any other takes have one", async () => {
+  const provider = createRedisProvider(redis.client, { timeoutMs: 30_000 });
+  opened.push(provider);
+  const limits = createLimits(provider, {
+    minute: { limit: 90, windowMs: minutes(1) },
+    odd: { limit: 7, windowMs: minutes(11) },
+    rate: { rate: perSecond(1 / 3), windowMs: minutes(1), bucketMs: 250 },
+    day: { limit: 1e9, windowMs: hours(24), bucketMs: minutes(1) },
+  });
+  const blocking = createLimits(provider, { minute: { limit: 90, windowMs: minutes(1), blockMs: minutes(1) } });
+  await limits.take("user");
+  const givenTo = async (...takes: (() => Promise<unknown>)[]) => {
+    const given = await firstArgumentsDuring(() => Promise.all(takes.map((take) => take())));
+    expect(given.length).toBeGreaterThan(0);
+    return given.map((argument) => (argument.startsWith("[") ? "plan" : "plain"));
+  };
+  expect(await givenTo(() => limits.take("user"))).toEqual(["plain"]);
+  expect(await givenTo(() => limits.take("user", { minute: 2, odd: 0, day: 123_456 }))).toEqual(["plain"]);
+  expect(await givenTo(() => limits.take({ minute: "user", odd: "user", day: "all" }))).toEqual(["plain"]);
+  const fifty = Array.from({ length: 50 }, () => () => limits.take("many"));
+  expect(new Set(await givenTo(...fifty))).toEqual(new Set(["plain"]));
+  expect(await givenTo(() => blocking.take("user"))).toEqual(["plan"]);
+});
+
 it("takes keep each key for its window, a sixteenth and a minute, from each sixteenth of the window on", async () => {
   const clock = manualClock(1_000_000);
   const limits = limitsOn(redis.client, { clock });

@@ -85,8 +85,8 @@ export const TAKES = {
   kept: "how to store a state that has changed and isn't stored yet, by key (see `save_state`)",
   windows: "the whole windows, by key",
   decide_from: "the function of that name, which calls itself",
-  plan: "the plan, and the terms of the asks (see BATCHED)",
-  is_plain: "whether the plan has nothing but terms, because all takes are the same (see BATCHED)",
+  plan: "the plan, and the terms of the asks; where all takes are plain, the text of these (see BATCHED)",
+  is_plain: "whether all takes are plain, and given without a plan",
   at: "where the plan has the run of takes that is decided",
   last: "where the plan ends",
   is_last: "whether that run is the last one",
@@ -144,6 +144,12 @@ export const RUN_KINDS = {
   denied_elsewhere: 3,
 };
 
+/**
+ * How plain takes are given whole numbers (see BATCHED): each as so many digits to this base, the first one counting
+ * most. A digit is a character of ASCII, from `zero` on.
+ */
+export const DIGITS = { count: 5, base: 90, zero: 35 };
+
 /** Written in capitals in the Lua. */
 export const CONSTANTS = {
   ...Object.fromEntries(Object.entries(RUN_KINDS).map(([kind, number]) => [kind.toUpperCase(), String(number)])),
@@ -155,6 +161,11 @@ export const CONSTANTS = {
   MOST_DECLINED: "4503599627370496",
   /** Up to here a reply in Lua's integers is exact, whatever the client makes of it. */
   MOST_INTEGER: "1e15",
+  BASE: String(DIGITS.base),
+  /** What the digits of 0 come to, where each counts as its character. */
+  ZEROS: String(Array.from({ length: DIGITS.count }, (_, i) => DIGITS.zero * DIGITS.base ** i).reduce((a, b) => a + b)),
+  /** The character `[`. */
+  START_OF_JSON: "91",
   /** In place of the state of a key whose window is a whole one: no simple take finds its state in it. */
   WHOLE: "''",
   /** Text from which every double is read back as it was. */
@@ -357,8 +368,13 @@ export const COMMANDS = {
  *   ask: which key, from 1 on · by how much that grows from take to take · where its terms are: the place before them ·
  *     for how long a denial blocks in ms, or the draw of a suppressed limit
  *
- * Each number costs Redis some 1 000 instructions. So where all takes are the same, may be simple and block nobody, the
- * list has no plan: minus how many takes · the five terms of each ask, in the order of KEYS.
+ * Each number costs Redis some 1 000 instructions, and a take of three limits that is alone 110 000. So takes have no
+ * list where they are *plain*: all of them are the same, may be simple and block nobody, and each rate is that of the
+ * limit, `limit * 1000 / window_ms`. In place of the list is a text of whole numbers, each of which has the digits that
+ * DIGITS says. It costs 500 instructions to read one, any client can send it, and no such text begins as JSON does:
+ *
+ *   text: how many takes · asks …, in the order of KEYS
+ *   ask: the length of the window · that of a bucket · the count · the limit
  *
  * The reply is a list of the replies to all asks of all takes, and at last the time, as text, where that is asked for.
  * Where a take failed, each of its replies is `!` and what failed.

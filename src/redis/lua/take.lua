@@ -6,7 +6,7 @@
 -- a window is a table, which the packer makes of it (see `packTake` there).
 --
 -- A function that is called by another name, as `store(takes)` below, stays a function. The packer writes all others
--- out where they are called, which would make these too long. To make the functions takes a fifteenth of a take of
+-- out where they are called, which would make these too long. To make the functions takes a tenth of a take of
 -- three limits, so they are made when the first take comes that needs them.
 
 local function take(keys, arguments)
@@ -27,7 +27,6 @@ local function decide_takes(keys, arguments)
   takes.decide_from = decide_from
   local decide, store
   if takes.is_plain then
-    takes.is_last, takes.size, takes.done, takes.left = true, takes.key_count, 0, -takes.plan[1]
     local is_simple = true
     while is_simple and takes.left > 0 do
       takes.at_once = takes.left
@@ -66,11 +65,17 @@ end
 -- at once and not many more.
 local function read_takes(takes, keys, arguments)
   takes.keys, takes.key_count = keys, #keys / 2
-  takes.states = redis.call('MGET', unpack(keys, 1, math.min(1000, takes.key_count)))
-  takes.plan = cjson.decode(arguments[1])
-  takes.at, takes.last, takes.times_read = takes.plan[1], #takes.plan, 0
-  takes.is_plain = takes.at < 0
-  if takes.is_plain then takes.at, takes.last = 0, 0 end
+  local most = takes.key_count
+  if most > 1000 then most = 1000 end
+  takes.states = redis.call('MGET', unpack(keys, 1, most))
+  takes.plan = arguments[1]
+  takes.is_plain = takes.plan:byte() ~= START_OF_JSON
+  if takes.is_plain then
+    begin_plain(takes)
+  else
+    takes.plan = cjson.decode(takes.plan)
+    takes.at, takes.last, takes.times_read = takes.plan[1], #takes.plan, 0
+  end
   takes.has_callers_clock = arguments[2] ~= nil and arguments[2] ~= ''
   if takes.has_callers_clock then
     takes.now_ms = arguments[2] + 0
@@ -94,14 +99,33 @@ local function key_and_terms(takes, place)
   return plan[at - 1] + takes.done * plan[at], plan[at + 1]
 end
 
+-- Begins takes that are given without a plan, which are plain.
+local function begin_plain(takes)
+  local a, b, c, d, e = takes.plan:byte(1, 5)
+  takes.left = (((a * BASE + b) * BASE + c) * BASE + d) * BASE + e - ZEROS
+  takes.size, takes.done, takes.is_last, takes.at, takes.last, takes.times_read = takes.key_count, 0, true, 0, 0, 0
+end
+
+-- Reads the window of an ask of plain takes. Returns its count and its limit, which is what the rate is made of.
+local function read_plain_ask(takes, window, place)
+  local at = 20 * place - 14
+  local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t = takes.plan:byte(at, at + 19)
+  window.window_ms = (((a * BASE + b) * BASE + c) * BASE + d) * BASE + e - ZEROS
+  window.bucket_ms = (((f * BASE + g) * BASE + h) * BASE + i) * BASE + j - ZEROS
+  local count = (((k * BASE + l) * BASE + m) * BASE + n) * BASE + o - ZEROS
+  local limit = (((p * BASE + q) * BASE + r) * BASE + s) * BASE + t - ZEROS
+  return count, limit
+end
+
 -- Makes the plan of takes that were given without one, for those that turned out not to be simple.
 local function make_plan(takes)
-  local given = takes.plan
+  local window = {}
   local plan = {}
   for place = 1, takes.size do
-    for at = 5 * place - 3, 5 * place + 1 do plan[#plan + 1] = given[at] end
-    plan[#plan + 1] = 0
-    plan[#plan + 1] = 0
+    local at = 7 * place - 7
+    local count, limit = read_plain_ask(takes, window, place)
+    plan[at + 1], plan[at + 2], plan[at + 3] = window.window_ms, window.bucket_ms, count
+    plan[at + 4], plan[at + 5], plan[at + 6], plan[at + 7] = limit, limit * 1000 / window.window_ms, 0, 0
   end
   takes.at = #plan + 1
   plan[takes.at], plan[takes.at + 1], plan[takes.at + 2] = takes.left, takes.size, OTHER

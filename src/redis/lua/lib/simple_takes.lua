@@ -17,32 +17,37 @@ end
 -- undecided.
 local function decide_from(takes, place, times)
   local window = {}
-  local number, terms, is_shared, block_ms = place, 5 * place - 4, true, 0
-  if not takes.is_plain then
+  local number, is_shared, block_ms = place, true, 0
+  local count, limit, rate
+  if takes.is_plain then
+    count, limit = read_plain_ask(takes, window, place)
+    rate = limit * 1000 / window.window_ms
+  else
+    local plan, at = takes.plan, takes.at + 4 * place
+    local terms
     number, terms = key_and_terms(takes, place)
-    local at = takes.at + 4 * place
-    is_shared, block_ms = takes.plan[at] == 0, takes.plan[at + 2]
+    is_shared, block_ms = plan[at] == 0, plan[at + 2]
+    window.window_ms, window.bucket_ms = terms.window_ms, terms.bucket_ms
+    count, limit, rate = terms.count, terms.limit, terms.rate
   end
-  local count, limit, state = terms.count, terms.limit, takes.states[number]
-  window.state_key, window.now_ms = takes.keys[number], takes.now_ms
-  window.window_ms, window.bucket_ms = terms.window_ms, terms.bucket_ms
+  local state = takes.states[number]
+  window.now_ms = takes.now_ms
   if not state then
     -- MGET tells nothing for a key that holds something else either, so GET says whether it does.
-    state = redis.pcall('GET', window.state_key)
+    state = redis.pcall('GET', takes.keys[number])
     if type(state) == 'table' then state = '' end
   end
   local is_simple, is_shorter = open_simply(takes, window, number, state)
-  local used, missing, begins, weight = window.total, 0, false, count > 0 and count or 1
-  if is_simple and (used == 0 or window.rate == terms.rate) then
-    missing = used + weight - limit
+  local used, missing, begins = window.total, 0, false
+  if is_simple and (used == 0 or window.rate == rate) then
     local cell_ms = cell_start_of(window.now_ms, window.bucket_ms)
     begins = window.newest_ms < cell_ms
-    if missing > 0 then
-      -- A denial that begins no block and waits for the oldest bucket.
-      is_simple = (block_ms == 0 or count == 0) and (missing <= window.oldest_count or window.oldest_count == 0)
-      times = 0
-    else
-      times, is_simple = weigh_simply(window, limit, count, weight, times, begins)
+    -- Up to there a reply is a number.
+    local most = MOST_INTEGER / (window.window_ms + 2) - 1
+    if limit < most then most = limit end
+    local counted = times * count
+    if counted == 0 or used + counted > most or begins and window.back == BUCKETS_OF_CHUNK then
+      times, is_simple, missing = weigh_closely(window, limit, most, count, block_ms, times, begins)
     end
   else
     is_simple = false
@@ -61,7 +66,7 @@ local function decide_from(takes, place, times)
   elseif counted > 0 or is_shorter then
     local keep_ms
     if counted > 0 and begins then
-      keep_ms = begin_counted(takes, window, state, is_shorter, counted, terms.rate)
+      keep_ms = begin_counted(takes, window, state, is_shorter, counted, rate)
     elseif counted > 0 then
       add_to_newest(window, counted)
     end
@@ -70,26 +75,29 @@ local function decide_from(takes, place, times)
   if times > 0 then
     reply_counted(takes, window, place, times, used, count)
   elseif times == 0 then
-    reply_denied(takes, window, place, limit, weight, missing)
+    reply_denied(takes, window, place, limit, count, missing)
   end
   return times
 end
 
--- How many of so many takes are admitted, of which the first one is. Returns also whether they can be counted in short.
-local function weigh_simply(window, limit, count, weight, times, begins)
-  -- Up to there a reply is a number.
-  local most = MOST_INTEGER / (window.window_ms + 2) - 1
-  local is_simple = window.total + weight <= most
-  if count == 0 then
+-- How many of so many takes are admitted, where that may be fewer; 0 where the first one is denied. Returns also
+-- whether they can be decided in short, and how much is missing for the first one: nothing if that is below 1.
+local function weigh_closely(window, limit, most, count, block_ms, times, begins)
+  local used, weight = window.total, count > 0 and count or 1
+  local missing, is_simple = used + weight - limit, used + weight <= most
+  if missing > 0 then
+    -- A denial that begins no block and waits for the oldest bucket.
+    is_simple = (block_ms == 0 or count == 0) and (missing <= window.oldest_count or window.oldest_count == 0)
+    times = 0
+  elseif count == 0 then
     -- An unknown key stays unknown.
-    is_simple = is_simple and window.total > 0
+    is_simple = is_simple and used > 0
   else
     -- To make a chunk may fail, so there has to be a place for one more inline bucket.
     is_simple = is_simple and (window.back < BUCKETS_OF_CHUNK or not begins)
-    if limit < most then most = limit end
-    if window.total + times * count > most then times = math.floor((most - window.total) / count) end
+    if used + times * count > most then times = math.floor((most - used) / count) end
   end
-  return times, is_simple
+  return times, is_simple, missing
 end
 
 -- Reads a state and drops what has expired of it. Returns whether the key is unknown, or has live buckets and nothing
@@ -103,18 +111,17 @@ local function open_simply(takes, window, number, state)
     window.newest_ms, window.newest_count, window.total = NEVER_MS, 0, 0
   elseif #state >= BYTES_TO_NEWEST then
     unpack_head_to_newest(window, state)
-    local has_buckets_only = #state - (window.front + window.back) * BYTES_OF_BUCKET == BYTES_TO_NEWEST
-    local is_live = window.newest_ms + window.window_ms > window.now_ms
-    if has_buckets_only and is_live and window.now_ms >= window.newest_ms then
+    -- It has nothing but buckets, some of which are live.
+    if #state == BYTES_TO_NEWEST + (window.front + window.back) * BYTES_OF_BUCKET and window.total > 0
+      and window.newest_ms + window.window_ms > window.now_ms and window.now_ms >= window.newest_ms then
       is_simple = true
       if window.oldest_count == 0 then
         window.oldest_ms = window.newest_ms
       elseif window.oldest_ms + window.window_ms <= window.now_ms then
         window.buckets_key, window.inline = takes.keys[number + takes.key_count], state:sub(BYTES_TO_NEWEST + 1)
         is_shorter, is_simple = expire_simply(window)
-        is_shorter = is_shorter and is_simple
+        is_shorter, is_simple = is_shorter and is_simple, is_simple and window.total > 0
       end
-      is_simple = is_simple and window.total > 0
     end
   end
   return is_simple, is_shorter
@@ -139,7 +146,7 @@ end
 local function store_newest(takes, window, number, state, is_last)
   local newest = pack_newest(window)
   if is_last then
-    redis.call('SETRANGE', window.state_key, TEXT_BYTES_TO_HEAD, newest)
+    redis.call('SETRANGE', takes.keys[number], TEXT_BYTES_TO_HEAD, newest)
   else
     takes.states[number] = state:sub(1, BYTES_TO_HEAD) .. newest .. state:sub(BYTES_TO_NEWEST + 1)
     takes.kept[number] = takes.kept[number] or { is_newest_only = true }
@@ -151,7 +158,7 @@ local function store_all(takes, window, number, state, is_last, keep_ms)
   local fields = pack_head_to_newest(window)
   local stored_bytes = state and #state or 0
   if is_last then
-    store_state(window.state_key, fields .. window.inline, stored_bytes, keep_ms)
+    store_state(takes.keys[number], fields .. window.inline, stored_bytes, keep_ms)
   else
     local kept = takes.kept[number]
     if kept and not kept.is_newest_only then
@@ -191,7 +198,7 @@ local function reply_counted(takes, window, place, times, used, count)
 end
 
 -- Replies to the asks at a place of all next takes, which are denied. Where nothing is missing, another limit denies.
-local function reply_denied(takes, window, place, limit, weight, missing)
+local function reply_denied(takes, window, place, limit, count, missing)
   local replied
   local left_ms, more_ms = 0, 0
   if window.total > 0 then
@@ -202,7 +209,7 @@ local function reply_denied(takes, window, place, limit, weight, missing)
     replied = used_as_replied(window.total, window.window_ms, more_ms)
   else
     local wait, freed = -1, 0
-    if weight <= limit then
+    if count <= limit then
       window.has_callers_clock = takes.has_callers_clock
       wait = time_as_replied(window, left_ms)
       freed = window.oldest_count > 0 and window.oldest_count or window.total
