@@ -109,12 +109,17 @@ function functionsOf(source) {
 
 /** The names that a function declares itself. */
 function declaredIn({ parameters, lines }) {
+  return new Set([...parameters, ...declarationsIn(lines)]);
+}
+
+/** The names that are declared, each as often as it is. */
+function declarationsIn(lines) {
   const lists = lines.flatMap((line) =>
     [...line.matchAll(/\blocal (\w[\w, ]*)|\bfor ([\w, ]+?) (?:=|in)|\bfunction\(([\w, ]*)\)/g)].map(
       ([, locals, loop, inner]) => locals ?? loop ?? inner,
     ),
   );
-  return new Set([...parameters, ...lists.flatMap(split)]);
+  return lists.flatMap(split);
 }
 
 const functions = new Map();
@@ -287,12 +292,47 @@ function assigns(line, variable) {
   return new RegExp(`(?<![.:[\\w])${variable}(?:, [^=]*)? = `).test(line);
 }
 
+/**
+ * The lines of a function without its `return`, and what has to be assigned after them. Where a result is a local of
+ * the function, the lines have the variable that it is for in its place, if nothing else there is named like either.
+ */
+function returningDirectly(lines, parameters, targets) {
+  const [, returned = ""] = /^return (.*)$/.exec(lines.at(-1) ?? "") ?? [];
+  let body = returned === "" ? lines : lines.slice(0, -1);
+  const left = { targets: [], results: [] };
+  const results = split(returned);
+  for (const [index, target] of targets.entries()) {
+    const result = results[index];
+    if (result !== undefined && isVariableFor(result, target, body, parameters)) {
+      body = body
+        .map((line) => line.replace(`local ${result} = `, `${result} = `))
+        .map((line) => (line === `local ${result}` ? `${result} = nil` : line))
+        .map((line) => replaceNames(line, (name) => (name === result ? target : name)));
+    } else {
+      left.targets.push(target);
+      if (result !== undefined) left.results.push(result);
+    }
+  }
+  return { body, targets: left.targets, result: left.results.join(", ") };
+}
+
+/** Whether a local of a function can be the variable that it is returned to. */
+function isVariableFor(result, target, body, parameters) {
+  const areVariables = [result, target].every((name) => /^[a-z_]\w*$/.test(name));
+  const isDeclared = body.some((line) => line === `local ${result}` || line.startsWith(`local ${result} = `));
+  if (!areVariables || !isDeclared || parameters.includes(result)) return false;
+  const isDeclaredOnce = declarationsIn(body).filter((name) => name === result).length === 1;
+  return isDeclaredOnce && (target === result || ![...parameters, ...body.flatMap(namesIn)].includes(target));
+}
+
 /** The lines that stand for a call. */
-function writtenOut(callee, { isLocal, targets, args }, callers) {
+function writtenOut(callee, call, callers) {
+  const { isLocal, args } = call;
   checkReturns(callee);
   const { name, parameters } = callee;
   if (args.length !== parameters.length) throw new Error(`${name} is called with ${args.length} arguments`);
-  const body = written(callee, callers);
+  const { body, targets, result } = returningDirectly(written(callee, callers), parameters, call.targets);
+  if (targets.length > 0 && result === "") throw new Error(`${name} returns nothing`);
   // A local of the function would hide the variable that a result is for, so it gets another name.
   const declared = declaredIn({ parameters, lines: body });
   const hiding = targets.filter((target) => declared.has(target));
@@ -304,12 +344,9 @@ function writtenOut(callee, { isLocal, targets, args }, callers) {
   const values = bound.filter((one) => !RECORDS.includes(one.parameter) && !isThere(one));
   const other = bound.find(({ parameter, arg }) => RECORDS.includes(parameter) && parameter !== arg);
   if (other !== undefined) throw new Error(`${name}: ${other.parameter} must be ${other.parameter}`);
-  const result = /^return (.*)$/.exec(body.at(-1) ?? "")?.[1];
-  if (result !== undefined) body.pop();
-  if (targets.length > 0 && result === undefined) throw new Error(`${name} returns nothing`);
   const names = values.map(({ parameter }) => parameter).join(", ");
   return [
-    ...(isLocal ? [`local ${targets.join(", ")}`] : []),
+    ...(isLocal ? [`local ${call.targets.join(", ")}`] : []),
     "do",
     ...(values.length > 0 ? [`${renamed(`local ${names}`)} = ${values.map(({ arg }) => arg).join(", ")}`] : []),
     ...body.map(renamed),

@@ -103,7 +103,8 @@ end
 -- Reads a state and drops what has expired of it. Returns whether the key is unknown, or has live buckets and nothing
 -- else; and whether a bucket was dropped. Then the state has to be stored, because its first chunk may be gone.
 local function open_simply(takes, window, number, state)
-  local is_simple, is_shorter = not state, false
+  local is_simple = not state
+  local is_shorter = false
   window.inline = ''
   if not state then
     window.rate, window.front, window.chunks, window.back = NO_RATE, 0, 0, 0
