@@ -6,7 +6,8 @@
 // it 10 ns. All that would make a call an eighth slower. So the packer writes functions out and takes the window apart:
 //
 // - A call is a statement of its own: `f(x)`, `local a, b = f(x)` or `a, b = f(x)`. It is replaced by the body of `f`,
-//   in a block that has the parameters as locals. For that, `f` has one `return` at most, and that in its last line.
+//   in a block that has the parameters as locals, but for those that would be copies of a variable of the same name.
+//   For that, `f` has one `return` at most, and that in its last line.
 // - `window.total` becomes the local variable `window_total`, `arguments.limit` the number `(arguments[4] + 0)`,
 //   `keys.state` becomes `keys[1]`, `terms.limit` the number `terms[4]`, `reply({ name = … })` a list in the order that
 //   commands.js describes, and names in capitals become what they stand for.
