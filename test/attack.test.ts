@@ -104,6 +104,27 @@ it("a flood of fresh keys leaves memory bounded, however long it lasts", async (
   expect(muchLater).toBeLessThan(later! * 1.05);
 });
 
+it("keeps one copy of a key that three limits count", async () => {
+  const { stdout } = await runScript(
+    `
+    import { createLimits, createLocalProvider, minutes } from "trypema";
+    const limit = { limit: 100, windowMs: minutes(1) };
+    const limits = createLimits(createLocalProvider(), { api: limit, reads: limit, writes: limit });
+    const fill = (name) => {
+      for (let i = 0; i < 10_000; i++) limits.take((name + i).padEnd(250, "x"));
+      gc();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = fill("a");
+    console.log((fill("b") - before) / 10_000);
+    limits.take("still in use, so not collected");
+    `,
+    ["--expose-gc"],
+  );
+  // A copy takes 264 bytes, and the three indexes up to 140.
+  expect(Number(stdout)).toBeLessThan(500);
+});
+
 describe("keys that are pieces of long headers", () => {
   // V8 keeps the whole text of which a piece was cut: 16 kB for each of these keys.
   it.each([

@@ -36,10 +36,16 @@ function utf8Length(text: string): number {
   return bytes;
 }
 
+let lastCopy = "";
+
 /**
  * The same text with memory of its own, for whoever keeps a key. A key may be a piece of a header of many kilobytes,
  * and V8 keeps the whole text of which a piece of 13 characters or more was cut. To join two pieces makes a new text.
+ *
+ * A key that comes again at once gets the same copy. That is so in a take, where each limit keeps the key: three limits
+ * then take 357 instead of 437 bytes for a key of 14 to 19 characters.
  */
 export function copyOf(text: string): string {
-  return text.length < 13 ? text : [text.slice(0, 12), text.slice(12)].join("");
+  if (text !== lastCopy) lastCopy = text.length < 13 ? text : [text.slice(0, 12), text.slice(12)].join("");
+  return lastCopy;
 }
