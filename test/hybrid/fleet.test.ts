@@ -12,6 +12,7 @@ import {
   groupByKey,
   type Load,
   type Member,
+  machineMs,
   mostWithin,
   smoothness,
   startFleet,
@@ -62,7 +63,7 @@ it("who joins late, dies or goes idle changes nothing in that", async () => {
   const own = [{}, { seconds: 2 }, { startsLaterMs: 3_000, seconds: 6 }];
   const { members, prefix, startMs } = await startFleet(server.port, 5, { ...LOAD, seconds: 9 }, own);
   const [dying, ...others] = members as [Member, ...Member[]];
-  setTimeout(() => dying.kill(), startMs + 2_500 - Date.now());
+  setTimeout(() => dying.kill(), startMs + 2_500 - machineMs());
   await Promise.all(others.map(({ ended }) => ended));
   expect(dying.counts.calls).toBe(0);
   const admitted = admittedBy(members);

@@ -6,10 +6,9 @@ import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { perSecond } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
-import { type MemberOptions, nextCallMs, nextKey } from "./fleet.ts";
+import { machineMs as now, type MemberOptions, nextCallMs, nextKey } from "./fleet.ts";
 
 const options: MemberOptions = JSON.parse(process.argv[2]!);
-const now = () => performance.timeOrigin + performance.now();
 
 const client =
   options.client === "ioredis"

@@ -75,7 +75,7 @@ export class Member {
     lines.on("line", (line) => this.#hear(line));
   }
 
-  /** @param startMs when to begin, in ms since 1970 */
+  /** @param startMs when to begin, by `machineMs` */
   begin(startMs: number): void {
     this.#process.stdin!.end(`${startMs}\n`);
   }
@@ -95,6 +95,14 @@ export class Member {
   }
 }
 
+/**
+ * A clock that all processes of a machine have. `performance.timeOrigin` isn't: a process that is held up at its start
+ * has a wrong one.
+ */
+export function machineMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
 /** For all to hear when to begin. */
 const LEAD_MS = 100;
 
@@ -103,7 +111,7 @@ let fleets = 0;
 export interface Fleet {
   readonly members: readonly Member[];
   readonly prefix: string;
-  /** When it begins, in ms since 1970. */
+  /** When it begins, by `machineMs`. */
   readonly startMs: number;
 }
 
@@ -125,7 +133,7 @@ export async function startFleet(port: number, count: number, load: Load, own: r
     });
   });
   await Promise.all(members.map(({ ready }) => ready));
-  const startMs = Date.now() + LEAD_MS;
+  const startMs = machineMs() + LEAD_MS;
   for (const [i, member] of members.entries()) member.begin(startMs + (own[i]?.startsLaterMs ?? 0));
   return { members, prefix, startMs };
 }
