@@ -23,6 +23,7 @@ const codes: Record<TrypemaErrorCode | NoticeCode | WarningCode, true> = {
   PROXY_UNNAMED: true,
   PROXIES_MISSING: true,
   PEER_UNKNOWN: true,
+  KEY_MISSING: true,
   IPV6_WHOLE: true,
   BACKEND_AWAY: true,
   BACKEND_BACK: true,

@@ -12,6 +12,7 @@ const { performance } = globalThis;
 interface ChargingLimiter {
   readonly name: string;
   readonly shadow: boolean;
+  readonly countsDenied: boolean;
   readonly hidesRemaining: boolean;
 }
 

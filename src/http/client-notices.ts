@@ -10,6 +10,9 @@ import type { HttpRequest } from "./request.ts";
 /** How many requests of a limiter are inspected. A mistake that concerns all requests shows in so many. */
 const INSPECTED_REQUESTS = 100;
 
+/** A limiter whose first so many requests have no key looks for it in the wrong place. */
+const REQUESTS_WITHOUT_KEY = 10;
+
 /** Longer keys aren't inspected, because a client may send a key of thousands of parts. */
 const LONGEST_INSPECTED_KEY = 200;
 
@@ -28,6 +31,7 @@ export class ClientNotices {
   readonly #notices: Notices;
   #left: number;
   #knowsKeys = false;
+  #withoutKey = 0;
 
   constructor(key: object, notices: Notices) {
     this.#source = clientSourceOf(key);
@@ -80,11 +84,13 @@ export class ClientNotices {
     this.#notices.tell(code, message);
   }
 
-  /** Notes a request without a key. */
-  noteMissingKey({ peerAddress }: HttpRequest): void {
+  /** Notes a request without a key. `isRejected`: it is answered with 400. */
+  noteMissingKey({ peerAddress }: HttpRequest, isRejected: boolean): void {
     // A closed socket has no peer address either. But then earlier requests had a key.
-    if (this.#knowsKeys || this.#source === undefined) return;
-    if (peerAddress === undefined) {
+    if (this.#knowsKeys) return;
+    if (this.#source === undefined) {
+      if (isRejected && ++this.#withoutKey === REQUESTS_WITHOUT_KEY) this.#tellOfNoKey();
+    } else if (peerAddress === undefined) {
       this.#notices.tell(
         "PEER_UNKNOWN",
         "requests have no key, because the peer's address isn't known and no trusted proxy names a client; " +
@@ -98,6 +104,15 @@ export class ClientNotices {
           'key: clientAddress({ proxies: ["unix"] })',
       );
     }
+  }
+
+  #tellOfNoKey(): void {
+    this.#notices.tell(
+      "KEY_MISSING",
+      `its key function found no key in any of its first ${REQUESTS_WITHOUT_KEY} requests, so all were answered with ` +
+        "400; if the key is in the body, have the body read before: in Express, express.json() goes in front of the " +
+        "limiter; in Fastify, the limiter is a preHandler of the route",
+    );
   }
 
   /** Notes a key that the limiter doesn't remember. */

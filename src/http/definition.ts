@@ -138,6 +138,12 @@ export interface LimiterFields<Raw = unknown> {
     | "failed"
     | "successful"
     | ((response: HttpResponse, request: HttpRequest<Raw>) => Awaitable<boolean>);
+  /**
+   * True: a request stays counted where a `rateLimit` behind this one denies it or fails. So the limiter bounds how many
+   * requests reach the ones behind, for example a function that looks up a plan. Default false: what the request took
+   * is given back. Limiters of one `rateLimit` are asked as one, so there a denied request is not counted in any case.
+   */
+  readonly countDenied?: boolean;
   /** Decides, counts and reports, but denies nobody and tells clients nothing. Default false. */
   readonly shadow?: boolean;
   /** Default `"allow"`. */
@@ -161,6 +167,7 @@ export const DEFINITION_NAMES: readonly string[] = [
   "skip",
   "allow",
   "uncounted",
+  "countDenied",
   "shadow",
   "onBackendFailure",
   "onDecision",
@@ -190,6 +197,7 @@ export function checkDefinition<Raw>(definition: LimiterDefinition<Raw>): void {
   if (typeof definition.uncounted !== "function") {
     checkOneOf("uncounted", definition.uncounted, [undefined, "failed", "successful"]);
   }
+  checkOneOf("countDenied", definition.countDenied, [undefined, true, false]);
   if (typeof cost !== "function") checkCount("cost", cost, 0);
 }
 

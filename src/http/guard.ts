@@ -43,6 +43,7 @@ const NO_FIELDS: Fields = [];
  * then calls `settle`.
  */
 export class Guard<Raw> {
+  readonly limiterNames: readonly string[];
   readonly #limiters: readonly HttpLimiter<Raw>[];
   readonly #family: Family | undefined;
   readonly #serialise: Serialiser | undefined;
@@ -82,6 +83,7 @@ export class Guard<Raw> {
       return new HttpLimiter(definition, options.provider, notices, hideRemaining);
     });
     checkNames(this.#limiters);
+    this.limiterNames = this.#limiters.map(({ name }) => name);
     this.#family = familyOf(options.provider);
     this.#settles = definitions.some(({ uncounted }) => uncounted !== undefined);
     this.#observed = options.metrics !== undefined || definitions.some(({ onDecision }) => onDecision !== undefined);
@@ -189,7 +191,7 @@ export class Guard<Raw> {
 
   async #fail(limiter: HttpLimiter<Raw>, ledger: Ledger, error: unknown): Promise<never> {
     this.#reporter.count("callback", limiter.name);
-    await ledger.giveBack();
+    await ledger.giveBackUnserved();
     throw error;
   }
 
@@ -199,7 +201,7 @@ export class Guard<Raw> {
       ledger.charges.filter(({ admitted }) => !admitted),
       this.#status,
     );
-    await ledger.giveBack();
+    await ledger.giveBackUnserved();
     const { respond, handler } = this.#options;
     const report = (error: unknown) => this.#reporter.report(error, "callback", denial.limiter);
     const answer =

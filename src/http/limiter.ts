@@ -65,6 +65,7 @@ export type Found<Raw> = HttpAsk<Raw> | Charge | undefined;
 export class HttpLimiter<Raw> {
   readonly name: string;
   readonly shadow: boolean;
+  readonly countsDenied: boolean;
   readonly hidesRemaining: boolean;
   readonly strategy: "absolute" | "suppressed";
   readonly definition: LimiterDefinition<Raw>;
@@ -89,6 +90,7 @@ export class HttpLimiter<Raw> {
     this.name = definition.name ?? "default";
     this.hidesRemaining = hidesRemaining;
     this.shadow = definition.shadow === true;
+    this.countsDenied = definition.countDenied === true;
     this.strategy = definition.strategy ?? "absolute";
     this.#windows = new LimiterWindows(definition, provider);
     this.#keyPrefix = keyPrefixOf(definition, provider);
@@ -221,8 +223,8 @@ export class HttpLimiter<Raw> {
         ? stored.then((text) => this.#findUnlessAllowed(request, key, text))
         : this.#findUnlessAllowed(request, key, stored);
     }
-    this.#clientNotices.noteMissingKey(request);
     const policy = this.definition.onMissingKey ?? "reject";
+    this.#clientNotices.noteMissingKey(request, policy === "reject" && !this.shadow);
     if (typeof policy !== "object") return Charge.undecided(this, "missing-key", this.shadow || policy === "skip");
     return this.#findUnlessAllowed(request, "", storedSharedKey(this.#keyPrefix, policy.shared));
   }

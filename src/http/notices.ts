@@ -12,6 +12,7 @@ import { isPromise } from "./awaitable.ts";
  * - `"PROXY_UNNAMED"`: a proxy seems to be in front, but the limiter takes the peer for the client
  * - `"PROXIES_MISSING"`: the header has fewer addresses than `proxies` says
  * - `"PEER_UNKNOWN"`: requests have no key, because the peer's address isn't known
+ * - `"KEY_MISSING"`: a key function has found no key in any of the first requests
  * - `"IPV6_WHOLE"`: a key function returned a whole IPv6 address; a client usually has very many of them
  * - `"BACKEND_AWAY"`: the provider fails, and `onBackendFailure` decides about requests; once for each outage
  * - `"BACKEND_BACK"`: the provider decides again, and has not failed for five seconds
@@ -22,6 +23,7 @@ export type NoticeCode =
   | "PROXY_UNNAMED"
   | "PROXIES_MISSING"
   | "PEER_UNKNOWN"
+  | "KEY_MISSING"
   | "IPV6_WHOLE"
   | "BACKEND_AWAY"
   | "BACKEND_BACK";

@@ -18,9 +18,15 @@ export interface Reservation {
    * @param limiter the limiter's name; may be left out when there is only one. A limiter that skipped the request does
    *   nothing.
    * @returns resolves when the provider knows, and never rejects: a failure is reported to `onError`
-   * @throws {TrypemaError} `INVALID_COUNT` unless `delta` is an integer, `INVALID_OPTION` when the name is missing
+   * @throws {TrypemaError} `INVALID_COUNT` unless `delta` is an integer; `INVALID_OPTION` when the name is missing, or is
+   *   that of no limiter of the request
    */
   adjust(delta: number, limiter?: string): Promise<void>;
+}
+
+/** A guard that decides about a request. */
+interface DecidingGuard {
+  readonly limiterNames: readonly string[];
 }
 
 /** Told when a charge could not be corrected; never throws. */
@@ -72,7 +78,7 @@ export class Ledger implements Reservation {
   charges: readonly Charge[] = NOTHING;
   readonly #request: HttpRequest;
   readonly #report: ReportSettlement;
-  #guards: readonly object[] = NOTHING;
+  #guards: readonly DecidingGuard[] = NOTHING;
 
   private constructor(request: HttpRequest, report: ReportSettlement) {
     this.#request = request;
@@ -80,7 +86,7 @@ export class Ledger implements Reservation {
   }
 
   /** The ledger of a request about which `guard` is going to decide. Opens one when the request has none. */
-  static openFor(request: HttpRequest, guard: object, report: ReportSettlement): Ledger {
+  static openFor(request: HttpRequest, guard: DecidingGuard, report: ReportSettlement): Ledger {
     const keeper = keeperOf(request.raw as object);
     const known = ledgerOf(keeper);
     if (known !== undefined && !known.#isOver(request, guard)) return known;
@@ -90,13 +96,13 @@ export class Ledger implements Reservation {
   }
 
   /** Whether the request was answered. When the adapter can't tell, each check by the same guard is a new request. */
-  #isOver({ isAnswered }: HttpRequest, guard: object): boolean {
+  #isOver({ isAnswered }: HttpRequest, guard: DecidingGuard): boolean {
     if (this.isDenied || this.#request.isAnswered === true) return true;
     return isAnswered === undefined && this.#guards.includes(guard);
   }
 
   /** Notes that a guard decides about the request; returns false when it has done so before. */
-  addGuard(guard: object): boolean {
+  addGuard(guard: DecidingGuard): boolean {
     if (this.#guards.includes(guard)) return false;
     this.#guards = this.#guards.length === 0 ? [guard] : [...this.#guards, guard];
     return true;
@@ -122,13 +128,26 @@ export class Ledger implements Reservation {
       const names = this.charges.map(({ limiter }) => limiter.name).join(", ");
       throw new TrypemaError("INVALID_OPTION", `adjust: this request has several limiters, name one: ${names}`);
     }
+    const names = this.#guards.flatMap(({ limiterNames }) => limiterNames);
+    if (name !== undefined && !names.includes(name)) {
+      const known = names.join(", ");
+      throw new TrypemaError(
+        "INVALID_OPTION",
+        `adjust: got ${show(name)}, expected a limiter of the request: ${known}`,
+      );
+    }
     const named = this.charges.filter(({ limiter }) => name === undefined || limiter.name === name);
     return this.#settle(named, (charge) => charge.adjust(delta));
   }
 
-  /** Gives some charges back, or all. Never rejects. */
-  giveBack(charges: readonly Charge[] = this.charges): Promise<void> {
+  /** Gives charges back. Never rejects. */
+  giveBack(charges: readonly Charge[]): Promise<void> {
     return this.#settle(charges, (charge) => charge.giveBack());
+  }
+
+  /** Gives back what was counted for a request that isn't served. Never rejects. */
+  giveBackUnserved(): Promise<void> {
+    return this.giveBack(this.charges.filter(({ limiter }) => !limiter.countsDenied));
   }
 
   async #settle(charges: readonly Charge[], settle: (charge: Charge) => unknown): Promise<void> {

@@ -27,7 +27,7 @@ type AtLeastOne<Names extends string> = [Names] extends [never] ? never : unknow
 export type CountsOf<Asked extends string> = number | { readonly [Name in Asked]?: number };
 
 /** Other limits for this call, such as those of the caller's plan. */
-export type OverridesOf<Asked extends string> = { readonly [Name in Asked]?: LimitOverride };
+export type OverridesOf<Names extends string> = { readonly [Name in Names]?: LimitOverride };
 
 interface TakenFields<P extends Provider, Asked extends string> {
   /** The decision of each limit. If the take was denied, the limits that would admit it show how much is left. */
@@ -82,14 +82,15 @@ export interface Limits<P extends Provider, Names extends string> {
    * @param keys the limits to ask, with a key for each; a text is the key for every limit
    * @param counts what the call costs, one number for all limits or a number for each; default 1. 0 asks a limit
    *   without counting
-   * @param overrides other limits for this call
+   * @param overrides other limits for this call; those of limits that aren't asked change nothing, so that the limits of
+   *   a plan can be given whole
    * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`, `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`: then
    *   nothing was counted; and what the provider throws when Redis is away
    */
   take<Asked extends Names = Names>(
     keys: string | KeysOf<Asked>,
     counts?: CountsOf<NoInfer<Asked>>,
-    overrides?: OverridesOf<NoInfer<Asked>>,
+    overrides?: OverridesOf<Names>,
   ): AnswerOf<P, TakenOf<P, Asked>>;
 
   /**
@@ -101,7 +102,7 @@ export interface Limits<P extends Provider, Names extends string> {
   peek<Asked extends Names = Names>(
     keys: string | KeysOf<Asked>,
     counts?: CountsOf<NoInfer<Asked>>,
-    overrides?: OverridesOf<NoInfer<Asked>>,
+    overrides?: OverridesOf<Names>,
   ): AnswerOf<P, TakenOf<P, Asked>>;
 
   /**
@@ -237,8 +238,11 @@ class SeveralLimits {
     counts: CountsOf<string> | undefined,
     overrides: OverridesOf<string> | undefined,
   ): readonly AskedLimit[] {
-    if (counts !== undefined) this.#checkAsked("counts", counts, asked);
-    if (overrides !== undefined) this.#checkAsked("overrides", overrides, asked);
+    if (counts !== undefined && typeof counts !== "number") {
+      const names = asked.map(({ limit }) => limit.name);
+      checkOptions("counts", counts, names, "a number, or an object of the limits that were asked");
+    }
+    if (overrides !== undefined) checkOptions("overrides", overrides, [...this.#byName.keys()]);
     return asked.map(({ limit, limiter, key }) => {
       const { name } = limit;
       const given = typeof counts === "object" ? ownValue(counts, name) : counts;
@@ -248,16 +252,6 @@ class SeveralLimits {
       const rate = override === undefined ? limit.rate : rateFrom(`overrides.${name}`, override, limit.windowMs);
       return new AskedLimit(limit, limiter, key, rate, count);
     });
-  }
-
-  #checkAsked(what: string, given: unknown, asked: readonly AskedLimit[]): void {
-    if (typeof given === "number" && what === "counts") return;
-    checkOptions(
-      what,
-      given,
-      asked.map(({ limit }) => limit.name),
-      "an object of the limits that are asked",
-    );
   }
 
   #known(name: string): AskedLimit {

@@ -50,7 +50,7 @@ describe("what is asked", () => {
     refuses("INVALID_OPTION", () => limits.limiter("wrong"));
   });
 
-  it("has counts and other limits only for what is asked", () => {
+  it("has counts only for what is asked, and other limits only for what there is", () => {
     // @ts-expect-error: a count for a limit that isn't asked
     refuses("INVALID_OPTION", () => limits.take({ burst: "k" }, { day: 1 }));
     // @ts-expect-error: the same beside a right one
@@ -59,14 +59,22 @@ describe("what is asked", () => {
     refuses("INVALID_OPTION", () => limits.take("k", { burst: 1, wrong: 1 }));
     // @ts-expect-error: a text in place of a count
     refuses("INVALID_COUNT", () => limits.take({ burst: "k" }, { burst: "1" }));
-    // @ts-expect-error: another limit for one that isn't asked
-    refuses("INVALID_OPTION", () => limits.take({ burst: "k" }, 1, { day: 5 }));
+    // @ts-expect-error: another limit for one that there isn't
+    refuses("INVALID_OPTION", () => limits.take({ burst: "k" }, 1, { wrong: 5 }));
     // @ts-expect-error: the same beside a right one
-    refuses("INVALID_OPTION", () => limits.peek({ burst: "k" }, 1, { burst: 5, day: 5 }));
+    refuses("INVALID_OPTION", () => limits.peek({ burst: "k" }, 1, { burst: 5, wrong: 5 }));
     // @ts-expect-error: neither a limit nor a rate
     refuses("INVALID_OPTION", () => limits.take({ burst: "k" }, 1, { burst: {} }));
     // @ts-expect-error: a limit and a rate
     refuses("INVALID_OPTION", () => limits.take({ burst: "k" }, 1, { burst: { limit: 5, rate: perMinute(5) } }));
+  });
+
+  it("may have the limits of a whole plan, also where not all of them are asked", () => {
+    const plan = { burst: 50, day: { limit: 20_000 }, tokens: { rate: perMinute(5_000) } };
+    const { decisions } = limits.take({ burst: "planned" }, 1, plan);
+    expect(decisions).toMatchObject({ burst: { limit: 50 } });
+    expect(Object.keys(decisions)).toEqual(["burst"]);
+    expect(limits.peek({ day: "planned" }, 1, plan).decisions.day.limit).toBe(20_000);
   });
 
   it("is settled only where it was asked", () => {

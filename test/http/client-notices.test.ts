@@ -209,6 +209,29 @@ describe("a peer that nobody tells of", () => {
   });
 });
 
+describe("a key function that finds no key", () => {
+  const nobody: Key = () => undefined;
+  const some = Array.from({ length: 10 }, () => request("203.0.113.7"));
+
+  it("is noticed once, when so many requests had none that none seems to have one", async () => {
+    expect(await noticesOf(nobody, ...some.slice(1))).toEqual([]);
+    expect(await noticesOf(nobody, ...some, ...some)).toMatchObject([
+      { code: "KEY_MISSING", message: expect.stringContaining("express.json()") },
+    ]);
+  });
+
+  it("is not noticed where some request had a key, or where such requests pass", async () => {
+    let calls = 0;
+    expect(await noticesOf(() => (calls++ === 0 ? "ann" : undefined), ...some, ...some)).toEqual([]);
+    for (const passing of [{ onMissingKey: "skip" }, { onMissingKey: { shared: "all" } }, { shadow: true }] as const) {
+      const { notices, options } = noted(nobody);
+      const guard = new Guard<object>({ ...options, ...passing });
+      for (const each of some) await guard.check(each);
+      expect(notices).toEqual([]);
+    }
+  });
+});
+
 describe("a key that is a whole IPv6 address", () => {
   const ipOf: Key = ({ raw }) => (raw as { ip: string }).ip;
   const noticesOfIp = (ip: string, key: Key = ipOf) => {

@@ -76,6 +76,72 @@ async function outage(make: (client: Redis, options: RedisOptions) => Provider, 
   };
 }
 
+describe("a limiter in front of another rateLimit", () => {
+  const provider = createLocalProvider();
+  const request = (): HttpRequest<object> => ({
+    raw: {},
+    method: "GET",
+    path: "/",
+    peerAddress: "203.0.113.7",
+    header: () => undefined,
+  });
+  const statusOf = async (...guards: Guard<object>[]) => {
+    const asked = request();
+    for (const guard of guards) {
+      const { answer } = await guard.check(asked);
+      if (answer !== undefined) return answer.status;
+    }
+    return 200;
+  };
+
+  it.each([
+    ["denies", () => 3, 429],
+    ["knows no client of", () => 3, 400],
+    ["fails at", () => Promise.reject(new Error("no plan")), "error"],
+  ])("gives back what the one behind %s, or with countDenied bounds how much that is", async (_, limit, then) => {
+    for (const countDenied of [false, true]) {
+      const front = new Guard<object>({ provider, name: `front-${then}-${countDenied}`, limit: 10, countDenied });
+      let calls = 0;
+      const behind = new Guard<object>({
+        provider,
+        name: `plan-${then}-${countDenied}`,
+        key: () => (then === 400 ? undefined : "k"),
+        limit: () => {
+          calls++;
+          return limit();
+        },
+        onNotice: false,
+      });
+      const statuses = [];
+      for (let i = 0; i < 20; i++) statuses.push(await statusOf(front, behind).catch(() => "error"));
+      const served = then === 429 ? [200, 200, 200] : [];
+      const bounded = countDenied ? 10 : 20;
+      expect(statuses).toEqual([
+        ...served,
+        ...Array(bounded - served.length).fill(then),
+        ...Array(20 - bounded).fill(429),
+      ]);
+      expect(calls).toBe(then === 400 ? 0 : bounded);
+    }
+  });
+
+  it("counts no request that a limiter of its own rateLimit denies", async () => {
+    const limiters = [
+      { name: "a", limit: 10, countDenied: true },
+      { name: "b", limit: 3 },
+    ];
+    const guard = new Guard<object>({ provider, limiters });
+    for (let i = 0; i < 20; i++) await statusOf(guard);
+    expect(limiterOf(provider, "a").get("203.0.113.7").total).toBe(3);
+  });
+
+  it("refuses what is no boolean", () => {
+    expect(() => new Guard<object>({ provider, limit: 5, countDenied: "yes" as never })).toThrow(
+      /^countDenied: got "yes", expected one of true, false/,
+    );
+  });
+});
+
 describe("with Redis", () => {
   const make = (client: Redis, options: RedisOptions) => createRedisProvider(client, options);
 

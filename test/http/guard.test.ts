@@ -699,6 +699,23 @@ describe("a reservation", () => {
     expect(limiterOf(shared, "requests").get("203.0.113.7").total).toBe(1);
   });
 
+  it("refuses the name of no limiter of the request, and takes that of one which has skipped it", async () => {
+    const skipped = { name: "tokens", rate: tokens, skip: () => true };
+    const shared = provider();
+    const from = request();
+    new Guard({ provider: shared, limiters: [{ name: "requests", rate: ONE }, skipped] }).check(from);
+    const reservation = reservationOf(from.raw);
+    expect(() => reservation.adjust(5, "token")).toThrow(
+      expect.objectContaining({
+        code: "INVALID_OPTION",
+        message: expect.stringMatching(/^adjust: got "token", expected a limiter of the request: requests, tokens/),
+      }),
+    );
+    await reservation.adjust(5, "tokens");
+    await reservation.adjust(2, "requests");
+    expect(limiterOf(shared, "requests").get("203.0.113.7").total).toBe(3);
+  });
+
   it("gives nothing back once the window has passed", async () => {
     const now = vi.spyOn(performance, "now").mockReturnValue(1e9);
     try {
