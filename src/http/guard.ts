@@ -43,6 +43,7 @@ const NO_FIELDS: Fields = [];
  * then calls `settle`.
  */
 export class Guard<Raw> {
+  /** @internal */
   readonly limiterNames: readonly string[];
   readonly #limiters: readonly HttpLimiter<Raw>[];
   readonly #family: Family | undefined;

@@ -4,7 +4,7 @@ import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
-import { createLimits, days, minutes, perMinute, perSecond, trackLimitedKeys, unlimited } from "trypema";
+import { createLimits, days, hours, minutes, perMinute, perSecond, trackLimitedKeys, unlimited } from "trypema";
 import { createRedisProvider, type RedisProvider } from "trypema/redis";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ROOT } from "../support/process.ts";
@@ -254,6 +254,22 @@ it("limited shows the keys that are denied most now, and names those that it is 
   expect((await run(["limited", "--prefix", "other"])).stdout).toBe(nothing);
 });
 
+it("unblock says what it did, and that a key at its limit would be blocked again", async () => {
+  const login = { limit: 2, windowMs: minutes(15), blockMs: hours(1) };
+  const limits = createLimits(provider, { login });
+  for (let i = 0; i < 3; i++) await limits.take("ann");
+  const name = "(login, absolute, 15 min)";
+  const atLimit =
+    "which is at its limit: the next call is denied, and blocks again if the limit has a blockMs; see delete";
+  expect((await run(["unblock", "ann"])).stdout).toBe(`unblocked: ann ${name}, ${atLimit}\n`);
+  expect((await limits.peek("ann")).decisions.login).not.toHaveProperty("blocked");
+  expect((await run(["unblock", "ann"])).stdout).toBe(`was not blocked: ann ${name}, ${atLimit}\n`);
+  await limits.take("bob");
+  expect((await run(["unblock", "bob"])).stdout).toBe(`was not blocked: bob ${name}\n`);
+  await limits.limiter("login").block("bob", hours(1));
+  expect((await run(["unblock", "bob"])).stdout).toBe(`unblocked: bob ${name}\n`);
+});
+
 it("walk nothing for a limit that is named in full", async () => {
   await redis.client.acl("SETUSER", "walker", "on", ">word", "~*", "+@all", "-scan");
   const url = ["--url", `redis://walker:word@127.0.0.1:${redis.client.options.port}`];
@@ -263,7 +279,7 @@ it("walk nothing for a limit that is named in full", async () => {
   expect((await run(["get", "ann", ...url])).code).toBe(1);
   expect((await run(["get", "ann", ...named])).stdout).toContain("login, absolute, 15 min     1");
   expect((await run(["block", "ann", "1h", ...named])).stdout).toContain("blocked for 1 h: ann");
-  expect((await run(["unblock", "ann", ...named])).stdout).toContain("not blocked: ann");
+  expect((await run(["unblock", "ann", ...named])).stdout).toContain("unblocked: ann");
   expect((await run(["delete", "ann", ...named])).stdout).toContain("which had 1");
   expect((await run(["get", "ann", ...named])).stderr).toBe("trypema get: nothing is stored of ann in such a limit\n");
   expect((await run(["get", "ann", ...named, "--limit", ""])).code).toBe(1);

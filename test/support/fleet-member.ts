@@ -6,7 +6,7 @@ import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { perSecond } from "trypema";
 import { createHybridProvider } from "trypema/hybrid";
-import { machineMs as now, type MemberOptions, nextCallMs, nextKey } from "./fleet.ts";
+import { type MemberOptions, nextCallMs, nextKey, machineMs as now } from "./fleet.ts";
 
 const options: MemberOptions = JSON.parse(process.argv[2]!);
 

@@ -1,5 +1,6 @@
 // The commands about one key: get, block, unblock, delete, rate.
 
+import type { Decision } from "../../core/types.ts";
 import type { StoredLimit } from "../../redis/keys.ts";
 import { type Command, Failure, type OptionTypes, readArguments, type Streams, UsageError } from "../command.ts";
 import { duration, grouped, percent, printable, printableJson, roughDuration, table } from "../text.ts";
@@ -159,15 +160,31 @@ ${HELP}`,
 
 const unblockLines: Work = async (store, request) => {
   const limits = await storedLimits(store, request);
-  await Promise.all(limits.map((limit) => store.limiter(limit).unblock(request.key)));
-  return limits.map((limit) => `not blocked: ${printable(request.key)} (${nameOf(limit)})`);
+  return Promise.all(
+    limits.map(async (limit) => {
+      const limiter = store.limiter(limit);
+      const before = await limiter.isAllowed(request.key);
+      await limiter.unblock(request.key);
+      const { allowed } = await limiter.isAllowed(request.key);
+      const what = `${isBlocked(before) ? "unblocked" : "was not blocked"}: ${printable(request.key)} (${nameOf(limit)})`;
+      return allowed || limit.strategy === "suppressed" ? what : `${what}, ${AT_ITS_LIMIT}`;
+    }),
+  );
 };
+
+const AT_ITS_LIMIT =
+  "which is at its limit: the next call is denied, and blocks again if the limit has a blockMs; see delete";
+
+function isBlocked(decision: Decision): boolean {
+  return decision.outcome === "rejected" && decision.blocked === true;
+}
 
 export const unblock: Command = {
   summary: "end a block, and keep what the key has used",
   help: `Usage: npx trypema unblock [options] KEY
 
-Ends the block of a key in each of its limits. What it has used stays.
+Ends the block of a key in each of its limits. What it has used stays: a key that
+is at its limit is denied and blocked again. Then use delete, which forgets both.
 
 ${HELP}`,
   run: commandOf("", unblockLines, noCheck),
