@@ -139,9 +139,9 @@ export interface LimiterFields<Raw = unknown> {
     | "successful"
     | ((response: HttpResponse, request: HttpRequest<Raw>) => Awaitable<boolean>);
   /**
-   * True: a request stays counted where a `rateLimit` behind this one denies it or fails. So the limiter bounds how many
-   * requests reach the ones behind, for example a function that looks up a plan. Default false: what the request took
-   * is given back. Limiters of one `rateLimit` are asked as one, so there a denied request is not counted in any case.
+   * True: a request stays counted where a `rateLimit` behind this one denies it or fails. So the limiter bounds how
+   * many requests reach the ones behind, for example a function that looks up a plan. Default false: what the request
+   * took is given back. Limiters of one `rateLimit` are asked as one, so there a denied request isn't counted anyway.
    */
   readonly countDenied?: boolean;
   /** Decides, counts and reports, but denies nobody and tells clients nothing. Default false. */

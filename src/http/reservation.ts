@@ -18,8 +18,8 @@ export interface Reservation {
    * @param limiter the limiter's name; may be left out when there is only one. A limiter that skipped the request does
    *   nothing.
    * @returns resolves when the provider knows, and never rejects: a failure is reported to `onError`
-   * @throws {TrypemaError} `INVALID_COUNT` unless `delta` is an integer; `INVALID_OPTION` when the name is missing, or is
-   *   that of no limiter of the request
+   * @throws {TrypemaError} `INVALID_COUNT` unless `delta` is an integer; `INVALID_OPTION` when the name is missing, or
+   *   is that of no limiter of the request
    */
   adjust(delta: number, limiter?: string): Promise<void>;
 }

@@ -82,8 +82,8 @@ export interface Limits<P extends Provider, Names extends string> {
    * @param keys the limits to ask, with a key for each; a text is the key for every limit
    * @param counts what the call costs, one number for all limits or a number for each; default 1. 0 asks a limit
    *   without counting
-   * @param overrides other limits for this call; those of limits that aren't asked change nothing, so that the limits of
-   *   a plan can be given whole
+   * @param overrides other limits for this call; those of limits that aren't asked change nothing, so that the limits
+   *   of a plan can be given whole
    * @throws {TrypemaError} `INVALID_KEY`, `INVALID_COUNT`, `INVALID_OPTION`, `INVALID_RATE`, `CAPACITY_BELOW_ONE`: then
    *   nothing was counted; and what the provider throws when Redis is away
    */
