@@ -27,14 +27,7 @@ local function decide_takes(keys, arguments)
   takes.decide_from = decide_from
   local decide, store
   if takes.is_plain then
-    local is_simple = true
-    while is_simple and takes.left > 0 do
-      takes.at_once = takes.left
-      is_simple = decide_simple_takes(takes)
-    end
-    if not is_simple then
-      make_plan(takes)
-    end
+    decide_plain_takes(takes)
   end
   while takes.at < takes.last do
     set_time_of_run(takes, arguments, store)
@@ -61,6 +54,19 @@ local function decide_takes(keys, arguments)
   return takes.replies
 end
 
+-- Decides about plain takes while they are simple. For what is left then it makes a plan.
+local function decide_plain_takes(takes)
+  local is_simple = true
+  while is_simple and takes.left > 0 do
+    takes.at_once = takes.left
+    is_simple = decide_simple_takes(takes)
+  end
+  takes.at, takes.last = 0, 0
+  if not is_simple then
+    make_plan(takes)
+  end
+end
+
 -- What all takes have in common. MGET reads the states of a thousand keys at most, because Lua passes on so many values
 -- at once and not many more.
 local function read_takes(takes, keys, arguments)
@@ -68,13 +74,18 @@ local function read_takes(takes, keys, arguments)
   local most = takes.key_count
   if most > 1000 then most = 1000 end
   takes.states = redis.call('MGET', unpack(keys, 1, most))
+  takes.done = 0
+  takes.times_read = 0
   takes.plan = arguments[1]
-  takes.is_plain = takes.plan:byte() ~= START_OF_JSON
+  local a, b, c, d, e = takes.plan:byte(1, 5)
+  takes.is_plain = a ~= START_OF_JSON
   if takes.is_plain then
-    begin_plain(takes)
+    takes.left = (((a * BASE + b) * BASE + c) * BASE + d) * BASE + e - ZEROS
+    takes.size = takes.key_count
+    takes.is_last = true
   else
     takes.plan = cjson.decode(takes.plan)
-    takes.at, takes.last, takes.times_read = takes.plan[1], #takes.plan, 0
+    takes.at, takes.last = takes.plan[1], #takes.plan
   end
   takes.has_callers_clock = arguments[2] ~= nil and arguments[2] ~= ''
   if takes.has_callers_clock then
@@ -97,13 +108,6 @@ end
 local function key_and_terms(takes, place)
   local plan, at = takes.plan, takes.at + 4 * place
   return plan[at - 1] + takes.done * plan[at], plan[at + 1]
-end
-
--- Begins takes that are given without a plan, which are plain.
-local function begin_plain(takes)
-  local a, b, c, d, e = takes.plan:byte(1, 5)
-  takes.left = (((a * BASE + b) * BASE + c) * BASE + d) * BASE + e - ZEROS
-  takes.size, takes.done, takes.is_last, takes.at, takes.last, takes.times_read = takes.key_count, 0, true, 0, 0, 0
 end
 
 -- Reads the window of an ask of plain takes. Returns its count and its limit, which is what the rate is made of.
@@ -188,7 +192,9 @@ local function decide_others(takes)
 end
 
 local function note_decided(takes, times)
-  takes.done, takes.left, takes.at_once = takes.done + times, takes.left - times, takes.at_once - times
+  takes.done = takes.done + times
+  takes.left = takes.left - times
+  takes.at_once = takes.at_once - times
   takes.replied = takes.replied + times * takes.size
 end
 

@@ -128,7 +128,8 @@ end
 -- Counts calls in the newest bucket, which they may be in.
 local function add_to_newest(window, count)
   window.newest_ms = window.now_ms
-  window.newest_count, window.total = window.newest_count + count, window.total + count
+  window.newest_count = window.newest_count + count
+  window.total = window.total + count
   if window.oldest_count == 0 then window.oldest_ms = window.now_ms end
 end
 

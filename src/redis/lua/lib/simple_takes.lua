@@ -84,7 +84,8 @@ end
 -- whether they can be decided in short, and how much is missing for the first one: nothing if that is below 1.
 local function weigh_closely(window, limit, most, count, block_ms, times, begins)
   local used, weight = window.total, count > 0 and count or 1
-  local missing, is_simple = used + weight - limit, used + weight <= most
+  local missing = used + weight - limit
+  local is_simple = used + weight <= most
   if missing > 0 then
     -- A denial that begins no block and waits for the oldest bucket.
     is_simple = (block_ms == 0 or count == 0) and (missing <= window.oldest_count or window.oldest_count == 0)
@@ -204,7 +205,7 @@ local function reply_denied(takes, window, place, limit, count, missing)
   local left_ms, more_ms = 0, 0
   if window.total > 0 then
     left_ms = window.oldest_ms + window.window_ms - window.now_ms
-    more_ms = math.ceil(math.min(left_ms, window.window_ms))
+    more_ms = math.ceil(left_ms < window.window_ms and left_ms or window.window_ms)
   end
   if missing <= 0 then
     replied = used_as_replied(window.total, window.window_ms, more_ms)
