@@ -120,6 +120,7 @@ export function commonRateOf<Raw>(definition: WindowDefinition<Raw>, windowMs: n
   const given = rate ?? limit;
   if (isOneOfThem && given === "none") return "none";
   if (isOneOfThem && typeof given === "function") return undefined;
+  if (isOneOfThem && limit !== undefined) checkLimit(`${name}.limit: got`, limit);
   return rateFrom(name, { rate, limit } as LimitOverride, windowMs);
 }
 
@@ -134,9 +135,26 @@ export function rateOfRequest<Raw>(
   windowMs: number,
 ): Rate | "none" {
   if (given === "none") return "none";
-  if (limit !== undefined) return rateFrom(name, given, windowMs);
+  if (limit !== undefined) {
+    checkLimit(`${name}.limit: its function returned`, given);
+    return rateFrom(name, given, windowMs);
+  }
+  if (typeof given !== "number" || !(given > 0)) {
+    throw new TrypemaError(
+      "INVALID_RATE",
+      `${name}.rate: its function returned ${show(given)}, expected a rate, such as perMinute(60), ${OR_NONE}`,
+    );
+  }
   capacityOf(given as Rate, windowMs);
   return given as Rate;
+}
+
+const OR_NONE = 'or "none" to admit nobody';
+
+/** Unlike a limit of `createLimits`, one of a limiter may be "none". */
+function checkLimit(got: string, limit: unknown): void {
+  if (Number.isSafeInteger(limit) && (limit as number) >= 1) return;
+  throw new TrypemaError("INVALID_OPTION", `${got} ${show(limit)}, expected a positive integer, ${OR_NONE}`);
 }
 
 /** Asks about one request, and counts it if it is admitted. */

@@ -69,6 +69,8 @@ export function combined<Raw>(...keys: readonly Key<Raw>[]): Key<Raw> {
     const key = keys[index];
     if (key === undefined) return parts;
     return chain(key(request), (found) => {
+      // What is no key is refused by the limiter, which names itself in the error.
+      if (!isKey(found)) return found as undefined;
       const part = textOfKey(found);
       if (part === undefined) return undefined;
       // A client may send 16 000 characters to escape, for which replace takes four times as long as split and join.
@@ -87,16 +89,24 @@ export function combined<Raw>(...keys: readonly Key<Raw>[]): Key<Raw> {
 /**
  * The text of what a key function returned; undefined when it found none.
  *
+ * @param limiter the limiter that has the function
  * @throws {TrypemaError} `INVALID_KEY` when it is no key
  */
-export function textOfKey(found: FoundKey): string | undefined {
+export function textOfKey(found: FoundKey, limiter?: string): string | undefined {
   if (typeof found === "string") return found === "" ? undefined : found;
   if (found === undefined || found === null) return undefined;
-  if (typeof found === "bigint" || (typeof found === "number" && Number.isFinite(found))) return `${found}`;
+  if (isKey(found)) return `${found}`;
   throw new TrypemaError(
     "INVALID_KEY",
-    `key: got ${show(found)}, expected a text, a finite number or a bigint, or undefined for no key`,
+    `${limiter === undefined ? "" : `${limiter}.`}key: got ${show(found)}, ` +
+      "expected a text, a finite number or a bigint, or undefined for no key",
   );
+}
+
+/** Whether it is a key, or says that there is none. */
+function isKey(found: unknown): boolean {
+  if (found === undefined || found === null) return true;
+  return typeof found === "string" || typeof found === "bigint" || Number.isFinite(found);
 }
 
 /**

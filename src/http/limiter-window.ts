@@ -1,6 +1,7 @@
 // One window of a limiter: where requests are counted in it, and how much it allows. A limiter has one window. Where
 // `windowMs` is a function, it has one for each length that the function gave.
 
+import { numberOption } from "../core/options.ts";
 import type { Rate } from "../core/rate.ts";
 import { storeOf } from "../core/store.ts";
 import type { Limiter, Provider } from "../core/types.ts";
@@ -88,7 +89,7 @@ export class LimiterWindows<Raw> {
   readonly common: LimiterWindow<Raw> | undefined;
   readonly #definition: LimiterDefinition<Raw>;
   readonly #provider: Provider;
-  readonly #byWindow = new ByWindow((windowMs) => this.#make(windowMs));
+  readonly #byWindow = new ByWindow((windowMs) => this.#make(this.#checked(windowMs)));
   /** The Local provider that decides while the provider fails. */
   #local: Provider | undefined;
 
@@ -109,6 +110,13 @@ export class LimiterWindows<Raw> {
   /** The window of one request. */
   of(windowMs: number): LimiterWindow<Raw> {
     return this.#byWindow.of(windowMs);
+  }
+
+  /** The window that a function gave; undefined for the provider's. */
+  #checked(windowMs: number | undefined): number | undefined {
+    const { name = "default" } = this.#definition;
+    if (windowMs === undefined) return undefined;
+    return numberOption(`${name}.windowMs`, windowMs, 0, 1, Number.MAX_SAFE_INTEGER);
   }
 
   #make(windowMs: number | undefined): LimiterWindow<Raw> {

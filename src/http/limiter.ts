@@ -145,7 +145,9 @@ export class HttpLimiter<Raw> {
     const { onBackendFailure = "allow" } = this.definition;
     if (this.#outage.addCall(systemClock())) this.#noteAway(onBackendFailure, error);
     if (typeof onBackendFailure === "function") {
-      return chain(onBackendFailure(ask.request, error), (answer) => this.#undecided(checkedAnswer(answer), error));
+      return chain(onBackendFailure(ask.request, error), (answer) =>
+        this.#undecided(checkedAnswer(this.name, answer), error),
+      );
     }
     if (onBackendFailure === "allow" || onBackendFailure === "deny") return this.#undecided(onBackendFailure, error);
     return this.#askSubstitute(ask, ask.window.substituteCounts(), error);
@@ -212,7 +214,7 @@ export class HttpLimiter<Raw> {
   }
 
   #findForKey(request: HttpRequest<Raw>, found: FoundKey): Awaitable<Found<Raw>> {
-    const key = textOfKey(found);
+    const key = textOfKey(found, this.name);
     if (key !== undefined) {
       const known = this.#storedKeys.get(key);
       if (known !== undefined) return this.#findUnlessAllowed(request, key, known);
@@ -280,8 +282,13 @@ export class HttpLimiter<Raw> {
     if (typeof cost !== "function") return this.#askFor(window, request, stored, rate, cost);
     const given = cost(request, key);
     return isPromise(given)
-      ? given.then((now) => this.#askFor(window, request, stored, rate, checkedCost(now)))
-      : this.#askFor(window, request, stored, rate, checkedCost(given));
+      ? given.then((now) => this.#askFor(window, request, stored, rate, this.#checkedCost(now)))
+      : this.#askFor(window, request, stored, rate, this.#checkedCost(given));
+  }
+
+  #checkedCost(cost: number): number {
+    checkCount(`${this.name}.cost`, cost, 0);
+    return cost;
   }
 
   /** At a cost of 0 the limiter has nothing to do with the request, unless its rate denies all requests. */
@@ -298,12 +305,10 @@ export class HttpLimiter<Raw> {
 }
 
 /** @throws {TrypemaError} `INVALID_OPTION` unless it is what a function as `onBackendFailure` may say */
-function checkedAnswer(answer: unknown): "allow" | "deny" {
+function checkedAnswer(limiter: string, answer: unknown): "allow" | "deny" {
   if (answer === "allow" || answer === "deny") return answer;
-  throw new TrypemaError("INVALID_OPTION", `onBackendFailure: got ${show(answer)}, expected "allow" or "deny"`);
-}
-
-function checkedCost(cost: number): number {
-  checkCount("cost", cost, 0);
-  return cost;
+  throw new TrypemaError(
+    "INVALID_OPTION",
+    `${limiter}.onBackendFailure: its function returned ${show(answer)}, expected "allow" or "deny"`,
+  );
 }

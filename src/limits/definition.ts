@@ -104,7 +104,7 @@ export function resolveFields(name: string, definition: GivenFields, hardLimitFa
     throw new TrypemaError("INVALID_OPTION", `${name}.strategy: got ${got}, expected "absolute" or "suppressed"`);
   }
   if (windowMs === undefined) {
-    throw new TrypemaError("INVALID_OPTION", `${name}.windowMs: missing; expected milliseconds, such as minutes(1)`);
+    throw new TrypemaError("INVALID_OPTION", `${name}.windowMs: expected a number of milliseconds`);
   }
   const window = resolveWindow({ windowMs, bucketMs } as WindowOptions);
   if (blockMs !== undefined) {
@@ -129,18 +129,16 @@ export function resolveFields(name: string, definition: GivenFields, hardLimitFa
  */
 export function rateFrom(name: string, given: LimitOverride, windowMs: number): Rate {
   const { limit, rate } = typeof given === "object" && given !== null ? given : { limit: given, rate: undefined };
-  if ((limit === undefined) === (rate === undefined)) {
+  if (rate === undefined && Number.isSafeInteger(limit) && limit! >= 1) return ((limit! * 1_000) / windowMs) as Rate;
+  if (rate === undefined || limit !== undefined) {
+    const got = `${show(limit)}${rate === undefined ? "" : " beside a rate"}`;
     throw new TrypemaError(
       "INVALID_OPTION",
-      `${name}: expected either limit, such as limit: 100, or rate, such as rate: perMinute(60)`,
+      `${name}.limit: got ${got}, expected a positive integer, or rate: perMinute(60) in its place`,
     );
   }
-  if (rate !== undefined) {
-    capacityOf(rate, windowMs);
-    return rate;
-  }
-  if (Number.isSafeInteger(limit) && limit! >= 1) return ((limit! * 1_000) / windowMs) as Rate;
-  throw new TrypemaError("INVALID_OPTION", `${name}.limit: got ${show(limit)}, expected a positive integer`);
+  capacityOf(rate, windowMs);
+  return rate;
 }
 
 /** A name becomes a part of the names of Redis keys, and of HTTP header fields. */

@@ -39,12 +39,12 @@ describe("a guard", () => {
   it.each([
     [{ rate }, "INVALID_OPTION", /provider: got undefined/],
     [{ provider: {}, rate }, "INVALID_OPTION", /provider: got an object/],
-    [{ provider: provider() }, "INVALID_OPTION", /default: expected either limit, such as limit: 100, or rate/],
+    [{ provider: provider() }, "INVALID_OPTION", /default.limit: got undefined, expected a positive integer, or rate/],
     [{ provider: provider(), rate: 0 }, "INVALID_RATE", /rate: got 0/],
     [{ provider: provider(), rate: perMinute(1) }, "CAPACITY_BELOW_ONE", /holds less than one request/],
-    [{ provider: provider(), rate, limit: 5 }, "INVALID_OPTION", /default: expected either limit/],
-    [{ provider: provider(), rate, limit: () => 5 }, "INVALID_OPTION", /default: expected either limit/],
-    [{ provider: provider(), limit: 0 }, "INVALID_OPTION", /default.limit: got 0, expected a positive integer/],
+    [{ provider: provider(), rate, limit: 5 }, "INVALID_OPTION", /default.limit: got 5 beside a rate, exp/],
+    [{ provider: provider(), rate, limit: () => 5 }, "INVALID_OPTION", /default.limit: got a function beside a rate/],
+    [{ provider: provider(), limit: 0 }, "INVALID_OPTION", /default.limit: got 0, .* or "none" to admit nobody/],
     [{ provider: provider(), limit: 1.5 }, "INVALID_OPTION", /default.limit: got 1.5/],
     [{ provider: provider(), limit: "all" }, "INVALID_OPTION", /default.limit: got "all"/],
     [{ provider: provider(), rate, windowMs: 0 }, "INVALID_OPTION", /windowMs: got 0/],
@@ -234,11 +234,42 @@ describe("a guard", () => {
     [() => "a", "a function"],
     [Symbol("a"), "Symbol(a)"],
   ])("takes %o for a mistake and not for a key", async (key, shown) => {
-    const wrong = { code: "INVALID_KEY", message: expect.stringContaining(`key: got ${shown}, expected a text`) };
+    const wrong = {
+      code: "INVALID_KEY",
+      message: expect.stringContaining(`default.key: got ${shown}, expected a text`),
+    };
     for (const found of [() => key, async () => key, combined((() => key) as never)]) {
       const check = async () => new Guard({ provider: provider(), rate, key: found as never }).check(request());
       await expect(check()).rejects.toThrow(expect.objectContaining(wrong));
     }
+  });
+
+  it.each<[string, object, string, RegExp]>([
+    ["key", { key: () => Number.NaN }, "INVALID_KEY", /^login\.key: got NaN, expected a text/],
+    ["part of a key", { key: combined(() => Number.NaN as never) }, "INVALID_KEY", /^login\.key: got NaN/],
+    ["cost", { cost: () => Number.NaN }, "INVALID_COUNT", /^login\.cost: got NaN, expected 0 or a positive/],
+    [
+      "limit",
+      { limit: () => undefined },
+      "INVALID_OPTION",
+      /^login\.limit: its function returned undefined, expected a/,
+    ],
+    ["limit", { limit: async () => 0 }, "INVALID_OPTION", /^login\.limit: its function returned 0, .* or "none" to/],
+    [
+      "rate",
+      { rate: () => undefined },
+      "INVALID_RATE",
+      /^login\.rate: its function returned undefined, expected a rate/,
+    ],
+    ["window", { windowMs: () => 0 }, "INVALID_OPTION", /^login\.windowMs: got 0, expected a number from 1/],
+  ])("names the limiter whose function returned a wrong %s", async (_, wrong, code, message) => {
+    const limit = "rate" in wrong ? {} : { limit: 5 };
+    const limiters = [
+      { name: "address", rate },
+      { name: "login", ...limit, ...wrong },
+    ] as never;
+    const check = async () => new Guard({ provider: provider(), limiters }).check(request());
+    await expect(check()).rejects.toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
   });
 
   it("denies everybody at a rate of none, and records nothing", async () => {
@@ -313,6 +344,13 @@ describe("a guard", () => {
     });
     const failing = new Guard({ provider: broken, ...shadow, onBackendFailure: "deny" });
     expect(await failing.check(request())).toMatchObject({ answer: undefined });
+  });
+
+  it("names the limiter whose function says neither allow nor deny while the backend is away", async () => {
+    const broken = { ...provider(), absolute: { inc: () => Promise.reject(new TypeError("socket")) } } as never;
+    const guard = new Guard({ provider: broken, rate, name: "login", onBackendFailure: () => "pass" as never });
+    const wrong = expect.stringMatching(/^login\.onBackendFailure: its function returned "pass", expected "allow" or/);
+    await expect(guard.check(request())).rejects.toThrow(expect.objectContaining({ message: wrong }));
   });
 
   it("doesn't take a mistake for a backend's failure", async () => {

@@ -396,7 +396,7 @@ promises["nestjs: the decorators of a handler are refused where they are wrong, 
       invalid(/@SkipRateLimit on Wrong.get: got "burts".*default/),
     );
     await rejects(starting(RateLimitCost({ other: 2 })), invalid(/@RateLimitCost on Wrong.get: got "other"/));
-    await rejects(starting(RateLimit({ name: "new" })), invalid(/new: expected either limit/));
+    await rejects(starting(RateLimit({ name: "new" })), invalid(/new.limit: got undefined/));
     await rejects(starting(RateLimit({ limit: 0 })), invalid(/default.limit: got 0/));
     await rejects(starting(RateLimitCost(-1)), { code: "INVALID_COUNT" });
     await rejects(
