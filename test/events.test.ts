@@ -328,6 +328,11 @@ describe("HTTP, where the provider throws", () => {
       provider.redis = "down";
       await guard.check(request({}));
       expect(notices.map(({ code }) => code)).toEqual(["BACKEND_AWAY", "BACKEND_BACK", "BACKEND_AWAY"]);
+      provider.redis = "up";
+      now.mockReturnValue(performance.now() + 6_000);
+      await guard.check(request({}));
+      expect(notices[1]?.message).toMatch(/; it failed for 3 requests \(/);
+      expect(notices[3]?.message).toMatch(/; it failed for 1 request \(/);
     },
   );
 

@@ -159,7 +159,7 @@ it("without a listener warns when a failure policy begins to decide, and when th
   await advance(5_000);
   watch.noteAnswer();
   expect(warnings[1]).toBe(
-    "RECOVERED Redis answers again: the failure policy has decided about 500 calls of the provider of logins",
+    "RECOVERED Redis answers again: the failure policy has decided about calls of the provider of logins (500)",
   );
   expect(watch.isDegraded).toBe(false);
   watch.noteDegraded("local", "BACKEND_TIMEOUT");

@@ -169,7 +169,7 @@ export class Watch {
     if (this.#listens) this.#tell(eventOf({ type: "recovered", ...past }));
     this.#warn(
       "RECOVERED",
-      `Redis answers again: the failure policy has decided about ${past.calls} calls of ${this.subject}`,
+      `Redis answers again: the failure policy has decided about calls of ${this.subject} (${past.calls})`,
     );
   }
 

@@ -189,7 +189,8 @@ export class HttpLimiter<Raw> {
   #noteAnswer(): void {
     const past = this.#outage.endAt(systemClock());
     if (past === undefined) return;
-    this.notices.tellAgain("BACKEND_BACK", `the provider decides again; it failed for ${past.calls} requests`);
+    const requests = past.calls === 1 ? "1 request" : `${past.calls} requests`;
+    this.notices.tellAgain("BACKEND_BACK", `the provider decides again; it failed for ${requests}`);
   }
 
   #noticeSharedName(): void {
