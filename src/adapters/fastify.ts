@@ -2,6 +2,7 @@
 
 import type { FastifyContextConfig, FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import { chain, isPromise } from "../http/awaitable.ts";
+import { DEFINITION_NAMES } from "../http/definition.ts";
 import { fieldValue } from "../http/headers.ts";
 import {
   type Denial,
@@ -9,9 +10,10 @@ import {
   type GuardOptions,
   type LimiterDefinition,
   type RateLimitOptions,
+  type SeveralLimiters,
   type Verdict,
 } from "../http/index.ts";
-import { GUARD_NAMES } from "../http/options.ts";
+import { checkGuardOptions, GUARD_NAMES, type NoLimiter } from "../http/options.ts";
 import { NodeRequest, settleAtEnd } from "./node-message.ts";
 
 export * from "../http/index.ts";
@@ -24,8 +26,8 @@ export type DenialHandler = (request: FastifyRequest, reply: FastifyReply, denia
 /** Limits of a route or of a hook, in the provider of the plugin. Their names must differ from all other names. */
 export type OwnRateLimit = Omit<SharedOptions, "provider"> &
   (
-    | (LimiterDefinition<FastifyRequest> & { readonly name: string })
-    | { readonly limiters: readonly LimiterDefinition<FastifyRequest>[] }
+    | (LimiterDefinition<FastifyRequest> & { readonly name: string; readonly limiters?: undefined })
+    | SeveralLimiters<FastifyRequest>
   );
 
 /** The option of a route: limits of its own in place of the plugin's, or false for no limits. */
@@ -62,7 +64,7 @@ export type FastifyRateLimitOptions = {
    * authenticate.
    */
   readonly hook?: "onRequest" | "preHandler";
-} & (RateLimitOptions<FastifyRequest, DenialHandler> | SharedOptions);
+} & (RateLimitOptions<FastifyRequest, DenialHandler> | (SharedOptions & NoLimiter & { readonly limiters?: undefined }));
 
 /** The providers that the own limits of a route count in, by route. */
 const providersOfRoutes = new WeakMap<object, Set<unknown>>();
@@ -88,7 +90,9 @@ type Done = Parameters<RateLimitHook>[2];
  */
 export const rateLimit: FastifyPluginAsync<FastifyRateLimitOptions> = async (app, options) => {
   const { hook = "onRequest", ...shared } = options;
-  const limitUnknown = "rate" in shared || "limit" in shared || "limiters" in shared ? hookOf(shared) : undefined;
+  const limitsAll = ["limiters", ...DEFINITION_NAMES].some((name) => name in shared);
+  if (!limitsAll) checkGuardOptions(shared);
+  const limitUnknown = limitsAll ? hookOf(shared as Limits) : undefined;
   const limitOf = (own: RouteRateLimit | undefined) =>
     own === undefined ? limitUnknown : own === false ? undefined : hookOf(optionsOfRoute(shared, own));
   // Of several plugins on one instance the first one makes the hooks, as with @fastify/rate-limit.

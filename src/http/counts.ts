@@ -101,7 +101,9 @@ export function checkProvider(option: string, provider: unknown): asserts provid
   if (typeof windowMs === "number" && typeof absolute?.inc === "function" && typeof suppressed?.inc === "function") {
     return;
   }
-  throw new TrypemaError("INVALID_OPTION", `${option}: got ${show(provider)}, expected a provider`);
+  const { then, evalsha, sendCommand } = Object(provider);
+  const advice = then ? "; await it" : evalsha || sendCommand ? "; make one: createRedisProvider(client)" : "";
+  throw new TrypemaError("INVALID_OPTION", `${option}: got ${show(provider)}, expected a provider${advice}`);
 }
 
 function withWindow(provider: Provider, { windowMs, bucketMs }: Window): Provider {

@@ -23,7 +23,7 @@ export {
 } from "./keys.ts";
 export type { FailureKind, Metrics, Observation, Outcome } from "./metrics.ts";
 export type { Notice, NoticeCode, OnNotice } from "./notices.ts";
-export type { GuardOptions, RateLimitOptions } from "./options.ts";
+export type { GuardOptions, NoLimiter, RateLimitOptions, SeveralLimiters } from "./options.ts";
 export { type PrometheusMetrics, type PrometheusOptions, prometheusMetrics } from "./prometheus.ts";
 export { type HttpRequest, type HttpResponse, pathOf } from "./request.ts";
 export { type Reservation, reservationOf } from "./reservation.ts";

@@ -59,7 +59,15 @@ export interface GuardOptions<Raw = unknown, Handler = never> {
  */
 export type RateLimitOptions<Raw = unknown, Handler = never> = GuardOptions<Raw, Handler> &
   ({ readonly respond?: undefined } | { readonly handler?: undefined }) &
-  (LimiterDefinition<Raw> | { readonly limiters: readonly LimiterDefinition<Raw>[] });
+  ((LimiterDefinition<Raw> & { readonly limiters?: undefined }) | SeveralLimiters<Raw>);
+
+/** Several limiters. Each option of a limiter is in the limiters, and not beside them. */
+export type SeveralLimiters<Raw = unknown> = {
+  readonly limiters: readonly LimiterDefinition<Raw>[];
+} & NoLimiter;
+
+/** None of the options of a limiter. */
+export type NoLimiter = { readonly [Option in keyof LimiterDefinition]?: undefined };
 
 /** The options that all limiters share. */
 export const GUARD_NAMES = [
@@ -94,19 +102,16 @@ export function checkGuardOptions<Raw>(options: GuardOptions<Raw, unknown>): voi
  * @throws {TrypemaError} `INVALID_OPTION`
  */
 export function definitionsOf<Raw>(options: RateLimitOptions<Raw, unknown>): readonly LimiterDefinition<Raw>[] {
-  const own = Object.keys(options).filter((name) => DEFINITION_NAMES.includes(name));
-  if (!("limiters" in options)) {
-    return [
-      Object.fromEntries(own.map((name) => [name, Reflect.get(options, name)])) as unknown as LimiterDefinition<Raw>,
-    ];
-  }
+  const own = Object.entries(options).filter(([name, value]) => DEFINITION_NAMES.includes(name) && value !== undefined);
   const { limiters } = options;
+  if (limiters === undefined) return [Object.fromEntries(own) as unknown as LimiterDefinition<Raw>];
   if (Array.isArray(limiters) && limiters.length > 0 && own.length === 0) return limiters;
-  throw new TrypemaError(
-    "INVALID_OPTION",
-    `limiters: got ${show(limiters)}${own.length > 0 ? ` beside ${own.join(", ")}` : ""}, ` +
-      "expected either an array of limiters or one limiter's options",
-  );
+  const names = own.map(([name]) => name).join(", ");
+  const wrong =
+    names !== ""
+      ? `${names} beside them; move what is a limiter's into each limiter`
+      : `${Array.isArray(limiters) ? "an empty array" : show(limiters)}, expected an array of at least one limiter`;
+  throw new TrypemaError("INVALID_OPTION", `limiters: got ${wrong}`);
 }
 
 /**

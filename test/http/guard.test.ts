@@ -56,8 +56,24 @@ describe("a guard", () => {
       "INVALID_OPTION",
       /default.blockMs: only an absolute limit can block/,
     ],
-    [{ provider: provider(), limiters: [] }, "INVALID_OPTION", /limiters: got an array/],
-    [{ provider: provider(), limiters: [{ rate }], rate }, "INVALID_OPTION", /beside rate/],
+    [
+      { provider: Promise.resolve(provider()), rate },
+      "INVALID_OPTION",
+      /provider: got an object, expected a provider; await it/,
+    ],
+    [{ provider: { sendCommand() {} }, rate }, "INVALID_OPTION", /; make one: createRedisProvider\(client\)/],
+    [{ provider: { evalsha() {} }, rate }, "INVALID_OPTION", /; make one: createRedisProvider\(client\)/],
+    [
+      { provider: provider(), limiters: [] },
+      "INVALID_OPTION",
+      /limiters: got an empty array, expected an array of at least/,
+    ],
+    [{ provider: provider(), limiters: {} }, "INVALID_OPTION", /limiters: got an object, expected an array/],
+    [
+      { provider: provider(), limiters: [{ rate }], rate, onBackendFailure: "local" },
+      "INVALID_OPTION",
+      /limiters: got rate, onBackendFailure beside them; move what is a limiter's into each limiter/,
+    ],
     [{ provider: provider(), limiters: [{ rate, burst: 1 }] }, "INVALID_OPTION", /limiter.burst is not an option/],
     [{ provider: provider(), rate, name: 'a"b' }, "INVALID_OPTION", /name: got/],
     [{ provider: provider(), rate, name: "x".repeat(61) }, "INVALID_OPTION", /name: got/],
@@ -163,6 +179,14 @@ describe("a guard", () => {
       { name: "c", rate },
     ];
     expect(new Guard({ ...shared, limiters })).toBeDefined();
+    expect(new Guard({ ...shared, limiters, rate: undefined, name: undefined })).toBeDefined();
+    expect(new Guard({ ...shared, limiters: undefined, rate })).toBeDefined();
+    // @ts-expect-error an option of a limiter
+    expect(() => new Guard({ ...shared, limiters, onBackendFailure: "local" })).toThrow();
+    // @ts-expect-error an option of a limiter
+    expect(() => new Guard({ ...shared, limiters, name: "all" })).toThrow();
+    // @ts-expect-error a limit
+    expect(() => new Guard({ ...shared, limiters, limit: 5 })).toThrow();
   });
 
   it("may be made again with an edited rate, which holds from then on", () => {

@@ -9,12 +9,12 @@ import { join } from "node:path";
 import { Writable } from "node:stream";
 import { createAdaptorServer } from "@hono/node-server";
 import express from "express";
-import Fastify from "fastify";
+import Fastify, { type FastifyContextConfig } from "fastify";
 import { Hono } from "hono";
 import Koa from "koa";
 import { createLocalProvider, days, hours, minutes, perSecond, seconds, TrypemaError } from "trypema";
 import { rateLimit as expressLimit } from "trypema/express";
-import { rateLimit as fastifyLimit } from "trypema/fastify";
+import { type FastifyRateLimitOptions, rateLimit as fastifyLimit } from "trypema/fastify";
 import { rateLimit as honoLimit } from "trypema/hono";
 import { clientAddress, type GuardOptions, type LimiterDefinition, reservationOf } from "trypema/http";
 import { rateLimit as koaLimit } from "trypema/koa";
@@ -31,7 +31,7 @@ const ONE = perSecond(0.1);
 describe("Fastify's plugin", () => {
   async function application(options: Partial<GuardOptions & LimiterDefinition> & { hook?: "preHandler" }) {
     const app = Fastify();
-    await app.register(fastifyLimit, { provider: provider(), ...options });
+    await app.register(fastifyLimit, { provider: provider(), ...options } as FastifyRateLimitOptions);
     app.get("/", () => "hello");
     app.get("/own", { config: { rateLimit: { name: "own", rate: perSecond(0.3) } } }, () => "hello");
     app.get("/free", { config: { rateLimit: false } }, () => "hello");
@@ -82,6 +82,23 @@ describe("Fastify's plugin", () => {
       "ratelimit",
       expect.stringMatching(/^limit=3, remaining=0, reset=\d+$/),
     );
+  });
+
+  it("refuses what limits nothing: an option of a limiter without a limit, or beside limiters, and unknown ones", async () => {
+    const register = (options: FastifyRateLimitOptions) => async () => Fastify().register(fastifyLimit, options);
+    const shared = { provider: provider() };
+    const limiters = [{ name: "a", limit: 5 }];
+    // @ts-expect-error no limit
+    await expect(register({ ...shared, key: () => "k" })).rejects.toThrow(/^default\.limit: got undefined/);
+    // @ts-expect-error an option of a limiter
+    await expect(register({ ...shared, limiters, onBackendFailure: "local" })).rejects.toThrow(/beside them/);
+    // @ts-expect-error no option
+    await expect(register({ ...shared, max: 5 })).rejects.toThrow(/options\.max is not an option/);
+    // @ts-expect-error an option of a limiter, of a route
+    const config: FastifyContextConfig = { rateLimit: { limiters, onBackendFailure: "local" } };
+    const app = Fastify();
+    await app.register(fastifyLimit, shared);
+    expect(() => app.get("/", { config }, () => "")).toThrow(/limiters: got onBackendFailure beside them/);
   });
 
   it("knows the body when it is asked to decide after that was read", async () => {

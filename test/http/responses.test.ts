@@ -8,7 +8,7 @@ import { HTTPException } from "hono/http-exception";
 import { createLocalProvider, perSecond } from "trypema";
 import { rateLimit as fetchLimit } from "trypema/fetch";
 import { rateLimit as honoLimit } from "trypema/hono";
-import { type HttpResponse, type RateLimitOptions, reservationOf } from "trypema/http";
+import { type GuardOptions, type HttpResponse, type LimiterDefinition, reservationOf } from "trypema/http";
 import { manualClock } from "trypema/testing";
 import { describe, expect, it } from "vitest";
 import { limiterOf } from "./limiter-of.ts";
@@ -17,9 +17,10 @@ const ONE = perSecond(0.1);
 const TEN = perSecond(1);
 /** Its time stands still, so that what is told of a window is the same on a slow machine. */
 const provider = () => createLocalProvider({ windowMs: 10_000, clock: manualClock() });
-const limits = (rate = ONE): RateLimitOptions => ({ provider: provider(), rate, key: () => "k" });
+type OneLimiter = GuardOptions & LimiterDefinition;
+const limits = (rate = ONE): OneLimiter => ({ provider: provider(), rate, key: () => "k" });
 const request = () => new Request("http://localhost/");
-const total = (options: RateLimitOptions) => limiterOf(options.provider).get("k") as { total: number };
+const total = (options: OneLimiter) => limiterOf(options.provider).get("k") as { total: number };
 
 /** What a handler of fetch answers with that returns or throws `outcome`. */
 function limited(outcome: unknown, options = limits()) {
@@ -28,7 +29,7 @@ function limited(outcome: unknown, options = limits()) {
 
 describe("responses whose headers can't be changed", () => {
   const fixed = () => Response.error();
-  const limits = (): RateLimitOptions => ({ provider: provider(), rate: ONE, key: () => "k" });
+  const limits = (): OneLimiter => ({ provider: provider(), rate: ONE, key: () => "k" });
 
   it("get them from a fetch handler in a copy", async () => {
     const immutable = await fetch("data:text/plain,hello");
@@ -66,7 +67,7 @@ describe("what isn't a response to add to passes a fetch handler as it is", () =
   });
 
   it("nothing, on Bun after an upgrade", async () => {
-    const options: RateLimitOptions = { ...limits(), uncounted: "successful" };
+    const options: OneLimiter = { ...limits(), uncounted: "successful" };
     expect(await limited(undefined, options)).toBe(undefined);
     expect(total(options).total).toBe(0);
   });
@@ -97,7 +98,7 @@ describe("what isn't a response to add to passes a fetch handler as it is", () =
 });
 
 describe("what a handler throws", () => {
-  const thrownBy = async (outcome: unknown, options: RateLimitOptions, onHono = false) => {
+  const thrownBy = async (outcome: unknown, options: OneLimiter, onHono = false) => {
     const handler = () => {
       throw outcome;
     };
@@ -134,11 +135,11 @@ describe("what a handler throws", () => {
       [{ status: 404 }, ({ status }: HttpResponse) => status === 404, 0],
       [{ statusCode: 404 }, ({ status }: HttpResponse) => status === 404, 0],
     ] as const) {
-      const options: RateLimitOptions = { ...limits(), uncounted };
+      const options: OneLimiter = { ...limits(), uncounted };
       await thrownBy(outcome, options, onHono);
       expect(total(options).total).toBe(left);
     }
-    const options: RateLimitOptions = { ...limits(), uncounted: "failed" };
+    const options: OneLimiter = { ...limits(), uncounted: "failed" };
     await thrownBy(new Error("boom"), options).catch(() => {});
     expect(total(options).total).toBe(0);
   });
@@ -190,10 +191,10 @@ it("what a handler answers in place of an inner limiter's denial says where the 
 });
 
 describe("fields exposed to scripts of other origins", () => {
-  const ask = async (options: Partial<RateLimitOptions>) => {
+  const ask = async (options: Partial<OneLimiter>) => {
     const app = new Hono();
     app.use(cors({ origin: "https://app.example", exposeHeaders: ["X-Total", "Retry-After"] }));
-    app.use(honoLimit({ ...limits(), ...options } as RateLimitOptions));
+    app.use(honoLimit({ ...limits(), ...options } as OneLimiter));
     app.get("/", (context) => context.text("hello"));
     const headers = { origin: "https://app.example" };
     return [await app.request("/", { headers }), await app.request("/", { headers })];
