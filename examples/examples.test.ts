@@ -53,16 +53,16 @@ it("express", async () => {
 it("fastify", async () => {
   const send = await run("fastify");
   const withKey = (key: string) => () => send("/", { headers: { "x-api-key": key } });
-  expect(await statuses(6, withKey("free-key"))).toEqual([...times(5, 200), 429]);
-  // What the day denies doesn't count for the second.
-  expect((await withKey("free-key")()).headers.get("ratelimit")).toMatch(/^"second";r=([5-9]|10), "day";r=0;t=\d+$/);
-  const pro = await Promise.all(Array.from({ length: 60 }, withKey("pro-key")));
-  const denied = pro.filter(({ status }) => status === 429);
+  const pro = await Promise.all(Array.from({ length: 50 }, withKey("pro-key")));
+  expect(pro.map(({ status }) => status)).toEqual(times(50, 200));
+  const free = await Promise.all(Array.from({ length: 60 }, withKey("free-key")));
+  const denied = free.filter(({ status }) => status === 429);
+  // What the second denies doesn't count for the day.
   expect(denied.length).toBeGreaterThan(0);
   const admitted = 60 - denied.length;
   for (const { headers } of denied) {
     const [, left] = /"day";r=(\d+)/.exec(headers.get("ratelimit")!)!;
-    expect(Number(left)).toBeGreaterThanOrEqual(100_000 - admitted);
+    expect(Number(left)).toBeGreaterThanOrEqual(1_000 - admitted);
   }
   expect(await statuses(1, withKey("made-up"))).toEqual([401]);
 });

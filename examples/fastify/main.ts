@@ -8,8 +8,8 @@ import { createLocalProvider, days, minutes, seconds } from "trypema";
 import { rateLimit, requestHeader } from "trypema/fastify";
 
 const plans = {
-  free: { second: 10, day: 5 },
-  pro: { second: 3, day: 100_000 },
+  free: { second: 5, day: 1_000 },
+  pro: { second: 50, day: 100_000 },
 };
 const plansByKey: Record<string, keyof typeof plans> = { "free-key": "free", "pro-key": "pro" };
 

@@ -14,21 +14,25 @@ interface Told {
   readonly resetSeconds: number | undefined;
 }
 
-/** What the fields of a form say about the limiter with the least left. */
-function toldBy(fields: readonly string[], form: HeaderForm): Told {
+/** What the fields of a form say about each limiter, or about the one that they have room for. */
+function toldBy(fields: readonly string[], form: HeaderForm): readonly Told[] {
   const value = (name: string) => fields[fields.indexOf(name) + 1]!;
   if (form === "draft-10") {
-    const limits = parseList(value("ratelimit")).map(([, parameters]) => ({
+    return parseList(value("ratelimit")).map(([, parameters]) => ({
       remaining: parameters.get("r") as number,
       resetSeconds: parameters.get("t") as number | undefined,
     }));
-    return limits.reduce((least, limit) => (limit.remaining < least.remaining ? limit : least));
   }
   if (form === "draft-7") {
     const state = parseDictionary(value("ratelimit"));
-    return { remaining: state.get("remaining")![0] as number, resetSeconds: state.get("reset")![0] as number };
+    return [{ remaining: state.get("remaining")![0] as number, resetSeconds: state.get("reset")![0] as number }];
   }
-  return { remaining: Number(value("ratelimit-remaining")), resetSeconds: Number(value("ratelimit-reset")) };
+  return [{ remaining: Number(value("ratelimit-remaining")), resetSeconds: Number(value("ratelimit-reset")) }];
+}
+
+/** How long docs/http.md has a client wait whose requests cost so much. */
+function waitMs({ remaining, resetSeconds = 0 }: Told, cost: number): number {
+  return resetSeconds * 1_000 * (remaining < cost ? 1 : cost / remaining);
 }
 
 const providers: Record<string, (clock: () => number) => Provider> = {
@@ -52,8 +56,8 @@ async function pacedHour(
     const { answer, fields } = await guard.check(request);
     sent++;
     if (answer !== undefined) denied++;
-    const { remaining, resetSeconds = 0 } = toldBy(answer?.fields ?? fields, headers);
-    clock.advance((resetSeconds * 1_000) / Math.max(remaining, 1));
+    const { cost = 1 } = limits as { cost?: number };
+    clock.advance(Math.max(...toldBy(answer?.fields ?? fields, headers).map((told) => waitMs(told, cost))));
   }
   return { sent, denied };
 }
@@ -68,6 +72,13 @@ describe.each(Object.keys(providers))("on %s, a client that paces itself by its 
       expect(sent).toBeLessThanOrEqual(3_660);
     },
   );
+
+  it("does so with requests that cost more than 1, too", async () => {
+    const { sent, denied } = await pacedHour(providers[kind]!, { rate: perMinute(62), cost: 5 }, "draft-10");
+    expect(denied).toBe(0);
+    expect(sent).toBeGreaterThanOrEqual(690);
+    expect(sent).toBeLessThanOrEqual(744);
+  });
 
   it("does so with two windows, too", async () => {
     const limiters = [
