@@ -9,11 +9,12 @@ import {
   Guard,
   type GuardOptions,
   type LimiterDefinition,
+  type NoLimiter,
   type RateLimitOptions,
   type SeveralLimiters,
   type Verdict,
 } from "../http/index.ts";
-import { checkGuardOptions, GUARD_NAMES, type NoLimiter } from "../http/options.ts";
+import { checkGuardOptions, GUARD_NAMES } from "../http/options.ts";
 import { NodeRequest, settleAtEnd } from "./node-message.ts";
 
 export * from "../http/index.ts";

@@ -3,7 +3,7 @@
 import type { ConfigurableModuleAsyncOptions, ConfigurableModuleCls, ExecutionContext } from "@nestjs/common";
 import { ConfigurableModuleBuilder } from "@nestjs/common";
 import type { Provider } from "../../core/types.ts";
-import type { GuardOptions } from "../../http/index.ts";
+import type { GuardOptions, NoLimiter, SeveralLimiters } from "../../http/index.ts";
 import type { NestLimiter } from "./limiters.ts";
 
 /** What all limiters of the application share. */
@@ -20,7 +20,11 @@ export interface TrypemaSharedOptions extends Omit<GuardOptions<ExecutionContext
  * decorators limit. Their functions get a request whose `raw` is Nest's `ExecutionContext`: see `requestOf`.
  */
 export type TrypemaModuleOptions = TrypemaSharedOptions &
-  (NestLimiter | { readonly limiters: readonly NestLimiter[] } | { readonly limiters?: undefined });
+  (
+    | (NestLimiter & { readonly limiters?: undefined })
+    | SeveralLimiters<ExecutionContext>
+    | (NoLimiter & { readonly limiters?: undefined })
+  );
 
 /** A class with this method gives `forRootAsync` its options, by `useClass` or `useExisting`. */
 export interface TrypemaOptionsFactory {
