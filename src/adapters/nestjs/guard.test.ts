@@ -46,6 +46,15 @@ function setUp(options: TrypemaModuleOptions, provider: Provider = createLocalPr
 
 afterEach(() => void vi.restoreAllMocks());
 
+it("refuses an option of a limiter beside limiters, which the compiler sees to", () => {
+  const limiters = [{ name: "a", limit: 5 }];
+  // @ts-expect-error
+  expect(() => setUp({ limiters, onBackendFailure: "local" })).toThrow(/limiters: got onBackendFailure beside them/);
+  // @ts-expect-error
+  expect(() => setUp({ onBackendFailure: "local" })).toThrow(/^default\.limit: got undefined/);
+  expect(setUp({ limiters: [] })).toBeDefined();
+});
+
 it("never takes the data of a message for a request, because its sender would choose its address", async () => {
   class Micro {
     ping() {}
