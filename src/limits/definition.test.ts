@@ -58,7 +58,7 @@ describe("a limit", () => {
       { limit, windowMs: WINDOW_MS },
       /^day\.limit: got .*, expected a positive integer, or rate: perMinute\(60\) in its place \(node_modules/,
     ]),
-    [{ limit: 5 }, /^day\.windowMs: expected a number of milliseconds/],
+    [{ limit: 5 }, /^day\.windowMs: missing; expected milliseconds, such as minutes/],
     [{ limit: 5, windowMs: 0 }, /^windowMs: got 0/],
     [{ limit: 5, windowMs: 10, bucketMs: 11 }, /^bucketMs: got 11/],
     [{ limit: 5, windowMs: 10, hardLimitFactor: 0.5 }, /^hardLimitFactor: got 0\.5/],

@@ -104,7 +104,7 @@ export function resolveFields(name: string, definition: GivenFields, hardLimitFa
     throw new TrypemaError("INVALID_OPTION", `${name}.strategy: got ${got}, expected "absolute" or "suppressed"`);
   }
   if (windowMs === undefined) {
-    throw new TrypemaError("INVALID_OPTION", `${name}.windowMs: expected a number of milliseconds`);
+    throw new TrypemaError("INVALID_OPTION", `${name}.windowMs: missing; expected milliseconds, such as minutes(1)`);
   }
   const window = resolveWindow({ windowMs, bucketMs } as WindowOptions);
   if (blockMs !== undefined) {

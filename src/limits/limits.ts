@@ -7,7 +7,7 @@ import { checkOptions } from "../core/options.ts";
 import type { Awaitable, Decision, Limiter, Provider } from "../core/types.ts";
 import { type LimitDefinition, type LimitOverride, rateFrom, resolveLimit } from "./definition.ts";
 import { foresee } from "./foresee.ts";
-import { AskedLimit, later, ownValue, Taken } from "./taken.ts";
+import { AskedLimit, checkCountsOf, later, ownValue, Taken } from "./taken.ts";
 
 /** The type of a provider's answers: Local returns a value, Redis a promise, Hybrid one of the two. */
 export type AnswerOf<P extends Provider, T> =
@@ -238,10 +238,7 @@ class SeveralLimits {
     counts: CountsOf<string> | undefined,
     overrides: OverridesOf<string> | undefined,
   ): readonly AskedLimit[] {
-    if (counts !== undefined && typeof counts !== "number") {
-      const names = asked.map(({ limit }) => limit.name);
-      checkOptions("counts", counts, names, "a number, or an object of the limits that were asked");
-    }
+    if (counts !== undefined) checkCountsOf(asked, counts);
     if (overrides !== undefined) checkOptions("overrides", overrides, [...this.#byName.keys()]);
     return asked.map(({ limit, limiter, key }) => {
       const { name } = limit;

@@ -78,10 +78,7 @@ export class Taken {
 
   /** What each limit is to count. */
   #checked(counts: SettledCounts): readonly number[] {
-    if (typeof counts !== "number") {
-      const names = this.#asked.map(({ limit }) => limit.name);
-      checkOptions("counts", counts, names, "a number, or an object of the limits that were asked");
-    }
+    checkCountsOf(this.#asked, counts);
     return this.#asked.map(({ limit: { name } }, index) => {
       const count = typeof counts === "number" ? counts : ownValue(counts, name);
       if (count !== undefined) checkCount(`counts.${name}`, count, 0);
@@ -144,6 +141,13 @@ function countFirst({ limiter, rate }: AskedLimit, key: string, count: number, t
 }
 
 type SettledCounts = number | Readonly<Record<string, number | undefined>>;
+
+/** Checks that counts are those of limits that are asked, and not how high they are. */
+export function checkCountsOf(asked: readonly AskedLimit[], counts: unknown): void {
+  if (typeof counts === "number") return;
+  const names = asked.map(({ limit }) => limit.name);
+  checkOptions("counts", counts, names, "a number, or an object of the limits that were asked");
+}
 
 /** A promise of what is made, which rejects where making it throws. */
 export async function later<T>(make: () => T): Promise<Awaited<T>> {
