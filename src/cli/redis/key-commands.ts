@@ -183,8 +183,9 @@ export const unblock: Command = {
   summary: "end a block, and keep what the key has used",
   help: `Usage: npx trypema unblock [options] KEY
 
-Ends the block of a key in each of its limits. What it has used stays: a key that
-is at its limit is denied and blocked again. Then use delete, which forgets both.
+Ends the block of a key in each of its limits. What it has used stays: a key
+that is at its limit is denied and blocked again. Then use delete, which forgets
+both.
 
 ${HELP}`,
   run: commandOf("", unblockLines, noCheck),
