@@ -10,7 +10,7 @@ import type { HttpRequest } from "./request.ts";
 /** How many requests of a limiter are inspected. A mistake that concerns all requests shows in so many. */
 const INSPECTED_REQUESTS = 100;
 
-/** A limiter whose first so many requests have no key looks for it in the wrong place. */
+/** If none of so many first requests of a limiter has a key, its key function looks for it in the wrong place. */
 const REQUESTS_WITHOUT_KEY = 10;
 
 /** Longer keys aren't inspected, because a client may send a key of thousands of parts. */

@@ -120,9 +120,11 @@ export function commonRateOf<Raw>(definition: WindowDefinition<Raw>, windowMs: n
   const { name = "default", rate, limit } = definition;
   const isOneOfThem = (rate === undefined) !== (limit === undefined);
   const given = rate ?? limit;
-  if (isOneOfThem && given === "none") return "none";
-  if (isOneOfThem && typeof given === "function") return undefined;
-  if (isOneOfThem && limit !== undefined) checkLimit(`${name}.limit: got`, limit);
+  if (isOneOfThem) {
+    if (given === "none") return "none";
+    if (typeof given === "function") return undefined;
+    if (limit !== undefined) checkLimit(`${name}.limit: got`, limit);
+  }
   return rateFrom(name, { rate, limit } as LimitOverride, windowMs);
 }
 

@@ -43,8 +43,6 @@ const NO_FIELDS: Fields = [];
  * then calls `settle`.
  */
 export class Guard<Raw> {
-  /** @internal */
-  readonly limiterNames: readonly string[];
   readonly #limiters: readonly HttpLimiter<Raw>[];
   readonly #family: Family | undefined;
   readonly #serialise: Serialiser | undefined;
@@ -84,10 +82,14 @@ export class Guard<Raw> {
       return new HttpLimiter(definition, options.provider, notices, hideRemaining);
     });
     checkNames(this.#limiters);
-    this.limiterNames = this.#limiters.map(({ name }) => name);
     this.#family = familyOf(options.provider);
     this.#settles = definitions.some(({ uncounted }) => uncounted !== undefined);
     this.#observed = options.metrics !== undefined || definitions.some(({ onDecision }) => onDecision !== undefined);
+  }
+
+  /** @internal */
+  get limiterNames(): readonly string[] {
+    return this.#limiters.map(({ name }) => name);
   }
 
   /**

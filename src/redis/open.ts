@@ -48,7 +48,7 @@ const MAX_CALLS = 40;
 const CALLS_IN_REPORT = 3;
 /** A look holds Redis about as long as so many calls do. */
 const CALLS_IN_PEEK = 2;
-/** A take of three limits holds Redis three to four times as long as a call does: 20 of them for 0.2 to 0.4 ms. */
+/** A take of three limits with keys of its own holds Redis three times as long as a call: 20 of them for 0.4 ms. */
 const CALLS_IN_TAKE = 2;
 
 /** What the limiters of a family that counts in Redis share. */

@@ -13,19 +13,17 @@ import { limiterOf } from "./limiter-of.ts";
 
 const HUNDRED = perMinute(100);
 
+function requestFrom(peerAddress: string): HttpRequest<object> {
+  return { raw: {}, method: "GET", path: "/", peerAddress, header: () => undefined };
+}
+
 /** A limiter of one key, and requests to it that haven't been answered. */
 function limited(provider: Provider, rate = HUNDRED) {
   const failed = vi.fn();
   const onError = (_: unknown, kind: string) => failed(kind);
   const guard = new Guard<object>({ provider, rate, key: () => "k", onError, uncounted: "failed", onNotice: false });
   const take = async () => {
-    const request: HttpRequest<object> = {
-      raw: {},
-      method: "GET",
-      path: "/",
-      peerAddress: "::1",
-      header: () => undefined,
-    };
+    const request = requestFrom("::1");
     const verdict = await guard.check(request);
     return {
       status: verdict.answer?.status ?? 200,
@@ -78,15 +76,8 @@ async function outage(make: (client: Redis, options: RedisOptions) => Provider, 
 
 describe("a limiter in front of another rateLimit", () => {
   const provider = createLocalProvider();
-  const request = (): HttpRequest<object> => ({
-    raw: {},
-    method: "GET",
-    path: "/",
-    peerAddress: "203.0.113.7",
-    header: () => undefined,
-  });
   const statusOf = async (...guards: Guard<object>[]) => {
-    const asked = request();
+    const asked = requestFrom("203.0.113.7");
     for (const guard of guards) {
       const { answer } = await guard.check(asked);
       if (answer !== undefined) return answer.status;
@@ -179,13 +170,7 @@ describe("with Redis", () => {
     provider.redis = "down";
     const onDecision = vi.fn();
     const guard = new Guard({ provider, rate: HUNDRED, key: () => "k", onDecision, strategy: "suppressed" });
-    const { answer } = await guard.check({
-      raw: {},
-      method: "GET",
-      path: "/",
-      peerAddress: "::1",
-      header: () => undefined,
-    });
+    const { answer } = await guard.check(requestFrom("::1"));
     expect(answer).toMatchObject({
       status: 503,
       fields: ["retry-after", "1", "content-type", "application/problem+json"],
@@ -253,13 +238,7 @@ it("with the Local provider of onBackendFailure, what that counted is given back
     uncounted: "failed",
   });
   for (let i = 0; i < 3; i++) {
-    const verdict = await guard.check({
-      raw: {},
-      method: "GET",
-      path: "/",
-      peerAddress: "::1",
-      header: () => undefined,
-    });
+    const verdict = await guard.check(requestFrom("::1"));
     expect(verdict.answer).toBe(undefined);
     verdict.settle!({ status: 500, header: () => undefined });
   }

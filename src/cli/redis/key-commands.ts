@@ -166,8 +166,9 @@ const unblockLines: Work = async (store, request) => {
       const before = await limiter.isAllowed(request.key);
       await limiter.unblock(request.key);
       const { allowed } = await limiter.isAllowed(request.key);
-      const what = `${isBlocked(before) ? "unblocked" : "was not blocked"}: ${printable(request.key)} (${nameOf(limit)})`;
-      return allowed || limit.strategy === "suppressed" ? what : `${what}, ${AT_ITS_LIMIT}`;
+      const done = isBlocked(before) ? "unblocked" : "was not blocked";
+      const atLimit = allowed || limit.strategy === "suppressed" ? "" : `, ${AT_ITS_LIMIT}`;
+      return `${done}: ${printable(request.key)} (${nameOf(limit)})${atLimit}`;
     }),
   );
 };
