@@ -19,7 +19,17 @@
 // any field that commands.js doesn't have.
 
 import { readdirSync, readFileSync } from "node:fs";
-import { BATCHED, BUCKET, COMMANDS, CONSTANTS, LEASE, STATE, TAKES, WINDOW } from "../src/redis/lua/commands.js";
+import {
+  BATCHED,
+  BUCKET,
+  COMMANDS,
+  CONSTANTS,
+  DIGITS,
+  LEASE,
+  STATE,
+  TAKES,
+  WINDOW,
+} from "../src/redis/lua/commands.js";
 
 const FOLDER = new URL("../src/redis/lua/", import.meta.url);
 
@@ -160,6 +170,9 @@ end`;
     format: `'<${"d".repeat(Object.keys(fields).length)}'`,
   }));
   return `${ofState.join("\n")}
+local function head_to_newest(state)
+  return struct.unpack('<${"d".repeat(bytesBefore("suppression") / 8)}', state)
+end
 local function pack_bucket(${bucket.names})
   return struct.pack(${bucket.format}, ${bucket.names})
 end
@@ -171,6 +184,25 @@ local function pack_lease(${lease.names})
 end
 local function unpack_lease(packed)
   return struct.unpack(${lease.format}, packed)
+end
+`;
+}
+
+/** A function that reads an ask of plain takes: the numbers at a place of the text, as DIGITS describes them. */
+function plainAskFunction() {
+  const { base, zero, counts } = DIGITS;
+  const size = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const digits = Array.from({ length: size }, (_, index) => `d${index + 1}`);
+  const left = [...digits];
+  const numbers = Object.entries(counts).map(([name, count]) => {
+    const [first, ...others] = left.splice(0, count);
+    const zeros = others.reduce((value) => value * base + zero, zero);
+    const value = others.reduce((before, digit) => `(${before}) * ${base} + ${digit}`, first);
+    return `  local ${name} = ${value} - ${zeros}\n`;
+  });
+  return `local function read_plain_ask(plan, place)
+  local ${digits.join(", ")} = plan:byte(${size} * place - ${size - 2}, ${size} * place + 1)
+${numbers.join("")}  return ${Object.keys(counts).join(", ")}
 end
 `;
 }
@@ -346,6 +378,9 @@ function writtenOut(callee, call, callers) {
   const other = bound.find(({ parameter, arg }) => RECORDS.includes(parameter) && parameter !== arg);
   if (other !== undefined) throw new Error(`${name}: ${other.parameter} must be ${other.parameter}`);
   const names = values.map(({ parameter }) => parameter).join(", ");
+  // Where it only returns something, the variables are made of that. To make them first would cost a move for each.
+  if (isLocal && body.length + values.length === 0 && hiding.length === 0)
+    return [`local ${targets.join(", ")} = ${result}`];
   return [
     ...(isLocal ? [`local ${call.targets.join(", ")}`] : []),
     "do",
@@ -435,6 +470,7 @@ function addFunctions(source) {
 }
 
 addFunctions(layoutFunctions());
+addFunctions(plainAskFunction());
 for (const name of readdirSync(new URL("lib/", FOLDER)).sort()) addFunctions(read(`lib/${name}`));
 for (const name of [...Object.keys(COMMANDS), "batch", "take", "sync_batch", "peek_batch", "limited_keys"])
   addFunctions(read(`${name}.lua`));
@@ -511,26 +547,28 @@ const TAKE_FUNCTIONS = {
 const CALLED_BY_SIMPLE_TAKES = ["redis.call", "struct.unpack", "struct.pack", "math.floor", "math.ceil"];
 
 /**
- * The script that decides takes. `a, b = functions(f, g)` in `decide_takes` makes the functions there: to make them
- * takes a tenth of a take of three limits, and most scripts don't need them.
+ * The script that decides takes, which is the body of `take`. `a, b = functions(f, g)` makes the functions there: to
+ * make them takes a tenth of a take of three limits, and most scripts don't need them.
  *
  * `decide_from` is a function of its own, which is given the variables of `takes` as parameters. To make a function
  * that shares so many variables with another one takes 10 000 instructions, a tenth of a take of three limits.
  */
 export function packTake() {
   const made = Object.entries(TAKE_FUNCTIONS).map(([name, command]) => packed(name, command, { isTable: true }));
-  const main = packed("decide_takes", { arguments: {} }, { isTake: true });
+  const deciding = packed("decide_takes", { arguments: {} }, { isTake: true });
   const simple = packed("decide_from", COMMANDS.absolute_inc, { isTake: true });
   const shared = [...new Set(simple.match(/\btakes_\w+/g))].join(", ");
   const sharing = (script) => script.replaceAll(/\b(function decide_from|takes_decide_from)\(takes\b/g, `$1(${shared}`);
   const others = made.join("\n");
   const rare = libraryFunctionsIn(others).filter((name) => !CALLED_BY_SIMPLE_TAKES.includes(name));
-  const deciding = main.replace(
-    /^(.*) = functions\((.*)\)$/m,
-    (_, names, called) => `${lookingUp(rare, others)}\n${names} = ${called}`,
-  );
-  const parts = [sharing(simple), sharing(deciding), packed("take", { arguments: {} }), "return take(KEYS, ARGV)"];
-  return lookingUp(CALLED_BY_SIMPLE_TAKES, parts.join("\n"));
+  const all = [simple, making(deciding, lookingUp(rare, others))].map(sharing).join("\n");
+  const script = bind(written(functions.get("take")), "take", { arguments: {} }).join("\n");
+  return lookingUp(CALLED_BY_SIMPLE_TAKES, `local keys, arguments = KEYS, ARGV\n${making(script, all)}`);
+}
+
+/** Has the functions of `definitions` made where `script` has `a, b = functions(f, g)`. */
+function making(script, definitions) {
+  return script.replace(/^(.*) = functions\((.*)\)$/m, (_, names, made) => `${definitions}\n${names} = ${made}`);
 }
 
 /** JSON with all digits of a number; that of Redis has 14 of them. */

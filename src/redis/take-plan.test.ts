@@ -31,9 +31,11 @@ function planOf(...takes: TakeCall[]) {
 function plainOf(...takes: TakeCall[]): number[] | undefined {
   const [text] = sendingTakes.together(takes).args;
   if (text!.startsWith("[")) return undefined;
-  const numbers = text!.match(/.{5}/gs)!;
-  expect(numbers.join("")).toBe(text);
-  return numbers.map((digits) => [...digits].reduce((value, digit) => value * 90 + digit.charCodeAt(0) - 35, 0));
+  const [, times, asks] = /^(.)((?:.{17})+)$/s.exec(text!)!;
+  const ofAsks = asks!.match(/.{17}/gs)!.flatMap((ask) => /^(.{5})(.{4})(.{3})(.{5})$/s.exec(ask)!.slice(1));
+  return [times!, ...ofAsks].map((digits) =>
+    [...digits].reduce((value, digit) => value * 90 + digit.charCodeAt(0) - 35, 0),
+  );
 }
 
 /** An ask that is plain unless `given` has something else. */
@@ -44,7 +46,7 @@ function plainAsk(given: Readonly<Record<string, number>>, others?: Partial<Take
   return ask(new CallTerms(ABSOLUTE_INC, args), `${args}`, others);
 }
 
-const MOST = 90 ** 5 - 1;
+const MOST = { windowMs: 90 ** 5 - 1, bucketMs: 90 ** 4 - 1, count: 90 ** 3 - 1, limit: 90 ** 5 - 1 };
 
 it("gives takes that are the same as nothing but how many there are, and whole numbers of each ask", () => {
   const asks = [plainAsk({}), plainAsk({ windowMs: 3_600_000, count: 0, limit: 7 })];
@@ -55,25 +57,34 @@ it("gives takes that are the same as nothing but how many there are, and whole n
 });
 
 it("gives every number that has so many digits as it is, in characters that every client sends as they are", () => {
-  const value = fc.integer({ min: 1, max: MOST });
+  const upTo = (max: number) => fc.integer({ min: 1, max });
   fc.assert(
-    fc.property(value, value, value, value, (windowMs, bucketMs, count, limit) => {
-      const plain = take([plainAsk({ windowMs, bucketMs, count, limit })]);
-      expect(plainOf(plain)).toEqual([1, windowMs, bucketMs, count, limit]);
-      expect(sendingTakes.together([plain]).args[0]).toMatch(/^[\x23-\x7c]*$/);
-    }),
+    fc.property(
+      ...([upTo(MOST.windowMs), upTo(MOST.bucketMs), upTo(MOST.count), upTo(MOST.limit)] as const),
+      (windowMs, bucketMs, count, limit) => {
+        const plain = take([plainAsk({ windowMs, bucketMs, count, limit })]);
+        expect(plainOf(plain)).toEqual([1, windowMs, bucketMs, count, limit]);
+        expect(sendingTakes.together([plain]).args[0]).toMatch(/^[\x23-\x7c]*$/);
+      },
+    ),
   );
-  const most = { windowMs: MOST, bucketMs: MOST, count: MOST, limit: MOST };
-  expect(plainOf(take([plainAsk(most)]))).toEqual([1, MOST, MOST, MOST, MOST]);
+  expect(plainOf(take([plainAsk(MOST)]))).toEqual([1, ...Object.values(MOST)]);
+});
+
+it("tells in the first character how many takes there are, as long as that begins no JSON", () => {
+  const plain = take([plainAsk({})]);
+  const takes = (count: number) => Array.from({ length: count }, () => plain);
+  expect(plainOf(...takes(55))).toEqual([55, 60_000, 100, 1, 5]);
+  expect(planOf(...takes(56)).runs).toEqual([56, 1, ALIKE, 1, 0, 1, 0]);
 });
 
 it("gives a plan for any other number, for another rate than the limit's, and for a block", () => {
   const { POSITIVE_INFINITY } = Number;
   for (const [name, values] of Object.entries({
-    windowMs: [60_000.5, MOST + 1],
-    bucketMs: [0.1, MOST + 1],
-    count: [MOST + 1],
-    limit: [MOST + 1, 2 ** 53, POSITIVE_INFINITY],
+    windowMs: [60_000.5, MOST.windowMs + 1],
+    bucketMs: [0.1, MOST.bucketMs + 1],
+    count: [MOST.count + 1],
+    limit: [MOST.limit + 1, 2 ** 53, POSITIVE_INFINITY],
     rate: [0.08, 1 / 3, POSITIVE_INFINITY],
   })) {
     for (const value of values) {

@@ -123,7 +123,8 @@ class Run {
   /** The text of the only run, if it is plain (see BATCHED in lua/commands.js). */
   get plain(): string | undefined {
     if (this.#kind !== RUN_KINDS.alike || this.#isRow) return undefined;
-    let text = digitsOf(this.#count);
+    if (this.#count > MOST_PLAIN) return undefined;
+    let text = String.fromCharCode(DIGITS.zero + this.#count);
     for (const { terms, blockMs } of this.first.asks) {
       const ofAsk = plainTextOf(terms);
       if (ofAsk === undefined || blockMs > 0) return undefined;
@@ -133,6 +134,11 @@ class Run {
   }
 }
 
+/** How many takes the first character of a text can tell, which begins no JSON. */
+const MOST_PLAIN = "[".charCodeAt(0) - DIGITS.zero - 1;
+
+const COUNTS_OF_DIGITS = Object.values(DIGITS.counts);
+
 const plainTexts = new WeakMap<CallTerms, { readonly text: string | undefined }>();
 
 /** What plain takes are given of the terms of an ask; undefined where no plain take can ask so. */
@@ -140,21 +146,19 @@ function plainTextOf(terms: CallTerms): string | undefined {
   let known = plainTexts.get(terms);
   if (known === undefined) {
     const [windowMs, bucketMs, count, limit, rate] = terms.args.map(Number) as [number, number, number, number, number];
-    const whole = [windowMs, bucketMs, count, limit];
-    const isPlain = whole.every(hasDigits) && rate === (limit * 1_000) / windowMs;
-    known = { text: isPlain ? whole.map(digitsOf).join("") : undefined };
+    const digits = [windowMs, bucketMs, count, limit].map((value, index) => digitsOf(value, COUNTS_OF_DIGITS[index]!));
+    const isPlain = rate === (limit * 1_000) / windowMs && !digits.includes(undefined);
+    known = { text: isPlain ? digits.join("") : undefined };
     plainTexts.set(terms, known);
   }
   return known.text;
 }
 
-function hasDigits(value: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value < DIGITS.base ** DIGITS.count;
-}
-
-function digitsOf(value: number): string {
+/** A number in so many digits; undefined if it isn't whole, or too large. */
+function digitsOf(value: number, count: number): string | undefined {
+  if (!Number.isInteger(value) || value < 0 || value >= DIGITS.base ** count) return undefined;
   let text = "";
-  for (let left = value; text.length < DIGITS.count; left = Math.floor(left / DIGITS.base)) {
+  for (let left = value; text.length < count; left = Math.floor(left / DIGITS.base)) {
     text = String.fromCharCode(DIGITS.zero + (left % DIGITS.base)) + text;
   }
   return text;

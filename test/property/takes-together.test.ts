@@ -215,19 +215,19 @@ it.each(["each its own time", "the same time"])("shares nothing but the script, 
 });
 
 it("plain takes count by each of their numbers as it is, however large", async () => {
-  const most = DIGITS.base ** DIGITS.count - 1;
+  const most = (name: keyof typeof DIGITS.counts) => DIGITS.base ** DIGITS.counts[name] - 1;
   const numbers = fc
     .record({
-      windowMs: fc.integer({ min: 2, max: most }),
+      windowMs: fc.integer({ min: 2, max: most("window_ms") }),
       bucketShare: fc.double({ min: 0, max: 1, noNaN: true }),
-      limit: fc.integer({ min: 2, max: most }),
-      countShare: fc.double({ min: 0, max: 0.5, noNaN: true }),
+      limit: fc.integer({ min: 3, max: most("limit") }),
+      countShare: fc.double({ min: 0, max: 1 / 3, noNaN: true }),
     })
     .map(({ windowMs, bucketShare, limit, countShare }) => ({
       windowMs,
-      bucketMs: Math.max(1, Math.floor(windowMs * bucketShare)),
+      bucketMs: Math.max(1, Math.floor(Math.min(windowMs, most("bucket_ms")) * bucketShare)),
       limit,
-      count: Math.max(1, Math.floor(limit * countShare)),
+      count: Math.max(1, Math.floor(Math.min(limit, 3 * most("count")) * countShare)),
     }));
   await fc.assert(
     fc.asyncProperty(fc.array(numbers, { minLength: 1, maxLength: 3 }), async (drawn) => {
@@ -237,13 +237,13 @@ it("plain takes count by each of their numbers as it is, however large", async (
         const args = [windowMs, bucketMs, count, limit, rate].map(String);
         const drawnAsk = { terms: new CallTerms(ABSOLUTE_INC, args), keys: ["n", "nb"] as const };
         const others = drawn.toSpliced(index, 1).map(({ windowMs: otherMs }, other) => ({
-          terms: new CallTerms(ABSOLUTE_INC, [otherMs, 1, 0, 1, 1_000 / otherMs].map(String)),
+          terms: new CallTerms(ABSOLUTE_INC, [otherMs, 1, 1, 3, 3_000 / otherMs].map(String)),
           keys: [`o${other}`, `o${other}b`] as const,
         }));
         const asks = [...others.slice(0, index), drawnAsk, ...others.slice(index)];
-        // The last ms of a bucket's cell, and the first one of the next.
+        // The last ms of a bucket's cell, and the first one of the next: at first without a bucket, and then with one.
         const replies: unknown[] = [];
-        for (const nowMs of [bucketMs * 7 - 1, bucketMs * 7]) {
+        for (const nowMs of [bucketMs * 7 - 1, bucketMs * 7, bucketMs * 7]) {
           const call = { asks: asks.map((ask) => ({ ...ask, draw: undefined, blockMs: 0 })), keys: [] };
           sent.plain = 0;
           replies.push((await send([{ ...call, isDenied: false, clock: [String(nowMs)] }]))[index]);
@@ -253,9 +253,10 @@ it("plain takes count by each of their numbers as it is, however large", async (
           const whole = used * (windowMs + 1) + moreMs;
           return whole < 1e15 ? whole : `${used} ${moreMs}`;
         };
-        expect(replies).toEqual([told([count, windowMs]), told([2 * count, windowMs - 1])]);
+        const used = [told([count, windowMs]), told([2 * count, windowMs - 1]), told([3 * count, windowMs - 1])];
+        expect(replies).toEqual(used);
         const { fields } = fieldsOfState(numbersIn((await redis.client.getBuffer("n"))!));
-        expect(fields).toMatchObject({ rate, oldestCount: count, newestCount: count, total: 2 * count });
+        expect(fields).toMatchObject({ rate, oldestCount: count, newestCount: 2 * count, total: 3 * count });
       }
     }),
     { numRuns: 200 },

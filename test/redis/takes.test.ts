@@ -162,6 +162,36 @@ it("a take is answered as by Local where used and wait, as one number, are just 
   }
 });
 
+it("takes that come one after the other in the cell of a bucket are answered and counted as by Local", async () => {
+  const clock = manualClock(1_000_500);
+  const definitions = {
+    second: { limit: 6, windowMs: seconds(1), bucketMs: seconds(1) },
+    day: { limit: 90, windowMs: hours(24), bucketMs: minutes(1) },
+  };
+  const provider = createRedisProvider(redis.client, { timeoutMs: 30_000, clock });
+  opened.push(provider);
+  const [limits, local] = [
+    createLimits(provider, definitions),
+    createLimits(createLocalProvider({ clock }), definitions),
+  ];
+  for (const [waitMs, second] of [
+    // One bucket, whose time is that of its last hit.
+    ...[[0, 1] as const, [100, 1] as const, [50, 0] as const],
+    // Another one, which is still hit when the first one has expired. A count of 0 leaves it as it is.
+    ...[[450, 1] as const, [200, 0] as const, [300, 1] as const],
+    // Up to the limit. There not even a count of 0 is admitted.
+    ...[[50, 4] as const, [10, 0] as const, [10, 1] as const],
+    // The bucket expires as late as its last hit.
+    ...[[960, 1] as const, [20, 1] as const],
+  ]) {
+    clock.advance(waitMs);
+    expect((await limits.take("k", { second })).decisions).toEqual(local.take("k", { second }).decisions);
+    for (const name of ["second", "day"] as const) {
+      expect(await limits.limiter(name).get("k")).toEqual(local.limiter(name).get("k"));
+    }
+  }
+});
+
 it("a denied take can block for a single millisecond", async () => {
   const clock = manualClock(1_000_000);
   const options = { clock, timeoutMs: 30_000 };
@@ -435,18 +465,24 @@ describe("in a script with others", () => {
   });
 });
 
-it("a replica's refusal reaches the client as an error, which clients listen to, also where it is about one key", async () => {
+/** A client that notes what Redis refuses, but for scripts that it doesn't know yet. */
+function clientThatListens() {
   const refusals: string[] = [];
-  const listening: RedisClient = {
+  const client: RedisClient = {
     async sendCommand([command, ...args]: string[]) {
       return redis.client.call(command!, ...args).catch((error) => {
-        refusals.push(String(error.message));
+        if (!/^NOSCRIPT/.test(error.message)) refusals.push(String(error.message));
         throw error;
       });
     },
   };
+  return { client, refusals };
+}
+
+it("a replica's refusal reaches the client as an error, which clients listen to, also where it is about one key", async () => {
+  const { client, refusals } = clientThatListens();
   const clock = manualClock(1_000_000);
-  const limits = limitsOn(listening, { clock });
+  const limits = limitsOn(client, { clock });
   await limits.take({ tokens: "k" });
   // What has expired is deleted when the key is looked at.
   clock.advance(minutes(1));
@@ -455,6 +491,24 @@ it("a replica's refusal reaches the client as an error, which clients listen to,
   await redis.client.replicaof("NO", "ONE");
   expect(failure).toMatchObject({ code: "BACKEND_UNAVAILABLE" });
   expect(refusals).toEqual([expect.stringMatching(/^READONLY/)]);
+});
+
+it("a take that is alone counts nothing where the server can't write, and the client is told so, also right after others", async () => {
+  const { client, refusals } = clientThatListens();
+  const limits = limitsOn(client, { clock: manualClock(1_000_000) });
+  const takes = [() => limits.take({ burst: "k", day: "k" }), () => limits.take({ day: "k" })];
+  const admin = redis.client;
+  for (const [begin, end] of [
+    [() => admin.config("SET", "maxmemory", "1"), () => admin.config("SET", "maxmemory", "0")],
+    [() => admin.replicaof("127.0.0.1", 1), () => admin.replicaof("NO", "ONE")],
+  ] as const) {
+    await takes[0]!();
+    await begin();
+    for (const take of takes) await failureOf(take());
+    await end();
+  }
+  expect(refusals.map((message) => message.split(" ")[0])).toEqual(["OOM", "OOM", "READONLY", "READONLY"]);
+  expect((await limits.take("k")).decisions).toMatchObject({ burst: { remaining: 7 }, day: { remaining: 17 } });
 });
 
 it("a take whose script the server has lost is sent again as a whole, and counts once", async () => {

@@ -145,10 +145,11 @@ export const RUN_KINDS = {
 };
 
 /**
- * How plain takes are given whole numbers (see BATCHED): each as so many digits to this base, the first one counting
- * most. A digit is a character of ASCII, from `zero` on.
+ * How plain takes are given whole numbers (see BATCHED): in digits to this base, the first one counting most. A digit
+ * is a character of ASCII, from `zero` on. `counts` says how many digits each number of an ask has, in their order. To
+ * have one digit more in each ask costs a take of three limits 350 instructions, and nearly all limits need no more.
  */
-export const DIGITS = { count: 5, base: 90, zero: 35 };
+export const DIGITS = { base: 90, zero: 35, counts: { window_ms: 5, bucket_ms: 4, count: 3, limit: 5 } };
 
 /** Written in capitals in the Lua. */
 export const CONSTANTS = {
@@ -161,9 +162,9 @@ export const CONSTANTS = {
   MOST_DECLINED: "4503599627370496",
   /** Up to here a reply in Lua's integers is exact, whatever the client makes of it. */
   MOST_INTEGER: "1e15",
-  BASE: String(DIGITS.base),
-  /** What the digits of 0 come to, where each counts as its character. */
-  ZEROS: String(Array.from({ length: DIGITS.count }, (_, i) => DIGITS.zero * DIGITS.base ** i).reduce((a, b) => a + b)),
+  /** What plain takes begin with: so much more than this as there are takes; and where there is one. */
+  ZERO: String(DIGITS.zero),
+  ONE_PLAIN: String(DIGITS.zero + 1),
   /** The character `[`. */
   START_OF_JSON: "91",
   /** In place of the state of a key whose window is a whole one: no simple take finds its state in it. */
@@ -368,12 +369,12 @@ export const COMMANDS = {
  *   ask: which key, from 1 on · by how much that grows from take to take · where its terms are: the place before them ·
  *     for how long a denial blocks in ms, or the draw of a suppressed limit
  *
- * Each number costs Redis some 1 000 instructions, and a take of three limits that is alone 110 000. So takes have no
+ * Each number costs Redis some 1 000 instructions, and a take of three limits that is alone 90 000. So takes have no
  * list where they are *plain*: all of them are the same, may be simple and block nobody, and each rate is that of the
- * limit, `limit * 1000 / window_ms`. In place of the list is a text of whole numbers, each of which has the digits that
- * DIGITS says. It costs 500 instructions to read one, any client can send it, and no such text begins as JSON does:
+ * limit, `limit * 1000 / window_ms`. In place of the list is a text of whole numbers, each of which has as many digits
+ * as DIGITS says. It costs 500 instructions to read one, any client can send it, and no such text begins as JSON does:
  *
- *   text: how many takes · asks …, in the order of KEYS
+ *   text: how many takes, in one digit · asks …, in the order of KEYS
  *   ask: the length of the window · that of a bucket · the count · the limit
  *
  * The reply is a list of the replies to all asks of all takes, and at last the time, as text, where that is asked for.

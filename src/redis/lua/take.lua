@@ -7,23 +7,47 @@
 --
 -- A function that is called by another name, as `store(takes)` below, stays a function. The packer writes all others
 -- out where they are called, which would make these too long. To make the functions takes a tenth of a take of
--- three limits, so they are made when the first take comes that needs them.
+-- three limits, so they are made where they are needed: those for takes that aren't simple when the first of these
+-- comes, and all others unless the only take is counted without them (see `count_in_newests`).
 
 local function take(keys, arguments)
-  local is_done, replied = pcall(decide_takes, keys, arguments)
-  -- What the server refuses is replied as it says it, because clients listen to what a replica says.
-  if not is_done then
-    local text, readonly = failure_as_text(replied)
-    local refusal = readonly or text:match('^[A-Z]+ .*')
-    if not refusal then error(text, 0) end
-    replied = redis.error_reply(refusal)
+  local size = #keys / 2
+  local states = read_states(keys, size)
+  local plan, clock, now_ms = arguments[1], arguments[2], nil
+  if clock and clock ~= '' then
+    now_ms = clock + 0
+  else
+    now_ms = time_of_server()
+  end
+  local replied = false
+  if plan:byte() == ONE_PLAIN and clock ~= '' then
+    replied = count_in_newests(keys, size, states, plan, now_ms)
+  end
+  if not replied then
+    local decide = functions(decide_takes)
+    local is_done
+    is_done, replied = pcall(decide, keys, arguments, states, now_ms)
+    -- What the server refuses is replied as it says it, because clients listen to what a replica says.
+    if not is_done then
+      local text, readonly = failure_as_text(replied)
+      local refusal = readonly or text:match('^[A-Z]+ .*')
+      if not refusal then error(text, 0) end
+      replied = redis.error_reply(refusal)
+    end
   end
   return replied
 end
 
-local function decide_takes(keys, arguments)
+-- MGET reads the states of a thousand keys at most, because Lua passes on so many values at once and not many more.
+local function read_states(keys, size)
+  local most = size
+  if most > 1000 then most = 1000 end
+  return redis.call('MGET', unpack(keys, 1, most))
+end
+
+local function decide_takes(keys, arguments, states, now_ms)
   local takes = {}
-  read_takes(takes, keys, arguments)
+  read_takes(takes, keys, arguments, states, now_ms)
   takes.decide_from = decide_from
   local decide, store
   if takes.is_plain then
@@ -67,31 +91,22 @@ local function decide_plain_takes(takes)
   end
 end
 
--- What all takes have in common. MGET reads the states of a thousand keys at most, because Lua passes on so many values
--- at once and not many more.
-local function read_takes(takes, keys, arguments)
+-- What all takes have in common.
+local function read_takes(takes, keys, arguments, states, now_ms)
   takes.keys, takes.key_count = keys, #keys / 2
-  local most = takes.key_count
-  if most > 1000 then most = 1000 end
-  takes.states = redis.call('MGET', unpack(keys, 1, most))
-  takes.done = 0
-  takes.times_read = 0
+  takes.states, takes.now_ms = states, now_ms
+  takes.has_callers_clock = arguments[2] ~= nil and arguments[2] ~= ''
+  takes.done, takes.times_read = 0, 0
   takes.plan = arguments[1]
-  local a, b, c, d, e = takes.plan:byte(1, 5)
-  takes.is_plain = a ~= START_OF_JSON
+  local first = takes.plan:byte()
+  takes.is_plain = first ~= START_OF_JSON
   if takes.is_plain then
-    takes.left = (((a * BASE + b) * BASE + c) * BASE + d) * BASE + e - ZEROS
+    takes.left = first - ZERO
     takes.size = takes.key_count
     takes.is_last = true
   else
     takes.plan = cjson.decode(takes.plan)
     takes.at, takes.last = takes.plan[1], #takes.plan
-  end
-  takes.has_callers_clock = arguments[2] ~= nil and arguments[2] ~= ''
-  if takes.has_callers_clock then
-    takes.now_ms = arguments[2] + 0
-  else
-    takes.now_ms = time_of_server()
   end
   takes.kept, takes.replies, takes.replied = {}, { nil, nil, nil, nil }, 0
 end
@@ -110,26 +125,14 @@ local function key_and_terms(takes, place)
   return plan[at - 1] + takes.done * plan[at], plan[at + 1]
 end
 
--- Reads the window of an ask of plain takes. Returns its count and its limit, which is what the rate is made of.
-local function read_plain_ask(takes, window, place)
-  local at = 20 * place - 14
-  local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t = takes.plan:byte(at, at + 19)
-  window.window_ms = (((a * BASE + b) * BASE + c) * BASE + d) * BASE + e - ZEROS
-  window.bucket_ms = (((f * BASE + g) * BASE + h) * BASE + i) * BASE + j - ZEROS
-  local count = (((k * BASE + l) * BASE + m) * BASE + n) * BASE + o - ZEROS
-  local limit = (((p * BASE + q) * BASE + r) * BASE + s) * BASE + t - ZEROS
-  return count, limit
-end
-
 -- Makes the plan of takes that were given without one, for those that turned out not to be simple.
 local function make_plan(takes)
-  local window = {}
   local plan = {}
   for place = 1, takes.size do
     local at = 7 * place - 7
-    local count, limit = read_plain_ask(takes, window, place)
-    plan[at + 1], plan[at + 2], plan[at + 3] = window.window_ms, window.bucket_ms, count
-    plan[at + 4], plan[at + 5], plan[at + 6], plan[at + 7] = limit, limit * 1000 / window.window_ms, 0, 0
+    local window_ms, bucket_ms, count, limit = read_plain_ask(takes.plan, place)
+    plan[at + 1], plan[at + 2], plan[at + 3] = window_ms, bucket_ms, count
+    plan[at + 4], plan[at + 5], plan[at + 6], plan[at + 7] = limit, limit * 1000 / window_ms, 0, 0
   end
   takes.at = #plan + 1
   plan[takes.at], plan[takes.at + 1], plan[takes.at + 2] = takes.left, takes.size, OTHER

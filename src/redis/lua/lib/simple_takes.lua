@@ -20,7 +20,7 @@ local function decide_from(takes, place, times)
   local number, is_shared, block_ms = place, true, 0
   local count, limit, rate
   if takes.is_plain then
-    count, limit = read_plain_ask(takes, window, place)
+    window.window_ms, window.bucket_ms, count, limit = read_plain_ask(takes.plan, place)
     rate = limit * 1000 / window.window_ms
   else
     local plan, at = takes.plan, takes.at + 4 * place
@@ -223,4 +223,33 @@ local function reply_denied(takes, window, place, limit, count, missing)
   for at = takes.replied + place, takes.replied + takes.at_once * takes.size, takes.size do
     takes.replies[at] = replied
   end
+end
+
+-- The shortest way: for a plain take that is alone, all of whose asks are admitted and counted in the newest bucket of
+-- their keys. It makes no functions, so a take of three limits takes Redis a fifth less than in the way above. Returns
+-- the replies; false for any other take, of which it counts nothing.
+local function count_in_newests(keys, size, states, plan, now_ms)
+  local replies, newests = { nil, nil, nil, nil }, { nil, nil, nil, nil }
+  for place = 1, size do
+    local state = states[place]
+    if not state or #state < BYTES_TO_NEWEST then break end
+    local window_ms, bucket_ms, count, limit = read_plain_ask(plan, place)
+    local rate, front, _, back, oldest_ms, oldest_count, newest_ms, newest_count, total = head_to_newest(state)
+    local used, age_ms, more_ms = total + count, now_ms - newest_ms, window_ms
+    if oldest_count > 0 then more_ms = math.ceil(oldest_ms + window_ms - now_ms) end
+    local admission = used * (window_ms + 1) + more_ms
+    -- The key has nothing but buckets, all of them live, and the time is in the newest one's cell of the time grid.
+    if not (used <= limit and age_ms >= 0 and age_ms <= now_ms % bucket_ms and more_ms > 0 and more_ms <= window_ms
+      and total > 0 and #state == BYTES_TO_NEWEST + (front + back) * BYTES_OF_BUCKET
+      and rate == limit * 1000 / window_ms and count > 0 and admission < MOST_INTEGER) then break end
+    replies[place] = admission
+    newests[place] = struct.pack('<ddd', now_ms, newest_count + count, used)
+  end
+  local replied = false
+  -- Where the first write is refused, nothing has been written, and the way above says what was refused.
+  if replies[size] and redis.pcall('SETRANGE', keys[1], TEXT_BYTES_TO_HEAD, newests[1]) == #states[1] then
+    for place = 2, size do redis.call('SETRANGE', keys[place], TEXT_BYTES_TO_HEAD, newests[place]) end
+    replied = replies
+  end
+  return replied
 end
