@@ -72,6 +72,8 @@ export interface SharedDenials {
 export interface Family {
   /** The limiter of these counts: the same object for the same limit. */
   limiter(limit: NamedLimit): Limiter;
+  /** The limiters of limits that are asked together, mostly for the same keys. */
+  limitersTogether(limits: readonly NamedLimit[]): readonly Limiter[];
   /**
    * Decides about all asks, and counts them if each is admitted. Where one is denied, absolute limits are left as they
    * were, and suppressed limits count what they were asked for as declined.
@@ -134,6 +136,10 @@ export abstract class Members<P extends Provider, L extends Limiter> implements 
       this.#limiters.set(id, limiter);
     }
     return limiter;
+  }
+
+  limitersTogether(limits: readonly NamedLimit[]): readonly L[] {
+    return limits.map((limit) => this.limiter(limit));
   }
 
   /** The limiter that a provider with that window has itself. */

@@ -155,10 +155,11 @@ class SeveralLimits {
   constructor(family: Family, definitions: Readonly<Record<string, LimitDefinition>>) {
     checkOptions("limits", definitions, Object.keys(Object(definitions)));
     this.#family = family;
-    this.#limits = Object.entries(definitions).map(([name, definition]) => {
-      const limit = resolveLimit(name, definition, family.hardLimitFactor);
-      return new AskedLimit(limit, family.limiter(limit), "", limit.rate, 1);
-    });
+    const limits = Object.entries(definitions).map(([name, definition]) =>
+      resolveLimit(name, definition, family.hardLimitFactor),
+    );
+    const limiters = family.limitersTogether(limits);
+    this.#limits = limits.map((limit, place) => new AskedLimit(limit, limiters[place]!, "", limit.rate, 1));
     if (this.#limits.length === 0) {
       throw new TrypemaError("INVALID_OPTION", "limits: got none, expected at least one limit by its name");
     }

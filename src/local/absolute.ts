@@ -43,26 +43,6 @@ export class LocalAbsolute extends LocalLimiter {
   }
 
   /** @internal */
-  override lookAtPlainly({ rate, count }: Ask, nowMs: number): boolean {
-    const { store, window } = this;
-    if (!this.isStored || count === 0 || store.hasBlocks) return false;
-    window.lookAt(nowMs);
-    window.setRate(rate);
-    return window.used + count <= this.limitOf(rate);
-  }
-
-  /** @internal */
-  override countPlainly({ rate, count }: Ask, outcomes: number[], at: number): void {
-    const { window } = this;
-    const limit = this.limitOf(rate);
-    const used = window.accept(count);
-    this.tally.addAllowed(limit, used);
-    outcomes[at] = limit;
-    outcomes[at + 1] = used;
-    outcomes[at + 2] = window.moreAfterHitMs();
-  }
-
-  /** @internal */
   weigh({ rate, count }: Ask, key: string): boolean {
     const used = this.isStored ? this.window.used : 0;
     this.admits = this.store.blockedMs(key) === 0 && used + weightOf(count) <= this.limitOf(rate);

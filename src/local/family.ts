@@ -10,6 +10,7 @@ import { LocalAbsolute } from "./absolute.ts";
 import type { Cleanup } from "./cleanup.ts";
 import type { LocalLimiter } from "./limiter.ts";
 import type { LocalProvider } from "./provider.ts";
+import { SharedIndex } from "./shared-index.ts";
 import { LocalSuppressed } from "./suppressed.ts";
 import { take } from "./takes.ts";
 import { WindowStore } from "./window-store.ts";
@@ -85,19 +86,33 @@ export class LocalFamily extends Members<LocalProvider, LocalLimiter> {
     };
   }
 
+  /** Those stores which are new share an index. */
+  override limitersTogether(limits: readonly NamedLimit[]): readonly LocalLimiter[] {
+    const index = SharedIndex.suits(limits.length, this.#maxKeys) ? new SharedIndex(limits.length) : undefined;
+    for (const limit of limits) this.#storeOf(limit, index);
+    return super.limitersTogether(limits);
+  }
+
   protected makeLimiter({ hardLimitFactor, ...counts }: NamedLimit): LocalLimiter {
     const { strategy, windowMs, bucketMs } = counts;
-    const id = JSON.stringify(counts);
-    const store = this.#stores.get(id) ?? this.#makeStore(windowMs, bucketMs);
-    this.#stores.set(id, store);
+    const store = this.#storeOf(counts);
     const settings = { ...this.#settings, windowMs, bucketMs, hardLimitFactor };
     const Strategy = strategy === "absolute" ? LocalAbsolute : LocalSuppressed;
     return new Strategy({ settings, store, cleanup: this.#cleanup, tally: this.watch.tallyOf(counts) });
   }
 
-  #makeStore(windowMs: number, bucketMs: number): WindowStore {
-    const store = new WindowStore(windowMs, bucketMs, this.#maxKeys, this.#settings.clock, this.watch);
-    this.#cleanup.add(store, windowMs);
+  /** @param index that of the store if it has to be made; without it, the store has its own */
+  #storeOf(
+    { name, strategy, windowMs, bucketMs }: Omit<NamedLimit, "hardLimitFactor">,
+    index?: SharedIndex,
+  ): WindowStore {
+    const id = JSON.stringify([name, strategy, windowMs, bucketMs]);
+    let store = this.#stores.get(id);
+    if (store === undefined) {
+      store = new WindowStore(windowMs, bucketMs, this.#maxKeys, this.#settings.clock, this.watch, index);
+      this.#stores.set(id, store);
+      this.#cleanup.add(store, windowMs);
+    }
     return store;
   }
 }

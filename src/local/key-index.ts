@@ -3,12 +3,15 @@
 
 export const SHARDS = 64;
 
+/** Map takes 2^24 entries, and in the worst case all keys are in one. */
+export const MOST_KEYS = 16_000_000;
+
 export class KeyIndex {
   readonly #shards = Array.from({ length: SHARDS }, () => new Map<string, number>());
   #shard = 0;
 
-  get(key: string, shard = shardOf(key)): number | undefined {
-    return this.#shards[shard]!.get(key);
+  get(key: string): number | undefined {
+    return this.#shards[shardOf(key)]!.get(key);
   }
 
   set(key: string, value: number): void {
@@ -37,7 +40,7 @@ export class KeyIndex {
  * middle ones keys that end alike. The weights are powers of ten modulo 64, which spreads decimal
  * digits evenly.
  */
-export function shardOf(key: string): number {
+function shardOf(key: string): number {
   if (typeof key !== "string") return 0;
   const length = key.length;
   if (length < 4) return length === 0 ? 0 : key.charCodeAt(length - 1) & (SHARDS - 1);

@@ -28,13 +28,15 @@ export interface LocalLimiterParts {
 
 /** The methods of one strategy on Local; all are synchronous. */
 export abstract class LocalLimiter implements Limiter {
-  protected readonly store: WindowStore;
-  /** The window of the key that `store.find` has selected. */
-  protected readonly window: Window;
+  /** @internal */
+  readonly store: WindowStore;
+  /** The window of the key that `store.find` has selected. @internal */
+  readonly window: Window;
   /** The window of a key that isn't stored. */
   protected readonly unknown: WindowView & SuppressedView;
   protected readonly windowMs: number;
-  protected readonly tally: Tally;
+  /** @internal */
+  readonly tally: Tally;
   /** Whether the key of the ask is stored that was selected last, and whether it would be admitted. */
   protected isStored = false;
   protected admits = false;
@@ -54,20 +56,12 @@ export abstract class LocalLimiter implements Limiter {
 
   abstract inc(key: string, rate: Rate, count?: number): Decision;
 
-  // The steps of a take (see takes.ts), in this order. Each is taken for all asks before the next one.
+  // The steps of other takes, in this order. Each is taken for all asks before the next one.
 
-  /** Finds the key of an ask. `shard` is the key's. @internal */
-  lookUp(key: string, shard: number): void {
-    this.isStored = this.store.selectOnly(key, shard);
+  /** Finds the key of an ask. @internal */
+  lookUp(key: string): void {
+    this.isStored = this.store.selectOnly(key);
   }
-
-  /** Looks at the window of the key that was looked up. Says whether `countPlainly` may count the ask. @internal */
-  lookAtPlainly(_ask: Ask, _nowMs: number): boolean {
-    return false;
-  }
-
-  /** Counts a plain ask. Puts three numbers into `outcomes`, from `at` on: see `PlainTake`. @internal */
-  countPlainly(_ask: Ask, _outcomes: number[], _at: number): void {}
 
   /** Looks at the window of the key that was looked up, at the time of the take. @internal */
   lookAt({ rate }: Ask, key: string, nowMs: number): void {
@@ -214,8 +208,8 @@ export abstract class LocalLimiter implements Limiter {
     this.store.insert(key, rate);
   }
 
-  /** The capacity at `rate`; successive calls mostly bring the same one. */
-  protected limitOf(rate: Rate): number {
+  /** The capacity at `rate`; successive calls mostly bring the same one. @internal */
+  limitOf(rate: Rate): number {
     return rate === this.#lastRate ? this.#lastLimit : this.#newLimitOf(rate);
   }
 

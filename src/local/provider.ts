@@ -16,6 +16,7 @@ import { Watch } from "../core/watch.ts";
 import type { LocalAbsolute } from "./absolute.ts";
 import { Cleanup } from "./cleanup.ts";
 import { LocalFamily } from "./family.ts";
+import { MOST_KEYS } from "./key-index.ts";
 import type { LocalSuppressed } from "./suppressed.ts";
 
 /** When the background sweep looks for stale keys. The sweep only saves memory: no decision depends on it. */
@@ -63,9 +64,6 @@ export interface LocalProvider extends Provider, Disposable {
   /** Stops the background sweep for good. Limits go on, with memory bounded by `maxKeys`. */
   close(): void;
 }
-
-/** Map takes 2^24 entries, and in the worst case all keys are in one. */
-const MOST_KEYS = 16_000_000;
 
 const OPTION_NAMES = [...LIMITER_OPTION_NAMES, "maxKeys", "cleanup"];
 

@@ -4,46 +4,53 @@ import type { Ask, TakeDecisions } from "../core/family.ts";
 import type { Decision } from "../core/types.ts";
 import { allowed } from "../strategy/decision.ts";
 import type { Cleanup } from "./cleanup.ts";
-import { shardOf } from "./key-index.ts";
 import type { LocalLimiter } from "./limiter.ts";
 
 /**
  * Decides about the asks at `nowMs`, and counts them if each is admitted. `key` is the key of all; without it, each has
  * its own.
- *
- * Step by step for all keys, because then the processor waits for the memory of all at once: with a million keys a
- * take of three limits is a third faster.
  */
 export function take(asks: readonly Ask[], key: string | undefined, nowMs: number, cleanup: Cleanup): TakeDecisions {
   return takePlainly(asks, key, nowMs) ?? takeInSteps(asks, key, nowMs, cleanup);
 }
 
 /**
- * Takes what is plain: all limits are absolute, know the key, and admit the call. Most takes are. On a hot key this
- * saves them a sixth of their time. Undefined for other takes: then all keys are looked up, and nothing is counted.
+ * Takes what is plain: all limits know the key and its rate, and admit the call within the capacity. Most takes are. On
+ * a hot key this saves them a third of their time. Undefined for other takes: then nothing is counted.
  */
 function takePlainly(asks: readonly Ask[], key: string | undefined, nowMs: number): TakeDecisions | undefined {
-  // Loops by index: V8 doesn't optimize the other ones as well.
+  // Loops by index: V8 doesn't optimize the other ones as well. It inlines at most 920 bytes of bytecode. With a method
+  // of the limiter for each loop there would be more, and a take would cost a seventh more.
   const { length } = asks;
-  const shard = key === undefined ? 0 : shardOf(key);
+  const { shared } = limiterOf(asks[0]!).store;
+  const found = key !== undefined && shared?.find(key) ? shared : undefined;
   for (let i = 0; i < length; i++) {
     const ask = asks[i]!;
-    if (key === undefined) limiterOf(ask).lookUp(ask.key, shardOf(ask.key));
-    else limiterOf(ask).lookUp(key, shard);
+    const { rate, count } = ask;
+    const limiter = limiterOf(ask);
+    const { store } = limiter;
+    const isStored = found && store.shared === found ? store.selectFound(found) : store.selectOnly(key ?? ask.key);
+    if (!isStored || count === 0 || store.hasBlocks) return undefined;
+    if (!limiter.window.weigh(nowMs, rate, count, limiter.limitOf(rate))) return undefined;
   }
+  const outcomes = new Array<number>(2 * length);
   for (let i = 0; i < length; i++) {
-    const ask = asks[i]!;
-    if (!limiterOf(ask).lookAtPlainly(ask, nowMs)) return undefined;
+    const { rate, count } = asks[i]!;
+    const limiter = limiterOf(asks[i]!);
+    const used = limiter.window.accept(count);
+    limiter.tally.addAllowed(limiter.limitOf(rate), used);
+    outcomes[2 * i] = used;
+    outcomes[2 * i + 1] = limiter.window.moreAfterHitMs();
   }
-  const outcomes = new Array<number>(3 * length);
-  for (let i = 0; i < length; i++) {
-    const ask = asks[i]!;
-    limiterOf(ask).countPlainly(ask, outcomes, 3 * i);
-  }
-  return new PlainTake(outcomes, nowMs);
+  return new PlainTake(asks, outcomes, nowMs);
 }
 
+/**
+ * Step by step for all keys, because then the processor waits for the memory of all at once: with a million keys a
+ * take of three limits is a third faster.
+ */
 function takeInSteps(asks: readonly Ask[], key: string | undefined, nowMs: number, cleanup: Cleanup): TakeDecisions {
+  for (const ask of asks) limiterOf(ask).lookUp(key ?? ask.key);
   for (const ask of asks) limiterOf(ask).lookAt(ask, key ?? ask.key, nowMs);
   let isTaken = true;
   let isNew = false;
@@ -68,11 +75,13 @@ function takeInSteps(asks: readonly Ask[], key: string | undefined, nowMs: numbe
 class PlainTake implements TakeDecisions {
   readonly isTaken = true;
   readonly takenMs: number;
-  /** For each ask three: limit, used and time until more is free. */
+  readonly #asks: readonly Ask[];
+  /** For each ask two: what is used, and the time until more is free. */
   readonly #outcomes: readonly number[];
   #decisions: Decision[] | undefined;
 
-  constructor(outcomes: readonly number[], takenMs: number) {
+  constructor(asks: readonly Ask[], outcomes: readonly number[], takenMs: number) {
+    this.#asks = asks;
     this.#outcomes = outcomes;
     this.takenMs = takenMs;
   }
@@ -84,11 +93,9 @@ class PlainTake implements TakeDecisions {
 
   #makeDecisions(): Decision[] {
     const outcomes = this.#outcomes;
-    const decisions: Decision[] = [];
-    for (let i = 0; i < outcomes.length; i += 3) {
-      decisions.push(allowed(outcomes[i]!, outcomes[i + 1]!, outcomes[i + 2]!));
-    }
-    return decisions;
+    return this.#asks.map((ask, place) =>
+      allowed(limiterOf(ask).limitOf(ask.rate), outcomes[2 * place]!, outcomes[2 * place + 1]!),
+    );
   }
 }
 

@@ -9,9 +9,10 @@ import { capacityOf } from "../strategy/capacity.ts";
 import { Blocks } from "./blocks.ts";
 import { Eviction } from "./eviction.ts";
 import { KeyIndex } from "./key-index.ts";
-import { NodePool } from "./node-pool.ts";
+import { NONE, NodePool } from "./node-pool.ts";
 import { Overload } from "./overload.ts";
 import { NEWEST_MS, Records } from "./records.ts";
+import type { RecordIndex, SharedIndex } from "./shared-index.ts";
 import { Shedding } from "./shedding.ts";
 import { Window } from "./window.ts";
 
@@ -19,9 +20,12 @@ import { Window } from "./window.ts";
 export class WindowStore {
   readonly #clock: ForwardClock;
   readonly #windowMs: number;
-  readonly #index = new KeyIndex();
   readonly #nodes = new NodePool();
   readonly #records = new Records();
+  readonly #index: RecordIndex;
+  /** The index that this store shares with others, if it does, and its place there. */
+  readonly shared: SharedIndex | undefined;
+  readonly column: number;
   readonly #eviction: Eviction;
   readonly blocks: Blocks;
   /** The window of the selected key at the time of the last `find`. */
@@ -35,9 +39,14 @@ export class WindowStore {
     maxKeys: number,
     clock: ForwardClock,
     watch: Watch = new Watch(false),
+    shared?: SharedIndex,
   ) {
     this.#clock = clock;
     this.#windowMs = windowMs;
+    const column = shared?.join(this.#records);
+    this.shared = shared;
+    this.column = column?.store ?? NONE;
+    this.#index = column ?? new KeyIndex();
     this.#eviction = new Eviction(maxKeys, watch);
     this.blocks = new Blocks(maxKeys);
     const overload = new Overload(this.#records, this.#nodes);
@@ -65,10 +74,18 @@ export class WindowStore {
     return true;
   }
 
-  /** Selects `key`, if it is stored, and doesn't look at its window yet. `shard` is the key's. */
-  selectOnly(key: string, shard: number): boolean {
-    const record = this.#index.get(key, shard);
+  /** Selects `key`, if it is stored, and doesn't look at its window yet. */
+  selectOnly(key: string): boolean {
+    const record = this.#index.get(key);
     if (record === undefined) return false;
+    this.#records.select(record);
+    return true;
+  }
+
+  /** The same for the key that was found in the shared index. */
+  selectFound(shared: SharedIndex): boolean {
+    const record = shared.recordIn(this.column);
+    if (record === NONE) return false;
     this.#records.select(record);
     return true;
   }
@@ -116,8 +133,8 @@ export class WindowStore {
     this.window.empty();
     const record = records.selected;
     this.#index.delete(records.keyOf(record));
-    const movedKey = records.remove();
-    if (movedKey !== undefined) this.#index.set(movedKey, record);
+    records.remove();
+    if (record < records.size) this.#index.set(records.keyOf(record), record);
   }
 
   clear(): void {

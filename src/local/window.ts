@@ -59,6 +59,13 @@ export class Window implements WindowView, SuppressedView {
     if (records.words[records.at + OLDEST_MS]! + this.#windowMs <= nowMs) this.#expire();
   }
 
+  /** Looks at the selected record at `nowMs`. Returns whether a call at its rate is admitted within the limit. */
+  weigh(nowMs: number, rate: Rate, count: number, limit: number): boolean {
+    this.lookAt(nowMs);
+    const { words, at } = this.#records;
+    return words[at + RATE] === rate && words[at + USED]! + count <= limit;
+  }
+
   /** What is inserted next is looked at then. */
   noteTime(nowMs: number): void {
     this.#nowMs = nowMs;
