@@ -45,10 +45,7 @@ function takePlainly(asks: readonly Ask[], key: string | undefined, nowMs: numbe
   return new PlainTake(asks, outcomes, nowMs);
 }
 
-/**
- * Step by step for all keys, because then the processor waits for the memory of all at once: with a million keys a
- * take of three limits is a third faster.
- */
+/** Each step is taken for all asks before the next one, so nothing is counted before all asks are weighed. */
 function takeInSteps(asks: readonly Ask[], key: string | undefined, nowMs: number, cleanup: Cleanup): TakeDecisions {
   for (const ask of asks) limiterOf(ask).lookUp(key ?? ask.key);
   for (const ask of asks) limiterOf(ask).lookAt(ask, key ?? ask.key, nowMs);
