@@ -192,6 +192,22 @@ it("takes that come one after the other in the cell of a bucket are answered and
   }
 });
 
+it("a take in the cell of the newest bucket, of a caller whose clock is behind, has no count expire sooner", async () => {
+  const [clock, behind] = [manualClock(1_050_000), manualClock(1_030_000)];
+  const [limits, limitsBehind] = [limitsOn(redis.client, { clock }), limitsOn(redis.client, { clock: behind })];
+  await limits.take({ day: "k" });
+  await limitsBehind.take({ day: "k" });
+  behind.advance(hours(24) + 10_000);
+  expect((await limitsBehind.take({ day: "k" })).decisions.day).toMatchObject({ remaining: 17, moreAfterMs: 10_000 });
+});
+
+it("a take in the cell of the newest bucket gives the key the rate of another limit", async () => {
+  const limits = limitsOn(redis.client, { clock: manualClock(1_000_000) });
+  await limits.take({ day: "k" });
+  await limits.take({ day: "k" }, 1, { day: { limit: 30 } });
+  expect(await limits.limiter("day").get("k")).toMatchObject({ total: 2, limit: 30 });
+});
+
 it("a denied take can block for a single millisecond", async () => {
   const clock = manualClock(1_000_000);
   const options = { clock, timeoutMs: 30_000 };
