@@ -8,6 +8,7 @@ import { perSecond } from "../core/rate.ts";
 import { createLimits } from "../limits/limits.ts";
 import { createLocalProvider } from "./provider.ts";
 import { SharedIndex } from "./shared-index.ts";
+import { Table } from "./table.ts";
 import { WindowStore } from "./window-store.ts";
 
 const RATE = perSecond(5);
@@ -117,6 +118,37 @@ it("keeps more keys apart than one chunk of rows has, while a store forgets them
   expect(wrong).toBe(0);
   first.clear();
   expect(all.index.size).toBe(0);
+});
+
+it("touches no other key's entry while keys that one store has for itself are forgotten", () => {
+  const all = new Stores(1_000);
+  const [first, second] = all.stores as [WindowStore, WindowStore];
+  for (let i = 0; i < 100; i++) {
+    hit(`first-${i}`, 1)(first);
+    hit(`second-${i}`, 1)(second);
+  }
+  const set = vi.spyOn(Map.prototype, "set");
+  for (let i = 0; i < 50; i++) remove(`first-${i}`)(first);
+  first.clear();
+  const calls = set.mock.calls.length;
+  vi.restoreAllMocks();
+  expect(calls).toBe(0);
+  expect(all.index.size).toBe(100);
+});
+
+it("gives the rows of forgotten keys to new ones", () => {
+  const all = new Stores(10);
+  const [first, second] = all.stores as [WindowStore, WindowStore];
+  hit("kept", 1)(second);
+  for (const key of ["a", "b", "c"]) hit(key, 1)(first);
+  for (const key of ["b", "a", "c"]) remove(key)(first);
+  const add = vi.spyOn(Table.prototype, "add");
+  for (const key of ["d", "e", "f"]) hit(key, 1)(first);
+  // A record each, and no row.
+  expect(add).toHaveBeenCalledTimes(3);
+  expect(["d", "e", "f"].map((key) => look(key)(first))).toEqual([1, 1, 1]);
+  expect(["d", "e", "f"].map((key) => look(key)(second))).toEqual([false, false, false]);
+  expect([look("kept")(second), all.index.size]).toEqual([1, 4]);
 });
 
 it("finds no key that isn't a text, and not the empty one", () => {

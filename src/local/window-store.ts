@@ -85,7 +85,7 @@ export class WindowStore {
   /** The same for the key that was found in the shared index. */
   selectFound(shared: SharedIndex): boolean {
     const record = shared.recordIn(this.column);
-    if (record === NONE) return false;
+    if (record < 0) return false;
     this.#records.select(record);
     return true;
   }
