@@ -11,7 +11,10 @@ export type RecordIndex = Pick<KeyIndex, "get" | "set" | "delete" | "clear">;
 /** A row of more would waste memory where each limit has keys of its own. */
 const MOST_STORES = 16;
 
-/** What a free row has in place of its first record: NONE becomes -1, and 0 becomes -2. And the other way round. */
+/**
+ * What a free row has in place of its first record: the next free row, as a number that no record has. NONE becomes -1
+ * and 0 becomes -2, and the other way round.
+ */
 const leadTo = (row: number) => -2 - row;
 
 /**
@@ -26,14 +29,14 @@ export class SharedIndex {
   readonly #rowOf = new KeyIndex();
   readonly #rows: Table;
   /**
-   * The row that no key has now and that the next new key gets; it has the number of the next such row in place of a
-   * record's. To move the last row into each gap instead would take a sweep of keys that one store has for itself twice
-   * as long.
+   * The free row that the next new key gets; NONE if there is none. To move the last row into each gap would leave no
+   * row free. But a sweep would take twice as long where each store has keys of its own.
    */
   #firstFree = NONE;
   #freeRows = 0;
   /** The records of each store. */
   readonly #stores: Records[] = [];
+  /** As the caller has it, so that to compare it with the next one takes no time; it is one text for each index. */
   #key = "";
 
   /** @param stores how many stores may join */
@@ -86,6 +89,7 @@ export class SharedIndex {
   /** Forgets all records of a store, which has them still. */
   clear(store: number): void {
     const records = this.#stores[store]!;
+    if (records.size === 0) return;
     if (this.#stores.every((other) => other === records || other.size === 0)) {
       this.#forgetAll();
       return;

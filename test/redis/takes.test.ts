@@ -523,7 +523,9 @@ it("a take that is alone counts nothing where the server can't write, and the cl
     for (const take of takes) await failureOf(take());
     await end();
   }
-  expect(refusals.map((message) => message.split(" ")[0])).toEqual(["OOM", "OOM", "READONLY", "READONLY"]);
+  // Redis 6.2 says where in the script it was refused, before it says OOM.
+  const codes = ["OOM", "OOM", "READONLY", "READONLY"];
+  expect(refusals).toEqual(codes.map((code) => expect.stringContaining(code)));
   expect((await limits.take("k")).decisions).toMatchObject({ burst: { remaining: 7 }, day: { remaining: 17 } });
 });
 
