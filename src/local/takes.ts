@@ -40,7 +40,7 @@ function takePlainly(asks: readonly Ask[], key: string | undefined, nowMs: numbe
     const used = limiter.window.accept(count);
     limiter.tally.addAllowed(limiter.limitOf(rate), used);
     outcomes[2 * i] = used;
-    outcomes[2 * i + 1] = limiter.window.moreAfterHitMs();
+    outcomes[2 * i + 1] = limiter.window.oldestHitMs;
   }
   return new PlainTake(asks, outcomes, nowMs);
 }
@@ -73,7 +73,7 @@ class PlainTake implements TakeDecisions {
   readonly isTaken = true;
   readonly takenMs: number;
   readonly #asks: readonly Ask[];
-  /** For each ask two: what is used, and the time until more is free. */
+  /** For each ask two: what is used, and when the oldest bucket was hit. */
   readonly #outcomes: readonly number[];
   #decisions: Decision[] | undefined;
 
@@ -90,9 +90,11 @@ class PlainTake implements TakeDecisions {
 
   #makeDecisions(): Decision[] {
     const outcomes = this.#outcomes;
-    return this.#asks.map((ask, place) =>
-      allowed(limiterOf(ask).limitOf(ask.rate), outcomes[2 * place]!, outcomes[2 * place + 1]!),
-    );
+    return this.#asks.map((ask, place) => {
+      const limiter = limiterOf(ask);
+      const moreAfterMs = limiter.window.moreAfterHitAt(this.takenMs, outcomes[2 * place + 1]!);
+      return allowed(limiter.limitOf(ask.rate), outcomes[2 * place]!, moreAfterMs);
+    });
   }
 }
 

@@ -79,6 +79,7 @@ class Model {
       else window.addHit(count, declined);
       addPlainHit(buckets, this.nowMs, count, declined);
       expect(window.moreAfterHitMs()).toBe(Math.ceil(window.oldestExpiresInMs));
+      expect(window.moreAfterHitAt(this.nowMs, window.oldestHitMs)).toBe(window.moreAfterHitMs());
       plain.overloaded ||= declined > 0;
     } else if (method === "keepFactor" && newest !== undefined) {
       window.keepFactor(0.5);

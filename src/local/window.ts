@@ -117,6 +117,19 @@ export class Window implements WindowView, SuppressedView {
     return leftMs < windowMs ? Math.ceil(leftMs) : windowMs;
   }
 
+  /** When the oldest bucket was hit last, or before that in the same bucket. */
+  get oldestHitMs(): number {
+    const { words, at } = this.#records;
+    return words[at + OLDEST_MS]!;
+  }
+
+  /** What `moreAfterHitMs` was after a hit at `hitMs`, when `oldestHitMs` was `oldestMs`, whatever is selected now. */
+  moreAfterHitAt(hitMs: number, oldestMs: number): number {
+    // There is one bucket if the oldest one is in the cell of the hit.
+    if (oldestMs >= cellStartOf(hitMs, this.#bucketMs)) return this.#windowMs;
+    return Math.min(Math.ceil(oldestMs + this.#windowMs - hitMs), this.#windowMs);
+  }
+
   get oldestExpiresWithHitInMs(): number {
     const newestMs = this.#records.words[this.#records.at + NEWEST_MS]!;
     const isOnly = this.#list.head === NONE && newestMs >= cellStartOf(this.#nowMs, this.#bucketMs);
