@@ -56,7 +56,7 @@ export abstract class LocalLimiter implements Limiter {
 
   abstract inc(key: string, rate: Rate, count?: number): Decision;
 
-  // The steps of other takes, in this order. Each is taken for all asks before the next one.
+  // The steps of a take that isn't plain (see takes.ts), in this order. Each is taken for all asks before the next one.
 
   /** Finds the key of an ask. @internal */
   lookUp(key: string): void {

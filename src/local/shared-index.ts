@@ -22,8 +22,9 @@ const leadTo = (row: number) => -2 - row;
  * and there is one table of keys. With 100 k keys a take of three limits takes a sixth less time, and a key takes 316
  * instead of 357 bytes.
  *
- * Always holds: each key that any store has has a row; in the other rows, which are free, no store has a record. `#key`
- * is that of the selected row, or the empty text, which no store has, if that is free or none is.
+ * Always holds: there is a row for each key that any store has. All other rows are free, and no store has a record in
+ * them. `#key` is the key of the selected row. Where that row is free, or none is selected, `#key` is the empty text,
+ * which no store has as a key.
  */
 export class SharedIndex {
   readonly #rowOf = new KeyIndex();

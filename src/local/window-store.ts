@@ -23,8 +23,9 @@ export class WindowStore {
   readonly #nodes = new NodePool();
   readonly #records = new Records();
   readonly #index: RecordIndex;
-  /** The index that this store shares with others, if it does, and its place there. */
+  /** The index of keys that this store shares with others; undefined if it has an index of its own. */
   readonly shared: SharedIndex | undefined;
+  /** The number of this store in the shared index; NONE without one. */
   readonly column: number;
   readonly #eviction: Eviction;
   readonly blocks: Blocks;
