@@ -120,11 +120,14 @@ function stepsOf({ sameKey, hasCrowds, hasPointBuckets = false }: Kind, isDense:
       { arbitrary: fc.integer({ min: 1, max: 20 }), weight: 1 },
     ),
   });
-  const asks = fc
+  const anyAsks = fc
     .tuple(fc.record({ one: ask, two: ask, three: ask }), fc.subarray([...NAMES], { minLength: 1 }), key)
     .map(([all, names, chosen]) =>
       Object.fromEntries(names.map((name) => [name, sameKey ? { ...all[name], key: chosen } : all[name]])),
     );
+  const plain = { count: 1, override: 0 };
+  const plainAsks = key.map((one) => Object.fromEntries(NAMES.map((name) => [name, { key: one, ...plain }])));
+  const asks: fc.Arbitrary<Asks> = fc.oneof({ arbitrary: anyAsks, weight: 3 }, { arbitrary: plainAsks, weight: 1 });
   const name = fc.constantFrom(...NAMES);
   const crowd = fc.array(
     fc.record({
@@ -247,13 +250,20 @@ interface Running {
   readonly between: BetweenSlots | undefined;
 }
 
-/** What a take is given, and what the arrays are. */
+/** What a take is given, in the shortest form that there is, and what the arrays are. */
 function argumentsOf(asked: Asks, drawn: Running["drawn"]) {
   const asks = Object.entries(asked).map(([name, ask]) => [name as Name, ask] as const);
-  const keys = Object.fromEntries(asks.map(([name, ask]) => [name, ask.key])) as never;
-  const counts = Object.fromEntries(asks.map(([name, ask]) => [name, ask.count])) as never;
+  const [key] = asks.map(([, ask]) => ask.key);
+  const hasOneKey = asks.length === NAMES.length && asks.every(([, ask]) => ask.key === key);
+  const keys = (hasOneKey ? key : Object.fromEntries(asks.map(([name, ask]) => [name, ask.key]))) as string;
+  const counts = asks.every(([, ask]) => ask.count === 1)
+    ? undefined
+    : (Object.fromEntries(asks.map(([name, ask]) => [name, ask.count])) as never);
   const overridden = asks.filter(([, { override }]) => override > 0);
-  const overrides = Object.fromEntries(overridden.map(([name, { override }]) => [name, { limit: override }])) as never;
+  const overrides =
+    overridden.length === 0
+      ? undefined
+      : (Object.fromEntries(overridden.map(([name, { override }]) => [name, { limit: override }])) as never);
   const naiveAsks = Object.fromEntries(
     asks.map(([name, ask]) => [name, { ...ask, limit: ask.override > 0 ? ask.override : drawn[name].limit }]),
   );
