@@ -13,7 +13,10 @@ export interface LimiterOptions {
   readonly hardLimitFactor?: number;
   /** Suppressed: a key's factor is computed at most once in this many ms; 0: for each call. Default 100. */
   readonly suppressionCacheMs?: number;
-  /** Returns a random number from [0, 1), for suppression. Any other result counts as 0. Default `Math.random`. */
+  /**
+   * Returns a random number from [0, 1), for suppression. Any other result counts as 0. It must not call a limiter,
+   * because it is asked in the middle of a decision. Default `Math.random`.
+   */
   readonly random?: () => number;
   /** The time in ms, for tests. Default: the monotonic `performance.now()`. */
   readonly clock?: Clock;

@@ -201,6 +201,27 @@ export class Window implements WindowView, SuppressedView {
     return used;
   }
 
+  /** Counts a hit that is admitted for sure, in the newest bucket. Returns what is used with the hit. */
+  acceptInNewest(count: number, hitMs: number): number {
+    const { words, at } = this.#records;
+    const used = words[at + USED]! + count;
+    words[at + NEWEST_MS] = hitMs;
+    words[at + NEWEST_ACCEPTED]! += count;
+    words[at + USED] = used;
+    return used;
+  }
+
+  /** How many more hits of `count` fit under the limit while nothing expires. Totals stay exact with them. */
+  hitsLeft(count: number, limit: number): number {
+    return Math.floor((Math.min(limit, MOST_DECLINED - 1) - this.used) / count);
+  }
+
+  /** Right after a hit: until when nothing expires, and hits are in the newest bucket. */
+  get staysUntilMs(): number {
+    const { words, at } = this.#records;
+    return Math.min(words[at + OLDEST_MS]! + this.#windowMs, this.#sureUntilMs);
+  }
+
   /** Has the newest bucket be that of the present cell of the grid, and hit now. A count is added to it next. */
   beginHit(): void {
     if (this.beginsBucket()) this.#enterBucket(this.#nowMs);
