@@ -49,9 +49,9 @@ export class SharedIndex {
   readonly #stores: Records[] = [];
   /** As the caller has it, so that to compare it with the next one takes no time; it is one text for each index. */
   #key = "";
-  /** Where a row has how many takes are sure, as one of its 32-bit integers, and until when, as one of its words. */
-  readonly #sureTakes: number;
-  readonly #sureUntilMs: number;
+  /** Where a row has how many takes are sure: the number of a 32-bit integer. And until when: the number of a word. */
+  readonly #sureTakesHalf: number;
+  readonly #sureUntilWord: number;
   /**
    * The asks that sure takes are for: the first list that comes twice in a row. A `createLimits` has one list for all
    * calls that say nothing but a key, and a call with counts or limits of its own has a new list.
@@ -62,9 +62,9 @@ export class SharedIndex {
   /** @param stores how many stores may join */
   constructor(stores: number) {
     // A word has two integers.
-    this.#sureTakes = stores;
-    this.#sureUntilMs = (stores + 2) >>> 1;
-    this.#rows = new Table(this.#sureUntilMs + 1);
+    this.#sureTakesHalf = stores;
+    this.#sureUntilWord = (stores + 2) >>> 1;
+    this.#rows = new Table(this.#sureUntilWord + 1);
   }
 
   /** Whether so many stores may share an index, with so many keys each. */
@@ -106,20 +106,21 @@ export class SharedIndex {
   /** So many takes of `#asks` are sure for the selected key, until that time. */
   noteSureTakes(takes: number, untilMs: number): void {
     const { words, at } = this.#rows;
-    words[at + this.#sureUntilMs] = untilMs;
-    this.#rows.setHalf(this.#sureTakes, Math.max(0, Math.min(takes, MOST_SURE_TAKES)));
+    words[at + this.#sureUntilWord] = untilMs;
+    this.#rows.setHalf(this.#sureTakesHalf, Math.max(0, Math.min(takes, MOST_SURE_TAKES)));
   }
 
+  /** No take of the selected key is sure any longer. */
   forgetSureTakes(): void {
-    this.#rows.setHalf(this.#sureTakes, 0);
+    this.#rows.setHalf(this.#sureTakesHalf, 0);
   }
 
   /** Uses up one sure take of the selected key. Returns whether there was one for these asks. */
   useSureTake(asks: readonly Ask[], nowMs: number): boolean {
     const { words, halves, at } = this.#rows;
-    const left = halves[at * 2 + this.#sureTakes]!;
-    const isSure = asks === this.#asks && left > 0 && nowMs < words[at + this.#sureUntilMs]!;
-    if (isSure) halves[at * 2 + this.#sureTakes] = left - 1;
+    const left = halves[at * 2 + this.#sureTakesHalf]!;
+    const isSure = asks === this.#asks && left > 0 && nowMs < words[at + this.#sureUntilWord]!;
+    if (isSure) halves[at * 2 + this.#sureTakesHalf] = left - 1;
     return isSure;
   }
 

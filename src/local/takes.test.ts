@@ -37,27 +37,31 @@ type Opened = ReturnType<typeof open>;
 const KEYS = ["a", "b", "c", "d", "e", "f"];
 
 /** Something that is done to a key between takes. Returns what it answers. */
-const ACTS: readonly ((opened: Opened, key: string, random: () => number) => unknown)[] = [
+type Act<Subject> = (subject: Subject, key: string, random: () => number) => unknown;
+
+const ACTS_OF_A_LIMIT: readonly Act<ReturnType<Opened["limits"]["limiter"]>>[] = [
+  (limiter, key) => limiter.inc(key, perSecond(50)),
+  (limiter, key, random) => limiter.adjust(key, Math.floor(random() * 9) - 4),
+  (limiter, key) => limiter.setRate(key, perSecond(50)),
+  (limiter, key, random) => limiter.setIf(key, perSecond(60), { op: "gt", value: 0 }, Math.floor(random() * 3)),
+  (limiter, key) => limiter.block(key, 20),
+  (limiter, key) => limiter.unblock(key),
+  (limiter, key) => limiter.delete(key),
+  (limiter, _, random) => (random() < 0.1 ? limiter.clear() : undefined),
+  (limiter, key) => limiter.get(key),
+];
+
+const ACTS: readonly Act<Opened>[] = [
   ({ limits }, key, random) => answerOf(limits.take(key, 1 + Math.floor(random() * 3))),
   ({ limits }, key) => answerOf(limits.take(key, undefined, { burst: { limit: 12 } })),
   ({ limits }, key) => answerOf(limits.take({ burst: key, day: key })),
   ({ limits }, key, random) => answerOf(limits.take({ soft: key, day: anyOf(KEYS, random) })),
-  ({ others }, key, random) => {
-    const keys = [key, key, key, anyOf(KEYS, random)];
-    return keys.map((one) => answerOf(others.take(one)));
-  },
+  ({ others }, key, random) => [key, key, key, anyOf(KEYS, random)].map((one) => answerOf(others.take(one))),
   ({ limits }, key) => limits.take(key).refund(),
   ({ limits }, key, random) => limits.take(key).settle(Math.floor(random() * 4)),
-  ({ limits }, key, random) => limits.limiter(anyOf(NAMES, random)).inc(key, perSecond(50)),
-  ({ limits }, key, random) => limits.limiter(anyOf(NAMES, random)).adjust(key, Math.floor(random() * 9) - 4),
-  ({ limits }, key, random) => limits.limiter(anyOf(NAMES, random)).setRate(key, perSecond(50)),
-  ({ limits }, key, random) =>
-    limits.limiter(anyOf(NAMES, random)).setIf(key, perSecond(60), { op: "gt", value: 0 }, Math.floor(random() * 3)),
-  ({ limits }, key, random) => limits.limiter(anyOf(NAMES, random)).block(key, 20),
-  ({ limits }, key, random) => limits.limiter(anyOf(NAMES, random)).unblock(key),
-  ({ limits }, key, random) => limits.limiter(anyOf(NAMES, random)).delete(key),
-  ({ limits }, _, random) => (random() < 0.1 ? limits.limiter(anyOf(NAMES, random)).clear() : undefined),
-  ({ limits }, key, random) => limits.limiter(anyOf(NAMES, random)).get(key),
+  ...ACTS_OF_A_LIMIT.map((act): Act<Opened> => {
+    return ({ limits }, key, random) => act(limits.limiter(anyOf(NAMES, random)), key, random);
+  }),
 ];
 
 function anyOf<T>(all: readonly T[], random: () => number): T {

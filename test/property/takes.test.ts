@@ -75,7 +75,7 @@ interface Kind {
   readonly hasPointBuckets?: boolean;
   /** Whether takes that are made together are decided in their order and at their times. */
   readonly hasCrowds: boolean;
-  /** For how long factors are kept: 0 where reports compute factors too, at times when there is no call (Hybrid). */
+  /** 0 where no factor may be kept. Hybrid's reports compute factors too, at times when the arrays have no call. */
   readonly suppressionCacheMs?: 0;
   /** Where each key is in a slot of its own, and others call between the slots of a take: how they do. */
   readonly between?: BetweenSlots;
